@@ -1,0 +1,38 @@
+"""What an architecture is: digits ⇄ official index ⇄ official string, and its closed-form cost."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from nats_gym.errors import unknown_name
+from nats_gym.spaces.architecture_space import ArchitectureSpace, RandomSource
+from nats_gym.spaces.size import SizeSpace
+from nats_gym.spaces.topology import TopologySpace
+
+SPACES: dict[str, type[ArchitectureSpace]] = {"tss": TopologySpace, "sss": SizeSpace}
+
+
+@cache
+def _shared_space(name: str) -> ArchitectureSpace:
+    return SPACES[name]()
+
+
+def get_space(name: str) -> ArchitectureSpace:
+    """Return the (shared, immutable) space called ``"tss"`` or ``"sss"``.
+
+    Raises:
+        InvalidInput: for any other name.
+    """
+    if not isinstance(name, str) or name not in SPACES:
+        raise unknown_name("space", name, SPACES)
+    return _shared_space(name)
+
+
+__all__ = [
+    "SPACES",
+    "ArchitectureSpace",
+    "RandomSource",
+    "SizeSpace",
+    "TopologySpace",
+    "get_space",
+]

@@ -1,0 +1,188 @@
+"""What the two search spaces share: ``n`` decisions of ``k`` choices each, numbered officially.
+
+An architecture is an int array of *digits* whose last axis has length ``n``. Every method takes
+and returns arrays with any leading batch dimensions; a single architecture has shape ``()``.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nats_gym.errors import InvalidInput
+
+Digits = NDArray[np.int64]
+Indices = NDArray[np.int64]
+Figures = NDArray[np.float64]
+
+
+class RandomSource(Protocol):
+    """Anything that draws uniform floats: ``numpy.random.Generator`` or ``RunStreams``."""
+
+    def random(self, size: Any = None, /) -> Any:
+        """Return floats in [0, 1) of shape ``size``."""
+
+
+def uniform_integers(rng: RandomSource, high: ArrayLike, shape: tuple[int, ...]) -> Indices:
+    """Draw integers uniformly from ``0 … high-1``; ``high`` broadcasts against ``shape``."""
+    drawn = np.asarray(rng.random(shape)) * np.asarray(high)
+    return drawn.astype(np.int64)  # truncation is floor: nothing is negative
+
+
+class ArchitectureSpace(ABC):
+    """A finite space of architectures in NATS-Bench's official order.
+
+    Attributes:
+        name: ``"tss"`` or ``"sss"``.
+        num_decisions: ``n``, the length of the digits axis.
+        num_choices: ``k``, the choices of every decision.
+        choice_names: what the choices are called, in order (``k`` of them).
+        decision_names: what is decided, in order (``n`` of them).
+        size: number of architectures, ``k ** n``.
+    """
+
+    name: str
+    title: str
+    num_decisions: int
+    num_choices: int
+    choice_names: tuple[str, ...]
+    decision_names: tuple[str, ...]
+
+    def __init__(self) -> None:
+        self.size = self.num_choices**self.num_decisions
+        # Most significant digit first.
+        self._place_values = self.num_choices ** np.arange(
+            self.num_decisions - 1, -1, -1, dtype=np.int64
+        )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+    def __len__(self) -> int:
+        return self.size
+
+    # ── digits ⇄ official index ──────────────────────────────────────────────────────────────
+
+    @property
+    @abstractmethod
+    def rank_to_index(self) -> Indices:
+        """Official index of each architecture in lexicographic order of digits, ``(size,)``."""
+
+    @property
+    @abstractmethod
+    def index_to_rank(self) -> Indices:
+        """Lexicographic rank of each official index, ``(size,)``; inverse of the above."""
+
+    def index(self, digits: ArrayLike) -> Indices:
+        """Official index ``(...)`` of ``digits (..., n)``. ``InvalidInput`` if out of range."""
+        checked = self.check_digits(digits)
+        return np.asarray(self.rank_to_index[checked @ self._place_values], dtype=np.int64)
+
+    def digits(self, index: ArrayLike) -> Digits:
+        """Digits ``(..., n)`` of an official ``index (...)``. ``InvalidInput`` if out of range."""
+        rank = self.index_to_rank[self.check_index(index)]
+        return np.asarray(rank[..., None] // self._place_values % self.num_choices)
+
+    def all_digits(self) -> Digits:
+        """Digits of every architecture in official order, ``(size, n)``."""
+        return self.digits(np.arange(self.size))
+
+    def check_digits(self, digits: ArrayLike) -> Digits:
+        """Return ``digits`` as int64 ``(..., n)``; ``InvalidInput`` says what is wrong."""
+        array = np.asarray(digits)
+        if array.ndim == 0 or array.shape[-1] != self.num_decisions:
+            raise InvalidInput(
+                f"digits of {self.name} need a last axis of {self.num_decisions}, "
+                f"got shape {array.shape}"
+            )
+        return _as_integers_below(array, self.num_choices, f"digit of {self.name}")
+
+    def check_index(self, index: ArrayLike) -> Indices:
+        """Return ``index`` as int64; ``InvalidInput`` unless every entry is in ``0 … size-1``."""
+        return _as_integers_below(np.asarray(index), self.size, f"{self.name} index")
+
+    # ── official strings ─────────────────────────────────────────────────────────────────────
+
+    @abstractmethod
+    def _string(self, digits: tuple[int, ...]) -> str:
+        """Official string of one architecture."""
+
+    @abstractmethod
+    def _parse(self, string: str) -> list[int]:
+        """Digits of one official string; ``InvalidInput`` if malformed."""
+
+    def string(self, digits: ArrayLike) -> NDArray[np.str_]:
+        """Official strings ``(...)`` of ``digits (..., n)``; shape ``()`` for one of them."""
+        checked = self.check_digits(digits)
+        flat = checked.reshape(-1, self.num_decisions).tolist()
+        strings = np.array([self._string(tuple(row)) for row in flat], dtype=np.str_)
+        return strings.reshape(checked.shape[:-1])
+
+    def parse(self, string: str | ArrayLike) -> Digits:
+        """Digits ``(..., n)`` of official strings ``(...)``.
+
+        Raises:
+            InvalidInput: for a malformed string; says what is wrong and shows a right one.
+        """
+        strings = np.asarray(string)
+        if strings.dtype.kind != "U":
+            raise InvalidInput(f"an architecture string of {self.name} is text, got {string!r}")
+        parsed = [self._parse(str(item)) for item in strings.ravel()]
+        return np.array(parsed, dtype=np.int64).reshape(*strings.shape, self.num_decisions)
+
+    # ── moving about ─────────────────────────────────────────────────────────────────────────
+
+    def sample(self, rng: RandomSource, shape: tuple[int, ...] = ()) -> Digits:
+        """Draw architectures uniformly: digits ``(*shape, n)``."""
+        return uniform_integers(rng, self.num_choices, (*shape, self.num_decisions))
+
+    @abstractmethod
+    def mutate(self, digits: ArrayLike, rng: RandomSource) -> Digits:
+        """Change one decision of each architecture by the paper's rule for this space."""
+
+    def neighbors(self, digits: ArrayLike) -> Digits:
+        """All architectures one decision away: ``(..., n·(k-1), n)``, by decision, then choice."""
+        checked = self.check_digits(digits)
+        n, k = self.num_decisions, self.num_choices
+        out = np.broadcast_to(checked[..., None, None, :], (*checked.shape[:-1], n, k - 1, n))
+        out = out.copy()
+        others = np.arange(k - 1) + (np.arange(k - 1) >= checked[..., None])  # (..., n, k-1)
+        decision = np.arange(n)
+        out[..., decision, :, decision] = np.moveaxis(others, -2, 0)
+        return out.reshape(*checked.shape[:-1], n * (k - 1), n)
+
+    # ── closed-form cost ─────────────────────────────────────────────────────────────────────
+
+    @abstractmethod
+    def params(self, digits: ArrayLike, dataset: str) -> Figures:
+        """Parameters of the network for ``dataset``, in millions, ``(...)``."""
+
+    @abstractmethod
+    def flops(self, digits: ArrayLike, dataset: str) -> Figures:
+        """Multiply-accumulates of one image for ``dataset``, in millions, ``(...)``."""
+
+    # ── one architecture, however it is written ──────────────────────────────────────────────
+
+    def resolve(self, architecture: int | str | ArrayLike) -> int:
+        """Official index of one architecture given as index, official string or digits."""
+        if isinstance(architecture, str):
+            return int(self.index(self.parse(architecture)))
+        array = np.asarray(architecture)
+        if array.ndim > 1:
+            raise InvalidInput(f"one {self.name} architecture expected, got shape {array.shape}")
+        return int(self.index(array) if array.ndim else self.check_index(array))
+
+
+def _as_integers_below(array: NDArray[Any], bound: int, what: str) -> NDArray[np.int64]:
+    if array.dtype.kind not in "iu" and array.size:
+        raise InvalidInput(f"a {what} is an integer, got {array.dtype} values")
+    integers = array.astype(np.int64)
+    # A uint64 beyond int64 wraps to a negative, so one comparison as unsigned finds both ends.
+    wrong = integers.view(np.uint64) >= bound if integers.ndim else not 0 <= int(integers) < bound
+    if np.any(wrong):
+        bad = integers[wrong].flat[0] if integers.ndim else integers
+        raise InvalidInput(f"{what} {int(bad)} is out of range 0…{bound - 1}")
+    return integers

@@ -1,0 +1,163 @@
+"""The topology search space (tss): 15,625 cells of six edges with five operations.
+
+Order, strings and networks follow NATS-Bench (Dong et al., arXiv 2009.00437) and NAS-Bench-201
+(arXiv 2001.00326).
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nats_gym.datasets import get_dataset
+from nats_gym.errors import InvalidInput, did_you_mean
+from nats_gym.spaces import network_cost
+from nats_gym.spaces.architecture_space import (
+    ArchitectureSpace,
+    Digits,
+    Figures,
+    Indices,
+    RandomSource,
+    uniform_integers,
+)
+from nats_gym.spaces.isomorphism import unique_strings
+
+#: Edges (target, source) of the cell in the order of the digits.
+EDGES: tuple[tuple[int, int], ...] = ((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))
+OPERATIONS: tuple[str, ...] = (
+    "none",
+    "skip_connect",
+    "nor_conv_1x1",
+    "nor_conv_3x3",
+    "avg_pool_3x3",
+)
+NONE, CONV_1X1, CONV_3X3 = 0, 2, 3
+
+STEM_WIDTH = 16
+CELLS_PER_STAGE = 5
+EXAMPLE = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
+
+
+class TopologySpace(ArchitectureSpace):
+    """Cells of NATS-Bench's topology space: digits are the operations on :data:`EDGES`.
+
+    >>> space = TopologySpace()
+    >>> str(space.string(space.digits(0)))
+    '|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|'
+    """
+
+    name = "tss"
+    title = "topology"
+    num_decisions = len(EDGES)
+    num_choices = len(OPERATIONS)
+    choice_names = OPERATIONS
+    decision_names = tuple(f"{target}←{source}" for target, source in EDGES)
+
+    @cached_property
+    def rank_to_index(self) -> Indices:
+        """Official index by lexicographic rank: the official shuffle, seed 88, inverted."""
+        return np.argsort(self.index_to_rank)
+
+    @cached_property
+    def index_to_rank(self) -> Indices:
+        """Lexicographic rank of each official index."""
+        ranks = list(range(self.size))
+        random.Random(88).shuffle(ranks)
+        return np.array(ranks, dtype=np.int64)
+
+    def _string(self, digits: tuple[int, ...]) -> str:
+        nodes: dict[int, str] = {1: "|", 2: "|", 3: "|"}
+        for (target, source), digit in zip(EDGES, digits, strict=True):
+            nodes[target] += f"{OPERATIONS[digit]}~{source}|"
+        return "+".join(nodes.values())
+
+    def _parse(self, string: str) -> list[int]:
+        sources = [re.findall(r"~(\d+)\|", node) for node in string.split("+")]
+        names = re.findall(r"([^|+~]+)~\d+", string)
+        if sources != [["0"], ["0", "1"], ["0", "1", "2"]] or len(names) != len(EDGES):
+            raise InvalidInput(f"malformed tss architecture {string!r}; a right one: {EXAMPLE!r}")
+        for name in names:
+            if name not in OPERATIONS:
+                raise InvalidInput(
+                    f"unknown operation {name!r} in tss architecture {string!r}; "
+                    f"allowed: {', '.join(OPERATIONS)}.{did_you_mean(name, OPERATIONS)}"
+                )
+        digits = [OPERATIONS.index(name) for name in names]
+        if self._string(tuple(digits)) != string:
+            raise InvalidInput(f"malformed tss architecture {string!r}; a right one: {EXAMPLE!r}")
+        return digits
+
+    def mutate(self, digits: ArrayLike, rng: RandomSource) -> Digits:
+        """Give one edge of each cell a different operation.
+
+        The paper's rule: a uniform node of 1, 2, 3, a uniform edge into it, a uniform operation
+        among the other four. So edges into node 1 change most often.
+        """
+        child = self.check_digits(digits).copy()
+        batch = child.shape[:-1]
+        node = uniform_integers(rng, 3, batch)  # 0, 1, 2 for nodes 1, 2, 3, with node+1 edges
+        edge = node * (node + 1) // 2 + uniform_integers(rng, node + 1, batch)
+        old = np.take_along_axis(child, edge[..., None], -1)
+        step = 1 + uniform_integers(rng, self.num_choices - 1, batch)[..., None]
+        np.put_along_axis(child, edge[..., None], (old + step) % self.num_choices, -1)
+        return child
+
+    def _cost(self, digits: ArrayLike, dataset: str) -> tuple[Figures, Figures]:
+        data = get_dataset(dataset)
+        ops = self.check_digits(digits)
+        ones = (ops == CONV_1X1).sum(-1).astype(np.float64)  # (...)
+        threes = (ops == CONV_3X3).sum(-1).astype(np.float64)
+        parts = [network_cost.conv_bn(3, STEM_WIDTH, 3, data.resolution)]
+        for stage in range(3):
+            width, resolution = STEM_WIDTH << stage, data.resolution >> stage
+            if stage:
+                parts.append(network_cost.residual_block(width // 2, width, resolution))
+            for kernel, count in ((1, ones), (3, threes)):
+                params, macs = network_cost.conv_bn(width, width, kernel, resolution)
+                repeats = count * CELLS_PER_STAGE
+                parts.append((params * repeats, macs * repeats))
+        parts.append(network_cost.head(4 * STEM_WIDTH, data.num_classes))
+        return network_cost.total(*parts)
+
+    def params(self, digits: ArrayLike, dataset: str) -> Figures:
+        """Parameters in millions, ``(...)``; edges on no live path count too."""
+        return self._cost(digits, dataset)[0]
+
+    def flops(self, digits: ArrayLike, dataset: str) -> Figures:
+        """Multiply-accumulates of one image in millions, ``(...)``."""
+        return self._cost(digits, dataset)[1]
+
+    def is_live(self, digits: ArrayLike) -> NDArray[np.bool_]:
+        """Whether a path without ``none`` leads from input to output, ``(...)`` (15,284 do)."""
+        ops = self.check_digits(digits)
+        reached = [np.ones(ops.shape[:-1], bool)]
+        reached += [np.zeros(ops.shape[:-1], bool) for _ in range(3)]
+        for edge, (target, source) in enumerate(EDGES):
+            reached[target] = reached[target] | (reached[source] & (ops[..., edge] != NONE))
+        return reached[3]
+
+    @cached_property
+    def _unique_strings_by_rank(self) -> NDArray[np.str_]:
+        place = np.arange(self.size)[:, None] // self._place_values % self.num_choices
+        return np.array(unique_strings(place, EDGES, OPERATIONS))
+
+    @cached_property
+    def _classes_by_rank(self) -> Indices:
+        by_index = self._unique_strings_by_rank[self.index_to_rank]
+        _, first, inverse = np.unique(by_index, return_index=True, return_inverse=True)
+        return np.asarray(first[inverse][self.rank_to_index], dtype=np.int64)
+
+    def unique_string(self, digits: ArrayLike) -> NDArray[np.str_]:
+        """Official isomorphism string (``consider_zero=True``), ``(...)``.
+
+        Cells with the same string compute the same function; there are 6,466 strings.
+        """
+        return np.asarray(self._unique_strings_by_rank[self.check_digits(digits) @ self._place_values])
+
+    def isomorphism_class(self, digits: ArrayLike) -> Indices:
+        """Lowest official index among the cells with the same isomorphism string, ``(...)``."""
+        return np.asarray(self._classes_by_rank[self.check_digits(digits) @ self._place_values])
