@@ -1,0 +1,52 @@
+"""nats-gym: neural architecture search as reinforcement learning.
+
+``import nats_gym`` registers the environments and imports neither torch, Stable-Baselines3 nor
+matplotlib; the names below load what they need on first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from nats_gym.registration import register_environments
+
+if TYPE_CHECKING:
+    from nats_gym.protocol import search
+    from nats_gym.result import SearchResult
+    from nats_gym.spaces import SizeSpace, TopologySpace, get_space
+    from nats_gym.tables import load_table
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "SearchResult": "nats_gym.result",
+    "search": "nats_gym.protocol",
+    "SizeSpace": "nats_gym.spaces",
+    "TopologySpace": "nats_gym.spaces",
+    "get_space": "nats_gym.spaces",
+    "load_table": "nats_gym.tables",
+}
+
+__all__ = [
+    "SearchResult",
+    "SizeSpace",
+    "TopologySpace",
+    "__version__",
+    "get_space",
+    "load_table",
+    "search",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+register_environments()

@@ -7,6 +7,7 @@ and returns arrays with any leading batch dimensions; a single architecture has 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -42,17 +43,20 @@ class ArchitectureSpace(ABC):
         choice_names: what the choices are called, in order (``k`` of them).
         decision_names: what is decided, in order (``n`` of them).
         size: number of architectures, ``k ** n``.
+        full_epochs: the full training schedule, by which an answer is judged.
     """
 
     name: str
     title: str
     num_decisions: int
     num_choices: int
+    full_epochs: int
     choice_names: tuple[str, ...]
     decision_names: tuple[str, ...]
 
     def __init__(self) -> None:
         self.size = self.num_choices**self.num_decisions
+        self._names: dict[int, str] = {}
         # Most significant digit first.
         self._place_values = self.num_choices ** np.arange(
             self.num_decisions - 1, -1, -1, dtype=np.int64
@@ -78,8 +82,11 @@ class ArchitectureSpace(ABC):
 
     def index(self, digits: ArrayLike) -> Indices:
         """Official index ``(...)`` of ``digits (..., n)``. ``InvalidInput`` if out of range."""
-        checked = self.check_digits(digits)
-        return np.asarray(self.rank_to_index[checked @ self._place_values], dtype=np.int64)
+        return np.asarray(self.rank_to_index[self.rank(digits)], dtype=np.int64)
+
+    def rank(self, digits: ArrayLike) -> Indices:
+        """Lexicographic rank ``(...)`` of ``digits (..., n)``: the digits read as one number."""
+        return np.asarray(self.check_digits(digits) @ self._place_values)
 
     def digits(self, index: ArrayLike) -> Digits:
         """Digits ``(..., n)`` of an official ``index (...)``. ``InvalidInput`` if out of range."""
@@ -132,6 +139,22 @@ class ArchitectureSpace(ABC):
             raise InvalidInput(f"an architecture string of {self.name} is text, got {string!r}")
         parsed = [self._parse(str(item)) for item in strings.ravel()]
         return np.array(parsed, dtype=np.int64).reshape(*strings.shape, self.num_decisions)
+
+    # ── one architecture without numpy's cost per call, for the scalar environment ───────────
+
+    def index_of(self, choices: Sequence[int]) -> int:
+        """Official index of one architecture's valid digits; :meth:`index` without arrays."""
+        rank = 0
+        for choice in choices:
+            rank = rank * self.num_choices + choice
+        return self.rank_to_index.item(rank)
+
+    def name_of(self, index: int) -> str:
+        """Official string of one valid official index, remembered."""
+        name = self._names.get(index)
+        if name is None:
+            name = self._names[index] = str(self.string(self.digits(index)))
+        return name
 
     # ── moving about ─────────────────────────────────────────────────────────────────────────
 

@@ -43,6 +43,7 @@ class SizeSpace(ArchitectureSpace):
     title = "size"
     num_decisions = 5
     num_choices = len(WIDTHS)
+    full_epochs = 90
     choice_names = tuple(str(width) for width in WIDTHS)
     decision_names = ("cell 1", "reduction 1", "cell 2", "reduction 2", "cell 3")
 
@@ -107,7 +108,9 @@ class SizeSpace(ArchitectureSpace):
         return self._cost(digits, dataset)[1]
 
 
-def _cell(c_in: network_cost.Width, c_out: network_cost.Width, resolution: int) -> network_cost.Cost:
+def _cell(
+    c_in: network_cost.Width, c_out: network_cost.Width, resolution: int
+) -> network_cost.Cost:
     """The fixed cell: two 3×3 convolutions from its input, three inside, and the skip."""
     from_input = network_cost.conv_bn(c_in, c_out, 3, resolution)
     inside = network_cost.conv_bn(c_out, c_out, 3, resolution)

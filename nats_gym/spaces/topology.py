@@ -54,6 +54,7 @@ class TopologySpace(ArchitectureSpace):
     title = "topology"
     num_decisions = len(EDGES)
     num_choices = len(OPERATIONS)
+    full_epochs = 200
     choice_names = OPERATIONS
     decision_names = tuple(f"{target}←{source}" for target, source in EDGES)
 
@@ -156,8 +157,8 @@ class TopologySpace(ArchitectureSpace):
 
         Cells with the same string compute the same function; there are 6,466 strings.
         """
-        return np.asarray(self._unique_strings_by_rank[self.check_digits(digits) @ self._place_values])
+        return np.asarray(self._unique_strings_by_rank[self.rank(digits)])
 
     def isomorphism_class(self, digits: ArrayLike) -> Indices:
         """Lowest official index among the cells with the same isomorphism string, ``(...)``."""
-        return np.asarray(self._classes_by_rank[self.check_digits(digits) @ self._place_values])
+        return np.asarray(self._classes_by_rank[self.rank(digits)])

@@ -1,0 +1,33 @@
+"""Random search: uniform, independent architectures, no de-duplication.
+
+Source: NATS-Bench (Dong et al., arXiv 2009.00437), section 5. No hyper-parameters.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.evaluators import Outcome
+from nats_gym.spaces import ArchitectureSpace
+from nats_gym.streams import RunStreams
+
+
+class RandomSearch:
+    """Random search over all runs at once.
+
+    Args:
+        space: what to search.
+        streams: one random stream per run.
+    """
+
+    def __init__(self, space: ArchitectureSpace, streams: RunStreams) -> None:
+        self.space = space
+        self.streams = streams
+
+    def ask(self) -> NDArray[np.int64]:
+        """A uniform architecture per run: digits ``(runs, n)``."""
+        return self.space.sample(self.streams, (self.streams.runs,))
+
+    def tell(self, outcome: Outcome) -> None:
+        """Random search learns nothing."""

@@ -1,0 +1,72 @@
+"""REINFORCE: a categorical per decision, trained by policy gradient with a moving baseline.
+
+Source: Williams, Machine Learning 1992; as run in NATS-Bench (Dong et al., arXiv 2009.00437).
+One architecture per update; reward = validation accuracy in percent; no entropy term. Gradients
+are written out (they are one line), so that all runs update together in numpy.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.evaluators import Outcome
+from nats_gym.spaces import ArchitectureSpace
+from nats_gym.streams import RunStreams
+
+LEARNING_RATE = 0.01  # Adam's
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Adam's, as torch has them by default
+BASELINE_MOMENTUM = 0.9
+INITIAL_STD = 1e-3
+
+
+class Reinforce:
+    """REINFORCE over all runs at once.
+
+    Args:
+        space: what to search.
+        streams: one random stream per run.
+
+    Attributes:
+        logits: one row per decision, ``(runs, n, k)``.
+        baseline: bias-corrected moving average of the rewards, ``(runs,)``.
+    """
+
+    def __init__(self, space: ArchitectureSpace, streams: RunStreams) -> None:
+        shape = (streams.runs, space.num_decisions, space.num_choices)
+        self.streams = streams
+        self.logits = INITIAL_STD * streams.normal(shape)
+        self.baseline = np.zeros(streams.runs)
+        self._weighted_rewards = np.zeros(streams.runs)
+        self._first_moment = np.zeros(shape)
+        self._second_moment = np.zeros(shape)
+        self._updates = 0
+
+    def ask(self) -> NDArray[np.int64]:
+        """Sample an architecture per run from its policy: digits ``(runs, n)``."""
+        exponentials = np.exp(self.logits - self.logits.max(axis=-1, keepdims=True))
+        self._policy = exponentials / exponentials.sum(axis=-1, keepdims=True)
+        thresholds = self._policy.cumsum(axis=-1)[..., :-1]  # the last is 1, up to rounding
+        uniform = self.streams.random(self.logits.shape[:-1])
+        self._digits = (uniform[..., None] >= thresholds).sum(axis=-1)
+        return self._digits
+
+    def tell(self, outcome: Outcome) -> None:
+        """One policy-gradient step per run on ``-log p(digits) · (reward - baseline)``."""
+        self._updates += 1
+        # The baseline takes the reward in before the advantage is taken, as in the reference.
+        self._weighted_rewards *= BASELINE_MOMENTUM
+        self._weighted_rewards += (1 - BASELINE_MOMENTUM) * outcome.accuracy
+        self.baseline = self._weighted_rewards / (1 - BASELINE_MOMENTUM**self._updates)
+        advantage = outcome.accuracy - self.baseline  # (runs,)
+
+        taken = np.arange(self.logits.shape[-1]) == self._digits[..., None]  # (runs, n, k)
+        self._adam_step((self._policy - taken) * advantage[:, None, None])
+
+    def _adam_step(self, gradient: NDArray[np.float64]) -> None:
+        """Adam (Kingma & Ba, ICLR 2015)."""
+        self._first_moment += (1 - BETA_1) * (gradient - self._first_moment)
+        self._second_moment += (1 - BETA_2) * (gradient**2 - self._second_moment)
+        first = self._first_moment / (1 - BETA_1**self._updates)
+        second = self._second_moment / (1 - BETA_2**self._updates)
+        self.logits -= LEARNING_RATE * first / (np.sqrt(second) + EPSILON)

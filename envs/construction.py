@@ -1,0 +1,202 @@
+"""Build one architecture, decision by decision; its accuracy is the reward at the end."""
+
+from __future__ import annotations
+
+import os
+from operator import index as as_int
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.error import ResetNeeded
+from gymnasium.spaces import Discrete
+from numpy.typing import NDArray
+
+from nats_gym.clock import SimulatedClock
+from nats_gym.errors import InvalidInput
+from nats_gym.evaluators import Evaluator
+from nats_gym.rewards import RewardFunction, get_reward
+from nats_gym.spaces import get_space
+from nats_gym.streams import combine_int, seed_key
+
+from .judge import Judge
+from .observation import FlatObservation
+from .rendering import ansi
+from .sources import make_evaluator, prepare
+
+Observation = NDArray[np.float32]
+Step = tuple[Observation, float, bool, bool, dict[str, Any]]
+
+
+class ConstructionEnv(gym.Env[Observation, np.int64]):
+    """
+    ## Description
+    Builds one architecture of NATS-Bench from nothing: a decision a step. In the topology space
+    (`NATS-TSS-*`) the six decisions are the operations on the edges 1←0, 2←0, 2←1, 3←0, 3←1, 3←2
+    of a cell; in the size space (`NATS-SSS-*`) the five decisions are the channel widths of
+    cell 1, reduction 1, cell 2, reduction 2 and cell 3. Once complete, the architecture is
+    evaluated: looked up in a table of real trainings, or handed to the evaluator of your choice.
+
+    Source: Dong, Liu, Musial, Gabrys, "NATS-Bench", TPAMI 2021, arXiv 2009.00437.
+
+    ## Action Space
+    Topology: `Discrete(5)`: 0 `none`, 1 `skip_connect`, 2 `nor_conv_1x1`, 3 `nor_conv_3x3`,
+    4 `avg_pool_3x3`. Size: `Discrete(8)`: choice `d` is the width `8·(d+1)`.
+
+    ## Observation Space
+    `Box(0, 1, (n·k + n,), float32)`: the decisions taken as `n` one-hot rows of `k` (zeros while
+    open), then the position of the next decision, one-hot (zeros once complete). 36 figures for
+    topology (n=6, k=5), 45 for size (n=5, k=8).
+
+    ## Rewards
+    0 until the last decision, then validation accuracy / 100, in [0, 1].
+
+    ## Starting State
+    Nothing decided. The seed decides the trials that will be drawn and nothing else. Trials are
+    numbered from `reset(seed=...)` on; a `reset()` without a seed goes on counting.
+
+    ## Episode End
+    Terminated after the last decision. Never truncated. The last step's `info` holds `index`
+    (official), `arch` (official string), `accuracy` (percent), `seconds` (what the evaluation
+    cost), `clock` (seconds since the last `reset(seed=...)`), `provenance` (what the accuracy
+    rests on: `measured` or `surrogate`) and `seconds_provenance` (likewise for the seconds).
+
+    ## Arguments
+    - `epochs`: training schedule to search on. Embedded: topology 12 (surrogate) and 200
+      (measured, the default); size 90 (surrogate).
+    - `trial`: `"random"` (default), `"mean"`, or the position of a training seed.
+    - `source`: `"auto"`, `"embedded"` or the folder of a table.
+    - `reward`: `"accuracy"`, or a function of observed accuracy and incumbent (both percent).
+    - `evaluator`: an object with `evaluate(index, epochs, trial_keys)` to ask instead of a table.
+    - `report_test`: put the full-schedule test accuracy, mean over trials, under
+      `info["evaluation"]` at the end. Never part of a reward or an observation. Needs a table
+      with test accuracies: embedded, that is the size space alone.
+    - `render_mode`: `"ansi"`.
+
+    A bad argument raises one of `nats_gym.errors` when the environment is made.
+
+    ## Version History
+    - v0: first version.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"]}
+    #: Figures of the episode at the end of the observation.
+    extras: ClassVar[int] = 0
+    default_reward: ClassVar[str] = "accuracy"
+
+    def __init__(
+        self,
+        space: str,
+        dataset: str,
+        *,
+        epochs: int | None = None,
+        trial: str | int = "random",
+        source: str | os.PathLike[str] = "auto",
+        reward: str | RewardFunction | None = None,
+        evaluator: Evaluator | None = None,
+        report_test: bool = False,
+        render_mode: str | None = None,
+    ) -> None:
+        self.architecture_space = get_space(space)
+        self.dataset = dataset
+        self.epochs = self.architecture_space.full_epochs if epochs is None else epochs
+        self.evaluator = make_evaluator(space, dataset, trial, source, evaluator)
+        self._provenance = prepare(self.evaluator, self.epochs)
+        self._judge = Judge(space, dataset, source) if report_test else None
+        self._reward = get_reward(reward or self.default_reward)
+        if render_mode not in (None, *self.metadata["render_modes"]):
+            raise InvalidInput(f"unknown render_mode {render_mode!r}; allowed: 'ansi' or None")
+        self.render_mode = render_mode
+
+        self._view = FlatObservation(self.architecture_space, self.extras)
+        self.observation_space = self._view.box
+        self.action_space = Discrete(self.architecture_space.num_choices)
+        self.clock = SimulatedClock()
+        self._num_decisions = self.architecture_space.num_decisions
+        self._num_choices = self.architecture_space.num_choices
+        self._evaluate_one = getattr(self.evaluator, "evaluate_one", None)
+        self._stream: int | None = None
+        self._evaluations = 0
+        self._choices: list[int] = []
+        self._ended = True
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, dict[str, Any]]:
+        """Start an episode; see the class for what the seed decides."""
+        super().reset(seed=seed)
+        if seed is not None or self._stream is None:
+            self._stream = seed_key(self.np_random_seed)
+            self._evaluations = 0
+            self.clock.reset()
+        self._ended = False
+        self._begin_architecture()
+        return self._view.read(), {}
+
+    def step(self, action: np.int64 | int) -> Step:
+        """Take one decision; `InvalidInput` for an action outside the action space."""
+        self._decide(action)
+        if len(self._choices) < self._num_decisions:
+            return self._view.read(), 0.0, False, False, {}
+        info = self._evaluate()
+        self._ended = True
+        if self._judge:
+            info["evaluation"] = self._judge(info["index"])
+        return self._view.read(), self._reward(info["accuracy"], 0.0), True, False, info
+
+    def render(self) -> str | None:  # type: ignore[override]
+        """The architecture so far as text, with `render_mode="ansi"`."""
+        if self.render_mode is None:
+            return None
+        return ansi(self.architecture_space, self.dataset, self._choices, self._status())
+
+    # ── the parts of a step ──────────────────────────────────────────────────────────────────
+
+    def _begin_architecture(self) -> None:
+        self._choices = []
+        self._view.begin()
+
+    def _decide(self, action: np.int64 | int) -> None:
+        try:
+            choice = as_int(action)
+        except TypeError:
+            choice = -1
+        if not 0 <= choice < self._num_choices:
+            raise InvalidInput(
+                f"an action is an integer in 0…{self._num_choices - 1}, got {action!r}"
+            )
+        if self._ended:
+            raise ResetNeeded("the episode has ended: call reset() before step()")
+        self._view.decide(len(self._choices), choice)
+        self._choices.append(choice)
+
+    def _evaluate(self) -> dict[str, Any]:
+        """Evaluate the complete architecture and charge the clock; the metrics for `info`."""
+        assert self._stream is not None
+        index = self.architecture_space.index_of(self._choices)
+        key = combine_int(self._stream, self._evaluations)
+        self._evaluations += 1
+        accuracy, seconds = self._ask(index, key)
+        self.clock.charge(seconds)
+        return {
+            "index": index,
+            "arch": self.architecture_space.name_of(index),
+            "accuracy": accuracy,
+            "seconds": seconds,
+            "clock": self.clock.used,
+            "provenance": self._provenance[0],
+            "seconds_provenance": self._provenance[1],
+        }
+
+    def _ask(self, index: int, key: int) -> tuple[float, float]:
+        if self._evaluate_one:
+            accuracy, seconds = self._evaluate_one(index, self.epochs, key)
+            return accuracy, seconds
+        outcome = self.evaluator.evaluate(
+            np.array([index]), self.epochs, np.array([key], dtype=np.uint64)
+        )
+        self._provenance = outcome.provenance, outcome.seconds_provenance
+        return float(outcome.accuracy[0]), float(outcome.seconds[0])
+
+    def _status(self) -> str:
+        return f"clock {self.clock.used:,.0f} s · {self._evaluations} evaluated"

@@ -1,0 +1,30 @@
+"""Judges an answer by its full-schedule test accuracy: for `info`, never for a reward."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from nats_gym.tables import load_table
+
+
+class Judge:
+    """Full-schedule test accuracy, mean over trials, of an architecture.
+
+    Raises:
+        NotInTable: if the table has no test accuracies of the full schedule.
+    """
+
+    def __init__(self, space: str, dataset: str, source: str | os.PathLike[str]) -> None:
+        table = load_table(space, dataset, source)
+        self._epochs = table.space.full_epochs
+        self._accuracy = table.mean_accuracy("test", self._epochs)
+        self._provenance = table.provenance("accuracy", "test", self._epochs)
+
+    def __call__(self, index: int) -> dict[str, Any]:
+        """The judgement of one official index."""
+        return {
+            "test_accuracy": self._accuracy.item(index),
+            "epochs": self._epochs,
+            "provenance": self._provenance,
+        }

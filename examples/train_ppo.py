@@ -1,0 +1,21 @@
+"""Train Stable-Baselines3's PPO to design a cell, on real CIFAR-10 figures.
+
+python examples/train_ppo.py
+"""
+
+import gymnasium as gym
+from stable_baselines3 import PPO
+
+import nats_gym  # registers the environments
+
+env = gym.make("NATS-TSS-cifar10-v0")
+model = PPO("MlpPolicy", env, n_steps=240, batch_size=240, gamma=1.0, learning_rate=3e-3, seed=0)
+model.learn(12_000)
+
+observation, info = env.reset(seed=1)
+terminated = False
+while not terminated:
+    action, _ = model.predict(observation, deterministic=True)
+    observation, reward, terminated, truncated, info = env.step(action)
+print(f"{info['arch']}: {info['accuracy']:.2f} % validation accuracy ({info['provenance']})")
+print(f"{nats_gym.load_table('tss', 'cifar10').best()[1]:.2f} % is the best there is")

@@ -1,0 +1,190 @@
+"""The command line: ``nats-gym search | envs | show | data``.
+
+Bad input is one line on standard error and exit code 2.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from nats_gym.errors import NatsGymError
+
+if TYPE_CHECKING:
+    from rich.table import Table as Grid
+
+    from nats_gym.result import SearchResult
+    from nats_gym.tables import Table
+
+app = typer.Typer(
+    name="nats-gym",
+    help="Neural architecture search as reinforcement learning.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+data_app = typer.Typer(help="The tables on this machine.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+
+@app.command()
+def search(
+    space: Annotated[str, typer.Option(help="tss (topology) or sss (size)")] = "tss",
+    dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or ImageNet16-120")] = "cifar10",
+    agent: Annotated[str, typer.Option(help="random, reinforce or ppo")] = "reinforce",
+    epochs: Annotated[
+        int | None, typer.Option(help="schedule to search on; default the full one")
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(help="simulated seconds; default the paper's × epochs/12")
+    ] = None,
+    runs: Annotated[int, typer.Option(help="independent runs")] = 1,
+    seed: Annotated[int, typer.Option(help="seed of the study")] = 0,
+    source: Annotated[str, typer.Option(help="auto, embedded or a table's folder")] = "auto",
+    out: Annotated[
+        Path | None, typer.Option(help="folder for runs and plot; default results/<what ran>")
+    ] = None,
+) -> None:
+    """Search an architecture within a simulated budget, in independent runs."""
+    from rich.progress import Progress
+
+    from nats_gym.protocol import search as run_search
+
+    started = time.perf_counter()
+    with Progress(transient=True, disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task(f"{agent} × {runs}", total=1.0)
+        result = run_search(
+            space,
+            dataset,
+            agent,
+            epochs=epochs,
+            budget=budget,
+            runs=runs,
+            seed=seed,
+            source=source,
+            progress=lambda share: bar.update(task, completed=share),
+        )
+    seconds = time.perf_counter() - started
+    report(result, seconds, out)
+
+
+def report(result: SearchResult, seconds: float, out: Path | None) -> None:
+    """Save a search's runs and the plot of its incumbent, and print its table."""
+    from nats_gym.plots import plot_incumbent
+    from nats_gym.summary import summary_grid
+
+    ran = result.arguments
+    names = ("space", "dataset", "agent", "epochs", "seed")
+    folder = out or Path("results", "-".join(str(ran[name]) for name in names))
+    result.save(folder)
+    plot = plot_incumbent([result], folder / "incumbent.png")
+    _print(summary_grid([result]))
+    _say(f"{seconds:.2f} s of search; runs.npz and run.json in {folder}")
+    _say(f"plot: {plot}")
+
+
+@app.command()
+def envs() -> None:
+    """List the environment ids."""
+    from nats_gym.registration import ENVIRONMENTS
+
+    for env_id in ENVIRONMENTS:
+        _say(env_id)
+
+
+@app.command()
+def show(
+    space: Annotated[str, typer.Argument(help="tss or sss")],
+    architecture: Annotated[str, typer.Argument(help="official index or official string")],
+) -> None:
+    """Show an architecture with its figures and what they rest on."""
+    from nats_gym.datasets import DATASETS
+    from nats_gym.spaces import get_space
+    from nats_gym.tables import load_table
+
+    chosen = get_space(space)
+    number = architecture.lstrip("-").isdigit()
+    index = chosen.resolve(int(architecture) if number else architecture)
+    digits = chosen.digits(index)
+    _say(f"{chosen.title} {index}: {chosen.string(digits)}")
+    for decision, digit in zip(chosen.decision_names, digits.tolist(), strict=True):
+        _say(f"  {decision:<12} {chosen.choice_names[digit]}")
+    for dataset in DATASETS:
+        _print(_figures_grid(load_table(space, dataset), index))
+
+
+@data_app.command("status")
+def data_status() -> None:
+    """Say which tables this machine has, and what each rests on."""
+    from nats_gym.datasets import DATASETS
+    from nats_gym.spaces import SPACES
+    from nats_gym.summary import grid
+    from nats_gym.tables import load_table
+    from nats_gym.tables.load import home
+
+    for space in SPACES:
+        for dataset in DATASETS:
+            table = load_table(space, dataset)
+            title = f"{space} {dataset}: {table.source}, checksum {table.checksum[:12]}"
+            rows = grid(title, "column", "provenance", "held-out errors", "source")
+            for column in table.columns:
+                errors = ", ".join(f"{name} {value:g}" for name, value in column.held_out.items())
+                rows.add_row(column.name, column.provenance, errors, column.source)
+            _print(rows)
+    _say(f"imported tables would lie in {home()}: none there")
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        code = app(standalone_mode=False)
+    except NatsGymError as error:
+        _fail(str(error))
+    except typer.Abort:
+        sys.exit(130)
+    except Exception as error:
+        # Newer releases of Typer carry a click of their own, so the class of a usage error has
+        # no public name; what it can do tells it.
+        if not hasattr(error, "format_message"):
+            raise
+        _fail(error.format_message())
+    sys.exit(code or 0)
+
+
+def _figures_grid(table: Table, index: int) -> Grid:
+    """What a table knows of one architecture, with the closed-form cost of its network."""
+    from nats_gym.summary import grid
+
+    digits = table.space.digits(index)
+    rows = grid(f"{table.dataset} ({table.source})", "figure", "value", "provenance")
+    params, flops = (
+        cost(digits, table.dataset) for cost in (table.space.params, table.space.flops)
+    )
+    rows.add_row("params [M]", f"{params:.6f}", "closed form")
+    rows.add_row("FLOPs [M]", f"{flops:.5f}", "closed form")
+    for column in table.columns:
+        values = table.row(column, index)
+        shown = " / ".join(f"{value:.6g}" for value in values)
+        rows.add_row(f"{column.name} [{column.unit}]", shown, column.provenance)
+    return rows
+
+
+def _print(grid: Grid) -> None:
+    from rich.console import Console
+
+    console = Console()
+    # Off a terminal nothing is to wrap: a pipe has no width.
+    console.print(grid, width=None if console.is_terminal else 200)
+
+
+def _say(line: str) -> None:
+    typer.echo(line)
+
+
+def _fail(message: str) -> NoReturn:
+    typer.echo(f"nats-gym: {' '.join(message.split())}", err=True)
+    sys.exit(2)

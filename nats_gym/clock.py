@@ -1,0 +1,69 @@
+"""Simulated wall-clock time, and the budgets of the paper's search protocol."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.datasets import get_dataset
+from nats_gym.errors import InvalidInput
+
+Seconds = float | NDArray[np.float64]
+
+#: Seconds of the paper's searches on 12-epoch trainings (NATS-Bench, arXiv 2009.00437, §5).
+PAPER_BUDGETS: dict[str, dict[str, float]] = {
+    "tss": {"cifar10": 20_000.0, "cifar100": 40_000.0, "ImageNet16-120": 120_000.0},
+    "sss": {"cifar10": 20_000.0, "cifar100": 40_000.0, "ImageNet16-120": 60_000.0},
+}
+PAPER_EPOCHS = 12
+
+
+def default_budget(space: str, dataset: str, epochs: int) -> float:
+    """The paper's budget × epochs/12: as many architectures fit as in the paper."""
+    get_dataset(dataset)
+    return PAPER_BUDGETS[space][dataset] * epochs / PAPER_EPOCHS
+
+
+class SimulatedClock:
+    """Seconds used so far, against a budget.
+
+    The evaluation that overshoots counts: charge first, then ask whether the clock is spent.
+    With ``runs`` the clock keeps one time per run and every figure is an array ``(runs,)``.
+
+    Args:
+        budget: seconds; ``inf`` for a clock that never ends.
+        runs: independent runs to keep time for; None for one time, a plain float.
+
+    Raises:
+        InvalidInput: unless the budget is a positive number.
+    """
+
+    def __init__(self, budget: float = math.inf, runs: int | None = None) -> None:
+        if not isinstance(budget, (int, float, np.number)) or not budget > 0:
+            raise InvalidInput(f"a budget is a positive number of seconds, got {budget!r}")
+        self.budget = float(budget)
+        self._runs = runs
+        self.used: Seconds = 0.0
+        self.reset()
+
+    def reset(self) -> None:
+        """Set the time used to zero."""
+        self.used = 0.0 if self._runs is None else np.zeros(self._runs)
+
+    def charge(self, seconds: Seconds) -> None:
+        """Add ``seconds``: a float, or one per run."""
+        self.used = self.used + seconds
+
+    @property
+    def spent(self) -> bool | NDArray[np.bool_]:
+        """Whether the budget is used up."""
+        return self.used >= self.budget
+
+    @property
+    def fraction_left(self) -> Seconds:
+        """Share of the budget not yet used, in [0, 1]."""
+        if isinstance(self.used, np.ndarray):
+            return np.maximum(1.0 - self.used / self.budget, 0.0)
+        return max(1.0 - self.used / self.budget, 0.0)

@@ -1,0 +1,46 @@
+"""The one protocol of everything that evaluates architectures, and what it returns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a batch of evaluations returned.
+
+    Attributes:
+        accuracy: validation accuracy in percent, ``(batch,)``.
+        seconds: simulated or real seconds to charge, ``(batch,)``.
+        provenance: what the accuracies rest on: ``"measured"``, ``"surrogate"`` or an
+            evaluator's own word.
+        seconds_provenance: likewise for the seconds.
+        metrics: further figures by name, each ``(batch,)``.
+    """
+
+    accuracy: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+    provenance: str = "measured"
+    seconds_provenance: str = "measured"
+    metrics: dict[str, NDArray[Any]] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Evaluator(Protocol):
+    """Evaluates architectures: from a table, by training them, on a cluster, or from a cache."""
+
+    def evaluate(
+        self, index: NDArray[np.int64], epochs: int, trial_keys: NDArray[np.uint64]
+    ) -> Outcome:
+        """Evaluate a batch.
+
+        Args:
+            index: official indices, ``(batch,)``.
+            epochs: training schedule.
+            trial_keys: what random trials derive from, ``(batch,)``: a hash of the
+                environment's seed and the number of the evaluation.
+        """

@@ -1,0 +1,62 @@
+"""Plots of searches. Colours are Okabe & Ito's, which colour-blind readers tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.files import replacing
+from nats_gym.result import SearchResult
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+GRID_POINTS = 200
+
+
+def incumbent_at(result: SearchResult, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Incumbent (percent) of every run at simulated ``times``: ``(runs, times)``.
+
+    NaN before a run's first evaluation has ended.
+    """
+    incumbent = np.full((result.runs, len(times)), np.nan)
+    for run, count in enumerate(result.evaluations):
+        ended = np.searchsorted(result.clock[run, :count], times, side="right")
+        known = ended > 0
+        incumbent[run, known] = result.incumbent[run, ended[known] - 1]
+    return incumbent
+
+
+def plot_incumbent(results: Sequence[SearchResult], path: Path) -> Path:
+    """Draw the incumbent's observed accuracy against simulated time and save it as PNG.
+
+    Args:
+        results: searches of one space and data set; a line (mean over runs) and a band (10th to
+            90th percentile) each.
+        path: the file to write.
+    """
+    from matplotlib.figure import Figure
+
+    first = results[0].arguments
+    figure = Figure(figsize=(7.0, 4.2), layout="constrained")
+    axes = figure.add_subplot()
+    for colour, result in zip(COLOURS, results, strict=False):
+        budget = result.arguments["budget"]
+        start = np.nanmax(result.clock[:, 0])  # from here on every run has an incumbent
+        times = np.geomspace(min(start, budget), budget, GRID_POINTS)
+        incumbent = incumbent_at(result, times)
+        low, high = np.nanpercentile(incumbent, (10, 90), axis=0)
+        label = f"{result.arguments['agent']} ({result.runs} runs)"
+        axes.plot(times, np.nanmean(incumbent, axis=0), color=colour, label=label, linewidth=2)
+        axes.fill_between(times, low, high, color=colour, alpha=0.18, linewidth=0)
+    axes.set_xscale("log")
+    axes.set_xlabel("simulated time [s]")
+    basis = results[0].provenance["search_accuracy"]
+    axes.set_ylabel(f"best observed validation accuracy [%]\n{first['epochs']} epochs, {basis}")
+    axes.set_title(f"{results[0].table.space.title} space, {first['dataset']}")
+    axes.grid(alpha=0.3, which="both")
+    axes.legend(frameon=False, loc="lower right")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150, format="png")
+    return path

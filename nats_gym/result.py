@@ -1,0 +1,154 @@
+"""What a search found, run by run and evaluation by evaluation, and what that rests on."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.errors import NotInTable
+from nats_gym.files import replacing
+from nats_gym.tables import Table, load_table
+
+RUNS_FILE, RUN_FILE = "runs.npz", "run.json"
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The outcome of :func:`nats_gym.search`.
+
+    All arrays are ``(runs, evaluation)``, padded behind a run's last evaluation with -1 or NaN.
+
+    Attributes:
+        index: official index of each architecture evaluated.
+        accuracy: what was observed, validation accuracy in percent on the search's schedule.
+        seconds: what each evaluation cost.
+        clock: the run's simulated seconds after each evaluation.
+        arguments: what :func:`nats_gym.search` was called with, defaults filled in.
+        provenance: what accuracies, seconds and the judgement rest on, with the checksum of the
+            table.
+        table: the table searched.
+    """
+
+    index: NDArray[np.int64]
+    accuracy: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+    clock: NDArray[np.float64]
+    arguments: Mapping[str, Any]
+    provenance: Mapping[str, str]
+    table: Table
+
+    @property
+    def runs(self) -> int:
+        """Number of independent runs."""
+        return len(self.index)
+
+    @cached_property
+    def evaluations(self) -> NDArray[np.int64]:
+        """Evaluations of each run, ``(runs,)``."""
+        return (self.index >= 0).sum(axis=1)
+
+    @cached_property
+    def recommended(self) -> NDArray[np.int64]:
+        """Official index of each run's best observed architecture, ``(runs,)``.
+
+        The earliest of equals, as in the paper's protocol.
+        """
+        best = np.nanargmax(self.accuracy, axis=1)
+        return np.take_along_axis(self.index, best[:, None], axis=1)[:, 0]
+
+    @cached_property
+    def incumbent(self) -> NDArray[np.float64]:
+        """Best observed accuracy so far, percent, ``(runs, evaluation)``; NaN behind the end."""
+        best = np.fmax.accumulate(self.accuracy, axis=1)
+        return np.where(self.index >= 0, best, np.nan)
+
+    def full_schedule_accuracy(self, split: str = "valid") -> NDArray[np.float64]:
+        """Full-schedule accuracy of :attr:`recommended`, mean over trials, percent, ``(runs,)``.
+
+        Raises:
+            NotInTable: if the table does not hold that split.
+        """
+        return self.table.mean_accuracy(split)[self.recommended]
+
+    def regret(self) -> NDArray[np.float64]:
+        """Points between the best full-schedule validation accuracy known and each run's."""
+        return self.table.best("valid")[1] - self.full_schedule_accuracy("valid")
+
+    def summary(self) -> dict[str, Any]:
+        """Means and standard deviations over runs, of what the table can judge."""
+        observed = np.nanmax(self.accuracy, axis=1)
+        figures: dict[str, Any] = {
+            "runs": self.runs,
+            "evaluations": _mean_std(self.evaluations),
+            "observed_valid_accuracy": _mean_std(observed),
+            "full_schedule_valid_accuracy": _mean_std(self.full_schedule_accuracy("valid")),
+            "regret": _mean_std(self.regret()),
+        }
+        try:
+            test = self.full_schedule_accuracy("test")
+        except NotInTable:
+            return figures
+        figures["full_schedule_test_accuracy"] = _mean_std(test)
+        return figures
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write ``runs.npz`` (the arrays) and ``run.json`` (versions, arguments, provenance).
+
+        Each file is written under a temporary name and renamed. Returns the folder.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(folder / RUNS_FILE) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                index=self.index,
+                accuracy=self.accuracy,
+                seconds=self.seconds,
+                clock=self.clock,
+                recommended=self.recommended,
+            )
+        record = {
+            "arguments": dict(self.arguments),
+            "provenance": dict(self.provenance),
+            "summary": self.summary(),
+            "versions": versions(),
+        }
+        with replacing(folder / RUN_FILE) as temporary:
+            text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+            temporary.write_text(text, encoding="utf-8")
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> SearchResult:
+        """Read what :meth:`save` wrote; the table is opened again from its source."""
+        record = json.loads((Path(folder) / RUN_FILE).read_text(encoding="utf-8"))
+        arguments = record["arguments"]
+        table = load_table(arguments["space"], arguments["dataset"], arguments["source"])
+        with np.load(Path(folder) / RUNS_FILE, allow_pickle=False) as arrays:
+            columns = {name: arrays[name] for name in ("index", "accuracy", "seconds", "clock")}
+        return cls(**columns, arguments=arguments, provenance=record["provenance"], table=table)
+
+
+def _mean_std(values: NDArray[Any]) -> dict[str, float]:
+    return {"mean": float(np.mean(values)), "std": float(np.std(values))}
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result depends on."""
+    found = {"python": platform.python_version()}
+    for package in ("nats-gym", "numpy", "gymnasium", "torch", "stable-baselines3"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,50 @@
+"""What a reader of a search wants to know, as a table for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.table import Table as Grid
+
+from nats_gym.result import SearchResult
+
+#: Row title and key of ``SearchResult.summary()``, and the provenance that goes with it.
+_ROWS = (
+    ("evaluations a run", "evaluations", ""),
+    ("best observed valid [%]", "observed_valid_accuracy", "search_accuracy"),
+    ("full-schedule valid [%]", "full_schedule_valid_accuracy", "full_schedule_valid_accuracy"),
+    ("full-schedule test [%]", "full_schedule_test_accuracy", "full_schedule_test_accuracy"),
+    ("regret to best known [%]", "regret", "full_schedule_valid_accuracy"),
+)
+
+
+def grid(title: str, *columns: str) -> Grid:
+    """An empty table in the one style of this package."""
+    table = Grid(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    for position, column in enumerate(columns):
+        table.add_column(column, overflow="fold", justify="left" if position == 0 else "right")
+    return table
+
+
+def summary_grid(results: Sequence[SearchResult]) -> Grid:
+    """Searches of one space, data set and schedule side by side: mean ± std over their runs."""
+    first = results[0]
+    ran = first.arguments
+    title = (
+        f"{first.table.space.title} space, {ran['dataset']}: search on {ran['epochs']} epochs "
+        f"within {ran['budget']:,.0f} simulated seconds"
+    )
+    agents = [f"{result.arguments['agent']} × {result.runs}" for result in results]
+    table = grid(title, "mean ± std over runs", *agents, "rests on")
+    summaries = [result.summary() for result in results]
+    for row, key, basis in _ROWS:
+        if key in summaries[0]:
+            cells = [_mean_std(summary[key]) for summary in summaries]
+            table.add_row(row, *cells, first.provenance.get(basis, ""))
+    return table
+
+
+def _mean_std(figures: dict[str, Any]) -> str:
+    return f"{figures['mean']:.2f} ± {figures['std']:.2f}"

@@ -1,0 +1,16 @@
+"""What is known of each architecture: read-only columns, each with its provenance."""
+
+from nats_gym.tables.column import MEASURED, SURROGATE, Column
+from nats_gym.tables.folder import write_table
+from nats_gym.tables.load import embedded_folder, load_table
+from nats_gym.tables.table import Table
+
+__all__ = [
+    "MEASURED",
+    "SURROGATE",
+    "Column",
+    "Table",
+    "embedded_folder",
+    "load_table",
+    "write_table",
+]

@@ -1,0 +1,136 @@
+"""The table format: a folder of ``.npy`` columns and a ``manifest.json``.
+
+The manifest names space, dataset and, for every column, file, unit, provenance, source, licence
+and SHA-256. A folder is written under a temporary name and renamed, so it is whole or absent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.errors import CorruptTable, MissingTable
+from nats_gym.tables.column import Column
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+# Up to this size a file's digest is checked whenever it is opened; beyond it that would cost
+# more than the memory map saves, and only shape and type are.
+DIGEST_ON_OPEN_BYTES = 32 << 20
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.sha256()
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def write_table(
+    folder: Path,
+    space: str,
+    dataset: str,
+    stored: Sequence[tuple[Column, NDArray[Any]]],
+    modelled: Sequence[Column] = (),
+) -> None:
+    """Write a table's folder, replacing one that is there.
+
+    Args:
+        folder: where; its parent must exist.
+        space: ``"tss"`` or ``"sss"``.
+        dataset: official data set key.
+        stored: columns with their figures; ``file`` and ``sha256`` are filled in here.
+        modelled: columns that a model makes from coefficients; complete with ``file``, relative
+            to ``folder``, and ``sha256``.
+    """
+    folder = Path(folder)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        columns = []
+        for column, figures in stored:
+            name = f"{column.name}.npy"
+            np.save(temporary / name, figures, allow_pickle=False)
+            entry = {**column.to_json(), "file": name, "sha256": sha256_of(temporary / name)}
+            columns.append(entry)
+        columns += [column.to_json() for column in modelled]
+        manifest = {"format": FORMAT, "space": space, "dataset": dataset, "columns": columns}
+        manifest["checksum"] = table_checksum(columns)
+        text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
+        (temporary / MANIFEST).write_text(text, encoding="utf-8")
+        temporary.chmod(0o755)
+        if folder.exists():
+            retired = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+            os.replace(folder, retired)
+            os.replace(temporary, folder)
+            shutil.rmtree(retired)
+        else:
+            os.replace(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def table_checksum(columns: Sequence[Mapping[str, Any]]) -> str:
+    """One digest for a table: that of its columns' names and digests, in order of name."""
+    lines = sorted(f"{entry['name']} {entry['sha256']}" for entry in columns)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Read and check a table's manifest.
+
+    Raises:
+        MissingTable: if there is no such folder, or no manifest in it.
+        CorruptTable: if the manifest is not what :func:`write_table` writes.
+    """
+    path = Path(folder) / MANIFEST
+    if not path.is_file():
+        raise MissingTable(f"no table at {str(folder)!r}: {MANIFEST} is not there")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        if manifest["format"] != FORMAT:
+            raise CorruptTable(
+                f"{path}: format {manifest['format']!r}, this version reads {FORMAT}"
+            )
+        manifest["columns"] = [Column.from_json(entry) for entry in manifest["columns"]]
+        for key in ("space", "dataset", "checksum"):
+            manifest[key]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CorruptTable(f"{path}: not a table's manifest ({error})") from error
+    return dict(manifest)
+
+
+def checked_file(folder: Path, column: Column) -> Path:
+    """Path of a column's file, once it is there and, unless huge, has its digest."""
+    path = folder / column.file
+    if not path.is_file():
+        raise CorruptTable(f"{folder}: the file {column.file} of column {column.name} is missing")
+    if path.stat().st_size <= DIGEST_ON_OPEN_BYTES and sha256_of(path) != column.sha256:
+        raise CorruptTable(f"{path}: not the file that the manifest describes (SHA-256 differs)")
+    return path
+
+
+def open_column(folder: Path, column: Column, rows: int) -> NDArray[Any]:
+    """Open a stored column read-only and memory-mapped; ``CorruptTable`` if it is not whole."""
+    path = checked_file(folder, column)
+    try:
+        figures = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        raise CorruptTable(f"{path}: not a whole .npy file ({error})") from error
+    expected = (rows, len(column.trials)) if column.trials else (rows,)
+    if figures.shape != expected or figures.dtype.kind != "f":
+        raise CorruptTable(
+            f"{path}: {figures.dtype} {figures.shape}, the manifest says floats {expected}"
+        )
+    return np.asarray(figures)

@@ -1,0 +1,269 @@
+"""Surrogates: what the embedded figures do not hold, estimated by small models in numpy.
+
+* topology, 12 epochs: a perceptron from a cell's operations, its paths and the *measured*
+  200-epoch validation accuracies to its 12-epoch validation accuracies;
+* size, 90 epochs: a polynomial of total degree 5 in the logarithms of the five widths;
+* seconds and latency: straight lines in FLOPs, or in measured seconds.
+
+``scripts/fit_surrogates.py`` fits them to public NATS-Bench results (arXiv 2009.00437) and writes
+the coefficients and ``held_out.json``, the errors on architectures that a fit did not see. A
+surrogate's figures carry the provenance ``surrogate``; they are never measurements.
+
+A surrogate estimates the expected accuracy. One trial is drawn as
+``mean + sigma(mean) * z`` with standard normal ``z``; the sd comes from held-out residuals, so it
+holds the model's own error beside the noise of training.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.datasets import get_dataset
+
+Array = NDArray[Any]
+Figures = NDArray[np.float64]
+
+FOLDER = Path(__file__).resolve().parent.parent / "data" / "surrogates"
+#: Rises whenever coefficients change; specs and results that rest on a surrogate name it.
+VERSION = 1
+
+#: Order of the columns of ``accuracy_200`` and of the topology model's outputs.
+DATASET_ORDER = ("cifar10", "cifar100", "ImageNet16-120")
+#: The four paths from a cell's input to its output, as positions in the digits.
+PATHS: tuple[tuple[int, ...], ...] = ((3,), (0, 4), (1, 5), (0, 2, 5))
+NONE, SKIP, CONV_1X1, CONV_3X3, POOL = range(5)
+#: Accuracies are clipped to this before the logit, in percent.
+LOGIT_RANGE = (0.5, 99.5)
+#: Times were taken on CIFAR-10's search split: 25,000 images trained on, 25,000 validated.
+REFERENCE_IMAGES = 25_000
+
+
+@dataclass(frozen=True)
+class NoiseCurve:
+    """Standard deviation of a trial as a function of its expected accuracy.
+
+    Attributes:
+        accuracy: ascending knots in percent, ``(knot,)``.
+        sd: the deviation at each, in points, ``(knot,)``; linear between, constant beyond.
+    """
+
+    accuracy: Array
+    sd: Array
+
+    def __call__(self, predicted: Array) -> Figures:
+        """Return the sd in points, of the shape of ``predicted`` (percent)."""
+        return np.asarray(np.interp(predicted, self.accuracy, self.sd), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class TopologySurrogate:
+    """Validation accuracy after 12 epochs in the topology space, all three data sets at once.
+
+    Attributes:
+        layers: ``(weight (out, in), bias (out,))`` of each layer, float32; SiLU between them.
+        noise: a curve per data set, in :data:`DATASET_ORDER`.
+    """
+
+    layers: tuple[tuple[Array, Array], ...]
+    noise: tuple[NoiseCurve, ...]
+
+    @classmethod
+    def load(cls, folder: Path = FOLDER) -> TopologySurrogate:
+        """Read the coefficients that the package ships."""
+        with np.load(folder / "tss-valid-12.npz", allow_pickle=False) as arrays:
+            count = sum(name.startswith("weight") for name in arrays.files)
+            layers = tuple((arrays[f"weight{k}"], arrays[f"bias{k}"]) for k in range(count))
+            curves = zip(arrays["noise_accuracy"], arrays["noise_sd"], strict=True)
+            return cls(layers, tuple(NoiseCurve(*curve) for curve in curves))
+
+    def accuracies(self, digits: Array, accuracy_200: Array) -> Figures:
+        """Return expected accuracies in percent, ``(arch, 3)`` in :data:`DATASET_ORDER`.
+
+        Args:
+            digits: operations, ``(arch, 6)``.
+            accuracy_200: measured 200-epoch validation accuracy, mean over trials, in percent,
+                ``(arch, 3)`` in :data:`DATASET_ORDER`.
+        """
+        signal = topology_features(digits, accuracy_200)  # (feature, arch)
+        for weight, bias in self.layers[:-1]:
+            signal = _silu(weight @ signal + bias[:, None])
+        weight, bias = self.layers[-1]
+        return np.clip((weight @ signal + bias[:, None]).T, 0, 100).astype(np.float64)
+
+    def accuracy(self, digits: Array, accuracy_200: Array, dataset: str) -> Figures:
+        """Return :meth:`accuracies` on one data set, ``(arch,)``."""
+        return self.accuracies(digits, accuracy_200)[:, _position(dataset)]
+
+    def sigma(self, predicted: Array, dataset: str) -> Figures:
+        """Return the sd of one trial in points, for expected accuracies in percent."""
+        return self.noise[_position(dataset)](predicted)
+
+
+@dataclass(frozen=True)
+class SizeSurrogate:
+    """Accuracy after 90 epochs in the size space, of one data set and split.
+
+    Attributes:
+        coefficients: of products of the five decisions' polynomials, ``(degree,) * 5``.
+        basis: the polynomials' values at the eight widths, ``(8, degree)``.
+        noise: the spread of a trial. The public results hold a single 90-epoch trial, so all of
+            the held-out residual is taken for noise.
+    """
+
+    coefficients: Array
+    basis: Array
+    noise: NoiseCurve
+
+    @classmethod
+    def load(cls, dataset: str, split: str, folder: Path = FOLDER) -> SizeSurrogate:
+        """Read the coefficients for a data set and ``"valid"`` or ``"test"``.
+
+        CIFAR-100 and ImageNet16-120 have one model, fitted to test accuracy, for both splits:
+        the two halve the official test images at random, so their expectations agree.
+        """
+        name = size_model_name(dataset, split)
+        with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
+            curve = NoiseCurve(arrays["noise_accuracy"], arrays["noise_sd"])
+            return cls(arrays["coefficients"], arrays["basis"], curve)
+
+    def grid(self) -> Figures:
+        """Return expected accuracies in percent of the whole space, ``(8, 8, 8, 8, 8)``."""
+        values = self.coefficients.astype(np.float64)
+        basis = self.basis.astype(np.float64)
+        for _ in range(values.ndim):  # each contracts the leading axis and appends its widths
+            values = np.tensordot(values, basis, axes=(0, 1))
+        return np.clip(values, 0, 100)
+
+    def accuracy(self, digits: Array) -> Figures:
+        """Return expected accuracies in percent, ``(arch,)``, of ``digits (arch, 5)``."""
+        return self.grid()[tuple(np.asarray(digits).T)]
+
+    def sigma(self, predicted: Array) -> Figures:
+        """Return the sd of one trial in points, for expected accuracies in percent."""
+        return self.noise(predicted)
+
+
+@dataclass(frozen=True)
+class CostSurrogate:
+    """Seconds of the simulated clock that the embedded figures do not hold, and latency.
+
+    Attributes:
+        topology_valid: intercept, weight of the seconds of a training epoch, and weight of each
+            operation's count without ``none``; for a pass over 25,000 images, in seconds.
+        size: by ``train``, ``valid`` (seconds per image) and ``latency`` (seconds per batch of
+            256): ``b``, per MFLOP, for all data sets, and ``a``, the constant of each.
+    """
+
+    topology_valid: tuple[float, ...]
+    size: dict[str, dict[str, Any]]
+
+    @classmethod
+    def load(cls, folder: Path = FOLDER) -> CostSurrogate:
+        """Read the coefficients that the package ships."""
+        content = json.loads((folder / "costs.json").read_text(encoding="utf-8"))
+        return cls(tuple(content["topology_valid"]), content["size"])
+
+    def topology_valid_seconds(self, digits: Array, train_seconds: Array, dataset: str) -> Figures:
+        """Return seconds of one validation pass in the topology space, ``(arch,)``.
+
+        Args:
+            digits: operations, ``(arch, 6)``.
+            train_seconds: measured seconds of a training epoch *on cifar10-valid* (25,000
+                images), whichever ``dataset`` is asked for, ``(arch,)``.
+            dataset: scales the pass by its validation images, as the public files do.
+        """
+        intercept, per_second, *per_operation = self.topology_valid
+        counts = (np.asarray(digits)[:, :, None] == np.arange(SKIP, POOL + 1)).sum(1)  # (arch, 4)
+        seconds = intercept + per_second * np.asarray(train_seconds) + counts @ per_operation
+        return np.asarray(seconds * get_dataset(dataset).valid_images / REFERENCE_IMAGES)
+
+    def size_train_seconds(self, flops: Array, dataset: str) -> Figures:
+        """Return seconds of one training epoch in the size space, ``(arch,)``.
+
+        ``flops`` are those of one image *of that data set*, in millions, ``(arch,)``;
+        ``cifar10`` means the 25,000 images of the search split.
+        """
+        return get_dataset(dataset).train_images * self._line("train", flops, dataset)
+
+    def size_valid_seconds(self, flops: Array, dataset: str) -> Figures:
+        """Return seconds of one validation pass in the size space; as the above otherwise."""
+        return get_dataset(dataset).valid_images * self._line("valid", flops, dataset)
+
+    def size_latency(self, flops: Array, dataset: str) -> Figures:
+        """Return seconds that a batch of 256 takes in the size space; as the above otherwise."""
+        return self._line("latency", flops, dataset)
+
+    def _line(self, figure: str, flops: Array, dataset: str) -> Figures:
+        line = self.size[figure]
+        return np.asarray(line["a"][dataset] + line["b"] * np.asarray(flops), dtype=np.float64)
+
+
+def size_model_name(dataset: str, split: str) -> str:
+    """Name of the size model that answers for a data set and split."""
+    return f"sss-cifar10-{split}-90" if dataset == "cifar10" else f"sss-{dataset}-90"
+
+
+@cache
+def held_out() -> dict[str, Any]:
+    """Return the errors on unseen architectures that go with the shipped coefficients."""
+    content: dict[str, Any] = json.loads((FOLDER / "held_out.json").read_text(encoding="utf-8"))
+    return content
+
+
+def topology_features(digits: Array, accuracy_200: Array) -> Array:
+    """Describe cells to the topology model: float32 ``(feature, arch)``.
+
+    In order: each edge's operation, one-hot (30); the same for edges that lie on a live path
+    from input to output, without ``none`` (24); of each path if no edge of it is ``none``: that
+    it is live, its count of each other operation, whether it convolves, whether it is only skips
+    (28); the live paths' number, most convolutions and most 3×3 convolutions (3); the measured
+    accuracies in percent and as logits (6). Arguments as :meth:`TopologySurrogate.accuracies`.
+    """
+    edges = np.asarray(digits).T  # (edge, arch)
+    measured = np.asarray(accuracy_200, dtype=np.float32).T  # (dataset, arch)
+    is_op = [edges == op for op in range(POOL + 1)]  # op → (edge, arch)
+    live_paths = [np.all(edges[list(path)] != NONE, axis=0) for path in PATHS]
+    live_edges = np.stack(list(_live_edges(live_paths)))
+    rows: list[Array] = [*is_op, *(live_edges & is_op[op] for op in range(SKIP, POOL + 1))]
+
+    convolutions, threes = [], []
+    for path, live in zip(PATHS, live_paths, strict=True):
+        on_path = list(path)
+        counts = [
+            is_op[op][on_path].sum(0, dtype=np.float32) * live for op in range(SKIP, POOL + 1)
+        ]
+        convs = counts[1] + counts[2]
+        rows += [live, *counts, convs > 0, counts[0] == len(path)]
+        convolutions.append(convs)
+        threes.append(counts[2])
+    rows += [np.sum(live_paths, axis=0), np.max(convolutions, axis=0), np.max(threes, axis=0)]
+
+    share = np.clip(measured, *LOGIT_RANGE) / np.float32(100)
+    rows += [measured, np.log(share / (1 - share))]
+    return np.concatenate([np.atleast_2d(row).astype(np.float32) for row in rows])
+
+
+def _live_edges(live_paths: list[Array]) -> Iterable[Array]:
+    """Whether each edge lies on a live path, edge by edge, ``(arch,)``."""
+    for edge in range(6):
+        yield np.any(
+            [live for path, live in zip(PATHS, live_paths, strict=True) if edge in path], 0
+        )
+
+
+def _silu(x: Array) -> Array:
+    # x·sigmoid(x), by tanh: it cannot overflow.
+    half = x * np.float32(0.5)
+    return half + half * np.tanh(half)
+
+
+def _position(dataset: str) -> int:
+    return DATASET_ORDER.index(get_dataset(dataset).name)

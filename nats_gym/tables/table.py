@@ -1,0 +1,156 @@
+"""A table: what is known of every architecture of one space on one data set."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.errors import CorruptTable, NotInTable
+from nats_gym.spaces import SPACES, get_space
+from nats_gym.tables import modelled
+from nats_gym.tables.column import SURROGATE, Column
+from nats_gym.tables.folder import open_column, read_manifest
+
+ARCHIVE_HINT = "the official NATS-Bench archive holds the rest: give a table's folder as source="
+
+
+class Table:
+    """Read-only columns over all architectures of a space, in official order.
+
+    Args:
+        folder: a folder in the table format (``nats_gym.tables.folder``).
+        source: what to call it in messages and results.
+
+    Attributes:
+        space: the architecture space.
+        dataset: official data set key.
+        source: ``"embedded"`` or the folder.
+        checksum: digest over all columns; equal tables have equal ones.
+        columns: what the table holds.
+
+    Raises:
+        MissingTable, CorruptTable: see ``nats_gym.tables.folder``.
+    """
+
+    def __init__(self, folder: str | Path, source: str) -> None:
+        self.folder = Path(folder)
+        manifest = read_manifest(self.folder)
+        if manifest["space"] not in SPACES:
+            raise CorruptTable(f"{folder}: unknown space {manifest['space']!r} in the manifest")
+        self.space = get_space(manifest["space"])
+        self.dataset: str = manifest["dataset"]
+        self.source = source
+        self.checksum: str = manifest["checksum"]
+        self.columns: list[Column] = manifest["columns"]
+        self._opened: dict[str, NDArray[Any]] = {}
+
+    def __repr__(self) -> str:
+        return f"Table({self.space.name!r}, {self.dataset!r}, source={self.source!r})"
+
+    # ── figures ──────────────────────────────────────────────────────────────────────────────
+
+    def accuracy(self, split: str = "valid", epochs: int | None = None) -> NDArray[np.floating]:
+        """Accuracy in percent, ``(arch, trial)``; NaN where a trial does not exist.
+
+        A surrogate's column is ``(arch, 1)``: its mean.
+
+        Args:
+            split: ``"valid"`` or ``"test"``.
+            epochs: training schedule; None for the full one (tss 200, sss 90).
+        """
+        figures = self._figures(self.column("accuracy", split, self._schedule(epochs)))
+        return figures if figures.ndim == 2 else figures[:, None]
+
+    def mean_accuracy(self, split: str = "valid", epochs: int | None = None) -> NDArray[np.float64]:
+        """Accuracy in percent, mean over trials, ``(arch,)``."""
+        accuracy = self.accuracy(split, epochs)
+        return np.asarray(np.nanmean(accuracy, axis=1, dtype=np.float64))
+
+    def noise_std(self, split: str = "valid", epochs: int | None = None) -> NDArray[np.float64]:
+        """Standard deviation of a surrogate's trials around its mean, percent, ``(arch,)``.
+
+        Zeros for a measured column: its trials are there.
+        """
+        column = self.column("accuracy", split, self._schedule(epochs))
+        if column.provenance != SURROGATE:
+            return np.zeros(self.space.size)
+        return modelled.noise_std(self, column, self._figures(column))
+
+    def train_seconds(self, epochs: int) -> NDArray[np.float64]:
+        """Seconds to train for ``epochs`` during search, ``(arch,)``."""
+        per_epoch = self._figures(self.column("train_seconds_per_epoch"))
+        return epochs * per_epoch.astype(np.float64)
+
+    def evaluation_seconds(self, split: str = "valid") -> NDArray[np.float64]:
+        """Seconds of one pass over ``split``, ``(arch,)``."""
+        return self._figures(self.column("evaluation_seconds", split)).astype(np.float64)
+
+    def query_seconds(self, epochs: int) -> NDArray[np.float64]:
+        """Seconds that one evaluation costs: the training and one validation pass, ``(arch,)``."""
+        return self.train_seconds(epochs) + self.evaluation_seconds("valid")
+
+    def latency(self) -> NDArray[np.float64]:
+        """Seconds of a forward pass over a batch of 256, ``(arch,)``."""
+        return self._figures(self.column("latency")).astype(np.float64)
+
+    def best(self, split: str = "valid", epochs: int | None = None) -> tuple[int, float]:
+        """Official index and mean accuracy (percent) of the best architecture known."""
+        mean = self.mean_accuracy(split, epochs)
+        index = int(np.nanargmax(mean))
+        return index, float(mean[index])
+
+    def row(self, column: Column, index: int) -> NDArray[np.float64]:
+        """One architecture's figures in a column of the table, ``(trial,)``, existing ones."""
+        figures = np.atleast_1d(self._figures(column)[index]).astype(np.float64)
+        return figures[~np.isnan(figures)]
+
+    # ── what it holds ────────────────────────────────────────────────────────────────────────
+
+    def epochs(self, split: str = "valid") -> tuple[int, ...]:
+        """Training schedules that the table holds accuracies of, ascending."""
+        held = {c.epochs for c in self.columns if c.quantity == "accuracy" and c.split == split}
+        return tuple(sorted(held))
+
+    def column(self, quantity: str, split: str = "", epochs: int = 0) -> Column:
+        """Description of one column.
+
+        Raises:
+            NotInTable: names what the table holds and how to get the rest.
+        """
+        wanted = Column(quantity, "", "", "", split=split, epochs=epochs).name
+        for column in self.columns:
+            if column.name == wanted:
+                return column
+        held = ", ".join(f"{column.name} ({column.provenance})" for column in self.columns)
+        raise NotInTable(
+            f"the {self.source} table of {self.space.name} {self.dataset} has no {wanted}; "
+            f"it holds {held}; {ARCHIVE_HINT}"
+        )
+
+    def provenance(self, quantity: str, split: str = "", epochs: int = 0) -> str:
+        """``"measured"`` or ``"surrogate"``."""
+        return self.column(quantity, split, epochs).provenance
+
+    @cached_property
+    def seconds_provenance(self) -> str:
+        """Provenance of :meth:`query_seconds`: measured only if both of its parts are."""
+        parts = ("train_seconds_per_epoch", ""), ("evaluation_seconds", "valid")
+        held = {self.provenance(quantity, split) for quantity, split in parts}
+        return SURROGATE if SURROGATE in held else held.pop()
+
+    def _schedule(self, epochs: int | None) -> int:
+        return self.space.full_epochs if epochs is None else epochs
+
+    def _figures(self, column: Column) -> NDArray[Any]:
+        if column.name not in self._opened:
+            if column.model:
+                figures = modelled.figures(self, column)
+                figures.flags.writeable = False
+            else:
+                figures = open_column(self.folder, column, self.space.size)
+            self._opened[column.name] = figures
+        return self._opened[column.name]

@@ -1,0 +1,57 @@
+"""What several tests need: the shared figures where they are, and small tables of our own."""
+
+from __future__ import annotations
+
+import os
+
+# Small arrays: threads only get in each other's way, and pytest runs one worker per core.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import bz2
+import hashlib
+import io
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nats_gym.spaces import ArchitectureSpace, SizeSpace, TopologySpace
+
+SHARED = Path(__file__).parent.parent.parent / "shared" / "figures"
+
+
+@pytest.fixture(scope="session")
+def shared_figures() -> Path:
+    """Folder of real NATS-Bench figures, which are not part of the project."""
+    if not SHARED.is_dir():
+        pytest.skip("the shared NATS-Bench figures are not on this machine")
+    return SHARED
+
+
+@pytest.fixture(scope="session", params=[TopologySpace(), SizeSpace()], ids=["tss", "sss"])
+def space(request: pytest.FixtureRequest) -> ArchitectureSpace:
+    return request.param
+
+
+def official_strings(figures: Path, space: str) -> list[str]:
+    """Architecture strings in the order of the official meta file."""
+    folder = next((figures / "official").glob(f"NATS-{space}-*"))
+    with bz2.open(folder / "meta.pickle.pbz2") as file:
+        meta = _PlainUnpickler(io.BytesIO(file.read())).load()
+    return list(meta["meta_archs"])
+
+
+def digest_of_order(strings: Any) -> str:
+    """SHA-256 of architecture strings, one a line."""
+    return hashlib.sha256("\n".join(map(str, np.asarray(strings))).encode()).hexdigest()
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Reads containers of plain values and refuses everything else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("collections", "OrderedDict"):
+            return super().find_class(module, name)
+        raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
