@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from operator import index as as_int
 from typing import Any, ClassVar
@@ -13,7 +14,7 @@ from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
 from nats_gym.clock import SimulatedClock
-from nats_gym.errors import InvalidInput
+from nats_gym.errors import InvalidInput, unknown_name
 from nats_gym.evaluators import Evaluator
 from nats_gym.rewards import RewardFunction, get_reward
 from nats_gym.spaces import get_space
@@ -79,7 +80,7 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
     - v0: first version.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"]}
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 4}
     #: Figures of the episode at the end of the observation.
     extras: ClassVar[int] = 0
     default_reward: ClassVar[str] = "accuracy"
@@ -96,10 +97,12 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
         evaluator: Evaluator | None = None,
         report_test: bool = False,
         render_mode: str | None = None,
+        **unknown: Any,
     ) -> None:
+        self._refuse(unknown, space, dataset)
         self.architecture_space = get_space(space)
         self.dataset = dataset
-        self.epochs = self.architecture_space.full_epochs if epochs is None else epochs
+        self.epochs = self.architecture_space.schedule(epochs)
         self.evaluator = make_evaluator(space, dataset, trial, source, evaluator)
         self._provenance = prepare(self.evaluator, self.epochs)
         self._judge = Judge(space, dataset, source) if report_test else None
@@ -149,6 +152,17 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
         if self.render_mode is None:
             return None
         return ansi(self.architecture_space, self.dataset, self._choices, self._status())
+
+    @classmethod
+    def _refuse(cls, unknown: dict[str, Any], space: str, dataset: str) -> None:
+        for option in unknown:
+            if option == "time_budget":
+                budgeted = f"NATS-{space.upper()}-{dataset}-Budgeted-v0"
+                raise InvalidInput(f"time_budget is an option of {budgeted}; this episode has none")
+            own = inspect.signature(cls).parameters.values()
+            base = inspect.signature(ConstructionEnv).parameters.values()
+            known = {p.name for p in (*own, *base) if p.kind == p.KEYWORD_ONLY}
+            raise unknown_name("option", option, sorted(known))
 
     # ── the parts of a step ──────────────────────────────────────────────────────────────────
 

@@ -18,7 +18,6 @@ from nats_gym.clock import SimulatedClock, default_budget
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import TableEvaluator
 from nats_gym.result import SearchResult
-from nats_gym.spaces import get_space
 from nats_gym.streams import RunStreams, combine, run_keys, run_seeds
 from nats_gym.tables import Table, load_table
 
@@ -72,7 +71,7 @@ def search(
         raise InvalidInput(f"runs is a positive integer, got {runs!r}")
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise InvalidInput(f"a seed is an integer from 0, got {seed!r}")
-    epochs = get_space(space).full_epochs if epochs is None else epochs
+    epochs = table.space.schedule(epochs)
     evaluator = TableEvaluator(table, trial)
     provenance = evaluator.prepare(epochs)
     budget = default_budget(space, dataset, epochs) if budget is None else budget

@@ -23,6 +23,7 @@ _ROWS = (
 def grid(title: str, *columns: str) -> Grid:
     """An empty table in the one style of this package."""
     table = Grid(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table.min_width = min(len(title), 100)  # a title wraps at the table's width
     for position, column in enumerate(columns):
         table.add_column(column, overflow="fold", justify="left" if position == 0 else "right")
     return table

@@ -53,7 +53,11 @@ FOLD_SEED = 0
 
 # The topology model. Teachers share their trunk with the other 12- and 200-epoch figures of a
 # cell, which are further noisy views of it; the student sees the teachers' mean on every cell.
-TEACHERS = 8
+# Half of the teachers weigh all rows alike. The other half weigh a row by its inverse variance,
+# which the first half tell: the best cells train with a third of the noise of poor ones, and
+# searches live there.
+TEACHERS_OF_A_KIND = 4
+WEIGHT_RANGE = (0.25, 4.0)
 TEACHER_WIDTH, STUDENT_WIDTH = 128, 128
 TEACHER_EPOCHS, STUDENT_EPOCHS = 120, 200
 TEACHER_DECAY, STUDENT_DECAY = 0.1, 0.0
@@ -194,7 +198,13 @@ def _round(value: Any) -> float:
 
 
 def train_perceptron(
-    features: Array, targets: Array, weights: Array, *, width: int, epochs: int, decay: float,
+    features: Array,
+    targets: Array,
+    weights: Array,
+    *,
+    width: int,
+    epochs: int,
+    decay: float,
     seed: int,
 ) -> list[tuple[Array, Array]]:
     """Fit a perceptron with two hidden SiLU layers; return its layers on unscaled features.
@@ -202,7 +212,8 @@ def train_perceptron(
     Args:
         features: ``(row, feature)``.
         targets: ``(row, target)``.
-        weights: of each target's squared error, after scaling to unit variance, ``(target,)``.
+        weights: of the squared errors, after scaling the targets to unit variance,
+            ``(row, target)``.
     """
     torch.manual_seed(seed)
     centre, scale = features.mean(0), features.std(0)
@@ -212,8 +223,10 @@ def train_perceptron(
     y = torch.tensor((targets - middle) / spread, dtype=torch.float32)
     w = torch.tensor(weights, dtype=torch.float32)
     net = torch.nn.Sequential(
-        torch.nn.Linear(x.shape[1], width), torch.nn.SiLU(),
-        torch.nn.Linear(width, width), torch.nn.SiLU(),
+        torch.nn.Linear(x.shape[1], width),
+        torch.nn.SiLU(),
+        torch.nn.Linear(width, width),
+        torch.nn.SiLU(),
         torch.nn.Linear(width, y.shape[1]),
     )
     optimizer = torch.optim.AdamW(net.parameters(), lr=LEARNING_RATE, weight_decay=decay)
@@ -224,7 +237,7 @@ def train_perceptron(
     for _ in range(epochs):
         order = torch.randperm(len(x))
         for rows in order[: batches * BATCH].split(BATCH):
-            loss = ((net(x[rows]) - y[rows]) ** 2 * w).mean()
+            loss = ((net(x[rows]) - y[rows]) ** 2 * w[rows]).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -262,20 +275,41 @@ def fit_topology(
     """
     features = topology_features(digits, accuracy_200).T.astype(np.float64)  # (arch, feature)
     outputs = len(DATASET_ORDER)
-    weights = np.where(np.arange(targets.shape[1]) < outputs, 1.0, AUXILIARY_WEIGHT)
-    teachers = [
-        as_model(
-            train_perceptron(
-                features[rows], targets, weights, width=TEACHER_WIDTH, epochs=TEACHER_EPOCHS,
-                decay=TEACHER_DECAY, seed=seed * 100 + k,
-            ),
-            outputs,
-        ).accuracies(digits, accuracy_200)
-        for k in range(TEACHERS)
-    ]
+
+    def teach(weights: Array, first: int) -> Array:
+        """Mean of teachers on every cell, ``(arch, output)``."""
+        answers = []
+        for k in range(first, first + TEACHERS_OF_A_KIND):
+            layers = train_perceptron(
+                features[rows],
+                targets,
+                weights,
+                width=TEACHER_WIDTH,
+                epochs=TEACHER_EPOCHS,
+                decay=TEACHER_DECAY,
+                seed=seed * 100 + k,
+            )
+            answers.append(as_model(layers, outputs).accuracies(digits, accuracy_200))
+        return np.mean(answers, axis=0)
+
+    weights = np.ones_like(targets)
+    weights[:, outputs:] = AUXILIARY_WEIGHT
+    alike = teach(weights, first=0)
+    for c in range(outputs):
+        expected = alike[rows, c]
+        precision = fit_noise(expected, targets[:, c] - expected)(expected) ** -2
+        weights[:, c] = np.clip(precision / np.median(precision), *WEIGHT_RANGE)
+    weights[:, :outputs] /= weights[:, :outputs].mean(0)
+    by_precision = teach(weights, first=TEACHERS_OF_A_KIND)
+
     student = train_perceptron(
-        features, np.mean(teachers, axis=0), np.ones(outputs), width=STUDENT_WIDTH,
-        epochs=STUDENT_EPOCHS, decay=STUDENT_DECAY, seed=seed * 100 + 99,
+        features,
+        (alike + by_precision) / 2,
+        np.ones((len(features), outputs)),
+        width=STUDENT_WIDTH,
+        epochs=STUDENT_EPOCHS,
+        decay=STUDENT_DECAY,
+        seed=seed * 100 + 99,
     )
     return as_model(student, outputs)
 

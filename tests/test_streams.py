@@ -92,7 +92,7 @@ def test_streams_are_uniform_and_independent() -> None:
     assert abs(drawn.var() - 1 / 12) < 0.002
     assert abs(np.corrcoef(drawn.ravel(), again.ravel())[0, 1]) < 0.02
     assert np.abs(np.corrcoef(drawn)[np.triu_indices(400, 1)]).mean() < 0.1
-    assert 0 <= drawn.min()
+    assert drawn.min() >= 0
     assert drawn.max() < 1
 
 

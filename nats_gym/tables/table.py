@@ -62,7 +62,7 @@ class Table:
             split: ``"valid"`` or ``"test"``.
             epochs: training schedule; None for the full one (tss 200, sss 90).
         """
-        figures = self._figures(self.column("accuracy", split, self._schedule(epochs)))
+        figures = self._figures(self.column("accuracy", split, self.space.schedule(epochs)))
         return figures if figures.ndim == 2 else figures[:, None]
 
     def mean_accuracy(self, split: str = "valid", epochs: int | None = None) -> NDArray[np.float64]:
@@ -75,7 +75,7 @@ class Table:
 
         Zeros for a measured column: its trials are there.
         """
-        column = self.column("accuracy", split, self._schedule(epochs))
+        column = self.column("accuracy", split, self.space.schedule(epochs))
         if column.provenance != SURROGATE:
             return np.zeros(self.space.size)
         return modelled.noise_std(self, column, self._figures(column))
@@ -125,10 +125,14 @@ class Table:
         for column in self.columns:
             if column.name == wanted:
                 return column
-        held = ", ".join(f"{column.name} ({column.provenance})" for column in self.columns)
+        held = ", ".join(
+            f"{column.name} ({column.provenance})"
+            for column in self.columns
+            if column.quantity == quantity
+        )
         raise NotInTable(
             f"the {self.source} table of {self.space.name} {self.dataset} has no {wanted}; "
-            f"it holds {held}; {ARCHIVE_HINT}"
+            f"it holds {held or 'no ' + quantity}; {ARCHIVE_HINT}"
         )
 
     def provenance(self, quantity: str, split: str = "", epochs: int = 0) -> str:
@@ -141,9 +145,6 @@ class Table:
         parts = ("train_seconds_per_epoch", ""), ("evaluation_seconds", "valid")
         held = {self.provenance(quantity, split) for quantity, split in parts}
         return SURROGATE if SURROGATE in held else held.pop()
-
-    def _schedule(self, epochs: int | None) -> int:
-        return self.space.full_epochs if epochs is None else epochs
 
     def _figures(self, column: Column) -> NDArray[Any]:
         if column.name not in self._opened:

@@ -1,0 +1,389 @@
+"""Both environment families: API checks, episodes by hand, determinism, bad input."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.error import ResetNeeded
+from gymnasium.utils.env_checker import check_env
+from stable_baselines3.common.env_checker import check_env as sb3_check_env
+
+import nats_gym
+from nats_gym.clock import default_budget
+from nats_gym.envs import BudgetedEnv, ConstructionEnv
+from nats_gym.errors import InvalidInput, MissingTable, NatsGymError, NotInTable, SurrogateWarning
+from nats_gym.evaluators import Outcome, TableEvaluator
+from nats_gym.registration import ENVIRONMENTS
+from nats_gym.spaces import get_space
+from nats_gym.streams import combine, combine_int, seed_key
+
+BUDGETED = [env_id for env_id in ENVIRONMENTS if "Budgeted" in env_id]
+UNBUDGETED = [env_id for env_id in ENVIRONMENTS if "Budgeted" not in env_id]
+
+
+def play(env: gym.Env[Any, Any], seed: int | None, steps: int) -> list[tuple[Any, ...]]:
+    """A random trajectory: everything that reset and step return."""
+    rng = np.random.default_rng(seed)
+    trajectory: list[tuple[Any, ...]] = [env.reset(seed=seed)]
+    for _ in range(steps):
+        trajectory.append(env.step(rng.integers(env.action_space.n)))
+        if trajectory[-1][2]:
+            trajectory.append(env.reset())
+    return trajectory
+
+
+def same(left: Any, right: Any) -> bool:
+    if isinstance(left, np.ndarray):
+        return bool(np.array_equal(left, right))
+    if isinstance(left, (tuple, list)):
+        return len(left) == len(right) and all(map(same, left, right))
+    return bool(left == right)
+
+
+def test_the_ids_are_those_of_the_design() -> None:
+    assert len(ENVIRONMENTS) == 12
+    assert "NATS-TSS-cifar10-v0" in ENVIRONMENTS
+    assert "NATS-SSS-ImageNet16-120-Budgeted-v0" in ENVIRONMENTS
+    assert all(env_id in gym.registry for env_id in ENVIRONMENTS)
+
+
+@pytest.mark.parametrize("env_id", ENVIRONMENTS)
+def test_gymnasiums_checker_finds_nothing(env_id: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", SurrogateWarning)
+        check_env(gym.make(env_id, render_mode="ansi").unwrapped)
+
+
+@pytest.mark.parametrize("env_id", ENVIRONMENTS)
+def test_stable_baselines3s_checker_finds_nothing(env_id: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.simplefilter("ignore", SurrogateWarning)
+        sb3_check_env(gym.make(env_id))
+
+
+@pytest.mark.parametrize("env_id", ENVIRONMENTS)
+def test_two_environments_with_one_seed_do_the_same(env_id: str) -> None:
+    first, second = gym.make(env_id), gym.make(env_id)
+    left, right = play(first, 7, 120), play(second, 7, 120)
+    assert same(left, right)
+    assert same(play(first, 7, 120), left)  # a seeded reset restarts everything
+    assert not same(play(first, 8, 120), left)
+
+
+def test_make_needs_no_import() -> None:
+    code = (
+        "import gymnasium as gym; env = gym.make('nats_gym:NATS-TSS-cifar10-v0');"
+        "print(env.reset(seed=0)[0].shape)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "(36,)"
+
+
+def test_gymnasiums_own_vector_environments_take_them() -> None:
+    envs = gym.make_vec("NATS-TSS-cifar10-v0", num_envs=3, vectorization_mode="sync")
+    observations, _ = envs.reset(seed=0)
+    assert observations.shape == (3, 36)
+    for _ in range(6):
+        _, rewards, terminated, _, _ = envs.step(envs.action_space.sample())
+    assert terminated.all()
+    assert (rewards > 0).all()
+
+
+# ── an episode of the unbudgeted environment ─────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("env_id", UNBUDGETED)
+def test_an_episode_by_hand(env_id: str) -> None:
+    env = gym.make(env_id, trial="mean")
+    space = env.unwrapped.architecture_space
+    n, k = space.num_decisions, space.num_choices
+    digits = space.digits(4321)
+    observation, info = env.reset(seed=3)
+    assert info == {}
+    for position, digit in enumerate(digits):
+        expected = np.zeros(n * k + n, np.float32)
+        for earlier in range(position):
+            expected[earlier * k + digits[earlier]] = 1
+        expected[n * k + position] = 1
+        assert np.array_equal(observation, expected)
+        observation, reward, terminated, truncated, info = env.step(digit)
+        assert terminated == (position == n - 1)
+        assert not truncated
+        if not terminated:
+            assert (reward, info) == (0.0, {})
+    table = env.unwrapped.evaluator.table
+    expected[n * k :] = 0
+    expected[(n - 1) * k + digits[-1]] = 1
+    assert np.array_equal(observation, expected)
+    assert info == {
+        "index": 4321,
+        "arch": str(space.string(digits)),
+        "accuracy": table.mean_accuracy()[4321],
+        "seconds": table.query_seconds(space.full_epochs)[4321],
+        "clock": table.query_seconds(space.full_epochs)[4321],
+        "provenance": "measured" if space.name == "tss" else "surrogate",
+        "seconds_provenance": "surrogate",
+    }
+    assert reward == info["accuracy"] / 100
+
+
+def test_observations_are_fresh_arrays() -> None:
+    env = gym.make("NATS-TSS-cifar10-v0").unwrapped
+    first, _ = env.reset(seed=0)
+    kept = first.copy()
+    second = env.step(1)[0]
+    assert np.array_equal(first, kept)
+    assert not np.shares_memory(first, second)
+
+
+def test_trials_are_counted_on_over_resets_and_restart_with_a_seed() -> None:
+    env = gym.make("NATS-TSS-cifar10-v0", epochs=12).unwrapped
+    digits = env.architecture_space.digits(6111)
+
+    def episode(**reset: Any) -> float:
+        env.reset(**reset)
+        for digit in digits:
+            info = env.step(digit)[4]
+        return float(info["accuracy"])
+
+    first = [episode(seed=5), episode(), episode()]
+    again = [episode(seed=5), episode(), episode()]
+    assert len(set(first)) == 3
+    assert first == again
+    keys = combine(np.full(3, seed_key(5), np.uint64), np.arange(3))
+    outcome = env.evaluator.evaluate(np.full(3, 6111), 12, keys)
+    assert outcome.accuracy.tolist() == first
+    assert keys.tolist() == [combine_int(seed_key(5), t) for t in range(3)]
+
+
+def test_the_clock_counts_from_the_seeded_reset() -> None:
+    env = gym.make("NATS-TSS-cifar10-v0")
+    infos = [step[4] for step in play(env, 0, 60) if len(step) == 5 and step[4]]
+    assert infos[-1]["clock"] == pytest.approx(sum(info["seconds"] for info in infos))
+    env.reset(seed=1)
+    for _ in range(6):
+        info = env.step(3)[4]
+    assert info["clock"] == info["seconds"]
+
+
+def test_a_surrogate_is_warned_of_once() -> None:
+    code = (
+        "import warnings, gymnasium as gym, nats_gym\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always')\n"
+        "    for _ in range(3): gym.make('NATS-SSS-cifar10-v0')\n"
+        "    gym.make('NATS-TSS-cifar10-v0')\n"
+        "print([(w.category.__name__, 'sss cifar10 at 90 epochs' in str(w.message))"
+        " for w in caught])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[('SurrogateWarning', True)]"
+
+
+def test_rendering_shows_what_is_decided() -> None:
+    env = gym.make("NATS-TSS-cifar10-v0", render_mode="ansi")
+    env.reset(seed=0)
+    env.step(3)
+    text = env.render()
+    assert "1←0  nor_conv_3x3" in text
+    assert "2←0  ?" in text
+    assert "3←2  ·" in text
+    env = gym.make("NATS-SSS-cifar10-Budgeted-v0", render_mode="ansi")
+    env.reset(seed=0)
+    for _ in range(6):
+        env.step(7)
+    text = env.render()
+    assert "cell 1       64" in text
+    assert "1 evaluated" in text
+    assert "incumbent" in text
+
+
+# ── a budgeted episode ───────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("env_id", BUDGETED)
+def test_a_budgeted_episode_against_a_plain_account(env_id: str) -> None:
+    env = gym.make(env_id, time_budget=30_000.0)
+    space, table = env.unwrapped.architecture_space, env.unwrapped.evaluator.table
+    seconds = table.query_seconds(space.full_epochs)
+    n, k = space.num_decisions, space.num_choices
+    rng = np.random.default_rng(0)
+    observation, _ = env.reset(seed=11)
+    assert observation[-2:].tolist() == [1.0, 0.0]
+    used, best, best_index, total, number = 0.0, 0.0, -1, 0.0, 0
+    terminated = False
+    while not terminated:
+        digits = rng.integers(k, size=n)
+        for digit in digits:
+            assert not terminated
+            observation, reward, terminated, truncated, info = env.step(digit)
+            total += reward
+            assert not truncated
+        index = int(space.index(digits))
+        key = combine_int(seed_key(11), number)
+        accuracy, _ = env.unwrapped.evaluator.evaluate_one(index, space.full_epochs, key)
+        number += 1
+        used += seconds[index]
+        assert info["index"] == index
+        assert info["accuracy"] == accuracy
+        assert reward == pytest.approx(max(accuracy - best, 0) / 100)
+        if accuracy > best:
+            best, best_index = accuracy, index
+        assert info["clock"] == pytest.approx(used)
+        assert (info["incumbent_index"], info["incumbent_accuracy"]) == (best_index, best)
+        left = max(1 - used / 30_000, 0)
+        assert observation[-2:] == pytest.approx([left, best / 100], abs=1e-6)
+        assert terminated == (used >= 30_000)
+        if not terminated:
+            assert observation[n * k : n * k + n].tolist() == [1.0] + [0.0] * (n - 1)
+            assert not observation[: n * k].any()
+    assert total == pytest.approx(best / 100)
+
+
+def test_the_accuracy_reward_of_a_budgeted_episode() -> None:
+    env = gym.make("NATS-TSS-cifar10-Budgeted-v0", reward="accuracy", time_budget=20_000)
+    for step in play(env, 0, 100)[1:]:
+        if len(step) == 5 and step[4]:
+            assert step[1] == step[4]["accuracy"] / 100
+
+
+def test_a_reward_function_of_ones_own() -> None:
+    env = gym.make(
+        "NATS-TSS-cifar10-Budgeted-v0", reward=lambda observed, incumbent: observed - incumbent
+    )
+    rewards = [s[1] for s in play(env, 0, 12)[1:] if len(s) == 5 and s[4]]
+    assert rewards[0] > 10
+
+
+def test_default_budgets_are_the_papers_scaled_by_epochs() -> None:
+    assert gym.make("NATS-TSS-cifar10-Budgeted-v0", epochs=12).unwrapped.clock.budget == 20_000
+    assert gym.make("NATS-TSS-cifar100-Budgeted-v0", epochs=12).unwrapped.clock.budget == 40_000
+    env = gym.make("NATS-TSS-ImageNet16-120-Budgeted-v0")
+    assert env.unwrapped.clock.budget == 120_000 * 200 / 12
+    assert gym.make("NATS-SSS-ImageNet16-120-Budgeted-v0").unwrapped.clock.budget == 60_000 * 7.5
+    assert default_budget("sss", "cifar10", 12) == 20_000
+
+
+# ── judging, evaluators, sources ─────────────────────────────────────────────────────────────
+
+
+def test_test_accuracy_appears_only_when_asked_for_and_at_the_end() -> None:
+    plain = gym.make("NATS-SSS-cifar10-v0")
+    judged = gym.make("NATS-SSS-cifar10-v0", report_test=True)
+    assert all("evaluation" not in s[4] for s in play(plain, 0, 20) if len(s) == 5)
+    ends = [s for s in play(judged, 0, 20) if len(s) == 5 and s[2]]
+    assert len(ends) == 4
+    table = nats_gym.load_table("sss", "cifar10")
+    for _, reward, _, _, info in ends:
+        assert info["evaluation"]["test_accuracy"] == table.mean_accuracy("test")[info["index"]]
+        assert info["evaluation"]["provenance"] == "surrogate"
+        assert reward == info["accuracy"] / 100
+
+
+def test_a_budgeted_episode_judges_its_incumbent() -> None:
+    env = gym.make("NATS-SSS-cifar10-Budgeted-v0", report_test=True, time_budget=3000)
+    steps = [s for s in play(env, 0, 200) if len(s) == 5 and s[4]]
+    table = nats_gym.load_table("sss", "cifar10")
+    for _, _, terminated, _, info in steps:
+        assert ("evaluation" in info) == terminated
+        if terminated:
+            expected = table.mean_accuracy("test")[info["incumbent_index"]]
+            assert info["evaluation"]["test_accuracy"] == expected
+
+
+class CountingEvaluator:
+    """An evaluator of one's own: accuracy is the number of 3×3 convolutions."""
+
+    def evaluate(self, index, epochs, trial_keys):
+        assert (index.shape, trial_keys.dtype) == ((1,), np.uint64)
+        threes = (get_space("tss").digits(index) == 3).sum(axis=-1)
+        seconds = np.full(len(index), float(epochs))
+        return Outcome(threes * 10.0, seconds, "counted", "invented")
+
+
+@pytest.mark.parametrize("family", ["", "-Budgeted"])
+def test_an_evaluator_of_ones_own(family: str) -> None:
+    env = gym.make(f"NATS-TSS-cifar10{family}-v0", evaluator=CountingEvaluator(), epochs=7)
+    env.reset(seed=0)
+    for action in (3, 3, 0, 0, 0, 3):
+        _, reward, _, _, info = env.step(action)
+    assert (reward, info["accuracy"], info["seconds"]) == (0.3, 30.0, 7.0)
+    assert (info["provenance"], info["seconds_provenance"]) == ("counted", "invented")
+
+
+def test_a_source_of_ones_own(tmp_path) -> None:
+    source = nats_gym.tables.embedded_folder("tss", "cifar10")
+    env = gym.make("NATS-TSS-cifar10-v0", source=str(source))
+    assert isinstance(env.unwrapped.evaluator, TableEvaluator)
+    assert env.unwrapped.evaluator.table.source == str(source)
+
+
+# ── bad input ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"epochs": 90}, NotInTable, ["accuracy-valid-90", "accuracy-valid-200 (measured)"]),
+        ({"epochs": 0}, InvalidInput, ["epochs"]),
+        ({"epochs": "12"}, InvalidInput, ["epochs", "'12'"]),
+        ({"trial": "randm"}, InvalidInput, ["Did you mean 'random'"]),
+        ({"trial": 2}, NotInTable, ["7,456 of 15,625"]),
+        ({"source": "autp"}, MissingTable, ["Did you mean 'auto'"]),
+        ({"reward": "acuracy"}, InvalidInput, ["Did you mean 'accuracy'"]),
+        ({"evaluator": 7}, InvalidInput, ["evaluate(index, epochs, trial_keys)"]),
+        ({"report_test": True}, NotInTable, ["accuracy-test-200"]),
+        ({"dataset": "cifar1000"}, InvalidInput, ["Did you mean 'cifar100'"]),
+        ({"space": "ts"}, InvalidInput, ["Did you mean 'tss'"]),
+        ({"time_budget": -5}, InvalidInput, ["positive", "-5"]),
+        ({"time_budget": float("nan")}, InvalidInput, ["positive", "nan"]),
+        ({"time_budget": "long"}, InvalidInput, ["positive", "'long'"]),
+        ({"time_bugdet": 5}, InvalidInput, ["time_bugdet", "Did you mean 'time_budget'"]),
+        ({"render_mode": "rgb"}, InvalidInput, ["'rgb'", "ansi"]),
+    ],
+)
+def test_bad_options_are_refused_when_the_environment_is_made(options, error, words) -> None:
+    with pytest.raises(error) as caught:
+        BudgetedEnv(**{"space": "tss", "dataset": "cifar10", **options})
+    assert isinstance(caught.value, NatsGymError)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_a_budget_needs_the_budgeted_environment() -> None:
+    with pytest.raises(InvalidInput, match="NATS-TSS-cifar10-Budgeted-v0"):
+        gym.make("NATS-TSS-cifar10-v0", time_budget=100.0)
+
+
+def test_unknown_ids_name_the_nearest() -> None:
+    with pytest.raises(gym.error.Error, match="NATS-TSS-cifar10"):
+        gym.make("NATS-TSS-cifar11-v0")
+
+
+@pytest.mark.parametrize("action", [5, -1, 1.5, "none", None, np.array([1, 2]), np.float64(2)])
+def test_bad_actions_are_refused_and_change_nothing(action) -> None:
+    env = ConstructionEnv("tss", "cifar10")
+    before, _ = env.reset(seed=0)
+    with pytest.raises(InvalidInput, match="0…4"):
+        env.step(action)
+    assert np.array_equal(env.step(0)[0][36 - 6 :], [0, 1, 0, 0, 0, 0])
+    assert before[30] == 1
+
+
+def test_stepping_needs_a_reset() -> None:
+    env = ConstructionEnv("tss", "cifar10")
+    with pytest.raises(ResetNeeded):
+        env.step(0)
+    env.reset(seed=0)
+    for _ in range(6):
+        env.step(np.array(0))
+    with pytest.raises(ResetNeeded):
+        env.step(0)
