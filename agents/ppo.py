@@ -63,7 +63,7 @@ class PPOAgent:
     def learn(self, env: gym.Env[Any, Any], budget: float, seed: int) -> list[dict[str, Any]]:
         """Learn until the clock is spent; see :class:`~nats_gym.agents.EnvironmentAgent`."""
         model = PPO("MlpPolicy", env, device="cpu", seed=seed & 0xFFFFFFFF, **self.settings)
-        model.env.seed(seed)
+        model.get_env().seed(seed)  # type: ignore[union-attr] # it was made with one
         callback = BudgetCallback(SimulatedClock(budget))
         model.learn(total_timesteps=1 << 40, callback=callback)
         return callback.infos

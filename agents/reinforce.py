@@ -37,7 +37,6 @@ class Reinforce:
         self.streams = streams
         self.logits = INITIAL_STD * streams.normal(shape)
         self.baseline = np.zeros(streams.runs)
-        self._weighted_rewards = np.zeros(streams.runs)
         self._first_moment = np.zeros(shape)
         self._second_moment = np.zeros(shape)
         self._updates = 0
@@ -54,10 +53,10 @@ class Reinforce:
     def tell(self, outcome: Outcome) -> None:
         """One policy-gradient step per run on ``-log p(digits) · (reward - baseline)``."""
         self._updates += 1
-        # The baseline takes the reward in before the advantage is taken, as in the reference.
-        self._weighted_rewards *= BASELINE_MOMENTUM
-        self._weighted_rewards += (1 - BASELINE_MOMENTUM) * outcome.accuracy
-        self.baseline = self._weighted_rewards / (1 - BASELINE_MOMENTUM**self._updates)
+        # The baseline takes the reward in before the advantage is taken, as in the reference; so
+        # the first advantage is 0. In this form the bias-corrected average is exact there.
+        weight = (1 - BASELINE_MOMENTUM) / (1 - BASELINE_MOMENTUM**self._updates)
+        self.baseline = self.baseline + weight * (outcome.accuracy - self.baseline)
         advantage = outcome.accuracy - self.baseline  # (runs,)
 
         taken = np.arange(self.logits.shape[-1]) == self._digits[..., None]  # (runs, n, k)

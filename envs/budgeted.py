@@ -95,7 +95,7 @@ class BudgetedEnv(ConstructionEnv):
             self._incumbent_index, self._incumbent = info["index"], info["accuracy"]
         info["incumbent_index"] = self._incumbent_index
         info["incumbent_accuracy"] = self._incumbent
-        self._view.set_extras(self.clock.fraction_left, self._incumbent / 100.0)
+        self._view.set_extras(float(self.clock.fraction_left), self._incumbent / 100.0)
 
     def _status(self) -> str:
         return (

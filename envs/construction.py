@@ -80,7 +80,10 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
     - v0: first version.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"], "render_fps": 4}
+    metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium declares it so
+        "render_modes": ["ansi"],
+        "render_fps": 4,
+    }
     #: Figures of the episode at the end of the observation.
     extras: ClassVar[int] = 0
     default_reward: ClassVar[str] = "accuracy"
@@ -147,7 +150,7 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
             info["evaluation"] = self._judge(info["index"])
         return self._view.read(), self._reward(info["accuracy"], 0.0), True, False, info
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """The architecture so far as text, with `render_mode="ansi"`."""
         if self.render_mode is None:
             return None

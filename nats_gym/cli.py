@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+import nats_gym
 from nats_gym.errors import NatsGymError
 
 if TYPE_CHECKING:
@@ -27,8 +28,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nats-gym {nats_gym.__version__}")
+        raise typer.Exit
+
+
 data_app = typer.Typer(help="The tables on this machine.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
+
+
+@app.callback(invoke_without_command=False)
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="and exit")
+    ] = False,
+) -> None:
+    """Neural architecture search as reinforcement learning."""
 
 
 @app.command()
@@ -52,8 +70,11 @@ def search(
     """Search an architecture within a simulated budget, in independent runs."""
     from rich.progress import Progress
 
+    from nats_gym.files import check_folder
     from nats_gym.protocol import search as run_search
 
+    if out:
+        check_folder(out)  # before the work, not after it
     started = time.perf_counter()
     with Progress(transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(f"{agent} × {runs}", total=1.0)
@@ -144,6 +165,8 @@ def main() -> None:
         code = app(standalone_mode=False)
     except NatsGymError as error:
         _fail(str(error))
+    except OSError as error:
+        _fail(f"{error.filename or 'file'}: {error.strerror or error}")
     except typer.Abort:
         sys.exit(130)
     except Exception as error:

@@ -8,6 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nats_gym.errors import InvalidInput
+
+
+def check_folder(path: Path) -> None:
+    """Raise ``InvalidInput`` if ``path`` cannot become a folder that we may write to."""
+    nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    if not nearest.is_dir():
+        raise InvalidInput(f"{str(path)!r} cannot be a folder: {str(nearest)!r} is a file")
+    if not os.access(nearest, os.W_OK):
+        raise InvalidInput(f"{str(path)!r} cannot be written: {str(nearest)!r} is read-only")
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:

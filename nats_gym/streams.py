@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from functools import cache
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -111,7 +112,7 @@ class RunStreams:
         self._drawn += per_run
         return combine(self._keys[:, None], counter).reshape(size)
 
-    def random(self, size: tuple[int, ...], /) -> NDArray[np.float64]:
+    def random(self, size: Any, /) -> NDArray[np.float64]:
         """Floats in [0, 1) of shape ``size = (runs, ...)``."""
         return (self._next_keys(size) >> _U(11)) * 2.0**-53
 

@@ -23,7 +23,7 @@ Figures = NDArray[np.float64]
 class RandomSource(Protocol):
     """Anything that draws uniform floats: ``numpy.random.Generator`` or ``RunStreams``."""
 
-    def random(self, size: Any = None, /) -> Any:
+    def random(self, size: Any, /) -> Any:
         """Return floats in [0, 1) of shape ``size``."""
 
 

