@@ -199,9 +199,8 @@ def _figures_grid(table: Table, index: int) -> Grid:
 def _print(grid: Grid) -> None:
     from rich.console import Console
 
-    console = Console()
-    # Off a terminal nothing is to wrap: a pipe has no width.
-    console.print(grid, width=None if console.is_terminal else 200)
+    # Off a terminal nothing needs to wrap: a pipe has no width.
+    Console(width=None if sys.stdout.isatty() else 160).print(grid)
 
 
 def _say(line: str) -> None:

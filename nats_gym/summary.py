@@ -25,7 +25,10 @@ def grid(title: str, *columns: str) -> Grid:
     table = Grid(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     table.min_width = min(len(title), 100)  # a title wraps at the table's width
     for position, column in enumerate(columns):
-        table.add_column(column, overflow="fold", justify="left" if position == 0 else "right")
+        first = position == 0
+        table.add_column(
+            column, overflow="fold", no_wrap=first, justify="left" if first else "right"
+        )
     return table
 
 

