@@ -7,15 +7,18 @@ many times; SB3's defaults (rollouts of 2,048 steps) would never update.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gymnasium as gym
+import torch
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
 
 from nats_gym.clock import SimulatedClock
 
-#: PPO's arguments for budgets of about a hundred evaluations; see docs/agents.md.
+#: PPO's arguments for budgets of about a hundred evaluations.
 PPO_SETTINGS: dict[str, Any] = {
     "n_steps": 48,
     "batch_size": 48,
@@ -25,6 +28,17 @@ PPO_SETTINGS: dict[str, Any] = {
     "gae_lambda": 0.95,
     "ent_coef": 0.0,
 }
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread: these networks are too small for two, which slow each other down."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 class BudgetCallback(BaseCallback):
@@ -62,8 +76,9 @@ class PPOAgent:
 
     def learn(self, env: gym.Env[Any, Any], budget: float, seed: int) -> list[dict[str, Any]]:
         """Learn until the clock is spent; see :class:`~nats_gym.agents.EnvironmentAgent`."""
-        model = PPO("MlpPolicy", env, device="cpu", seed=seed & 0xFFFFFFFF, **self.settings)
-        model.get_env().seed(seed)  # type: ignore[union-attr] # it was made with one
         callback = BudgetCallback(SimulatedClock(budget))
-        model.learn(total_timesteps=1 << 40, callback=callback)
+        with one_thread():
+            model = PPO("MlpPolicy", env, device="cpu", seed=seed & 0xFFFFFFFF, **self.settings)
+            model.get_env().seed(seed)  # type: ignore[union-attr] # it was made with one
+            model.learn(total_timesteps=1 << 40, callback=callback)
         return callback.infos
