@@ -1,6 +1,6 @@
 """An agent of one's own: local search from a random start, batched over runs.
 
-    python examples/my_agent.py
+python examples/my_agent.py
 """
 
 import numpy as np

