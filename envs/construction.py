@@ -23,7 +23,7 @@ from nats_gym.streams import combine_int, seed_key
 from .judge import Judge
 from .observation import FlatObservation
 from .rendering import ansi
-from .sources import make_evaluator, prepare
+from .sources import choose_evaluator
 
 Observation = NDArray[np.float32]
 Step = tuple[Observation, float, bool, bool, dict[str, Any]]
@@ -106,8 +106,9 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
         self.architecture_space = get_space(space)
         self.dataset = dataset
         self.epochs = self.architecture_space.schedule(epochs)
-        self.evaluator = make_evaluator(space, dataset, trial, source, evaluator)
-        self._provenance = prepare(self.evaluator, self.epochs)
+        self.evaluator, self._provenance = choose_evaluator(
+            space, dataset, self.epochs, trial, source, evaluator
+        )
         self._judge = Judge(space, dataset, source) if report_test else None
         self._reward = get_reward(reward or self.default_reward)
         if render_mode not in (None, *self.metadata["render_modes"]):

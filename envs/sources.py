@@ -13,41 +13,41 @@ from nats_gym.tables import SURROGATE, load_table
 _warned: set[tuple[str, str, int]] = set()
 
 
-def make_evaluator(
+def choose_evaluator(
     space: str,
     dataset: str,
+    epochs: int,
     trial: str | int,
     source: str | os.PathLike[str],
     evaluator: Evaluator | None,
-) -> Evaluator:
-    """Return ``evaluator`` if one is given, else one that answers from the table of ``source``."""
+) -> tuple[Evaluator, tuple[str, str]]:
+    """The evaluator of an environment, and the provenance of its accuracies and seconds.
+
+    Without an ``evaluator`` the table of ``source`` answers, and a warning says once per table
+    and schedule if it estimates. An evaluator that is not a table says what its figures rest on
+    with every outcome; until then its provenance is empty.
+    """
     get_dataset(dataset)
     if evaluator is None:
-        return TableEvaluator(load_table(space, dataset, source), trial)
+        chosen = TableEvaluator(load_table(space, dataset, source), trial)
+        if chosen.prepare(epochs) == SURROGATE:
+            _warn_once(space, dataset, epochs)
+        evaluator = chosen
     if not isinstance(evaluator, Evaluator):
         raise InvalidInput(
             f"an evaluator has evaluate(index, epochs, trial_keys), got {evaluator!r}"
         )
-    return evaluator
+    if isinstance(evaluator, TableEvaluator):
+        return evaluator, (evaluator.prepare(epochs), evaluator.table.seconds_provenance)
+    return evaluator, ("", "")
 
 
-def prepare(evaluator: Evaluator, epochs: int) -> tuple[str, str]:
-    """Load what a table holds of the schedule; provenance of its accuracies and of its seconds.
-
-    Warns once per table and schedule when a surrogate answers. Another evaluator says what its
-    figures rest on with every outcome.
-    """
-    if not isinstance(evaluator, TableEvaluator):
-        return "", ""
-    provenance = evaluator.prepare(epochs)
-    table = evaluator.table
-    asked = table.space.name, table.dataset, epochs
-    if provenance == SURROGATE and asked not in _warned:
-        _warned.add(asked)
+def _warn_once(space: str, dataset: str, epochs: int) -> None:
+    if (space, dataset, epochs) not in _warned:
+        _warned.add((space, dataset, epochs))
         warnings.warn(
-            f"{table.space.name} {table.dataset} at {epochs} epochs is answered by a surrogate: "
-            "accuracies are a model's estimates, not measured trainings",
+            f"{space} {dataset} at {epochs} epochs is answered by a surrogate: accuracies are a "
+            "model's estimates, not measured trainings",
             SurrogateWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
-    return provenance, table.seconds_provenance

@@ -1,7 +1,4 @@
-"""An agent of one's own: local search from a random start, batched over runs.
-
-python examples/my_agent.py
-"""
+"""An agent of one's own: local search from a random start, batched over runs."""
 
 import numpy as np
 

@@ -82,7 +82,7 @@ def search(
         columns = _ask_tell(chosen, evaluator, epochs, budget, seeds, progress)
     else:
         env_id = f"NATS-{space.upper()}-{dataset}-v0"
-        options = {"epochs": epochs, "source": source, "trial": trial}
+        options = {"epochs": epochs, "evaluator": evaluator}
         columns = _learn(chosen, env_id, options, budget, seeds, progress)
     arguments = {
         "space": space,
