@@ -17,6 +17,7 @@ from nats_gym.clock import SimulatedClock
 from nats_gym.errors import InvalidInput, unknown_name
 from nats_gym.evaluators import Evaluator
 from nats_gym.rewards import RewardFunction, get_reward
+from nats_gym.schedule import Epochs, check_epochs
 from nats_gym.spaces import get_space
 from nats_gym.streams import combine_int, seed_key
 
@@ -64,9 +65,12 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
 
     ## Arguments
     - `epochs`: training schedule to search on. Embedded: topology 12 (surrogate) and 200
-      (measured, the default); size 90 (surrogate).
-    - `trial`: `"random"` (default), `"mean"`, or the position of a training seed.
-    - `source`: `"auto"`, `"embedded"` or the folder of a table.
+      (measured, the default); size 90 (surrogate). An imported official archive has every
+      schedule, and the states within one: `"4/12"` is 4 epochs into the 12-epoch schedule, and
+      a number that is no schedule so many epochs into the full one.
+    - `trial`: `"random"` (default), `"mean"`, a training seed (777) or its position (0, 1, …).
+    - `source`: `"auto"` (an imported official archive if there is one), `"embedded"`, the folder
+      of a table, or the path of an official archive.
     - `reward`: `"accuracy"`, or a function of observed accuracy and incumbent (both percent).
     - `evaluator`: an object with `evaluate(index, epochs, trial_keys)` to ask instead of a table.
     - `report_test`: put the full-schedule test accuracy, mean over trials, under
@@ -93,7 +97,7 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
         space: str,
         dataset: str,
         *,
-        epochs: int | None = None,
+        epochs: Epochs | None = None,
         trial: str | int = "random",
         source: str | os.PathLike[str] = "auto",
         reward: str | RewardFunction | None = None,
@@ -105,7 +109,7 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
         self._refuse(unknown, space, dataset)
         self.architecture_space = get_space(space)
         self.dataset = dataset
-        self.epochs = self.architecture_space.schedule(epochs)
+        self.epochs = check_epochs(epochs, self.architecture_space.full_epochs)
         self.evaluator, self._provenance = choose_evaluator(
             space, dataset, self.epochs, trial, source, evaluator
         )

@@ -8,15 +8,16 @@ import warnings
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, SurrogateWarning
 from nats_gym.evaluators import Evaluator, TableEvaluator
+from nats_gym.schedule import Epochs
 from nats_gym.tables import SURROGATE, load_table
 
-_warned: set[tuple[str, str, int]] = set()
+_warned: set[tuple[str, str, Epochs]] = set()
 
 
 def choose_evaluator(
     space: str,
     dataset: str,
-    epochs: int,
+    epochs: Epochs,
     trial: str | int,
     source: str | os.PathLike[str],
     evaluator: Evaluator | None,
@@ -42,7 +43,7 @@ def choose_evaluator(
     return evaluator, ("", "")
 
 
-def _warn_once(space: str, dataset: str, epochs: int) -> None:
+def _warn_once(space: str, dataset: str, epochs: Epochs) -> None:
     if (space, dataset, epochs) not in _warned:
         _warned.add((space, dataset, epochs))
         warnings.warn(

@@ -55,7 +55,8 @@ def search(
     dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or ImageNet16-120")] = "cifar10",
     agent: Annotated[str, typer.Option(help="random, reinforce or ppo")] = "reinforce",
     epochs: Annotated[
-        int | None, typer.Option(help="schedule to search on; default the full one")
+        str | None,
+        typer.Option(help="schedule to search on, e.g. 12, or 4/12; default the full one"),
     ] = None,
     budget: Annotated[
         float | None, typer.Option(help="simulated seconds; default the paper's × epochs/12")
@@ -82,7 +83,7 @@ def search(
             space,
             dataset,
             agent,
-            epochs=epochs,
+            epochs=int(epochs) if epochs and epochs.isdigit() else epochs,
             budget=budget,
             runs=runs,
             seed=seed,
@@ -145,7 +146,7 @@ def data_status() -> None:
     from nats_gym.spaces import SPACES
     from nats_gym.summary import grid
     from nats_gym.tables import load_table
-    from nats_gym.tables.load import home
+    from nats_gym.tables.home import home
 
     for space in SPACES:
         for dataset in DATASETS:

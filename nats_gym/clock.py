@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput
+from nats_gym.schedule import Epochs, trained_epochs
 
 Seconds = float | NDArray[np.float64]
 
@@ -20,10 +21,10 @@ PAPER_BUDGETS: dict[str, dict[str, float]] = {
 PAPER_EPOCHS = 12
 
 
-def default_budget(space: str, dataset: str, epochs: int) -> float:
+def default_budget(space: str, dataset: str, epochs: Epochs) -> float:
     """The paper's budget × epochs/12: as many architectures fit as in the paper."""
     get_dataset(dataset)
-    return PAPER_BUDGETS[space][dataset] * epochs / PAPER_EPOCHS
+    return PAPER_BUDGETS[space][dataset] * trained_epochs(epochs) / PAPER_EPOCHS
 
 
 class SimulatedClock:

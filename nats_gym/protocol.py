@@ -18,6 +18,7 @@ from nats_gym.clock import SimulatedClock, default_budget
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import TableEvaluator
 from nats_gym.result import SearchResult
+from nats_gym.schedule import Epochs, check_epochs
 from nats_gym.streams import RunStreams, combine, run_keys, run_seeds
 from nats_gym.tables import Table, load_table
 
@@ -30,7 +31,7 @@ def search(
     space: str,
     dataset: str,
     agent: str | type = "reinforce",
-    epochs: int | None = None,
+    epochs: Epochs | None = None,
     budget: float | None = None,
     runs: int = 1,
     seed: int = 0,
@@ -46,7 +47,8 @@ def search(
         dataset: ``"cifar10"``, ``"cifar100"`` or ``"ImageNet16-120"``.
         agent: a name of ``nats_gym.agents.AGENTS``, or a class with one of the two shapes that
             ``nats_gym.agents`` describes.
-        epochs: schedule to search on; None for the full one.
+        epochs: schedule to search on; None for the full one, ``"4/12"`` for the state after 4
+            epochs of the 12-epoch one (needs learning curves).
         budget: simulated seconds of each run; None for the paper's × epochs/12.
         runs: independent runs.
         seed: of the study; run r takes hash(seed, r).
@@ -71,7 +73,7 @@ def search(
         raise InvalidInput(f"runs is a positive integer, got {runs!r}")
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
         raise InvalidInput(f"a seed is an integer from 0, got {seed!r}")
-    epochs = table.space.schedule(epochs)
+    epochs = check_epochs(epochs, table.space.full_epochs)
     evaluator = TableEvaluator(table, trial)
     provenance = evaluator.prepare(epochs)
     budget = default_budget(space, dataset, epochs) if budget is None else budget
@@ -106,7 +108,7 @@ def search(
 def _ask_tell(
     agent: Any,
     evaluator: TableEvaluator,
-    epochs: int,
+    epochs: Epochs,
     budget: float,
     seeds: list[int],
     progress: Progress | None,

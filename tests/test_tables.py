@@ -16,7 +16,7 @@ from nats_gym.errors import CorruptTable, InvalidInput, MissingTable, NotInTable
 from nats_gym.spaces import SizeSpace, TopologySpace
 from nats_gym.tables import MEASURED, SURROGATE, Column, Table, embedded_folder, load_table
 from nats_gym.tables.folder import MANIFEST, write_table
-from nats_gym.tables.load import home
+from nats_gym.tables.home import home
 
 TSS = TopologySpace()
 

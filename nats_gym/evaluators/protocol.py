@@ -8,6 +8,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.schedule import Epochs
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -34,13 +36,13 @@ class Evaluator(Protocol):
     """Evaluates architectures: from a table, by training them, on a cluster, or from a cache."""
 
     def evaluate(
-        self, index: NDArray[np.int64], epochs: int, trial_keys: NDArray[np.uint64]
+        self, index: NDArray[np.int64], epochs: Epochs, trial_keys: NDArray[np.uint64]
     ) -> Outcome:
         """Evaluate a batch.
 
         Args:
             index: official indices, ``(batch,)``.
-            epochs: training schedule.
+            epochs: training schedule, or ``"4/12"`` for the state after 4 epochs of one.
             trial_keys: what random trials derive from, ``(batch,)``: a hash of the
                 environment's seed and the number of the evaluation.
         """

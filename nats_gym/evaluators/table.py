@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from nats_gym.errors import InvalidInput, NotInTable, did_you_mean
 from nats_gym.evaluators.protocol import Outcome
+from nats_gym.schedule import Epochs
 from nats_gym.streams import combine, combine_int, normal, normal_quantiles, uniform_below
 from nats_gym.tables import SURROGATE, Table
 
@@ -24,6 +25,7 @@ class _Schedule:
     noise_std: NDArray[np.float64]  # (arch,): zeros where trials are measured
     seconds: NDArray[np.float64]  # (arch,)
     provenance: str
+    missing: NDArray[np.bool_] | None  # (arch,): True where a partial table has nothing
 
 
 class TableEvaluator:
@@ -35,13 +37,15 @@ class TableEvaluator:
     Args:
         table: where the figures come from.
         trial: ``"random"`` draws a trial per evaluation from its key; ``"mean"`` averages them
-            (a surrogate's mean); a position 0, 1, … takes that trial (on a surrogate the draw
-            that belongs to architecture and position, always the same).
+            (a surrogate's mean); a training seed that the table knows (777) or a position 0, 1, …
+            takes that trial (on a surrogate the draw that belongs to architecture and position,
+            always the same).
 
     Raises:
         InvalidInput: for another ``trial``.
         NotInTable: at the first evaluation of a schedule (or at :meth:`prepare`), if the table
-            lacks the schedule, or any architecture lacks the trial asked for.
+            lacks the schedule, or an architecture that it has lacks the trial asked for; at an
+            evaluation, if a partial table lacks the architecture.
     """
 
     def __init__(self, table: Table, trial: str | int = "random") -> None:
@@ -54,18 +58,20 @@ class TableEvaluator:
                 + did_you_mean(trial, TRIALS)
             )
         self.trial = trial
-        self._schedules: dict[int, _Schedule] = {}
+        self._schedules: dict[Epochs, _Schedule] = {}
 
-    def prepare(self, epochs: int) -> str:
+    def prepare(self, epochs: Epochs) -> str:
         """Load the columns of a schedule; returns the provenance of its accuracies."""
         return self._schedule(epochs).provenance
 
     def evaluate(
-        self, index: NDArray[np.int64], epochs: int, trial_keys: NDArray[np.uint64]
+        self, index: NDArray[np.int64], epochs: Epochs, trial_keys: NDArray[np.uint64]
     ) -> Outcome:
         """Look a batch up; see :class:`~nats_gym.evaluators.Evaluator`."""
         schedule = self._schedule(epochs)
         index = np.asarray(index)
+        if schedule.missing is not None and schedule.missing[index].any():
+            raise self._no_such(int(index[schedule.missing[index]][0]))
         return Outcome(
             accuracy=self._accuracy(schedule, index, trial_keys),
             seconds=schedule.seconds[index],
@@ -73,12 +79,14 @@ class TableEvaluator:
             seconds_provenance=self.table.seconds_provenance,
         )
 
-    def evaluate_one(self, index: int, epochs: int, trial_key: int) -> tuple[float, float]:
+    def evaluate_one(self, index: int, epochs: Epochs, trial_key: int) -> tuple[float, float]:
         """Accuracy and seconds of one architecture: :meth:`evaluate` without arrays.
 
         The scalar environment's fast path; the same bits as a batch of one.
         """
         schedule = self._schedules.get(epochs) or self._schedule(epochs)
+        if schedule.missing is not None and schedule.missing[index]:
+            raise self._no_such(index)
         seconds = schedule.seconds.item(index)
         if self.trial != "random":
             return schedule.accuracy.item(index, 0), seconds
@@ -101,12 +109,12 @@ class TableEvaluator:
             return np.clip(noisy, 0.0, 100.0)
         return schedule.accuracy[index, uniform_below(draws, schedule.trials[index])]
 
-    def _schedule(self, epochs: int) -> _Schedule:
+    def _schedule(self, epochs: Epochs) -> _Schedule:
         if epochs not in self._schedules:
             self._schedules[epochs] = self._load(epochs)
         return self._schedules[epochs]
 
-    def _load(self, epochs: int) -> _Schedule:
+    def _load(self, epochs: Epochs) -> _Schedule:
         table = self.table
         accuracy = table.accuracy("valid", epochs).astype(np.float64)
         exists = ~np.isnan(accuracy)
@@ -114,17 +122,29 @@ class TableEvaluator:
         order = np.argsort(~exists, axis=1, kind="stable")
         packed = np.take_along_axis(accuracy, order, axis=1)
         noise_std = table.noise_std("valid", epochs)
-        provenance = table.provenance("accuracy", "valid", epochs)
+        column = table.accuracy_column("valid", epochs)
+        provenance = column.provenance
+        missing = ~exists.any(axis=1)
         if self.trial == "mean":
             packed = table.mean_accuracy("valid", epochs)[:, None]
         elif isinstance(self.trial, int):
-            packed = self._one_trial(accuracy, noise_std, provenance, self.trial)
+            trial = self.trial
+            if trial in column.trials:
+                trial = column.trials.index(trial)
+            packed = self._one_trial(accuracy, noise_std, provenance, trial)
         return _Schedule(
             accuracy=np.ascontiguousarray(packed),
             trials=exists.sum(axis=1),
             noise_std=noise_std,
             seconds=table.query_seconds(epochs),
             provenance=provenance,
+            missing=missing if missing.any() else None,
+        )
+
+    def _no_such(self, index: int) -> NotInTable:
+        return NotInTable(
+            f"architecture {index} of {self.table.space.name} {self.table.dataset} is not in the "
+            f"partial table {self.table.source!r}"
         )
 
     def _one_trial(
@@ -138,11 +158,12 @@ class TableEvaluator:
         if provenance == SURROGATE:
             noisy = accuracy[:, 0] + noise_std * normal(combine(arch, trial))
             return np.clip(noisy, 0.0, 100.0)[:, None]
-        held = accuracy.shape[1]
-        missing = np.isnan(accuracy[:, trial]).sum() if trial < held else len(accuracy)
+        held = ~np.isnan(accuracy).all(axis=1)
+        exists = trial < accuracy.shape[1]
+        missing = np.isnan(accuracy[held, trial]).sum() if exists else held.sum()
         if missing:
             raise NotInTable(
-                f"trial {trial} does not exist for {missing:,} of {len(accuracy):,} architectures "
-                f"of {self.table!r}; take 'random', 'mean' or an earlier position"
+                f"trial {self.trial} does not exist for {missing:,} of {held.sum():,} "
+                f"architectures of {self.table!r}; take 'random', 'mean' or an earlier one"
             )
         return accuracy[:, [trial]]

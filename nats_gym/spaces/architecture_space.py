@@ -156,14 +156,6 @@ class ArchitectureSpace(ABC):
             name = self._names[index] = str(self.string(self.digits(index)))
         return name
 
-    def schedule(self, epochs: int | None) -> int:
-        """``epochs``, or the full schedule for None; ``InvalidInput`` unless a positive int."""
-        if epochs is None:
-            return self.full_epochs
-        if isinstance(epochs, bool) or not isinstance(epochs, (int, np.integer)) or epochs < 1:
-            raise InvalidInput(f"epochs is a positive integer, got {epochs!r}")
-        return int(epochs)
-
     # ── moving about ─────────────────────────────────────────────────────────────────────────
 
     def sample(self, rng: RandomSource, shape: tuple[int, ...] = ()) -> Digits:

@@ -12,6 +12,7 @@ SURROGATE = "surrogate"
 
 UNITS = {
     "accuracy": "percent",
+    "accuracy_curve": "percent and loss per epoch",
     "train_seconds_per_epoch": "seconds",
     "evaluation_seconds": "seconds",
     "latency": "seconds per batch of 256",
@@ -31,7 +32,7 @@ class Column:
             the table's folder.
         sha256: digest of ``file``.
         split: ``"valid"`` or ``"test"`` for accuracies and evaluation seconds.
-        epochs: length of the training schedule, for accuracies.
+        epochs: length of the training schedule; 0 for a figure that all schedules share.
         trials: seeds along the trial axis; empty for a column without one.
         model: name of the model that turns ``file`` into the column; empty for a stored column.
         version: that of the model's coefficients; 0 for a stored column.

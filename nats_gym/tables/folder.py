@@ -42,7 +42,7 @@ def write_table(
     space: str,
     dataset: str,
     stored: Sequence[tuple[Column, NDArray[Any]]],
-    modelled: Sequence[Column] = (),
+    referred: Sequence[Column] = (),
 ) -> None:
     """Write a table's folder, replacing one that is there.
 
@@ -51,8 +51,8 @@ def write_table(
         space: ``"tss"`` or ``"sss"``.
         dataset: official data set key.
         stored: columns with their figures; ``file`` and ``sha256`` are filled in here.
-        modelled: columns that a model makes from coefficients; complete with ``file``, relative
-            to ``folder``, and ``sha256``.
+        referred: columns whose file lies elsewhere, a surrogate's coefficients or an archive's
+            column; complete with ``file``, relative to ``folder``, and ``sha256``.
     """
     folder = Path(folder)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -63,7 +63,7 @@ def write_table(
             np.save(temporary / name, figures, allow_pickle=False)
             entry = {**column.to_json(), "file": name, "sha256": sha256_of(temporary / name)}
             columns.append(entry)
-        columns += [column.to_json() for column in modelled]
+        columns += [column.to_json() for column in referred]
         manifest = {"format": FORMAT, "space": space, "dataset": dataset, "columns": columns}
         manifest["checksum"] = table_checksum(columns)
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
@@ -128,7 +128,9 @@ def open_column(folder: Path, column: Column, rows: int) -> NDArray[Any]:
         figures = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise CorruptTable(f"{path}: not a whole .npy file ({error})") from error
-    expected = (rows, len(column.trials)) if column.trials else (rows,)
+    expected: tuple[int, ...] = (rows, len(column.trials)) if column.trials else (rows,)
+    if column.quantity == "accuracy_curve":
+        expected = (*expected, column.epochs, 2)
     if figures.shape != expected or figures.dtype.kind != "f":
         raise CorruptTable(
             f"{path}: {figures.dtype} {figures.shape}, the manifest says floats {expected}"

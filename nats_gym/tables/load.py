@@ -7,21 +7,13 @@ from functools import cache
 from pathlib import Path
 
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import InvalidInput, MissingTable, did_you_mean
+from nats_gym.errors import InvalidInput, MissingTable, NotInTable, did_you_mean
 from nats_gym.spaces import get_space
+from nats_gym.tables import official
 from nats_gym.tables.folder import MANIFEST
 from nats_gym.tables.table import Table
 
 SOURCES = ("auto", "embedded")
-
-
-def home() -> Path:
-    """Folder of everything that nats-gym stores: ``NATS_GYM_HOME``, else the user's data folder."""
-    if given := os.environ.get("NATS_GYM_HOME"):
-        return Path(given).expanduser()
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("nats-gym", appauthor=False))
 
 
 def embedded_folder(space: str, dataset: str) -> Path:
@@ -40,29 +32,53 @@ def load_table(space: str, dataset: str, source: str | os.PathLike[str] = "auto"
     Args:
         space: ``"tss"`` or ``"sss"``.
         dataset: ``"cifar10"``, ``"cifar100"`` or ``"ImageNet16-120"``.
-        source: ``"embedded"`` for the figures inside the package, ``"auto"`` for the best table
-            on this machine (today that is the embedded one), or the folder of a table.
+        source: ``"embedded"`` for the figures inside the package; ``"auto"`` for an imported
+            official archive if there is one, else these; a table's folder; or the path of an
+            official archive, which is imported on first use.
 
     Raises:
         InvalidInput: for an unknown space or data set, or a table of another one.
-        MissingTable: if ``source`` is neither of the words nor a table's folder.
-        CorruptTable: if the folder is damaged.
+        MissingTable: if ``source`` is neither of the words nor a path to a table or an archive.
+        CorruptTable: if a table is damaged.
+        NatsGymError: if an archive cannot be imported; see ``nats_gym.tables.official``.
     """
     get_space(space)
     get_dataset(dataset)
-    if source in SOURCES:
+    if source == "embedded":
         return _embedded(space, dataset)
+    if source == "auto":
+        archive = official.newest_archive(space) if official.archives_folder().is_dir() else None
+        if archive is None:
+            return _embedded(space, dataset)
+        return _of_archive(archive, dataset)
     folder = Path(source)
-    if not (folder / MANIFEST).is_file():
+    if not folder.exists():
         words = ", ".join(SOURCES)
         raise MissingTable(
-            f"no table at {str(source)!r}; allowed: {words}, or a folder that holds a {MANIFEST}."
-            + did_you_mean(source, SOURCES)
+            f"no table at {str(source)!r}; allowed: {words}, a folder that holds a {MANIFEST}, or "
+            f"an official archive.{did_you_mean(source, SOURCES)}"
         )
-    table = Table(folder, source=str(folder))
+    if (folder / MANIFEST).is_file():
+        table = Table(folder, source=str(folder))
+    elif folder.is_dir() and not any(folder.glob("*.pickle.pbz2")):
+        raise MissingTable(f"no table at {str(source)!r}: neither {MANIFEST} nor official files")
+    else:
+        archive = official.find_archive(folder) or official.import_archive(folder, space)
+        if archive.space.name != space:
+            raise InvalidInput(
+                f"{str(source)!r} is an archive of {archive.space.name}, asked for was {space}"
+            )
+        table = _of_archive(archive, dataset)
     if (table.space.name, table.dataset) != (space, dataset):
         raise InvalidInput(
             f"{str(source)!r} is the table of {table.space.name} {table.dataset}, "
             f"asked for was {space} {dataset}"
         )
     return table
+
+
+def _of_archive(archive: official.OfficialArchive, dataset: str) -> Table:
+    folder = archive.folder / "tables" / dataset
+    if not folder.is_dir():
+        raise NotInTable(f"the archive imported from {archive.source!r} has no {dataset}")
+    return Table(folder, source=archive.source)

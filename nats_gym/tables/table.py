@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.errors import CorruptTable, NotInTable
+from nats_gym.schedule import Epochs, check_epochs
 from nats_gym.spaces import SPACES, get_space
 from nats_gym.tables import modelled
-from nats_gym.tables.column import SURROGATE, Column
+from nats_gym.tables.column import MEASURED, SURROGATE, Column
 from nats_gym.tables.folder import open_column, read_manifest
 
 ARCHIVE_HINT = "the official NATS-Bench archive holds the rest: give a table's folder as source="
@@ -53,51 +54,65 @@ class Table:
 
     # ── figures ──────────────────────────────────────────────────────────────────────────────
 
-    def accuracy(self, split: str = "valid", epochs: int | None = None) -> NDArray[np.floating]:
+    def accuracy(self, split: str = "valid", epochs: Epochs | None = None) -> NDArray[np.floating]:
         """Accuracy in percent, ``(arch, trial)``; NaN where a trial does not exist.
 
         A surrogate's column is ``(arch, 1)``: its mean.
 
         Args:
             split: ``"valid"`` or ``"test"``.
-            epochs: training schedule; None for the full one (tss 200, sss 90).
+            epochs: a training schedule; ``"4/12"`` for the state after 4 epochs of one, or a
+                number that is no schedule for the full one after so many epochs, both of which
+                need learning curves; None for the full schedule (tss 200, sss 90).
         """
-        figures = self._figures(self.column("accuracy", split, self.space.schedule(epochs)))
+        trained, length = self._schedule(split, epochs)
+        if trained < length:
+            return self._accuracy_within(split, trained, length)
+        figures = self._figures(self.column("accuracy", split, length))
         return figures if figures.ndim == 2 else figures[:, None]
 
-    def mean_accuracy(self, split: str = "valid", epochs: int | None = None) -> NDArray[np.float64]:
-        """Accuracy in percent, mean over trials, ``(arch,)``."""
-        accuracy = self.accuracy(split, epochs)
-        return np.asarray(np.nanmean(accuracy, axis=1, dtype=np.float64))
+    def _accuracy_within(self, split: str, trained: int, length: int) -> NDArray[np.floating]:
+        curves = self._figures(self.column("accuracy_curve", split, length))
+        accuracy = curves[:, :, trained - 1, 0].copy()
+        accuracy[np.isnan(self.accuracy(split, length))] = np.nan
+        return accuracy
 
-    def noise_std(self, split: str = "valid", epochs: int | None = None) -> NDArray[np.float64]:
+    def mean_accuracy(
+        self, split: str = "valid", epochs: Epochs | None = None
+    ) -> NDArray[np.float64]:
+        """Accuracy in percent, mean over trials, ``(arch,)``; NaN without any."""
+        return _mean_over_trials(self.accuracy(split, epochs))
+
+    def noise_std(self, split: str = "valid", epochs: Epochs | None = None) -> NDArray[np.float64]:
         """Standard deviation of a surrogate's trials around its mean, percent, ``(arch,)``.
 
         Zeros for a measured column: its trials are there.
         """
-        column = self.column("accuracy", split, self.space.schedule(epochs))
+        column = self.accuracy_column(split, epochs)
         if column.provenance != SURROGATE:
             return np.zeros(self.space.size)
         return modelled.noise_std(self, column, self._figures(column))
 
-    def train_seconds(self, epochs: int) -> NDArray[np.float64]:
+    def train_seconds(self, epochs: Epochs) -> NDArray[np.float64]:
         """Seconds to train for ``epochs`` during search, ``(arch,)``."""
-        per_epoch = self._figures(self.column("train_seconds_per_epoch"))
-        return epochs * per_epoch.astype(np.float64)
+        trained, length = self._schedule("valid", epochs)
+        return trained * self._cost("train_seconds_per_epoch", epochs=length)
 
-    def evaluation_seconds(self, split: str = "valid") -> NDArray[np.float64]:
+    def evaluation_seconds(
+        self, split: str = "valid", epochs: Epochs | None = None
+    ) -> NDArray[np.float64]:
         """Seconds of one pass over ``split``, ``(arch,)``."""
-        return self._figures(self.column("evaluation_seconds", split)).astype(np.float64)
+        return self._cost("evaluation_seconds", split, self._schedule(split, epochs)[1])
 
-    def query_seconds(self, epochs: int) -> NDArray[np.float64]:
+    def query_seconds(self, epochs: Epochs) -> NDArray[np.float64]:
         """Seconds that one evaluation costs: the training and one validation pass, ``(arch,)``."""
-        return self.train_seconds(epochs) + self.evaluation_seconds("valid")
+        return self.train_seconds(epochs) + self.evaluation_seconds("valid", epochs)
 
-    def latency(self) -> NDArray[np.float64]:
+    def latency(self, epochs: Epochs | None = None) -> NDArray[np.float64]:
         """Seconds of a forward pass over a batch of 256, ``(arch,)``."""
-        return self._figures(self.column("latency")).astype(np.float64)
+        return self._cost("latency", epochs=self._schedule("valid", epochs)[1])
 
-    def best(self, split: str = "valid", epochs: int | None = None) -> tuple[int, float]:
+    def best(self, split: str = "valid", epochs: Epochs | None = None) -> tuple[int, float]:
         """Official index and mean accuracy (percent) of the best architecture known."""
         mean = self.mean_accuracy(split, epochs)
         index = int(np.nanargmax(mean))
@@ -135,16 +150,44 @@ class Table:
             f"it holds {held or 'no ' + quantity}; {ARCHIVE_HINT}"
         )
 
+    def accuracy_column(self, split: str = "valid", epochs: Epochs | None = None) -> Column:
+        """Description of the column that :meth:`accuracy` reads."""
+        trained, length = self._schedule(split, epochs)
+        quantity = "accuracy" if trained == length else "accuracy_curve"
+        return self.column(quantity, split, length)
+
     def provenance(self, quantity: str, split: str = "", epochs: int = 0) -> str:
         """``"measured"`` or ``"surrogate"``."""
         return self.column(quantity, split, epochs).provenance
 
     @cached_property
     def seconds_provenance(self) -> str:
-        """Provenance of :meth:`query_seconds`: measured only if both of its parts are."""
-        parts = ("train_seconds_per_epoch", ""), ("evaluation_seconds", "valid")
-        held = {self.provenance(quantity, split) for quantity, split in parts}
-        return SURROGATE if SURROGATE in held else held.pop()
+        """Provenance of :meth:`query_seconds`: measured only if all that it adds up is."""
+        held = {
+            column.provenance
+            for column in self.columns
+            if column.quantity in ("train_seconds_per_epoch", "evaluation_seconds")
+        }
+        return SURROGATE if SURROGATE in held else MEASURED
+
+    def _schedule(self, split: str, epochs: Epochs | None) -> tuple[int, int]:
+        """Epochs trained, and length of the schedule that they belong to."""
+        checked = check_epochs(epochs, self.space.full_epochs)
+        if isinstance(checked, str):
+            trained, length = map(int, checked.split("/"))
+            return trained, length
+        full = self.space.full_epochs
+        known = {*self.epochs(split), *self.epochs("valid")}
+        has_curve = any(c.quantity == "accuracy_curve" and c.epochs == full for c in self.columns)
+        within = checked not in known and checked < full and has_curve
+        return checked, full if within else checked
+
+    def _cost(self, quantity: str, split: str = "", epochs: int = 0) -> NDArray[np.float64]:
+        """A cost, mean over trials, ``(arch,)``: of the schedule, or one that all share."""
+        names = {column.name for column in self.columns}
+        of_schedule = Column(quantity, "", "", "", split=split, epochs=epochs).name
+        column = self.column(quantity, split, epochs if of_schedule in names else 0)
+        return _mean_over_trials(self._figures(column))
 
     def _figures(self, column: Column) -> NDArray[Any]:
         if column.name not in self._opened:
@@ -155,3 +198,13 @@ class Table:
                 figures = open_column(self.folder, column, self.space.size)
             self._opened[column.name] = figures
         return self._opened[column.name]
+
+
+def _mean_over_trials(figures: NDArray[Any]) -> NDArray[np.float64]:
+    """``(arch,)`` of ``(arch, trial)`` or ``(arch,)``; NaN where no trial exists."""
+    if figures.ndim == 1:
+        return figures.astype(np.float64)
+    exists = ~np.isnan(figures)
+    total = np.where(exists, figures, 0.0).sum(axis=1, dtype=np.float64)
+    count = exists.sum(axis=1)
+    return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)

@@ -1,0 +1,183 @@
+"""An imported archive: every trial's final figures and learning curves, as memory-mapped columns.
+
+Layout of the folder::
+
+    archive.json                      what was imported, from where, and what it holds
+    held.npy                          (arch,) whether the archive has the architecture at all
+    columns/<key>@<hp>/<name>.npy     (arch, trial) float64, NaN where a trial does not exist
+    curves/<key>@<hp>/<set>.npy       (arch, trial, epoch, 2) float32: accuracy and loss
+    tables/<dataset>/                 the same columns as a table, for environments and searches
+
+A *key* is what NATS-Bench calls a data set: ``cifar10-valid`` is trained on half of CIFAR-10's
+training images, ``cifar10`` on all of them. *hp* is the training schedule as the files spell it:
+``01``, ``12``, ``90`` or ``200``. Sets are ``train``, ``x-valid``, ``x-test`` and ``ori-test``.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.errors import CorruptTable, MissingTable
+from nats_gym.spaces import ArchitectureSpace, get_space
+
+ARCHIVE_FILE = "archive.json"
+FORMAT = 1
+KEYS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
+TRAIN = "train"
+#: Names of the columns that every trial has; each set adds -accuracy, -loss and -seconds.
+COSTS = ("latency", "params", "flops")
+
+
+@dataclass(frozen=True)
+class Runs:
+    """All trials of one data set key on one schedule.
+
+    Attributes:
+        key: data set key, e.g. ``"cifar10-valid"``.
+        hp: schedule as the files spell it, e.g. ``"01"`` or ``"200"``.
+        epochs: its length.
+        seeds: seed of each position on the trial axis, ascending.
+        sets: evaluation sets in the files' order, without ``train``.
+        curve_sets: those of ``("train", *sets)`` that have a figure for every epoch.
+        arch_config: the files' ``arch_config``, without what names the architecture.
+        folder: the archive's.
+    """
+
+    key: str
+    hp: str
+    epochs: int
+    seeds: tuple[int, ...]
+    sets: tuple[str, ...]
+    curve_sets: tuple[str, ...]
+    arch_config: dict[str, Any]
+    folder: Path
+    _opened: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        of_sets = (
+            f"{name}-{figure}"
+            for name in (TRAIN, *self.sets)
+            for figure in ("accuracy", "loss", "seconds")
+        )
+        return (*of_sets, *COSTS)
+
+    def column(self, name: str) -> NDArray[np.float64]:
+        """A column of final figures, ``(arch, trial)`` float64; NaN where a trial is missing.
+
+        ``<set>-accuracy`` in percent, ``<set>-loss``, ``<set>-seconds`` per epoch (constant over
+        a run's epochs in the official files), ``latency`` in seconds, ``params`` and ``flops`` in
+        millions. KeyError for another name.
+        """
+        if name not in self.names:
+            raise KeyError(name)
+        return self._open(Path("columns", f"{self.key}@{self.hp}", f"{name}.npy"))
+
+    def curve(self, name: str) -> NDArray[np.float32] | None:
+        """Learning curve on a set, ``(arch, trial, epoch, 2)``: accuracy in percent, and loss.
+
+        None if the archive has no figure per epoch there, or curves were left out. Zeros where a
+        trial does not exist: ask a column for that.
+        """
+        if name not in self.curve_sets:
+            return None
+        return self._open(Path("curves", f"{self.key}@{self.hp}", f"{name}.npy"))
+
+    def trials(self, index: int) -> list[int]:
+        """Positions of the trials that an architecture has."""
+        return np.flatnonzero(~np.isnan(self.column("train-accuracy")[index])).tolist()
+
+    def _open(self, path: Path) -> NDArray[Any]:
+        name = str(path)
+        if name not in self._opened:
+            try:
+                self._opened[name] = np.asarray(
+                    np.load(self.folder / path, mmap_mode="r", allow_pickle=False)
+                )
+            except (OSError, ValueError, EOFError) as error:
+                raise CorruptTable(f"{self.folder / path}: cannot be read ({error})") from error
+        return self._opened[name]
+
+
+class OfficialArchive:
+    """Reads an imported archive.
+
+    Args:
+        folder: what ``import_archive`` returned.
+
+    Attributes:
+        folder: likewise.
+        facts: the content of ``archive.json``.
+        space: the architecture space.
+
+    Raises:
+        MissingTable, CorruptTable: if the folder is not an imported archive.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        path = self.folder / ARCHIVE_FILE
+        if not path.is_file():
+            raise MissingTable(f"no imported archive at {str(folder)!r}")
+        try:
+            self.facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            if self.facts["format"] != FORMAT:
+                raise CorruptTable(
+                    f"{path}: format {self.facts['format']!r}, this version reads {FORMAT}"
+                )
+            self.space: ArchitectureSpace = get_space(self.facts["space"])
+            self._runs = {
+                (runs["key"], runs["hp"]): Runs(
+                    key=runs["key"],
+                    hp=runs["hp"],
+                    epochs=runs["epochs"],
+                    seeds=tuple(runs["seeds"]),
+                    sets=tuple(runs["sets"]),
+                    curve_sets=tuple(runs["curve_sets"]),
+                    arch_config=runs["arch_config"],
+                    folder=self.folder,
+                )
+                for runs in self.facts["runs"]
+            }
+        except (ValueError, KeyError, TypeError) as error:
+            raise CorruptTable(f"{path}: not an archive's facts ({error})") from error
+
+    def __repr__(self) -> str:
+        return f"OfficialArchive({self.space.name!r}, from={self.source!r})"
+
+    @property
+    def source(self) -> str:
+        """The file or directory that was imported."""
+        return str(self.facts["source"]["path"])
+
+    @property
+    def weights(self) -> Path | None:
+        """The ``-full`` directory that holds the trained weights, if it was one."""
+        return Path(self.facts["weights"]) if self.facts["weights"] else None
+
+    @property
+    def hps(self) -> tuple[str, ...]:
+        """Schedules, as the files spell them, in ascending order of epochs."""
+        epochs = {hp: runs.epochs for (_, hp), runs in self._runs.items()}
+        return tuple(sorted(epochs, key=epochs.__getitem__))
+
+    @cached_property
+    def held(self) -> NDArray[np.bool_]:
+        """Whether the archive has the architecture, ``(arch,)``."""
+        return np.asarray(np.load(self.folder / "held.npy", allow_pickle=False))
+
+    def keys(self, hp: str) -> tuple[str, ...]:
+        """Data set keys that the archive has on a schedule, in official order."""
+        return tuple(key for key in KEYS if (key, hp) in self._runs)
+
+    def runs(self, key: str, hp: str) -> Runs:
+        """All trials of a data set key on a schedule; KeyError if the archive has none."""
+        return self._runs[key, hp]

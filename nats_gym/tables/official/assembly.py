@@ -1,0 +1,222 @@
+"""Shards → the columns and curves of an archive, and a check of them against the files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.datasets import DATASETS
+from nats_gym.errors import CorruptTable
+from nats_gym.spaces import ArchitectureSpace
+from nats_gym.tables.column import MEASURED, Column
+from nats_gym.tables.folder import sha256_of, write_table
+from nats_gym.tables.official.archive import ARCHIVE_FILE, FORMAT, OfficialArchive
+from nats_gym.tables.official.extraction import (
+    Record,
+    RunKey,
+    RunShape,
+    Shard,
+    column_names,
+    merged_shapes,
+)
+
+SOURCE = "official NATS-Bench archive (arXiv 2009.00437)"
+LICENCE = "MIT"
+
+
+def assemble(
+    folder: Path, space: ArchitectureSpace, shards: Sequence[Shard], facts: dict[str, Any]
+) -> OfficialArchive:
+    """Join shards in ``folder``, which must be empty; memory stays small whatever they hold.
+
+    Args:
+        folder: where to write.
+        space: the architecture space.
+        shards: by ascending index.
+        facts: what ``archive.json`` is to say besides what is held.
+    """
+    shapes = merged_shapes((shard.shapes, shard.path.name) for shard in shards)
+    held = np.zeros(space.size, bool)
+    short: dict[str, int] = {}
+    for run, shape in shapes.items():
+        exists = _write_columns(folder, space, shards, run, shape)
+        held |= exists.any(axis=1)
+        short["@".join(run)] = int((exists.any(axis=1) & ~exists.all(axis=1)).sum())
+        for name in shape.curve_sets:
+            _write_curve(folder, space, shards, run, shape, name)
+    np.save(folder / "held.npy", held, allow_pickle=False)
+    runs = [
+        {
+            "key": key,
+            "hp": hp,
+            **{name: value for name, value in vars(shape).items() if name != "uneven_times"},
+        }
+        for (key, hp), shape in sorted(shapes.items())
+    ]
+    record = {
+        "format": FORMAT,
+        "space": space.name,
+        **facts,
+        "architectures": int(held.sum()),
+        "without_all_trials": short,
+        "uneven_times": sum(shape.uneven_times for shape in shapes.values()),
+        "runs": runs,
+    }
+    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+    (folder / ARCHIVE_FILE).write_text(text, encoding="utf-8")
+    _write_tables(folder, space, shapes)
+    return OfficialArchive(folder)
+
+
+def _write_columns(
+    folder: Path,
+    space: ArchitectureSpace,
+    shards: Sequence[Shard],
+    run: RunKey,
+    shape: RunShape,
+) -> NDArray[np.bool_]:
+    """Write the final figures of one run key; which trials exist, ``(arch, trial)``."""
+    names = column_names(shape.sets)
+    figures = np.full((space.size, len(shape.seeds), len(names)), np.nan)
+    for shard in shards:
+        if run not in shard.shapes:
+            continue
+        mine = shard.shapes[run]
+        trial = [shape.seeds.index(seed) for seed in mine.seeds]
+        figure = [names.index(name) for name in column_names(mine.sets)]
+        with np.load(shard.path, allow_pickle=False) as arrays:
+            rows = arrays["index"]
+            figures[np.ix_(rows, trial, figure)] = arrays["@".join(run)]
+    target = folder / "columns" / "@".join(run)
+    target.mkdir(parents=True)
+    for position, name in enumerate(names):
+        column = np.ascontiguousarray(figures[:, :, position])
+        np.save(target / f"{name}.npy", column, allow_pickle=False)
+    return ~np.isnan(figures[:, :, names.index("train-accuracy")])
+
+
+def _write_curve(
+    folder: Path,
+    space: ArchitectureSpace,
+    shards: Sequence[Shard],
+    run: RunKey,
+    shape: RunShape,
+    name: str,
+) -> None:
+    """Write the learning curves of one run key on one set, row after row."""
+    target = folder / "curves" / "@".join(run)
+    target.mkdir(parents=True, exist_ok=True)
+    row_shape = (len(shape.seeds), shape.epochs, 2)
+    with (target / f"{name}.npy").open("wb") as file:
+        start, row_bytes = _begin_array(file, (space.size, *row_shape))
+        for shard in shards:
+            if name not in getattr(shard.shapes.get(run), "curve_sets", ()):
+                continue
+            seeds = shard.shapes[run].seeds
+            trial = [shape.seeds.index(seed) for seed in seeds]
+            with np.load(shard.path, allow_pickle=False) as arrays:
+                index, found = arrays["index"], arrays[f"{'@'.join(run)}/{name}"]
+            rows = np.zeros((len(index), *row_shape), np.float32)
+            rows[:, trial] = found
+            # Gaps between indices stay holes in the file.
+            for block in np.split(np.arange(len(index)), np.flatnonzero(np.diff(index) != 1) + 1):
+                file.seek(start + int(index[block[0]]) * row_bytes)
+                file.write(rows[block].tobytes())
+
+
+def _begin_array(file: IO[bytes], shape: tuple[int, ...]) -> tuple[int, int]:
+    """Write the header of a float32 ``.npy`` of zeros; where its rows begin, bytes of each."""
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    start, row_bytes = file.tell(), 4 * int(np.prod(shape[1:]))
+    file.truncate(start + shape[0] * row_bytes)
+    return start, row_bytes
+
+
+# ── the same columns as tables ───────────────────────────────────────────────────────────────
+
+
+def _write_tables(folder: Path, space: ArchitectureSpace, shapes: dict[RunKey, RunShape]) -> None:
+    """Write a manifest per data set that refers to the columns of the archive."""
+    (folder / "tables").mkdir()
+    for dataset in DATASETS:
+        columns = list(_table_columns(folder, dataset, shapes))
+        if columns:
+            write_table(folder / "tables" / dataset, space.name, dataset, [], columns)
+
+
+def _table_columns(folder: Path, dataset: str, shapes: dict[RunKey, RunShape]) -> Iterable[Column]:
+    # During search CIFAR-10 means the half-and-half split; its test accuracy is judged after
+    # training on all training images (the paper's protocol).
+    searched = "cifar10-valid" if dataset == "cifar10" else dataset
+    test_set = "ori-test" if dataset == "cifar10" else "x-test"
+    for (key, hp), shape in sorted(shapes.items()):
+
+        def column(
+            quantity: str, name: str, split: str = "", key: str = key, hp: str = hp
+        ) -> Column:
+            kind = "curves" if quantity == "accuracy_curve" else "columns"
+            path = Path(kind, f"{key}@{hp}", f"{name}.npy")
+            return Column(
+                quantity,
+                MEASURED,
+                SOURCE,
+                LICENCE,
+                file=str(Path("..", "..", path)),
+                sha256=sha256_of(folder / path),
+                split=split,
+                epochs=shapes[key, hp].epochs,
+                trials=tuple(shapes[key, hp].seeds),
+            )
+
+        if key == searched:
+            yield column("train_seconds_per_epoch", "train-seconds")
+            yield column("latency", "latency")
+            if "x-valid" in shape.sets:
+                yield column("accuracy", "x-valid-accuracy", "valid")
+                yield column("evaluation_seconds", "x-valid-seconds", "valid")
+            if "x-valid" in shape.curve_sets:
+                yield column("accuracy_curve", "x-valid", "valid")
+        if key == dataset and test_set in shape.sets:
+            yield column("accuracy", f"{test_set}-accuracy", "test")
+            if test_set in shape.curve_sets:
+                yield column("accuracy_curve", test_set, "test")
+
+
+# ── verification ─────────────────────────────────────────────────────────────────────────────
+
+
+def verify(archive: OfficialArchive, fresh: Iterable[Record], expected: int) -> None:
+    """Compare an archive with freshly read records; ``CorruptTable`` if they differ.
+
+    Args:
+        archive: what was assembled.
+        fresh: records to spot-check.
+        expected: how many architectures were read.
+    """
+    if int(archive.held.sum()) != expected:
+        raise CorruptTable(
+            f"{archive.folder}: {int(archive.held.sum()):,} architectures, {expected:,} were read"
+        )
+    for record in fresh:
+        for (key, hp, seed), trial in record.trials.items():
+            runs = archive.runs(key, hp)
+            position = runs.seeds.index(seed)
+            where = f"architecture {record.index}, {key}, hp {hp}, seed {seed}"
+            for name, value in trial.final.items():
+                found = runs.column(name)[record.index, position]
+                if not (found == value or (np.isnan(found) and np.isnan(value))):
+                    raise CorruptTable(
+                        f"{archive.folder}: {name} of {where} is {found}, the file says {value}"
+                    )
+            for name, curve in trial.curves.items():
+                written = runs.curve(name)
+                if written is None or not np.array_equal(written[record.index, position], curve):
+                    raise CorruptTable(
+                        f"{archive.folder}: the {name} curve of {where} is not the file's"
+                    )
