@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from nats_gym.result import SearchResult
     from nats_gym.tables import Table
+    from nats_gym.tables.official import OfficialArchive
 
 app = typer.Typer(
     name="nats-gym",
@@ -77,7 +78,7 @@ def search(
     if out:
         check_folder(out)  # before the work, not after it
     started = time.perf_counter()
-    with Progress(transient=True, disable=not sys.stderr.isatty()) as bar:
+    with Progress(transient=True, disable=_quiet()) as bar:
         task = bar.add_task(f"{agent} × {runs}", total=1.0)
         result = run_search(
             space,
@@ -145,19 +146,115 @@ def data_status() -> None:
     from nats_gym.datasets import DATASETS
     from nats_gym.spaces import SPACES
     from nats_gym.summary import grid
-    from nats_gym.tables import load_table
+    from nats_gym.tables import load_table, official
     from nats_gym.tables.home import home
 
     for space in SPACES:
         for dataset in DATASETS:
-            table = load_table(space, dataset)
+            table = load_table(space, dataset, "embedded")
             title = f"{space} {dataset}: {table.source}, checksum {table.checksum[:12]}"
             rows = grid(title, "column", "provenance", "held-out errors", "source")
             for column in table.columns:
                 errors = ", ".join(f"{name} {value:g}" for name, value in column.held_out.items())
                 rows.add_row(column.name, column.provenance, errors, column.source)
             _print(rows)
-    _say(f"imported tables would lie in {home()}: none there")
+    imported = official.archives()
+    for archive in imported:
+        _print(_archive_grid(archive))
+    if not imported:
+        _say("no official archive is imported: nats-gym data import PATH")
+    _say(f"NATS_GYM_HOME: {home()}")
+
+
+@data_app.command("import")
+def data_import(
+    path: Annotated[
+        Path, typer.Argument(help="a -simple or -full directory, its .tar, or the .pickle.pbz2")
+    ],
+    space: Annotated[
+        str | None, typer.Option(help="tss or sss; default: told by the first record")
+    ] = None,
+    curves: Annotated[
+        bool, typer.Option(help="learning curves too, about 750 MB for topology")
+    ] = True,
+    strict: Annotated[bool, typer.Option(help="stop at the first unreadable record")] = False,
+) -> None:
+    """Import an official NATS-Bench archive, once; interrupted, it resumes where it stopped."""
+    _import(path, space, curves, strict)
+
+
+@data_app.command("download")
+def data_download(
+    space: Annotated[str, typer.Argument(help="tss (about 2 GB) or sss (about 1 GB)")],
+    url: Annotated[str | None, typer.Option(help="another place to fetch the tar from")] = None,
+    curves: Annotated[bool, typer.Option(help="import learning curves too")] = True,
+) -> None:
+    """Fetch the official archive of a space and import it."""
+    from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    from nats_gym.tables.official.download import TARS, download
+
+    columns = (*Progress.get_default_columns()[:2], DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), transient=True, disable=_quiet()) as bar:
+        task = bar.add_task(TARS.get(space, (space,))[0], total=None)
+        arrived = download(
+            space, url, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    _say(f"{arrived.path}: {arrived.size:,} bytes, SHA-256 {arrived.sha256}")
+    _import(arrived.path, space, curves, strict=False)
+
+
+@data_app.command("remove")
+def data_remove(
+    name: Annotated[str, typer.Argument(help="name of an imported archive, as status shows it")],
+) -> None:
+    """Delete an imported archive; the files that it was made from stay."""
+    from nats_gym.errors import unknown_name
+    from nats_gym.tables import official
+
+    imported = {archive.folder.name: archive for archive in official.archives()}
+    if name not in imported:
+        raise unknown_name("imported archive", name, imported)
+    official.remove_archive(imported[name])
+    _say(f"removed {name}")
+
+
+def _import(path: Path, space: str | None, curves: bool, strict: bool) -> None:
+    from rich.progress import Progress
+
+    from nats_gym.tables import official
+
+    with Progress(transient=True, disable=_quiet()) as bar:
+        task = bar.add_task(f"importing {path.name}", total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total or None)
+
+        archive = official.import_archive(path, space, curves, strict, progress=show)
+    _print(_archive_grid(archive))
+
+
+def _archive_grid(archive: OfficialArchive) -> Grid:
+    """What an imported archive holds."""
+    from nats_gym.summary import grid
+
+    facts = archive.facts
+    rows = grid(f"{archive.folder.name}: official archive, measured", "fact", "value")
+    bytes_used = sum(f.stat().st_blocks * 512 for f in archive.folder.rglob("*") if f.is_file())
+    rows.add_row("imported from", archive.source)
+    rows.add_row("space", archive.space.name)
+    rows.add_row("architectures", f"{facts['architectures']:,} of {archive.space.size:,}")
+    rows.add_row("schedules", ", ".join(archive.hps))
+    rows.add_row("learning curves", "yes" if facts["curves"] else "no")
+    rows.add_row("weights", str(archive.weights or "none"))
+    short = {name: count for name, count in facts["without_all_trials"].items() if count}
+    missing = ", ".join(f"{name}: {count:,}" for name, count in short.items())
+    rows.add_row("without all trials", missing or "none")
+    rows.add_row("unreadable records", str(len(facts["unreadable"]) or "none"))
+    for line in facts["unreadable"][:5]:
+        rows.add_row("", line)
+    rows.add_row("on the disk", f"{bytes_used / 1e6:,.0f} MB in {archive.folder}")
+    return rows
 
 
 def main() -> None:
@@ -191,6 +288,8 @@ def _figures_grid(table: Table, index: int) -> Grid:
     rows.add_row("params [M]", f"{params:.6f}", "closed form")
     rows.add_row("FLOPs [M]", f"{flops:.5f}", "closed form")
     for column in table.columns:
+        if column.quantity == "accuracy_curve":
+            continue  # hundreds of numbers; what they end in is shown
         values = table.row(column, index)
         shown = " / ".join(f"{value:.6g}" for value in values)
         rows.add_row(f"{column.name} [{column.unit}]", shown, column.provenance)
@@ -202,6 +301,10 @@ def _print(grid: Grid) -> None:
 
     # Off a terminal nothing needs to wrap: a pipe has no width.
     Console(width=None if sys.stdout.isatty() else 160).print(grid)
+
+
+def _quiet() -> bool:
+    return not sys.stderr.isatty()
 
 
 def _say(line: str) -> None:
