@@ -1,0 +1,164 @@
+"""12-epoch accuracy in the topology space: teachers, and the student that is shipped.
+
+Teachers share their trunk with the other 12- and 200-epoch figures of a cell, which are further
+noisy views of it; the student sees the teachers' mean on every cell. Half of the teachers weigh
+all rows alike. The other half weigh a row by its inverse variance, which the first half tell: the
+best cells train with a third of the noise of poor ones, and searches live there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nats_gym.spaces import TopologySpace
+from nats_gym.tables.surrogates import (
+    DATASET_ORDER,
+    Array,
+    TopologySurrogate,
+    topology_features,
+)
+
+from .diagnostics import FOLDS, judge, out_of_fold
+from .figures import Columns, Measured
+from .noise import fit_noise
+from .perceptron import Layers, train_perceptron
+from .writing import write_arrays
+
+TEACHERS_OF_A_KIND = 4
+WEIGHT_RANGE = (0.25, 4.0)
+TEACHER_WIDTH, STUDENT_WIDTH = 128, 128
+TEACHER_EPOCHS, STUDENT_EPOCHS = 120, 200
+TEACHER_DECAY, STUDENT_DECAY = 0.1, 0.0
+AUXILIARY_WEIGHT = 0.3
+
+#: What the model estimates; the further targets are those that teachers learn besides.
+ESTIMATED = [f"{name}_valid_12" for name in DATASET_ORDER]
+FURTHER = [f"{name}_test_{epochs}" for epochs in (12, 200) for name in DATASET_ORDER]
+
+COEFFICIENTS = "tss-valid-12.npz"
+
+
+@dataclass(frozen=True)
+class TopologyFit:
+    """The topology model and how it did on rows that it did not see.
+
+    Attributes:
+        model: fitted to all rows, with its noise.
+        out_of_fold: predictions of the csv's rows, percent, ``(row, 3)``.
+        held_out: a record for each data set, by the name of its model.
+    """
+
+    model: TopologySurrogate
+    out_of_fold: Array
+    held_out: dict[str, Any]
+
+    def write(self, folder: Path) -> None:
+        """Write the coefficients that :meth:`TopologySurrogate.load` reads."""
+        arrays = {f"weight{k}": weight for k, (weight, _) in enumerate(self.model.layers)}
+        arrays |= {f"bias{k}": bias for k, (_, bias) in enumerate(self.model.layers)}
+        arrays["noise_accuracy"] = np.stack([curve.accuracy for curve in self.model.noise])
+        arrays["noise_sd"] = np.stack([curve.sd for curve in self.model.noise])
+        write_arrays(folder / COEFFICIENTS, arrays)
+
+
+def fit_and_judge_topology(columns: Columns, measured: Measured) -> TopologyFit:
+    """Fit the topology model to the rows of ``tss.csv.gz``, and to each four fifths of them."""
+    space = TopologySpace()
+    digits, index = space.all_digits(), columns["index"]
+    targets = np.stack([columns[name] for name in ESTIMATED + FURTHER], axis=1)
+    truth = targets[:, : len(ESTIMATED)]  # (row, dataset)
+
+    def predict(fold: int, seen: Array) -> Array:
+        model = fit_topology(digits, measured.accuracy, index[seen], targets[seen], seed=fold)
+        unseen = index[~seen]
+        predicted = model.accuracies(digits[unseen], measured.accuracy[unseen])
+        rmse = np.sqrt(((predicted - truth[~seen]) ** 2).mean(0))
+        print(f"fold {fold}:", rmse.round(3))
+        return predicted
+
+    predicted = out_of_fold(truth, predict)
+    bare = fit_topology(digits, measured.accuracy, index, targets, seed=FOLDS)
+    noise = tuple(
+        fit_noise(expected, actual - expected)
+        for expected, actual in zip(predicted.T, truth.T, strict=True)
+    )
+    held_out = {
+        f"tss-{name}-valid-12": {
+            "rows": len(index),
+            "rows_of_space": space.size,
+            "fitted_to": f"{name} validation accuracy after 12 epochs, "
+            + ("mean of two trials" if name == "cifar10" else "one trial"),
+            **judge(truth[:, c], predicted[:, c]),
+        }
+        for c, name in enumerate(DATASET_ORDER)
+    }
+    return TopologyFit(TopologySurrogate(bare.layers, noise), predicted, held_out)
+
+
+def fit_topology(
+    digits: Array, accuracy_200: Array, rows: Array, targets: Array, seed: int
+) -> TopologySurrogate:
+    """Fit teachers to ``rows`` of the space, then one student to their mean everywhere.
+
+    Args:
+        digits: operations of every cell, ``(arch, 6)``.
+        accuracy_200: measured accuracy of every cell, percent, ``(arch, 3)``.
+        rows: official indices, ``(row,)``.
+        targets: :data:`ESTIMATED`, then :data:`FURTHER`, percent, ``(row, target)``.
+        seed: all of the fit's networks derive theirs from it.
+
+    Returns:
+        The student, without noise.
+    """
+    features = topology_features(digits, accuracy_200).T.astype(np.float64)  # (arch, feature)
+    outputs = len(ESTIMATED)
+
+    def teach(weights: Array, first: int) -> Array:
+        """Mean of teachers on every cell, ``(arch, output)``."""
+        answers = []
+        for k in range(first, first + TEACHERS_OF_A_KIND):
+            layers = train_perceptron(
+                features[rows],
+                targets,
+                weights,
+                width=TEACHER_WIDTH,
+                epochs=TEACHER_EPOCHS,
+                decay=TEACHER_DECAY,
+                seed=seed * 100 + k,
+            )
+            answers.append(as_model(layers, outputs).accuracies(digits, accuracy_200))
+        return np.asarray(np.mean(answers, axis=0))
+
+    weights = np.ones_like(targets)
+    weights[:, outputs:] = AUXILIARY_WEIGHT
+    alike = teach(weights, first=0)
+    for c in range(outputs):
+        expected = alike[rows, c]
+        precision = fit_noise(expected, targets[:, c] - expected)(expected) ** -2
+        weights[:, c] = np.clip(precision / np.median(precision), *WEIGHT_RANGE)
+    weights[:, :outputs] /= weights[:, :outputs].mean(0)
+    by_precision = teach(weights, first=TEACHERS_OF_A_KIND)
+
+    student = train_perceptron(
+        features,
+        (alike + by_precision) / 2,
+        np.ones((len(features), outputs)),
+        width=STUDENT_WIDTH,
+        epochs=STUDENT_EPOCHS,
+        decay=STUDENT_DECAY,
+        seed=seed * 100 + 99,
+    )
+    return as_model(student, outputs)
+
+
+def as_model(layers: Layers, outputs: int) -> TopologySurrogate:
+    """Wrap layers for inference, with their first ``outputs`` outputs and no noise."""
+    *hidden, (weight, bias) = layers
+    cut = [*hidden, (weight[:outputs], bias[:outputs])]
+    return TopologySurrogate(
+        tuple((w.astype(np.float32), b.astype(np.float32)) for w, b in cut), ()
+    )

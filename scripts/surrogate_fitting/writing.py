@@ -1,0 +1,24 @@
+"""The files that come out, whole or absent: coefficients and errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nats_gym.files import replacing
+from nats_gym.tables.surrogates import Array
+
+
+def write_arrays(path: Path, arrays: dict[str, Array]) -> None:
+    """Write a compressed npz."""
+    with replacing(path) as temporary:
+        np.savez_compressed(temporary, **arrays)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write indented json."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
