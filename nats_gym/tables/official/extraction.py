@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,7 @@ def _extract_trial(
         at_last = f"{name}@{last}"
         final[f"{name}-accuracy"] = float(result["eval_acc1es"][at_last])
         final[f"{name}-loss"] = float(result["eval_losses"][at_last])
-        keys = [f"{name}@{epoch}" for epoch in range(epochs)]
+        keys = _epoch_keys(name, epochs)
         final[f"{name}-seconds"], also = _seconds(result["eval_times"], keys)
         uneven |= also
     found = _curves(result, epochs, sets) if curves else {}
@@ -164,6 +165,12 @@ def _extract_trial(
     }
     shape = RunShape(epochs, [seed], sets, list(found), config, int(uneven))
     return shape, Trial(final, found)
+
+
+@cache
+def _epoch_keys(name: str, epochs: int) -> tuple[str, ...]:
+    """The files' names of an evaluation set's figures after each epoch."""
+    return tuple(f"{name}@{epoch}" for epoch in range(epochs))
 
 
 def _mean_latency(latency: Any) -> float:
@@ -189,7 +196,7 @@ def _curves(
 ) -> dict[str, NDArray[np.float32]]:
     curves = {TRAIN: _curve(result["train_acc1es"], result["train_losses"], range(epochs))}
     for name in sets:
-        keys = [f"{name}@{epoch}" for epoch in range(epochs)]
+        keys = _epoch_keys(name, epochs)
         if keys[0] in result["eval_acc1es"]:  # else the archive has the last epoch alone
             curves[name] = _curve(result["eval_acc1es"], result["eval_losses"], keys)
     return curves

@@ -142,7 +142,7 @@ def _drive_worker(
     stop: threading.Event,
 ) -> None:
     """Feed one interpreter with jobs until none is left."""
-    command = [sys.executable, "-m", "nats_gym.tables.official.reading"]
+    command = [sys.executable, "-c", f"from {__spec__.name} import main; main()"]
     # The interpreter must find the package that this one found.
     root = str(Path(__file__).parents[3])
     paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -187,6 +187,3 @@ def main() -> None:
             reply = {"error": str(error), "kind": type(error).__name__}
         print(json.dumps(reply), flush=True)
 
-
-if __name__ == "__main__":
-    main()
