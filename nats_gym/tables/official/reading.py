@@ -186,4 +186,3 @@ def main() -> None:
         except Exception as error:  # whatever it is, the importing process must hear of it
             reply = {"error": str(error), "kind": type(error).__name__}
         print(json.dumps(reply), flush=True)
-

@@ -11,7 +11,10 @@ import bz2
 import pickle
 import queue
 import struct
+import sys
 import threading
+from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,8 +35,6 @@ RECORDS_KEY = "arch2infos"
 #: More than a short string takes, length and opcode included.
 MARGIN = 300
 _DOUBLE = struct.Struct(">d")
-#: Stands in the memo for what a finished record's containers were.
-_FORGOTTEN = object()
 OnRecord = Callable[[int, Any], None]
 
 
@@ -142,51 +143,67 @@ class _Blocks:
 
 
 class _Memo:
-    """What a pickle may refer back to, in constant memory per record.
+    """What a pickle may refer back to, in little memory.
 
-    A pickle notes nearly every string and container. Finished records' containers are dropped,
-    equal strings are kept once, and full pages of notes with equal content too.
+    A pickle notes nearly every string and container, thousands a record. Of a finished record
+    the containers are forgotten; which strings it noted is kept as one row of numbers, and
+    records of equal structure share a row. What only this record has stands beside it.
     """
 
-    PAGE = 64
-
     def __init__(self) -> None:
-        self._pages: list[tuple[Any, ...]] = []
-        self._known: dict[tuple[int, ...], tuple[Any, ...]] = {}
-        self._strings: dict[str, str] = {}
-        self._open: list[Any] = []
-
-    def add(self, value: Any) -> None:
-        """Note ``value`` under the next number."""
-        self._open.append(value)
+        self._open: list[Any] = []  # notes of the record in progress
+        self._begin = 0  # number of the first of them
+        self._begins: list[int] = []  # the same, of every finished record
+        self._finished: list[tuple[bytes, dict[int, Any]]] = []
+        self._rows: dict[bytes, bytes] = {}
+        self._strings: dict[str, int] = {}
+        self._by_number: list[str] = [""]  # 0 stands for what is forgotten or kept beside
+        self._found: dict[int, Any] = {}
+        self.add = self._open.append
 
     def __getitem__(self, number: int) -> Any:
-        settled = len(self._pages) * self.PAGE
-        if number >= settled:
-            value = self._open[number - settled]
-        else:
-            value = self._pages[number // self.PAGE][number % self.PAGE]
-        if value is _FORGOTTEN:
-            raise UnreadableFile("a record refers into an earlier one")
-        return value
+        if number >= self._begin:
+            return self._open[number - self._begin]
+        if number not in self._found:
+            self._found[number] = self._look_up(number)
+        return self._found[number]
 
     def __len__(self) -> int:
-        return len(self._pages) * self.PAGE + len(self._open)
+        return self._begin + len(self._open)
 
     def settle(self) -> None:
-        """Forget the values noted so far, but strings, types and functions: later records use
-        these again."""
-        full = len(self._open) // self.PAGE * self.PAGE
-        small = [self._lasting(value) for value in self._open]
-        for start in range(0, full, self.PAGE):
-            page = tuple(small[start : start + self.PAGE])
-            self._pages.append(self._known.setdefault(tuple(map(id, page)), page))
-        self._open = small[full:]
+        """A record is finished: keep what later ones may refer to."""
+        row, own, new = array("I"), {}, set()
+        for position, value in enumerate(self._open):
+            number = 0
+            if type(value) is str:
+                number = self._strings.get(value, 0)
+                if not number:
+                    number = self._strings[value] = len(self._by_number)
+                    self._by_number.append(value)
+                    new.add(number)
+                if number in new:
+                    own[position], number = value, 0
+            elif callable(value) or isinstance(value, np.dtype):
+                own[position] = value
+            row.append(number)
+        packed = row.tobytes()
+        self._begins.append(self._begin)
+        self._finished.append((self._rows.setdefault(packed, packed), own))
+        self._begin += len(self._open)
+        self._open.clear()
 
-    def _lasting(self, value: Any) -> Any:
-        if type(value) is str:
-            return self._strings.setdefault(value, value)
-        return value if callable(value) or isinstance(value, np.dtype) else _FORGOTTEN
+    def _look_up(self, number: int) -> Any:
+        record = bisect_right(self._begins, number) - 1
+        row, own = self._finished[record]
+        position = number - self._begins[record]
+        if position in own:
+            return own[position]
+        size = array("I").itemsize
+        string = int.from_bytes(row[position * size : (position + 1) * size], sys.byteorder)
+        if not string:
+            raise UnreadableFile("a record refers into an earlier one")
+        return self._by_number[string]
 
 
 class StreamUnpickler:
@@ -209,6 +226,7 @@ class StreamUnpickler:
         self._marks: list[int] = []
         self._memo = _Memo()
         self._records: dict[Any, Any] | None = None
+        self._records_mark = -1
 
     def run(self) -> None:
         """Read to the end.
@@ -295,8 +313,7 @@ class StreamUnpickler:
             self._mark()
         elif opcode == 0x7D:  # EMPTY_DICT
             stack.append({})
-            if self._records is not None:
-                self._hand_over_finished()
+            self._hand_over_finished()
         elif opcode in _PLAIN:
             stack.append(_PLAIN[opcode]())
         elif opcode in _INTEGERS:
@@ -345,6 +362,7 @@ class StreamUnpickler:
             arguments, function = stack.pop(), stack.pop()
             # All that may stand here are the few functions of find_allowed.
             stack.append(function(*arguments))
+            self._hand_over_finished()  # a record may be an OrderedDict
         elif opcode == 0x62:  # BUILD: a dtype's byte order, the only state in official files
             state = stack.pop()
             if not isinstance(stack[-1], np.dtype):
@@ -374,7 +392,7 @@ class StreamUnpickler:
         if (
             self._records is None
             and len(stack) >= 2
-            and type(stack[-1]) is dict
+            and isinstance(stack[-1], dict)
             and type(stack[-2]) is str
             and stack[-2] == RECORDS_KEY
         ):
@@ -399,12 +417,12 @@ class StreamUnpickler:
     def _hand_over_finished(self) -> None:
         """Hand over the record before the one that has just begun.
 
-        The stack above the records' mark then reads: index, record, index, {}.
+        The stack above the records' mark then reads: index, record, index, empty record.
         """
         stack, marks = self._stack, self._marks
         if len(marks) == self._records_mark and len(stack) - marks[-1] == 4:
-            key, value, begun, _ = stack[marks[-1] :]
-            if type(begun) is int:
+            key, value, begun, fresh = stack[marks[-1] :]
+            if type(begun) is int and isinstance(fresh, dict):
                 del stack[marks[-1] : marks[-1] + 2]
                 self._hand_over(key, value)
 
