@@ -1,0 +1,97 @@
+"""``nats-gym data``: importing, fetching and removing archives, as a user types it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from synthetic_archive import SHORT, record, write_archive, write_record
+from test_command_line import call
+from test_download import Server, server  # noqa: F401 - a fixture
+
+from nats_gym.tables import official
+
+
+@pytest.fixture
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
+    return write_archive(tmp_path, "tss", (0, 11, 500), schedules=SHORT["tss"])
+
+
+def test_import_status_and_remove(monkeypatch, capsys, archive: Path) -> None:
+    code, out, err = call(monkeypatch, capsys, "data", "import", str(archive))
+    assert (code, err) == (0, "")
+    assert "3 of 15,625" in out
+    assert re.search(r"without all trials +\S+@200: \d", out) or "none" in out
+    name = official.archives()[0].folder.name
+    code, out, _ = call(monkeypatch, capsys, "data", "status")
+    assert code == 0
+    assert name in out
+    assert str(archive) in out
+    code, out, _ = call(monkeypatch, capsys, "show", "tss", "11")
+    assert code == 0
+    assert "accuracy-test-3" in out
+    code, out, _ = call(monkeypatch, capsys, "data", "remove", name)
+    assert (code, out) == (0, f"removed {name}\n")
+    assert official.archives() == []
+    assert archive.is_dir()
+    code, _, err = call(monkeypatch, capsys, "data", "remove", name)
+    assert code == 2
+    assert name in err
+
+
+def test_import_without_curves(monkeypatch, capsys, archive: Path) -> None:
+    code, out, _ = call(monkeypatch, capsys, "data", "import", str(archive), "--no-curves")
+    assert code == 0
+    assert re.search(r"learning curves +no", out)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["data", "import", "nowhere"], ["no archive", "nowhere"]),
+        (
+            ["data", "import", "{archive}", "--space", "sss"],
+            ["archive of tss", "asked for was sss"],
+        ),
+        (["data", "import", "{archive}", "--space", "ts"], ["Did you mean 'tss'"]),
+        (["data", "download", "tsss"], ["Did you mean 'tss'"]),
+        (["search", "--source", "{archive}", "--epochs", "12"], ["accuracy-valid-12"]),
+    ],
+)
+def test_bad_input_is_one_line(monkeypatch, capsys, archive, arguments, words) -> None:
+    arguments = [word.format(archive=archive) for word in arguments]
+    code, _, err = call(monkeypatch, capsys, *arguments)
+    assert code == 2
+    assert err.count("\n") == 1
+    for word in words:
+        assert word in err
+
+
+def test_strict_stops_at_an_unreadable_record(monkeypatch, capsys, archive: Path) -> None:
+    broken = archive / "000011.pickle.pbz2"
+    broken.write_bytes(broken.read_bytes()[:100])
+    code, _, err = call(monkeypatch, capsys, "data", "import", str(archive), "--strict")
+    assert code == 2
+    assert "000011.pickle.pbz2" in err
+    code, out, _ = call(monkeypatch, capsys, "data", "import", str(archive))
+    assert code == 0
+    assert "2 of 15,625" in out
+    assert "000011.pickle.pbz2" in out
+
+
+def test_a_changed_archive_is_one_line(monkeypatch, capsys, archive: Path) -> None:
+    call(monkeypatch, capsys, "data", "import", str(archive))
+    write_record(archive / "000000.pickle.pbz2", record("tss", 0, 5, schedules=SHORT["tss"]))
+    arguments = ["search", "--source", str(archive), "--epochs", "2", "--agent", "random"]
+    code, _, err = call(monkeypatch, capsys, *arguments)
+    assert code == 2
+    assert "has changed since it was imported" in err
+
+
+def test_download_imports_what_arrives(monkeypatch, capsys, server: Server) -> None:  # noqa: F811
+    code, out, _ = call(monkeypatch, capsys, "data", "download", "sss", "--url", server.url)
+    assert code == 0
+    assert f"{len(server.body):,} bytes, SHA-256" in out
+    assert "60 of 32,768" in out
