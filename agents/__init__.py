@@ -12,14 +12,21 @@ An *environment agent* learns in a Gymnasium environment, one run at a time::
 
     class MyAgent:
         def learn(self, env, budget, seed): ...      # -> list of the env's terminal infos
+
+``nats_gym.search`` takes a name of :data:`AGENTS` or whatever makes an agent when it is called: a
+class, ``functools.partial(PPOAgent, settings)``, a function. What can be called without arguments
+makes environment agents; what is called with ``(space, streams)`` makes ask/tell agents.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any
 
-from nats_gym.errors import unknown_name
+from nats_gym.errors import InvalidInput, shown, unknown_name
 
 from .interface import AskTellAgent, EnvironmentAgent
 
@@ -45,4 +52,57 @@ def get_agent(name: str) -> Any:
     return getattr(import_module(module, __name__), cls)
 
 
-__all__ = ["AGENTS", "AskTellAgent", "EnvironmentAgent", "get_agent"]
+def find_agent(agent: object) -> tuple[str, Callable[..., Any]]:
+    """Return an agent's name, for results, and what makes it.
+
+    Args:
+        agent: a name, or what makes an agent; see the module.
+
+    Raises:
+        InvalidInput: for anything else.
+    """
+    if isinstance(agent, str):
+        return agent, get_agent(agent)
+    if not callable(agent):
+        raise InvalidInput(
+            f"an agent is one of {', '.join(AGENTS)}, or a class or function that makes one; "
+            f"got {shown(agent)}"
+        )
+    return _name_of(agent), agent
+
+
+def makes_ask_tell(factory: Callable[..., Any]) -> bool:
+    """Whether ``factory`` makes ask/tell agents, not environment agents; see the module.
+
+    Raises:
+        InvalidInput: if it can be called in neither way.
+    """
+    for arguments, answer in (((), False), (("space", "streams"), True)):
+        try:
+            inspect.signature(factory).bind(*arguments)
+        except (TypeError, ValueError):
+            continue
+        return answer
+    raise InvalidInput(
+        f"an agent is made with (space, streams), to ask and tell, or without arguments, to learn; "
+        f"{shown(factory)} takes neither"
+    )
+
+
+def _name_of(factory: Any) -> str:
+    if isinstance(factory, functools.partial):
+        settings = [*map(shown, factory.args)]
+        settings += [f"{name}={shown(value)}" for name, value in factory.keywords.items()]
+        return f"{_name_of(factory.func)}({', '.join(settings)})"
+    named = factory if hasattr(factory, "__qualname__") else type(factory)
+    return f"{named.__module__}:{named.__qualname__}"
+
+
+__all__ = [
+    "AGENTS",
+    "AskTellAgent",
+    "EnvironmentAgent",
+    "find_agent",
+    "get_agent",
+    "makes_ask_tell",
+]

@@ -1,6 +1,30 @@
 """The Gymnasium environments of nats-gym; ``import nats_gym`` registers them."""
 
+from typing import TYPE_CHECKING, Any
+
 from .budgeted import BudgetedEnv
 from .construction import ConstructionEnv
+from .vector import BudgetedVectorEnv, ConstructionVectorEnv
 
-__all__ = ["BudgetedEnv", "ConstructionEnv"]
+if TYPE_CHECKING:
+    from .sb3 import SB3VecEnv, make_sb3
+
+_SB3 = ("SB3VecEnv", "make_sb3", "PPO_VECTOR_SETTINGS")
+
+__all__ = [
+    "BudgetedEnv",
+    "BudgetedVectorEnv",
+    "ConstructionEnv",
+    "ConstructionVectorEnv",
+    "SB3VecEnv",
+    "make_sb3",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # Stable-Baselines3 brings torch, which nobody pays for who does not ask.
+    if name in _SB3:
+        from . import sb3
+
+        return getattr(sb3, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,17 +14,17 @@ from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
 from nats_gym.clock import SimulatedClock
-from nats_gym.errors import InvalidInput, unknown_name
-from nats_gym.evaluators import Evaluator
+from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.evaluators import Evaluator, TableEvaluator
 from nats_gym.rewards import RewardFunction, get_reward
 from nats_gym.schedule import Epochs, check_epochs
 from nats_gym.spaces import get_space
 from nats_gym.streams import combine_int, seed_key
+from nats_gym.tables import SURROGATE_VERSION
 
-from .judge import Judge
 from .observation import FlatObservation
-from .rendering import ansi
-from .sources import choose_evaluator
+from .rendering import ansi, picture
+from .sources import choose_evaluator, choose_judge
 
 Observation = NDArray[np.float32]
 Step = tuple[Observation, float, bool, bool, dict[str, Any]]
@@ -72,11 +72,13 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
     - `source`: `"auto"` (an imported official archive if there is one), `"embedded"`, the folder
       of a table, or the path of an official archive.
     - `reward`: `"accuracy"`, or a function of observed accuracy and incumbent (both percent).
-    - `evaluator`: an object with `evaluate(index, epochs, trial_keys)` to ask instead of a table.
+    - `evaluator`: an object with `evaluate(index, epochs, trial_keys)` to ask instead of a table
+      (`nats_gym.evaluators.Evaluator`); `trial` and `source` are refused beside it.
     - `report_test`: put the full-schedule test accuracy, mean over trials, under
       `info["evaluation"]` at the end. Never part of a reward or an observation. Needs a table
-      with test accuracies: embedded, that is the size space alone.
-    - `render_mode`: `"ansi"`.
+      with test accuracies: embedded, that is the size space alone. A table that evaluates also
+      judges; another evaluator's answers are judged by the table of `source="auto"`.
+    - `render_mode`: `"ansi"` (text) or `"rgb_array"` (a picture, 480×640×3 uint8).
 
     A bad argument raises one of `nats_gym.errors` when the environment is made.
 
@@ -85,8 +87,9 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
     """
 
     metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium declares it so
-        "render_modes": ["ansi"],
+        "render_modes": ["ansi", "rgb_array"],
         "render_fps": 4,
+        "surrogate_version": SURROGATE_VERSION,
     }
     #: Figures of the episode at the end of the observation.
     extras: ClassVar[int] = 0
@@ -113,10 +116,10 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
         self.evaluator, self._provenance = choose_evaluator(
             space, dataset, self.epochs, trial, source, evaluator
         )
-        self._judge = Judge(space, dataset, source) if report_test else None
-        self._reward = get_reward(reward or self.default_reward)
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise InvalidInput(f"unknown render_mode {render_mode!r}; allowed: 'ansi' or None")
+        self._judge = choose_judge(space, dataset, self.evaluator) if report_test else None
+        self._reward = get_reward(self.default_reward if reward is None else reward)
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise unknown_name("render_mode", render_mode, self.metadata["render_modes"])
         self.render_mode = render_mode
 
         self._view = FlatObservation(self.architecture_space, self.extras)
@@ -125,7 +128,9 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
         self.clock = SimulatedClock()
         self._num_decisions = self.architecture_space.num_decisions
         self._num_choices = self.architecture_space.num_choices
-        self._evaluate_one = getattr(self.evaluator, "evaluate_one", None)
+        self._evaluate_one = (
+            self.evaluator.evaluate_one if isinstance(self.evaluator, TableEvaluator) else None
+        )
         self._stream: int | None = None
         self._evaluations = 0
         self._choices: list[int] = []
@@ -137,7 +142,10 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
         """Start an episode; see the class for what the seed decides."""
         super().reset(seed=seed)
         if seed is not None or self._stream is None:
-            self._stream = seed_key(self.np_random_seed)
+            seed = self.np_random_seed
+            if seed < 0:  # Gymnasium's answer where np_random was set and its seed is not known
+                seed = int(self.np_random.integers(2**63))
+            self._stream = seed_key(seed)
             self._evaluations = 0
             self.clock.reset()
         self._ended = False
@@ -155,11 +163,12 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
             info["evaluation"] = self._judge(info["index"])
         return self._view.read(), self._reward(info["accuracy"], 0.0), True, False, info
 
-    def render(self) -> str | None:
-        """The architecture so far as text, with `render_mode="ansi"`."""
+    def render(self) -> str | NDArray[np.uint8] | None:
+        """The architecture so far: as text (`"ansi"`) or as a picture (`"rgb_array"`)."""
         if self.render_mode is None:
             return None
-        return ansi(self.architecture_space, self.dataset, self._choices, self._status())
+        draw = ansi if self.render_mode == "ansi" else picture
+        return draw(self.architecture_space, self.dataset, self._choices, self._status())
 
     @classmethod
     def _refuse(cls, unknown: dict[str, Any], space: str, dataset: str) -> None:
@@ -180,12 +189,12 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
 
     def _decide(self, action: np.int64 | int) -> None:
         try:
-            choice = as_int(action)
+            choice = -1 if isinstance(action, bool) else as_int(action)
         except TypeError:
             choice = -1
         if not 0 <= choice < self._num_choices:
             raise InvalidInput(
-                f"an action is an integer in 0…{self._num_choices - 1}, got {action!r}"
+                f"an action is an integer in 0…{self._num_choices - 1}, got {shown(action)}"
             )
         if self._ended:
             raise ResetNeeded("the episode has ended: call reset() before step()")

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-from nats_gym.tables import load_table
+from nats_gym.tables import Table
 
 
 class Judge:
     """Full-schedule test accuracy, mean over trials, of an architecture.
 
+    Args:
+        table: where test accuracies come from.
+
     Raises:
         NotInTable: if the table has no test accuracies of the full schedule.
     """
 
-    def __init__(self, space: str, dataset: str, source: str | os.PathLike[str]) -> None:
-        table = load_table(space, dataset, source)
+    def __init__(self, table: Table) -> None:
+        self._table = table
         self._epochs = table.space.full_epochs
         self._accuracy = table.mean_accuracy("test", self._epochs)
         self._provenance = table.provenance("accuracy", "test", self._epochs)
+
+    def __reduce__(self) -> tuple[type[Judge], tuple[Table]]:
+        return Judge, (self._table,)
 
     def __call__(self, index: int) -> dict[str, Any]:
         """The judgement of one official index."""

@@ -6,10 +6,13 @@ import os
 import warnings
 
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import InvalidInput, SurrogateWarning
-from nats_gym.evaluators import Evaluator, TableEvaluator
+from nats_gym.errors import InvalidInput, SurrogateWarning, shown
+from nats_gym.evaluators import UNSTATED, Evaluator, TableEvaluator
+from nats_gym.files import check_source
 from nats_gym.schedule import Epochs
 from nats_gym.tables import SURROGATE, load_table
+
+from .judge import Judge
 
 _warned: set[tuple[str, str, Epochs]] = set()
 
@@ -24,23 +27,43 @@ def choose_evaluator(
 ) -> tuple[Evaluator, tuple[str, str]]:
     """The evaluator of an environment, and the provenance of its accuracies and seconds.
 
-    Without an ``evaluator`` the table of ``source`` answers, and a warning says once per table
-    and schedule if it estimates. An evaluator that is not a table says what its figures rest on
-    with every outcome; until then its provenance is empty.
+    Without an ``evaluator`` the table of ``source`` answers. A warning says once per table and
+    schedule if a table estimates. Another evaluator says what its figures rest on with every
+    outcome.
+
+    Raises:
+        InvalidInput: for what is no evaluator, for one of another space or data set, and for a
+            ``trial`` or ``source`` beside an evaluator, which would not be asked.
     """
     get_dataset(dataset)
     if evaluator is None:
-        chosen = TableEvaluator(load_table(space, dataset, source), trial)
-        if chosen.prepare(epochs) == SURROGATE:
-            _warn_once(space, dataset, epochs)
-        evaluator = chosen
-    if not isinstance(evaluator, Evaluator):
+        evaluator = TableEvaluator(load_table(space, dataset, check_source(source)), trial)
+    elif (trial, source) != ("random", "auto"):
+        raise InvalidInput("trial and source choose a table to answer; evaluator= answers itself")
+    if isinstance(evaluator, type) or not isinstance(evaluator, Evaluator):
         raise InvalidInput(
-            f"an evaluator has evaluate(index, epochs, trial_keys), got {evaluator!r}"
+            "an evaluator is an object with evaluate(index, epochs, trial_keys), "
+            f"got {shown(evaluator)}"
         )
+    if not isinstance(evaluator, TableEvaluator):
+        return evaluator, (UNSTATED, UNSTATED)
+    table = evaluator.table
+    if (table.space.name, table.dataset) != (space, dataset):
+        raise InvalidInput(
+            f"the evaluator's table is of {table.space.name} {table.dataset}, "
+            f"the environment of {space} {dataset}"
+        )
+    provenance = evaluator.prepare(epochs)
+    if provenance == SURROGATE and evaluator.announce:
+        _warn_once(space, dataset, epochs)
+    return evaluator, (provenance, table.seconds_provenance)
+
+
+def choose_judge(space: str, dataset: str, evaluator: Evaluator) -> Judge:
+    """The judge of an environment: on its evaluator's table, or on the best at hand."""
     if isinstance(evaluator, TableEvaluator):
-        return evaluator, (evaluator.prepare(epochs), evaluator.table.seconds_provenance)
-    return evaluator, ("", "")
+        return Judge(evaluator.table)
+    return Judge(load_table(space, dataset))
 
 
 def _warn_once(space: str, dataset: str, epochs: Epochs) -> None:

@@ -15,7 +15,7 @@ from nats_gym.plots import plot_incumbent
 from nats_gym.summary import summary_grid
 
 OUT = Path("results") / "demo"
-#: PPO trains a network per run; REINFORCE's 500 runs take about a second.
+#: PPO trains a network per run; REINFORCE's 500 runs take a fraction of a second.
 RUNS = {"ppo": 10, "reinforce": 500}
 
 

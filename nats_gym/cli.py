@@ -5,10 +5,12 @@ Bad input is one line on standard error and exit code 2.
 
 from __future__ import annotations
 
+import re
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="nats-gym",
     help="Neural architecture search as reinforcement learning.",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -37,17 +38,30 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-data_app = typer.Typer(help="The tables on this machine.", no_args_is_help=True)
+data_app = typer.Typer()
 app.add_typer(data_app, name="data")
 
 
-@app.callback(invoke_without_command=False)
+@app.callback(invoke_without_command=True)
 def options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="and exit")
     ] = False,
 ) -> None:
     """Neural architecture search as reinforcement learning."""
+    _help_without_command(context)
+
+
+@data_app.callback(invoke_without_command=True)
+def data_options(context: typer.Context) -> None:
+    """The tables on this machine."""
+    _help_without_command(context)
+
+
+def _help_without_command(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        _say(context.get_help())
 
 
 @app.command()
@@ -74,40 +88,39 @@ def search(
 
     from nats_gym.files import check_folder
     from nats_gym.protocol import search as run_search
+    from nats_gym.protocol import search_arguments
 
-    if out:
-        check_folder(out)  # before the work, not after it
+    schedule = _number_or_text(epochs) if epochs else None
+    arguments = search_arguments(space, dataset, agent, schedule, budget, runs, seed, source)
+    folder = out or default_folder(arguments)
+    check_folder(folder)  # before the work, not after it
     started = time.perf_counter()
     with Progress(transient=True, disable=_quiet()) as bar:
         task = bar.add_task(f"{agent} × {runs}", total=1.0)
-        result = run_search(
-            space,
-            dataset,
-            agent,
-            epochs=int(epochs) if epochs and epochs.isdigit() else epochs,
-            budget=budget,
-            runs=runs,
-            seed=seed,
-            source=source,
-            progress=lambda share: bar.update(task, completed=share),
-        )
+        result = run_search(**arguments, progress=lambda share: bar.update(task, completed=share))
     seconds = time.perf_counter() - started
-    report(result, seconds, out)
+    report(result, seconds, folder)
 
 
-def report(result: SearchResult, seconds: float, out: Path | None) -> None:
-    """Save a search's runs and the plot of its incumbent, and print its table."""
+def default_folder(ran: Mapping[str, Any]) -> Path:
+    """Where a search's result goes: a name that two different searches do not share."""
+    source = "" if ran["source"] == "auto" else f"-{Path(ran['source']).name}"
+    return Path(
+        "results",
+        f"{ran['space']}-{ran['dataset']}-{ran['agent']}-{ran['epochs']}".replace("/", "of")
+        + f"-{ran['budget']:.12g}s-{ran['runs']}runs-seed{ran['seed']}{source}",
+    )
+
+
+def report(result: SearchResult, seconds: float, folder: Path) -> None:
+    """Save a search's runs, print its table, and plot its incumbent."""
     from nats_gym.plots import plot_incumbent
     from nats_gym.summary import summary_grid
 
-    ran = result.arguments
-    names = ("space", "dataset", "agent", "epochs", "seed")
-    folder = out or Path("results", "-".join(str(ran[name]) for name in names))
     result.save(folder)
-    plot = plot_incumbent([result], folder / "incumbent.png")
     _print(summary_grid([result]))
     _say(f"{seconds:.2f} s of search; runs.npz and run.json in {folder}")
-    _say(f"plot: {plot}")
+    _say(f"plot: {plot_incumbent([result], folder / 'incumbent.png')}")
 
 
 @app.command()
@@ -130,8 +143,7 @@ def show(
     from nats_gym.tables import load_table
 
     chosen = get_space(space)
-    number = architecture.lstrip("-").isdigit()
-    index = chosen.resolve(int(architecture) if number else architecture)
+    index = chosen.resolve(_number_or_text(architecture))
     digits = chosen.digits(index)
     _say(f"{chosen.title} {index}: {chosen.string(digits)}")
     for decision, digit in zip(chosen.decision_names, digits.tolist(), strict=True):
@@ -153,11 +165,12 @@ def data_status() -> None:
         for dataset in DATASETS:
             table = load_table(space, dataset, "embedded")
             title = f"{space} {dataset}: {table.source}, checksum {table.checksum[:12]}"
-            rows = grid(title, "column", "provenance", "held-out errors", "source")
+            rows = grid(title, "column", "provenance", "held-out errors")
             for column in table.columns:
                 errors = ", ".join(f"{name} {value:g}" for name, value in column.held_out.items())
-                rows.add_row(column.name, column.provenance, errors, column.source)
+                rows.add_row(column.name, column.provenance, errors)
             _print(rows)
+            _say(f"  from {'; '.join(dict.fromkeys(c.source for c in table.columns))}\n")
     imported = official.archives()
     for archive in imported:
         _print(_archive_grid(archive))
@@ -301,6 +314,10 @@ def _print(grid: Grid) -> None:
 
     # Off a terminal nothing needs to wrap: a pipe has no width.
     Console(width=None if sys.stdout.isatty() else 160).print(grid)
+
+
+def _number_or_text(text: str) -> int | str:
+    return int(text) if re.fullmatch("-?[0-9]{1,18}", text) else text
 
 
 def _quiet() -> bool:

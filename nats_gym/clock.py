@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import InvalidInput
+from nats_gym.errors import InvalidInput, shown
 from nats_gym.schedule import Epochs, trained_epochs
 
 Seconds = float | NDArray[np.float64]
@@ -27,6 +28,17 @@ def default_budget(space: str, dataset: str, epochs: Epochs) -> float:
     return PAPER_BUDGETS[space][dataset] * trained_epochs(epochs) / PAPER_EPOCHS
 
 
+def check_budget(budget: Any) -> float:
+    """Return ``budget`` as a float; ``InvalidInput`` unless it is a positive number of seconds."""
+    is_number = isinstance(budget, (int, float, np.integer, np.floating))
+    if is_number and not isinstance(budget, bool) and budget > 0:
+        try:
+            return float(budget)
+        except OverflowError:  # an int beyond every float
+            pass
+    raise InvalidInput(f"a budget is a positive number of seconds, got {shown(budget)}")
+
+
 class SimulatedClock:
     """Seconds used so far, against a budget.
 
@@ -42,9 +54,7 @@ class SimulatedClock:
     """
 
     def __init__(self, budget: float = math.inf, runs: int | None = None) -> None:
-        if not isinstance(budget, (int, float, np.number)) or not budget > 0:
-            raise InvalidInput(f"a budget is a positive number of seconds, got {budget!r}")
-        self.budget = float(budget)
+        self.budget = check_budget(budget)
         self._runs = runs
         self.used: Seconds = 0.0
         self.reset()
@@ -54,7 +64,17 @@ class SimulatedClock:
         self.used = 0.0 if self._runs is None else np.zeros(self._runs)
 
     def charge(self, seconds: Seconds) -> None:
-        """Add ``seconds``: a float, or one per run."""
+        """Add ``seconds``: a float, or one per run.
+
+        Raises:
+            InvalidInput: unless they are finite and not negative.
+        """
+        if isinstance(seconds, np.ndarray):
+            valid = bool(np.all((seconds >= 0) & (seconds < math.inf)))
+        else:
+            valid = 0 <= seconds < math.inf
+        if not valid:
+            raise InvalidInput(f"an evaluation costs a number of seconds from 0, got {seconds!r}")
         self.used = self.used + seconds
 
     @property

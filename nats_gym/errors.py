@@ -34,14 +34,29 @@ class MissingTable(NatsGymError, FileNotFoundError):
     """No table where one was expected."""
 
 
+class UnreadableResult(NatsGymError, OSError):
+    """A saved search is incomplete or damaged, or its table is not the one that was searched."""
+
+
 class SurrogateWarning(UserWarning):
     """A figure in use is a model's estimate, not a real training's result."""
+
+
+def shown(value: object, limit: int = 120) -> str:
+    """``repr(value)`` for a message: never a page long, and never an error of its own."""
+    try:
+        text = repr(value)
+    except ValueError:  # an int of more digits than Python prints
+        return f"a {type(value).__name__} of thousands of digits"
+    return text if len(text) <= limit else f"{text[:limit]}…"
 
 
 def did_you_mean(given: object, allowed: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the allowed name nearest to ``given``, else ``""``."""
     by_lower = {name.lower(): name for name in allowed}
-    near = difflib.get_close_matches(str(given).lower(), by_lower, n=1, cutoff=0.5)
+    # No number is a name mistyped, and a page of text is none either.
+    text = "" if isinstance(given, int) else str(given)[:100].lower()
+    near = difflib.get_close_matches(text, by_lower, n=1, cutoff=0.5)
     return f" Did you mean {by_lower[near[0]]!r}?" if near else ""
 
 
@@ -49,5 +64,5 @@ def unknown_name(kind: str, given: object, allowed: Iterable[str]) -> InvalidInp
     """Build the exception for a name that is not allowed: what was given, what is, the nearest."""
     names = list(allowed)
     return InvalidInput(
-        f"unknown {kind} {given!r}; allowed: {', '.join(names)}.{did_you_mean(given, names)}"
+        f"unknown {kind} {shown(given)}; allowed: {', '.join(names)}.{did_you_mean(given, names)}"
     )

@@ -6,16 +6,25 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os.path import lexists
 from pathlib import Path
 
-from nats_gym.errors import InvalidInput
+from nats_gym.errors import InvalidInput, shown
+
+
+def check_source(source: object) -> str | os.PathLike[str]:
+    """Return a table's ``source``; ``InvalidInput`` unless it is a word or a path."""
+    if isinstance(source, (str, os.PathLike)):
+        return source
+    raise InvalidInput(f"a source is 'auto', 'embedded' or a path, got {shown(source)}")
 
 
 def check_folder(path: Path) -> None:
     """Raise ``InvalidInput`` if ``path`` cannot become a folder that we may write to."""
-    nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    # A link that leads nowhere is there, and in the way.
+    nearest = next(parent for parent in (path, *path.absolute().parents) if lexists(parent))
     if not nearest.is_dir():
-        raise InvalidInput(f"{str(path)!r} cannot be a folder: {str(nearest)!r} is a file")
+        raise InvalidInput(f"{str(path)!r} cannot be a folder: {str(nearest)!r} is none")
     if not os.access(nearest, os.W_OK):
         raise InvalidInput(f"{str(path)!r} cannot be written: {str(nearest)!r} is read-only")
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.errors import InvalidInput
 from nats_gym.files import replacing
 from nats_gym.result import SearchResult
 
@@ -28,23 +31,30 @@ def incumbent_at(result: SearchResult, times: NDArray[np.float64]) -> NDArray[np
     return incumbent
 
 
-def plot_incumbent(results: Sequence[SearchResult], path: Path) -> Path:
+def plot_incumbent(results: Sequence[SearchResult], path: str | os.PathLike[str]) -> Path:
     """Draw the incumbent's observed accuracy against simulated time and save it as PNG.
 
     Args:
         results: searches of one space and data set; a line (mean over runs) and a band (10th to
             90th percentile) each.
         path: the file to write.
+
+    Raises:
+        InvalidInput: without any result.
     """
     from matplotlib.figure import Figure
 
+    if not results:
+        raise InvalidInput("a plot needs at least one search result, got none")
+    path = Path(path)
     first = results[0].arguments
     figure = Figure(figsize=(7.0, 4.2), layout="constrained")
     axes = figure.add_subplot()
-    for colour, result in zip(COLOURS, results, strict=False):
-        budget = result.arguments["budget"]
+    for colour, result in zip(cycle(COLOURS), results, strict=False):
         start = np.nanmax(result.clock[:, 0])  # from here on every run has an incumbent
-        times = np.geomspace(min(start, budget), budget, GRID_POINTS)
+        # The evaluation that overshoots counts, be it the first, which leaves room for a line.
+        end = max(result.arguments["budget"], np.nanmax(result.clock), 1.1 * start)
+        times = np.geomspace(start, end, GRID_POINTS)
         incumbent = incumbent_at(result, times)
         low, high = np.nanpercentile(incumbent, (10, 90), axis=0)
         label = f"{result.arguments['agent']} ({result.runs} runs)"
@@ -54,7 +64,10 @@ def plot_incumbent(results: Sequence[SearchResult], path: Path) -> Path:
     axes.set_xlabel("simulated time [s]")
     basis = results[0].provenance["search_accuracy"]
     axes.set_ylabel(f"best observed validation accuracy [%]\n{first['epochs']} epochs, {basis}")
-    axes.set_title(f"{results[0].table.space.title} space, {first['dataset']}")
+    axes.set_title(
+        f"{results[0].table.space.title} space, {first['dataset']}: "
+        "mean and 10th–90th percentile of runs"
+    )
     axes.grid(alpha=0.3, which="both")
     axes.legend(frameon=False, loc="lower right")
     with replacing(path) as temporary:

@@ -6,19 +6,22 @@ architecture; the evaluation that overshoots the budget counts.
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.clock import SimulatedClock, default_budget
-from nats_gym.errors import InvalidInput
-from nats_gym.evaluators import TableEvaluator
+from nats_gym.clock import SimulatedClock, check_budget, default_budget
+from nats_gym.errors import InvalidInput, shown
+from nats_gym.evaluators import TableEvaluator, check_trial
+from nats_gym.files import check_source
 from nats_gym.result import SearchResult
 from nats_gym.schedule import Epochs, check_epochs
+from nats_gym.spaces import get_space
 from nats_gym.streams import RunStreams, combine, run_keys, run_seeds
 from nats_gym.tables import Table, load_table
 
@@ -26,11 +29,17 @@ from nats_gym.tables import Table, load_table
 Progress = Callable[[float], None]
 Columns = dict[str, NDArray[Any]]
 
+MAX_RUNS = 1_000_000
+#: What a result in memory may hold, 32 bytes each.
+MAX_EVALUATIONS = 100_000_000
+#: What a result keeps of every evaluation.
+RECORDED = ("index", "accuracy", "seconds", "clock")
+
 
 def search(
     space: str,
     dataset: str,
-    agent: str | type = "reinforce",
+    agent: str | Callable[..., Any] = "reinforce",
     epochs: Epochs | None = None,
     budget: float | None = None,
     runs: int = 1,
@@ -45,12 +54,12 @@ def search(
     Args:
         space: ``"tss"`` or ``"sss"``.
         dataset: ``"cifar10"``, ``"cifar100"`` or ``"ImageNet16-120"``.
-        agent: a name of ``nats_gym.agents.AGENTS``, or a class with one of the two shapes that
-            ``nats_gym.agents`` describes.
+        agent: a name of ``nats_gym.agents.AGENTS``, or what makes an agent of one of the two
+            shapes that ``nats_gym.agents`` describes: its class, a partial of it, a function.
         epochs: schedule to search on; None for the full one, ``"4/12"`` for the state after 4
             epochs of the 12-epoch one (needs learning curves).
-        budget: simulated seconds of each run; None for the paper's × epochs/12.
-        runs: independent runs.
+        budget: simulated seconds of each run, finite; None for the paper's × epochs/12.
+        runs: independent runs, up to :data:`MAX_RUNS`.
         seed: of the study; run r takes hash(seed, r).
         source: see :func:`nats_gym.load_table`.
         trial: see :class:`nats_gym.evaluators.TableEvaluator`.
@@ -65,62 +74,109 @@ def search(
     >>> search("tss", "cifar10", "random", budget=60_000, runs=2).recommended.shape
     (2,)
     """
-    from nats_gym.agents import get_agent
+    from nats_gym.agents import find_agent, makes_ask_tell
 
+    arguments = search_arguments(
+        space, dataset, agent, epochs, budget, runs, seed, source, trial=trial
+    )
+    epochs, budget = arguments["epochs"], arguments["budget"]
+    factory = find_agent(agent)[1]
+    asks = makes_ask_tell(factory)
     table = load_table(space, dataset, source)
-    chosen = get_agent(agent) if isinstance(agent, str) else agent
-    if isinstance(runs, bool) or not isinstance(runs, (int, np.integer)) or runs < 1:
-        raise InvalidInput(f"runs is a positive integer, got {runs!r}")
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise InvalidInput(f"a seed is an integer from 0, got {seed!r}")
-    epochs = check_epochs(epochs, table.space.full_epochs)
-    evaluator = TableEvaluator(table, trial)
-    provenance = evaluator.prepare(epochs)
-    budget = default_budget(space, dataset, epochs) if budget is None else budget
-    SimulatedClock(budget)  # refuses a budget that is not a positive number
+    evaluator = TableEvaluator(table, arguments["trial"])
+    evaluator.announce = False
+    accuracy_provenance = evaluator.prepare(epochs)
+    _refuse_endless(table, epochs, budget, arguments["runs"])
 
-    seeds = run_seeds(int(seed), int(runs))
-    if hasattr(chosen, "ask"):
-        columns = _ask_tell(chosen, evaluator, epochs, budget, seeds, progress)
-    else:
-        env_id = f"NATS-{space.upper()}-{dataset}-v0"
-        options = {"epochs": epochs, "evaluator": evaluator}
-        columns = _learn(chosen, env_id, options, budget, seeds, progress)
-    arguments = {
-        "space": space,
-        "dataset": dataset,
-        "agent": agent if isinstance(agent, str) else f"{agent.__module__}:{agent.__qualname__}",
-        "epochs": epochs,
-        "budget": float(budget),
-        "runs": int(runs),
-        "seed": int(seed),
-        "source": str(source),
-        "trial": trial,
-    }
+    seeds = run_seeds(arguments["seed"], arguments["runs"])
+    run = _ask_tell if asks else _learn
+    columns = run(factory, evaluator, epochs, budget, seeds, progress or _silent)
     return SearchResult(
         **columns,
         arguments=arguments,
-        provenance=_provenance(table, provenance),
+        provenance=_provenance(table, accuracy_provenance),
         table=table,
     )
 
 
+def search_arguments(
+    space: str,
+    dataset: str,
+    agent: str | Callable[..., Any] = "reinforce",
+    epochs: Epochs | None = None,
+    budget: float | None = None,
+    runs: int = 1,
+    seed: int = 0,
+    source: str | os.PathLike[str] = "auto",
+    *,
+    trial: str | int = "random",
+) -> dict[str, Any]:
+    """What a search's result records of its arguments: checked, defaults filled in, plain values.
+
+    Arguments and exceptions as :func:`search`.
+    """
+    from nats_gym.agents import find_agent
+
+    name, _ = find_agent(agent)
+    epochs = check_epochs(epochs, get_space(space).full_epochs)
+    budget = check_budget(default_budget(space, dataset, epochs) if budget is None else budget)
+    if not math.isfinite(budget):
+        raise InvalidInput(f"a search needs a finite budget of seconds, got {budget}")
+    if not _is_integer(runs) or not 1 <= runs <= MAX_RUNS:
+        raise InvalidInput(f"runs is a positive integer up to {MAX_RUNS:,}, got {shown(runs)}")
+    if not _is_integer(seed) or seed < 0:
+        raise InvalidInput(f"a seed is an integer from 0, got {shown(seed)}")
+    return {
+        "space": space,
+        "dataset": dataset,
+        "agent": name,
+        "epochs": epochs,
+        "budget": budget,
+        "runs": int(runs),
+        "seed": int(seed),
+        "source": str(check_source(source)),
+        "trial": check_trial(trial),
+    }
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _silent(share: float) -> None:
+    """Progress that nobody follows."""
+
+
+def _refuse_endless(table: Table, epochs: Epochs, budget: float, runs: int) -> None:
+    expected = runs * budget / float(np.nanmean(table.query_seconds(epochs)))
+    if expected > MAX_EVALUATIONS:
+        raise InvalidInput(
+            f"a budget of {budget:g} s in {runs:,} runs buys about {expected:.1g} evaluations; "
+            f"a search holds up to {MAX_EVALUATIONS:,}"
+        )
+
+
 def _ask_tell(
-    agent: Any,
+    agent: Callable[..., Any],
     evaluator: TableEvaluator,
     epochs: Epochs,
     budget: float,
     seeds: list[int],
-    progress: Progress | None,
+    progress: Progress,
 ) -> Columns:
     """Run an ask/tell agent, all runs at once; the columns of a result."""
     space = evaluator.table.space
     keys = run_keys(seeds)
-    player = agent(space, RunStreams(keys))
+    player = _made(agent, ("ask", "tell"), space, RunStreams(keys))
     clock = SimulatedClock(budget, runs=len(seeds))
     history: list[tuple[NDArray[Any], ...]] = []
     while not np.all(spent := np.asarray(clock.spent)):
         index = space.index(player.ask())
+        if index.shape != keys.shape:
+            raise InvalidInput(
+                f"ask() returns digits of shape {(*keys.shape, space.num_decisions)}, "
+                f"got {(*index.shape, space.num_decisions)}"
+            )
         outcome = evaluator.evaluate(index, epochs, combine(keys, len(history)))
         clock.charge(np.where(spent, 0.0, outcome.seconds))
         history.append(
@@ -132,8 +188,7 @@ def _ask_tell(
             )
         )
         player.tell(outcome)
-        if progress:
-            progress(float(np.min(clock.used)) / budget)
+        progress(min(float(np.min(clock.used)) / budget, 1.0))
     index, accuracy, seconds, used = (
         np.stack(steps, axis=1) for steps in zip(*history, strict=True)
     )
@@ -141,27 +196,73 @@ def _ask_tell(
 
 
 def _learn(
-    agent: Any,
-    env_id: str,
-    options: dict[str, Any],
+    agent: Callable[..., Any],
+    evaluator: TableEvaluator,
+    epochs: Epochs,
     budget: float,
     seeds: list[int],
-    progress: Progress | None,
+    progress: Progress,
 ) -> Columns:
     """Run an environment agent, one run after the other; the columns of a result."""
+    table = evaluator.table
+    env_id = f"NATS-{table.space.name.upper()}-{table.dataset}-v0"
     histories = []
     for run, seed in enumerate(seeds):
-        with gym.make(env_id, **options) as env:
-            histories.append(agent().learn(env, budget, seed))
-        if progress:
-            progress((run + 1) / len(seeds))
+
+        def tell(clock: float, run: int = run) -> None:
+            progress((run + min(clock / budget, 1.0)) / len(seeds))
+
+        player = _made(agent, ("learn",))
+        with _Watched(gym.make(env_id, epochs=epochs, evaluator=evaluator), tell) as env:
+            histories.append(_checked_infos(player.learn(env, budget, seed)))
+        tell(budget)
     shape = len(seeds), max(map(len, histories))
     columns: Columns = {"index": np.full(shape, -1)}
-    columns.update({name: np.full(shape, np.nan) for name in ("accuracy", "seconds", "clock")})
+    columns.update({name: np.full(shape, np.nan) for name in RECORDED if name not in columns})
     for run, infos in enumerate(histories):
         for name, column in columns.items():
             column[run, : len(infos)] = [info[name] for info in infos]
     return columns
+
+
+class _Watched(gym.Wrapper[Any, Any, Any, Any]):
+    """Tells the clock of an environment after every evaluation."""
+
+    def __init__(self, env: gym.Env[Any, Any], tell: Callable[[float], None]) -> None:
+        super().__init__(env)
+        self._tell = tell
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        observation, reward, terminated, truncated, info = self.env.step(action)
+        if "clock" in info:
+            self._tell(info["clock"])
+        return observation, reward, terminated, truncated, info
+
+
+def _made(agent: Callable[..., Any], methods: Sequence[str], *arguments: Any) -> Any:
+    """Make an agent; ``InvalidInput`` if it lacks what its kind has."""
+    player = agent(*arguments)
+    lacking = [method for method in methods if not callable(getattr(player, method, None))]
+    if lacking:
+        raise InvalidInput(
+            f"{shown(agent)} makes {shown(player)}, which has no {' and no '.join(lacking)}; "
+            "see nats_gym.agents"
+        )
+    return player
+
+
+def _checked_infos(infos: Any) -> list[dict[str, Any]]:
+    """What an agent's ``learn`` returned, if it is what it should be."""
+    if (
+        not isinstance(infos, list)
+        or not infos
+        or not all(isinstance(info, dict) and info.keys() >= set(RECORDED) for info in infos)
+    ):
+        raise InvalidInput(
+            "learn() returns the terminal info of every evaluation, one at least, each with "
+            f"{', '.join(RECORDED)}; got {shown(infos)}"
+        )
+    return infos
 
 
 def _provenance(table: Table, search_accuracy: str) -> dict[str, str]:
@@ -175,4 +276,6 @@ def _provenance(table: Table, search_accuracy: str) -> dict[str, str]:
     }
     if full in table.epochs("test"):
         record["full_schedule_test_accuracy"] = table.provenance("accuracy", "test", full)
+    if table.surrogate_version:
+        record["surrogate_version"] = str(table.surrogate_version)
     return record

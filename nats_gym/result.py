@@ -11,18 +11,20 @@ from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import NotInTable
+from nats_gym.errors import NotInTable, UnreadableResult
 from nats_gym.files import replacing
 from nats_gym.tables import Table, load_table
+from nats_gym.tables.folder import sha256_of
 
 RUNS_FILE, RUN_FILE = "runs.npz", "run.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SearchResult:
     """The outcome of :func:`nats_gym.search`.
 
@@ -104,7 +106,9 @@ class SearchResult:
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``runs.npz`` (the arrays) and ``run.json`` (versions, arguments, provenance).
 
-        Each file is written under a temporary name and renamed. Returns the folder.
+        Each file is written under a temporary name and renamed, and ``run.json`` has the digest
+        of ``runs.npz``, so that the files of two searches are never taken for one. Returns the
+        folder.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -122,6 +126,7 @@ class SearchResult:
             "provenance": dict(self.provenance),
             "summary": self.summary(),
             "versions": versions(),
+            "runs_sha256": sha256_of(folder / RUNS_FILE),
         }
         with replacing(folder / RUN_FILE) as temporary:
             text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
@@ -130,13 +135,33 @@ class SearchResult:
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> SearchResult:
-        """Read what :meth:`save` wrote; the table is opened again from its source."""
-        record = json.loads((Path(folder) / RUN_FILE).read_text(encoding="utf-8"))
-        arguments = record["arguments"]
-        table = load_table(arguments["space"], arguments["dataset"], arguments["source"])
-        with np.load(Path(folder) / RUNS_FILE, allow_pickle=False) as arrays:
-            columns = {name: arrays[name] for name in ("index", "accuracy", "seconds", "clock")}
-        return cls(**columns, arguments=arguments, provenance=record["provenance"], table=table)
+        """Read what :meth:`save` wrote; the table is opened again from its source.
+
+        Raises:
+            UnreadableResult: if a file is missing or damaged, if the two are not of one search,
+                or if the table at the source is not the one that was searched.
+            NatsGymError: if there is no table any more.
+        """
+        folder = Path(folder)
+        try:
+            record = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+            if sha256_of(folder / RUNS_FILE) != record["runs_sha256"]:
+                raise ValueError(f"{RUNS_FILE} is not the one that {RUN_FILE} was written for")
+            with np.load(folder / RUNS_FILE, allow_pickle=False) as arrays:
+                columns = {name: arrays[name] for name in ("index", "accuracy", "seconds", "clock")}
+            arguments, provenance = dict(record["arguments"]), dict(record["provenance"])
+            space, dataset, source = (arguments[key] for key in ("space", "dataset", "source"))
+            searched = provenance["table"], provenance["checksum"]
+        except (OSError, ValueError, KeyError, TypeError, BadZipFile, RecursionError) as error:
+            raise UnreadableResult(f"no search is read from {str(folder)!r}: {error}") from error
+        table = load_table(space, dataset, source)
+        if table.checksum != searched[1]:
+            raise UnreadableResult(
+                f"{str(folder)!r} is a search on the {searched[0]} table with checksum "
+                f"{searched[1][:12]}; source {source!r} is now the {table.source} table with "
+                f"checksum {table.checksum[:12]}"
+            )
+        return cls(**columns, arguments=arguments, provenance=provenance, table=table)
 
 
 def _mean_std(values: NDArray[Any]) -> dict[str, float]:

@@ -26,7 +26,7 @@ def improvement(observed: Any, incumbent: Any) -> Any:
     An episode's rewards add up to the best accuracy that it observed.
     """
     gain = (observed - incumbent) / 100.0
-    return gain * (gain > 0)
+    return gain * (gain > 0) + 0.0  # the sum turns -0.0 into 0.0
 
 
 REWARDS: dict[str, RewardFunction] = {"accuracy": accuracy, "improvement": improvement}

@@ -11,7 +11,7 @@ import re
 
 import numpy as np
 
-from nats_gym.errors import InvalidInput
+from nats_gym.errors import InvalidInput, shown
 
 #: 12, or "4/12".
 Epochs = int | str
@@ -31,12 +31,12 @@ def check_epochs(epochs: object, full: int) -> Epochs:
         return full
     if isinstance(epochs, (int, np.integer)) and not isinstance(epochs, bool) and epochs > 0:
         return int(epochs)
-    match = re.fullmatch(r"(\d+)/(\d+)", epochs) if isinstance(epochs, str) else None
+    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", epochs) if isinstance(epochs, str) else None
     trained, length = map(int, match.groups()) if match else (0, 0)
     if not 0 < trained <= length:
         raise InvalidInput(
             "epochs is a positive integer, or 'k/E' for the state after k of E epochs, "
-            f"got {epochs!r}"
+            f"got {shown(epochs)}"
         )
     return trained if trained == length else f"{trained}/{length}"
 

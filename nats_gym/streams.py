@@ -12,11 +12,14 @@ ints; the tests hold both to the same bits.
 from __future__ import annotations
 
 from functools import cache
+from operator import index as as_int
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from nats_gym.errors import InvalidInput, shown
 
 Keys = NDArray[np.uint64]
 
@@ -46,7 +49,14 @@ def combine_int(key: int, word: int) -> int:
 
 
 def seed_key(seed: int) -> int:
-    """Key of a seed of any size: its 64-bit words, hashed in turn."""
+    """Key of a seed of any size, from 0: its 64-bit words, hashed in turn.
+
+    Raises:
+        InvalidInput: for a negative seed.
+    """
+    seed = as_int(seed)
+    if seed < 0:
+        raise InvalidInput(f"a seed is an integer from 0, got {shown(seed)}")
     key = combine_int(0, seed & _MASK)
     while seed := seed >> 64:
         key = combine_int(key, seed & _MASK)

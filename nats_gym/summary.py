@@ -16,7 +16,7 @@ _ROWS = (
     ("best observed valid [%]", "observed_valid_accuracy", "search_accuracy"),
     ("full-schedule valid [%]", "full_schedule_valid_accuracy", "full_schedule_valid_accuracy"),
     ("full-schedule test [%]", "full_schedule_test_accuracy", "full_schedule_test_accuracy"),
-    ("regret to best known [%]", "regret", "full_schedule_valid_accuracy"),
+    ("regret to best known, points", "regret", "full_schedule_valid_accuracy"),
 )
 
 

@@ -11,6 +11,7 @@ import bz2
 import hashlib
 import io
 import pickle
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ import numpy as np
 import pytest
 
 from nats_gym.spaces import ArchitectureSpace, SizeSpace, TopologySpace
+
+# Whatever archives this machine has, tests begin without one.
+HOME = tempfile.TemporaryDirectory(prefix="nats-gym-tests-")
+os.environ["NATS_GYM_HOME"] = HOME.name
 
 SHARED = Path(__file__).parent.parent.parent / "shared" / "figures"
 

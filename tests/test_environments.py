@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
+import time
 import warnings
 from typing import Any
 
@@ -12,18 +14,23 @@ import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.utils.env_checker import check_env
+from stable_baselines3 import PPO
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
+from stable_baselines3.common.env_util import make_vec_env
 
 import nats_gym
 from nats_gym.clock import default_budget
 from nats_gym.envs import BudgetedEnv, ConstructionEnv
 from nats_gym.errors import InvalidInput, MissingTable, NatsGymError, NotInTable, SurrogateWarning
-from nats_gym.evaluators import Outcome, TableEvaluator
+from nats_gym.evaluators import UNSTATED, Outcome, TableEvaluator
 from nats_gym.registration import ENVIRONMENTS
+from nats_gym.rewards import improvement
 from nats_gym.spaces import get_space
 from nats_gym.streams import combine, combine_int, seed_key
+from nats_gym.tables import SURROGATE_VERSION
 
 BUDGETED = [env_id for env_id in ENVIRONMENTS if "Budgeted" in env_id]
+TSS = ("tss", "cifar10")
 UNBUDGETED = [env_id for env_id in ENVIRONMENTS if "Budgeted" not in env_id]
 
 
@@ -53,20 +60,29 @@ def test_the_ids_are_those_of_the_design() -> None:
     assert all(env_id in gym.registry for env_id in ENVIRONMENTS)
 
 
+@pytest.mark.parametrize("render_mode", ["ansi", "rgb_array"])
 @pytest.mark.parametrize("env_id", ENVIRONMENTS)
-def test_gymnasiums_checker_finds_nothing(env_id: str) -> None:
+def test_gymnasiums_checker_finds_nothing(env_id: str, render_mode: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", SurrogateWarning)
-        check_env(gym.make(env_id, render_mode="ansi").unwrapped)
+        check_env(gym.make(env_id, render_mode=render_mode).unwrapped)
 
 
+@pytest.mark.parametrize("render_mode", [None, "rgb_array"])
 @pytest.mark.parametrize("env_id", ENVIRONMENTS)
-def test_stable_baselines3s_checker_finds_nothing(env_id: str) -> None:
+def test_stable_baselines3s_checker_finds_nothing(env_id: str, render_mode: str | None) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", SurrogateWarning)
-        sb3_check_env(gym.make(env_id))
+        sb3_check_env(gym.make(env_id, render_mode=render_mode))
+
+
+def test_stable_baselines3_takes_an_id() -> None:
+    model = PPO("MlpPolicy", "NATS-TSS-cifar10-v0", n_steps=12, batch_size=12, device="cpu")
+    model.learn(12)
+    envs = make_vec_env("NATS-TSS-cifar10-v0", n_envs=2)
+    assert envs.reset().shape == (2, 36)
 
 
 @pytest.mark.parametrize("env_id", ENVIRONMENTS)
@@ -206,6 +222,23 @@ def test_rendering_shows_what_is_decided() -> None:
     assert "incumbent" in text
 
 
+@pytest.mark.parametrize("env_id", ["NATS-TSS-cifar10-v0", "NATS-SSS-cifar10-Budgeted-v0"])
+def test_a_picture_changes_with_every_decision(env_id: str) -> None:
+    env = gym.make(env_id, render_mode="rgb_array")
+    env.reset(seed=0)
+    pictures = [env.render()]
+    for _ in range(3):
+        env.step(3)
+        pictures.append(env.render())
+    for picture in pictures:
+        assert (picture.shape, picture.dtype) == ((480, 640, 3), np.uint8)
+        assert 0.01 < (picture != 255).mean() < 0.2  # text on white
+    assert len({picture.tobytes() for picture in pictures}) == 4
+    started = time.perf_counter()
+    env.render()
+    assert time.perf_counter() - started < 0.015
+
+
 # ── a budgeted episode ───────────────────────────────────────────────────────────────────────
 
 
@@ -253,6 +286,12 @@ def test_the_accuracy_reward_of_a_budgeted_episode() -> None:
     for step in play(env, 0, 100)[1:]:
         if len(step) == 5 and step[4]:
             assert step[1] == step[4]["accuracy"] / 100
+
+
+def test_no_improvement_is_a_plain_zero() -> None:
+    for observed in (40.0, 50.0, np.array([40.0, 50.0])):
+        assert not np.signbit(improvement(observed, 50.0)).any()
+    assert improvement(60.0, 50.0) == 0.1
 
 
 def test_a_reward_function_of_ones_own() -> None:
@@ -319,11 +358,88 @@ def test_an_evaluator_of_ones_own(family: str) -> None:
     assert (info["provenance"], info["seconds_provenance"]) == ("counted", "invented")
 
 
+class Terse:
+    """An evaluator with a short cut of its own and nothing to say of what it rests on."""
+
+    def evaluate(self, index, epochs, trial_keys):
+        return Outcome(np.full(len(index), 50.0), np.ones(len(index)))
+
+    def evaluate_one(self, index, epochs, trial_key):
+        return 50.0, 1.0
+
+
+def test_the_provenance_of_others_is_what_they_say_or_unstated() -> None:
+    env = gym.make("NATS-TSS-cifar10-v0", evaluator=Terse())
+    env.reset(seed=0)
+    for _ in range(6):
+        info = env.step(0)[4]
+    assert (info["provenance"], info["seconds_provenance"]) == (UNSTATED, UNSTATED)
+    assert Terse().evaluate(np.zeros(1), 1, np.zeros(1)).provenance == "unstated"
+
+
+def test_a_surrogate_given_as_evaluator_is_warned_of_but_not_in_a_search() -> None:
+    code = (
+        "import warnings, gymnasium as gym, nats_gym\n"
+        "from nats_gym.evaluators import TableEvaluator\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always', nats_gym.errors.SurrogateWarning)\n"
+        "    nats_gym.search('sss', 'cifar10', 'ppo', budget=50)\n"
+        "    searched = len(caught)\n"
+        "    table = nats_gym.load_table('sss', 'cifar10')\n"
+        "    gym.make('NATS-SSS-cifar10-v0', evaluator=TableEvaluator(table))\n"
+        "names = [w.category.__name__ for w in caught]\n"
+        "print(searched, names.count('SurrogateWarning'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "0 1"
+
+
+def test_a_table_that_evaluates_also_judges() -> None:
+    table = nats_gym.load_table("sss", "cifar10")
+    env = gym.make("NATS-SSS-cifar10-v0", evaluator=TableEvaluator(table), report_test=True)
+    assert env.unwrapped._judge._table is table
+    topology = TableEvaluator(nats_gym.load_table("tss", "cifar10", "embedded"))
+    with pytest.raises(NotInTable, match="accuracy-test-200"):
+        gym.make("NATS-TSS-cifar10-v0", evaluator=topology, report_test=True)
+
+
+def test_a_seed_that_gymnasium_does_not_know_is_drawn() -> None:
+    def first_accuracy(seed: int) -> float:
+        env = gym.make("NATS-SSS-cifar10-v0").unwrapped
+        env.np_random = np.random.default_rng(seed)
+        assert env.np_random_seed == -1
+        env.reset()
+        return [env.step(3)[4] for _ in range(5)][-1]["accuracy"]
+
+    assert first_accuracy(1) == first_accuracy(1)
+    assert first_accuracy(1) != first_accuracy(2)
+
+
+def test_pickled_environments_are_small_and_go_on_alike() -> None:
+    for options in ({}, {"epochs": 12}, {"source": str(nats_gym.tables.embedded_folder(*TSS))}):
+        env = gym.make("NATS-TSS-cifar10-Budgeted-v0", **options)
+        play(env, 3, 50)
+        content = pickle.dumps(env.unwrapped)
+        assert len(content) < 20_000
+        again = pickle.loads(content)
+        assert same([env.step(2) for _ in range(12)], [again.step(2) for _ in range(12)])
+    env = gym.make("NATS-SSS-cifar10-v0", report_test=True)
+    assert len(pickle.dumps(env.unwrapped)) < 20_000
+
+
+def test_the_surrogates_version_is_in_the_metadata() -> None:
+    assert gym.make("NATS-TSS-cifar10-v0").metadata["surrogate_version"] == SURROGATE_VERSION
+
+
 def test_a_source_of_ones_own(tmp_path) -> None:
     source = nats_gym.tables.embedded_folder("tss", "cifar10")
     env = gym.make("NATS-TSS-cifar10-v0", source=str(source))
     assert isinstance(env.unwrapped.evaluator, TableEvaluator)
     assert env.unwrapped.evaluator.table.source == str(source)
+
+
+def size_evaluator() -> TableEvaluator:
+    return TableEvaluator(nats_gym.load_table("sss", "cifar10"))
 
 
 # ── bad input ────────────────────────────────────────────────────────────────────────────────
@@ -339,13 +455,25 @@ def test_a_source_of_ones_own(tmp_path) -> None:
         ({"trial": 2}, NotInTable, ["7,456 of 15,625"]),
         ({"source": "autp"}, MissingTable, ["Did you mean 'auto'"]),
         ({"reward": "acuracy"}, InvalidInput, ["Did you mean 'accuracy'"]),
+        ({"reward": ""}, InvalidInput, ["''"]),
+        ({"reward": 0}, InvalidInput, ["0", "improvement"]),
+        ({"source": 5}, InvalidInput, ["source", "5"]),
         ({"evaluator": 7}, InvalidInput, ["evaluate(index, epochs, trial_keys)"]),
+        ({"evaluator": Terse}, InvalidInput, ["object", "Terse"]),
+        ({"evaluator": Terse(), "trial": 1}, InvalidInput, ["trial and source"]),
+        ({"evaluator": Terse(), "source": "embedded"}, InvalidInput, ["trial and source"]),
+        ({"evaluator": size_evaluator()}, InvalidInput, ["sss cifar10", "tss cifar10"]),
+        ({"evaluator": size_evaluator(), "space": "sss", "dataset": "cifar100"}, InvalidInput, []),
         ({"report_test": True}, NotInTable, ["accuracy-test-200"]),
         ({"dataset": "cifar1000"}, InvalidInput, ["Did you mean 'cifar100'"]),
         ({"space": "ts"}, InvalidInput, ["Did you mean 'tss'"]),
         ({"time_budget": -5}, InvalidInput, ["positive", "-5"]),
         ({"time_budget": float("nan")}, InvalidInput, ["positive", "nan"]),
         ({"time_budget": "long"}, InvalidInput, ["positive", "'long'"]),
+        ({"time_budget": True}, InvalidInput, ["positive", "True"]),
+        ({"time_budget": 10**400}, InvalidInput, ["positive"]),
+        ({"time_budget": 10**5000}, InvalidInput, ["positive"]),
+        ({"epochs": f"4/{'9' * 5000}"}, InvalidInput, ["epochs"]),
         ({"time_bugdet": 5}, InvalidInput, ["time_bugdet", "Did you mean 'time_budget'"]),
         ({"render_mode": "rgb"}, InvalidInput, ["'rgb'", "ansi"]),
     ],
@@ -368,7 +496,9 @@ def test_unknown_ids_name_the_nearest() -> None:
         gym.make("NATS-TSS-cifar11-v0")
 
 
-@pytest.mark.parametrize("action", [5, -1, 1.5, "none", None, np.array([1, 2]), np.float64(2)])
+@pytest.mark.parametrize(
+    "action", [5, -1, 1.5, "none", None, True, np.bool_(True), np.array([1, 2]), np.float64(2)]
+)
 def test_bad_actions_are_refused_and_change_nothing(action) -> None:
     env = ConstructionEnv("tss", "cifar10")
     before, _ = env.reset(seed=0)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from nats_gym.errors import InvalidInput, NotInTable
+from nats_gym.errors import CorruptTable, InvalidInput, NotInTable
 from nats_gym.evaluators import Evaluator, TableEvaluator
 from nats_gym.streams import combine
-from nats_gym.tables import load_table
+from nats_gym.tables import MEASURED, Column, load_table, write_table
 
 CASES = [("tss", "cifar10", 200), ("tss", "ImageNet16-120", 12), ("sss", "cifar100", 90)]
 
@@ -107,3 +109,67 @@ def test_missing_trials_are_refused_with_their_number() -> None:
         TableEvaluator(load_table("tss", "cifar10"), 2).prepare(200)
     with pytest.raises(NotInTable, match="trial 9"):
         TableEvaluator(load_table("tss", "cifar10"), 9).prepare(200)
+
+
+@pytest.mark.parametrize(
+    "index", [[-1], [15625], [2**63 + 5], [2**70], [1.0], [True], ["1"], [], np.zeros(0, int)]
+)
+def test_indices_are_checked_in_a_batch(index) -> None:
+    evaluator = TableEvaluator(load_table("tss", "cifar10"))
+    with pytest.raises(InvalidInput):
+        evaluator.evaluate(np.asarray(index), 200, keys(max(len(index), 1)))
+
+
+@pytest.mark.parametrize("index", [-1, 15625, 2**63 + 5, 2**70, 1.0, True, "1", None, [], [3]])
+def test_one_index_is_checked(index) -> None:
+    table = load_table("tss", "cifar10")
+    with pytest.raises(InvalidInput):
+        TableEvaluator(table).evaluate_one(index, 200, 0)
+    with pytest.raises(InvalidInput):
+        table.row(table.column("latency"), index)
+
+
+def test_numpys_integers_are_indices_too() -> None:
+    evaluator = TableEvaluator(load_table("tss", "cifar10"))
+    assert evaluator.evaluate_one(np.int64(5), 200, 3) == evaluator.evaluate_one(5, 200, 3)
+    few = np.array([5], dtype=np.uint8)
+    assert evaluator.evaluate(few, 200, keys(1)).seconds[0] == evaluator.evaluate_one(5, 200, 3)[1]
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, np.nan, np.inf])
+def test_a_table_of_impossible_seconds_is_refused(tmp_path, wrong) -> None:
+    folder = made_up_table(tmp_path, seconds=wrong)
+    with pytest.raises(CorruptTable, match="architecture 7 takes"):
+        TableEvaluator(load_table("sss", "cifar10", folder)).prepare(90)
+
+
+@pytest.mark.parametrize("wrong", [-0.1, 100.1, np.inf])
+def test_a_table_of_impossible_accuracies_is_refused(tmp_path, wrong) -> None:
+    folder = made_up_table(tmp_path, accuracy=wrong)
+    with pytest.raises(CorruptTable, match="outside 0…100 percent in accuracy-valid-90"):
+        TableEvaluator(load_table("sss", "cifar10", folder)).prepare(90)
+
+
+def test_seconds_of_architectures_that_are_not_there_are_not_asked_for(tmp_path) -> None:
+    folder = made_up_table(tmp_path, accuracy=np.nan, seconds=np.nan)
+    evaluator = TableEvaluator(load_table("sss", "cifar10", folder))
+    assert evaluator.evaluate_one(6, 90, 0) == (50.0, pytest.approx(91.0))
+    with pytest.raises(NotInTable):
+        evaluator.evaluate_one(7, 90, 0)
+
+
+def made_up_table(folder: Path, accuracy: float = 50.0, seconds: float = 1.0) -> Path:
+    """A size table of 50 % and a second an epoch, but for architecture 7."""
+    figures = {name: np.full(32768, value) for name, value in (("a", 50.0), ("s", 1.0))}
+    figures["a"][7], figures["s"][7] = accuracy, seconds
+    made_up = (MEASURED, "made up", "MIT")
+    write_table(
+        folder / "own",
+        *("sss", "cifar10"),
+        [
+            (Column("accuracy", *made_up, split="valid", epochs=90), figures["a"]),
+            (Column("train_seconds_per_epoch", *made_up), figures["s"]),
+            (Column("evaluation_seconds", *made_up, split="valid"), figures["s"]),
+        ],
+    )
+    return folder / "own"

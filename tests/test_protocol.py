@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import gymnasium as gym
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import nats_gym
+from nats_gym.agents.ppo import PPOAgent
 from nats_gym.clock import SimulatedClock
-from nats_gym.errors import InvalidInput, NatsGymError, NotInTable
+from nats_gym.errors import InvalidInput, NatsGymError, NotInTable, UnreadableResult
+from nats_gym.evaluators import Outcome
 from nats_gym.plots import incumbent_at, plot_incumbent
 from nats_gym.result import SearchResult
 from nats_gym.streams import run_seeds
+from nats_gym.tables import SURROGATE_VERSION
 
 
 @pytest.fixture(scope="module")
@@ -100,27 +105,71 @@ def test_a_saved_result_reads_back(result: SearchResult, tmp_path) -> None:
     assert record["provenance"]["search_accuracy"] == "surrogate"
 
 
-def test_an_agent_class_of_ones_own() -> None:
-    class Fixed:
-        def __init__(self, space, streams) -> None:
-            self.digits = space.digits(np.full(streams.runs, 6111))
+class Fixed:
+    """An ask/tell agent that knows one architecture."""
 
+    def __init__(self, space, streams, index: int = 6111) -> None:
+        self.digits = space.digits(np.full(streams.runs, index))
+
+    def ask(self):
+        return self.digits
+
+    def tell(self, outcome) -> None:
+        assert outcome.accuracy.shape == (4,)
+
+
+@pytest.mark.parametrize(
+    ("agent", "name", "index"),
+    [
+        (Fixed, "test_protocol:Fixed", 6111),
+        (partial(Fixed, index=5), "test_protocol:Fixed(index=5)", 5),
+        (lambda space, streams: Fixed(space, streams, 7), "test_protocol:<lambda>", 7),
+    ],
+)
+def test_an_agent_of_ones_own(agent, name, index) -> None:
+    result = nats_gym.search("tss", "cifar10", agent, epochs=12, budget=2000, runs=4)
+    assert result.recommended.tolist() == [index] * 4
+    assert result.arguments["agent"].endswith(name)
+
+
+def test_a_partial_of_an_environment_agent() -> None:
+    settings = {"n_steps": 12, "batch_size": 12}
+    agent = partial(PPOAgent, settings)
+    result = nats_gym.search("tss", "cifar10", agent, epochs=12, budget=1000)
+    assert result.evaluations[0] > 1
+    name = "nats_gym.agents.ppo:PPOAgent({'n_steps': 12, 'batch_size': 12})"
+    assert result.arguments["agent"] == name
+
+
+def test_agents_that_answer_wrongly_are_refused() -> None:
+    class OneRun(Fixed):
         def ask(self):
-            return self.digits
+            return self.digits[:1]
 
-        def tell(self, outcome) -> None:
-            assert outcome.accuracy.shape == (4,)
+    class Idle:
+        def __init__(self, answer) -> None:
+            self.answer = answer
 
-    result = nats_gym.search("tss", "cifar10", Fixed, epochs=12, budget=2000, runs=4)
-    assert result.recommended.tolist() == [6111] * 4
-    assert "Fixed" in result.arguments["agent"]
+        def learn(self, env, budget, seed):
+            return self.answer
+
+    arguments = {"epochs": 12, "budget": 2000, "runs": 4}
+    with pytest.raises(InvalidInput, match=r"\(4, 6\), got \(1, 6\)"):
+        nats_gym.search("tss", "cifar10", OneRun, **arguments)
+    for answer in ([], None, 5, [{}], [5]):
+        with pytest.raises(InvalidInput, match="one at least"):
+            nats_gym.search("tss", "cifar10", partial(Idle, answer), **arguments)
 
 
 def test_progress_goes_from_0_to_1() -> None:
-    shares: list[float] = []
-    nats_gym.search("tss", "cifar10", "random", budget=60_000, runs=2, progress=shares.append)
-    assert shares == sorted(shares)
-    assert shares[-1] >= 1
+    for agent, least in (("random", 10), ("ppo", 10)):
+        shares: list[float] = []
+        arguments = {"epochs": 12, "budget": 2_000, "runs": 2}
+        nats_gym.search("tss", "cifar10", agent, **arguments, progress=shares.append)
+        assert shares == sorted(shares)
+        assert shares[-1] == 1
+        assert len(shares) > least
+        assert shares[0] < 0.2
 
 
 def test_the_plot_draws_what_a_plain_loop_finds(result: SearchResult, tmp_path) -> None:
@@ -134,6 +183,95 @@ def test_the_plot_draws_what_a_plain_loop_finds(result: SearchResult, tmp_path) 
     path = plot_incumbent([result, result], tmp_path / "plot.png")
     assert path.read_bytes().startswith(b"\x89PNG")
     assert [entry.name for entry in tmp_path.iterdir()] == ["plot.png"]
+
+
+def test_a_budget_below_one_evaluation_is_drawn_too(tmp_path) -> None:
+    for runs in (1, 3):
+        tiny = nats_gym.search("tss", "cifar10", "random", epochs=12, budget=1, runs=runs)
+        assert tiny.evaluations.tolist() == [1] * runs
+        assert plot_incumbent([tiny], str(tmp_path / "plot.png")) == tmp_path / "plot.png"
+
+
+def test_plots_of_more_searches_than_colours_and_of_none(result: SearchResult, tmp_path) -> None:
+    drawn = []
+
+    class Watched(Figure):
+        def savefig(self, *args, **kwargs):
+            drawn.append((len(self.axes[0].lines), self.axes[0].get_title()))
+            return super().savefig(*args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("matplotlib.figure.Figure", Watched)
+        plot_incumbent([result] * 9, tmp_path / "plot.png")
+    assert drawn[0][0] == 9
+    assert "mean and 10th–90th percentile of runs" in drawn[0][1]
+    with pytest.raises(InvalidInput, match="at least one"):
+        plot_incumbent([], tmp_path / "none.png")
+
+
+def test_numpys_integers_are_recorded_as_plain_ones(tmp_path) -> None:
+    trial = np.int64(0)
+    found = nats_gym.search(
+        *("tss", "cifar10", "random"), budget=np.float32(60_000), runs=np.int64(2), trial=trial
+    )
+    assert SearchResult.load(found.save(tmp_path)).arguments == found.arguments
+    assert type(found.arguments["trial"]) is int
+
+
+def test_results_and_outcomes_compare_by_identity(result: SearchResult) -> None:
+    assert result == result
+    assert len({result, result}) == 1
+    outcome = Outcome(np.ones(2), np.ones(2))
+    assert outcome != Outcome(np.ones(2), np.ones(2))
+
+
+def test_the_surrogates_version_is_recorded(result: SearchResult) -> None:
+    assert result.provenance["surrogate_version"] == str(SURROGATE_VERSION)
+
+
+def test_saved_files_of_two_searches_are_never_taken_for_one(result, tmp_path) -> None:
+    result.save(tmp_path)
+    other = nats_gym.search("tss", "cifar10", "random", epochs=12, budget=500)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("json.dumps", lambda *_, **__: 1 / 0)  # interrupted between the two files
+        with pytest.raises(ZeroDivisionError):
+            other.save(tmp_path)
+    with pytest.raises(UnreadableResult, match=r"runs\.npz is not the one"):
+        SearchResult.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("run.json", None),
+        ("runs.npz", None),
+        ("run.json", b"{"),
+        ("run.json", b"[]"),
+        ("run.json", b"\xff"),
+        ("run.json", b"{}"),
+        ("runs.npz", b"PK"),
+        ("runs.npz", b""),
+    ],
+)
+def test_damaged_results_are_refused(result, tmp_path, name, content) -> None:
+    result.save(tmp_path)
+    if content is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(UnreadableResult, match="no search is read"):
+        SearchResult.load(tmp_path)
+
+
+def test_a_result_is_not_read_with_another_table(result, tmp_path) -> None:
+    path = result.save(tmp_path) / "run.json"
+    record = json.loads(path.read_text())
+    record["provenance"]["checksum"] = "0123456789abcdef"
+    path.write_text(json.dumps(record))
+    with pytest.raises(UnreadableResult) as caught:
+        SearchResult.load(tmp_path)
+    assert "0123456789ab" in str(caught.value)
+    assert result.table.checksum[:12] in str(caught.value)
 
 
 # ── the clock ────────────────────────────────────────────────────────────────────────────────
@@ -155,7 +293,17 @@ def test_the_clock_by_hand() -> None:
     assert not SimulatedClock().spent
 
 
-@pytest.mark.parametrize("budget", [0, -1, float("nan"), "1", None])
+@pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
+def test_a_clock_charges_seconds_alone(seconds) -> None:
+    clock = SimulatedClock()
+    with pytest.raises(InvalidInput, match="seconds"):
+        clock.charge(seconds)
+    assert clock.used == 0
+    with pytest.raises(InvalidInput, match="seconds"):
+        SimulatedClock(runs=2).charge(np.array([1.0, seconds]))
+
+
+@pytest.mark.parametrize("budget", [0, -1, float("nan"), "1", None, True, 10**400, 1j])
 def test_budgets_are_positive_numbers(budget) -> None:
     with pytest.raises(InvalidInput, match="positive"):
         SimulatedClock(budget)
@@ -168,6 +316,22 @@ def test_budgets_are_positive_numbers(budget) -> None:
         ({"dataset": "imagenet"}, InvalidInput, ["Did you mean 'ImageNet16-120'"]),
         ({"agent": "randon"}, InvalidInput, ["Did you mean 'random'"]),
         ({"epochs": 13}, NotInTable, ["accuracy-valid-13", "accuracy-valid-12 (surrogate)"]),
+        ({"agent": None}, InvalidInput, ["random, reinforce, ppo", "None"]),
+        ({"agent": 5}, InvalidInput, ["random, reinforce, ppo", "5"]),
+        ({"agent": object()}, InvalidInput, ["random, reinforce, ppo", "object"]),
+        ({"agent": object}, InvalidInput, ["learn"]),
+        ({"agent": ["random"]}, InvalidInput, ["random, reinforce, ppo", "['random']"]),
+        ({"agent": lambda space, streams: 5}, InvalidInput, ["no ask and no tell"]),
+        ({"agent": lambda one: one}, InvalidInput, ["(space, streams)"]),
+        ({"budget": float("inf")}, InvalidInput, ["finite", "inf"]),
+        ({"budget": 1e15}, InvalidInput, ["evaluations"]),
+        ({"budget": True}, InvalidInput, ["positive", "True"]),
+        ({"budget": 10**400}, InvalidInput, ["positive"]),
+        ({"runs": 1_000_001}, InvalidInput, ["runs", "1000001", "1,000,000"]),
+        ({"runs": True}, InvalidInput, ["runs", "True"]),
+        ({"seed": 1.5}, InvalidInput, ["seed", "1.5"]),
+        ({"source": 5}, InvalidInput, ["source", "5"]),
+        ({"source": b"auto"}, InvalidInput, ["source", "b'auto'"]),
         ({"epochs": -3}, InvalidInput, ["epochs", "-3"]),
         ({"budget": -1}, InvalidInput, ["positive", "-1"]),
         ({"runs": 0}, InvalidInput, ["runs", "0"]),

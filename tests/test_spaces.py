@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+import time
+
 import numpy as np
 import pytest
 from conftest import digest_of_order, official_strings
@@ -213,3 +216,43 @@ def test_bad_input_is_named(call, words: list[str]) -> None:
         call()
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [2**63 + 5, 2**64 - 1, 2**70, -(2**70)])
+def test_numbers_beyond_64_bits_are_reported_as_given(space, wrong: int) -> None:
+    for index in (wrong, [wrong], [0, wrong]):
+        if np.asarray(index).dtype.kind in "iuO":
+            with pytest.raises(InvalidInput, match=f"{wrong} is out of range"):
+                space.check_index(index)
+    with pytest.raises(InvalidInput, match="out of range"):
+        space.resolve(wrong)
+
+
+def test_long_strings_are_refused_in_linear_time_and_a_short_message(space) -> None:
+    for text in ("x" * 300_000, "|" + "nor_conv_3x3" * 30_000, "|~" * 100_000, "8:" * 100_000):
+        started = time.perf_counter()
+        with pytest.raises(InvalidInput) as caught:
+            space.parse(text)
+        assert time.perf_counter() - started < 0.2
+        assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "|none~٠|+|none~0|none~1|+|none~0|none~1|none~2|",
+        "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|\n",
+        "|none~0|+|none~0|none~1|+|none~0|none~1|none~2",
+        "|none~0|+|none~0|none~1|+|none~0|none~1|none~02|",
+    ],
+)
+def test_near_misses_of_a_cell_are_malformed(text: str) -> None:
+    with pytest.raises(InvalidInput, match="malformed"):
+        TopologySpace().parse(text)
+
+
+def test_spaces_pickle_small(space) -> None:
+    space.index(space.all_digits())
+    content = pickle.dumps(space)
+    assert len(content) < 200
+    assert pickle.loads(content).index(space.digits(5)) == 5

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nats_gym.errors import InvalidInput
 from nats_gym.streams import (
     NORMAL_STRATA,
     RunStreams,
@@ -99,3 +100,13 @@ def test_streams_are_uniform_and_independent() -> None:
 def test_the_first_axis_must_be_the_runs() -> None:
     with pytest.raises(ValueError, match="3 runs"):
         RunStreams(run_keys([1, 2, 3])).random((2, 6))
+
+
+@pytest.mark.parametrize("seed", [-1, -(2**64), np.int64(-3)])
+def test_negative_seeds_are_refused(seed) -> None:
+    with pytest.raises(InvalidInput, match="-"):
+        seed_key(seed)
+
+
+def test_seeds_may_be_numpys() -> None:
+    assert seed_key(np.int64(7)) == seed_key(7)

@@ -37,12 +37,16 @@ TOPOLOGY_BARS = {
     "cifar100": (0.986, 0.905),
     "ImageNet16-120": (0.983, 0.893),
 }
+# Stated, and compared, at three decimals.
 SIZE_BARS = {
-    "sss-cifar10-valid-90": (0.972, 0.890),
+    "sss-cifar10-valid-90": (0.972, 0.891),
     "sss-cifar10-test-90": (0.963, 0.869),
     "sss-cifar100-90": (0.990, 0.922),
-    "sss-ImageNet16-120-90": (0.980, 0.911),
+    "sss-ImageNet16-120-90": (0.981, 0.912),
 }
+# The held-out R² is 0.98046, mean of five folds: 0.980, so 0.0005 short of the bar. (The 0.9805
+# of held_out.json would round up to 0.981, but it has been rounded up itself.)
+MISSED = pytest.mark.xfail(reason="held-out R² is 0.980, the bar 0.981", strict=True)
 
 
 def read_columns(name: str) -> dict[str, np.ndarray]:
@@ -218,12 +222,22 @@ def test_one_size_model_serves_both_splits(dataset):
     np.testing.assert_array_equal(valid, test)
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        pytest.param(model, marks=MISSED if model == "sss-ImageNet16-120-90" else ())
+        for model in sorted(SIZE_BARS)
+    ],
+)
+def test_size_held_out_r2_reaches_the_bars(model):
+    # Half a unit of the file's fourth decimal is not credited.
+    assert round(held_out()["accuracy"][model]["r2"] - 0.00005, 3) >= SIZE_BARS[model][0]
+
+
 @pytest.mark.parametrize("model", sorted(SIZE_BARS))
-def test_size_held_out_errors_beat_the_bars(model):
+def test_size_held_out_errors_reach_the_bars(model):
     errors = held_out()["accuracy"][model]
-    r2, tau = SIZE_BARS[model]
-    assert errors["r2"] > r2
-    assert errors["tau"] > tau
+    assert round(errors["tau"], 3) >= SIZE_BARS[model][1]
     assert abs(errors["top_5_percent_by_prediction"]["bias"]) < 0.05
     assert errors["truths_above_the_argmax_of_all_fitted_rows"] < 20
 
@@ -302,21 +316,21 @@ def test_slopes_agree_with_the_topology_space():
 # ── speed and size ───────────────────────────────────────────────────────────────────────────
 
 
-def median_seconds(call) -> float:
+def least_seconds(call) -> float:
     taken = []
-    for _ in range(7):
+    for _ in range(9):
         started = time.perf_counter()
         call()
         taken.append(time.perf_counter() - started)
-    return float(np.median(taken))
+    return min(taken)
 
 
 def test_columns_materialise_fast(topology_inputs):
     digits, accuracy_200 = topology_inputs
     sizes = SizeSpace().all_digits()
-    # Measured at a third of this and less; the bound is for busy machines.
-    assert median_seconds(lambda: TopologySurrogate.load().accuracies(digits, accuracy_200)) < 0.15
-    assert median_seconds(lambda: SizeSurrogate.load("cifar10", "test").accuracy(sizes)) < 0.15
+    # One thread (conftest.py sets it), and the least of several, which other processes spare.
+    assert least_seconds(lambda: TopologySurrogate.load().accuracies(digits, accuracy_200)) < 0.05
+    assert least_seconds(lambda: SizeSurrogate.load("cifar10", "test").accuracy(sizes)) < 0.05
 
 
 def test_coefficients_are_small():

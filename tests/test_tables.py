@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import pickle
 import shutil
 from importlib.util import find_spec
@@ -13,9 +15,9 @@ import pytest
 
 from nats_gym.datasets import DATASETS
 from nats_gym.errors import CorruptTable, InvalidInput, MissingTable, NotInTable
-from nats_gym.spaces import SizeSpace, TopologySpace
+from nats_gym.spaces import TopologySpace
 from nats_gym.tables import MEASURED, SURROGATE, Column, Table, embedded_folder, load_table
-from nats_gym.tables.folder import MANIFEST, write_table
+from nats_gym.tables.folder import MANIFEST, sha256_of, table_checksum, write_table
 from nats_gym.tables.home import home
 
 TSS = TopologySpace()
@@ -279,4 +281,124 @@ def test_home_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert home() == tmp_path
     monkeypatch.delenv("NATS_GYM_HOME")
     assert home().name == "nats-gym"
-    assert SizeSpace().size == 32768
+    monkeypatch.setenv("NATS_GYM_HOME", "~nosuchuser/x")
+    with pytest.raises(InvalidInput, match="NATS_GYM_HOME='~nosuchuser/x'"):
+        home()
+
+
+def test_manifests_that_say_what_cannot_be_are_refused(own_table: Path) -> None:
+    path = own_table / MANIFEST
+    whole = json.loads(path.read_text())
+
+    def with_column(**changes: object) -> dict[str, object]:
+        first, *others = whole["columns"]
+        return {**whole, "columns": [{**first, **changes}, *others]}
+
+    for manifest in (
+        {**whole, "space": ["sss"]},
+        {**whole, "space": None},
+        {**whole, "dataset": 3},
+        {**whole, "columns": 5},
+        {**whole, "columns": [5]},
+        {**whole, "columns": whole["columns"] * 2},
+        {**whole, "checksum": "0" * 64},
+        with_column(quantity="acuracy"),
+        with_column(quantity=["accuracy"]),
+        with_column(provenance="guessed"),
+        with_column(split="train"),
+        with_column(epochs="90"),
+        with_column(epochs=-90),
+        with_column(epochs=True),
+        with_column(trials=5),
+        with_column(trials=["1", "2"]),
+        with_column(held_out=[0.5]),
+        with_column(held_out={"r2": "good"}),
+        with_column(version=None),
+        with_column(file=7),
+        with_column(sha256="0" * 64),
+    ):
+        path.write_text(json.dumps(manifest))
+        with pytest.raises(CorruptTable) as caught:
+            Table(own_table, "damaged")
+        assert str(path) in str(caught.value)
+    path.write_text("[" * 100_000)
+    with pytest.raises(CorruptTable):
+        Table(own_table, "damaged")
+
+
+@pytest.mark.parametrize(
+    ("column", "facts"),
+    [
+        ("latency", {"model": "size-accuracy"}),
+        ("accuracy-valid-90", {"model": "topology-accuracy"}),
+        ("accuracy-valid-90", {"model": "size-cost"}),
+        ("accuracy-valid-90", {"model": "crystal-ball"}),
+        ("latency", {"file": "../surrogates/sss-cifar10-valid-90.npz"}),
+    ],
+)
+def test_models_that_do_not_make_a_column_are_refused(tmp_path: Path, column, facts) -> None:
+    source = embedded_folder("sss", "cifar10").parent
+    for name in ("sss-cifar10", "surrogates"):
+        shutil.copytree(source / name, tmp_path / name)
+    # Another file's right digest does not make it the model's coefficients.
+    if "file" in facts:
+        (tmp_path / "surrogates" / "costs.json").write_text("{}")
+        content = (tmp_path / "surrogates" / Path(facts["file"]).name).read_bytes()
+        facts = {**facts, "sha256": hashlib.sha256(content).hexdigest()}
+    path = tmp_path / "sss-cifar10" / MANIFEST
+    manifest = json.loads(path.read_text())
+    entries = [{**e, **facts} if e["name"] == column else e for e in manifest["columns"]]
+    checksum = table_checksum(entries)
+    path.write_text(json.dumps({**manifest, "columns": entries, "checksum": checksum}))
+    table = Table(tmp_path / "sss-cifar10", "copy")
+    with pytest.raises(CorruptTable):
+        table.latency() if column == "latency" else table.accuracy("valid")
+
+
+def test_coefficients_are_hashed_once_a_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[Path] = []
+
+    def counting(path: Path) -> str:
+        hashed.append(path)
+        return sha256_of(path)
+
+    monkeypatch.setattr("nats_gym.tables.folder.sha256_of", counting)
+    table = Table(embedded_folder("sss", "cifar10"), source="embedded")
+    for _ in range(2):
+        table.accuracy("valid")
+        table.noise_std("valid")
+    assert [path.name for path in hashed] == ["sss-cifar10-valid-90.npz"]
+
+
+def test_a_swap_that_fails_puts_the_old_table_back(own_table: Path, monkeypatch) -> None:
+    renames: list[tuple[Path, Path]] = []
+
+    def failing_second(source: Path, target: Path) -> None:
+        renames.append((source, target))
+        if len(renames) == 2:
+            raise OSError("no space left")
+        os.rename(source, target)
+
+    monkeypatch.setattr("nats_gym.tables.folder.os.replace", failing_second)
+    column = Column("latency", MEASURED, "made up", "MIT")
+    with pytest.raises(OSError, match="no space left"):
+        write_table(own_table, "sss", "cifar10", [(column, np.ones(32768))])
+    assert load_table("sss", "cifar10", own_table).epochs("valid") == (90,)
+    assert [path.name for path in own_table.parent.iterdir()] == ["own"]
+
+
+def test_tables_pickle_by_where_they_lie(own_table: Path) -> None:
+    embedded = load_table("tss", "cifar10", "embedded")
+    embedded.accuracy()
+    content = pickle.dumps(embedded)
+    assert len(content) < 300
+    assert pickle.loads(content) is embedded
+    table = load_table("sss", "cifar10", own_table)
+    again = pickle.loads(pickle.dumps(table))
+    assert again.checksum == table.checksum
+    assert np.array_equal(again.accuracy(), table.accuracy(), equal_nan=True)
+
+
+def test_seconds_of_a_negative_schedule_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="-5"):
+        load_table("tss", "cifar10").train_seconds(-5)

@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from nats_gym.schedule import Epochs
 
+#: Provenance of figures whose evaluator does not say what they rest on.
+UNSTATED = "unstated"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Outcome:
     """What a batch of evaluations returned.
 
@@ -19,15 +22,15 @@ class Outcome:
         accuracy: validation accuracy in percent, ``(batch,)``.
         seconds: simulated or real seconds to charge, ``(batch,)``.
         provenance: what the accuracies rest on: ``"measured"``, ``"surrogate"`` or an
-            evaluator's own word.
+            evaluator's own word; :data:`UNSTATED` if it has none.
         seconds_provenance: likewise for the seconds.
         metrics: further figures by name, each ``(batch,)``.
     """
 
     accuracy: NDArray[np.float64]
     seconds: NDArray[np.float64]
-    provenance: str = "measured"
-    seconds_provenance: str = "measured"
+    provenance: str = UNSTATED
+    seconds_provenance: str = UNSTATED
     metrics: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 

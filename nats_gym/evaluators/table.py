@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import InvalidInput, NotInTable, did_you_mean
+from nats_gym.errors import CorruptTable, InvalidInput, NotInTable, did_you_mean, shown
 from nats_gym.evaluators.protocol import Outcome
 from nats_gym.schedule import Epochs
 from nats_gym.streams import combine, combine_int, normal, normal_quantiles, uniform_below
 from nats_gym.tables import SURROGATE, Table
 
 TRIALS = ("random", "mean")
+
+
+def check_trial(trial: object) -> str | int:
+    """Return ``trial`` in its plain form; ``InvalidInput`` unless it is one of those below."""
+    if isinstance(trial, (int, np.integer)) and not isinstance(trial, bool) and trial >= 0:
+        return int(trial)
+    if isinstance(trial, str) and trial in TRIALS:
+        return trial
+    raise InvalidInput(
+        f"unknown trial {shown(trial)}; allowed: 'random', 'mean' or a seed's position from 0."
+        + did_you_mean(trial, TRIALS)
+    )
 
 
 @dataclass(frozen=True)
@@ -41,24 +54,28 @@ class TableEvaluator:
             takes that trial (on a surrogate the draw that belongs to architecture and position,
             always the same).
 
+    Attributes:
+        announce: whether an environment that it answers for warns when it estimates. A search
+            switches that off: its result says what it rests on.
+
     Raises:
-        InvalidInput: for another ``trial``.
+        InvalidInput: for another ``trial``; at an evaluation, for anything but official indices.
         NotInTable: at the first evaluation of a schedule (or at :meth:`prepare`), if the table
             lacks the schedule, or an architecture that it has lacks the trial asked for; at an
             evaluation, if a partial table lacks the architecture.
+        CorruptTable: likewise at the first, if figures of the table cannot be.
     """
 
     def __init__(self, table: Table, trial: str | int = "random") -> None:
         self.table = table
-        if isinstance(trial, (int, np.integer)) and not isinstance(trial, bool) and trial >= 0:
-            trial = int(trial)
-        elif not isinstance(trial, str) or trial not in TRIALS:
-            raise InvalidInput(
-                f"unknown trial {trial!r}; allowed: 'random', 'mean' or a seed's position from 0."
-                + did_you_mean(trial, TRIALS)
-            )
-        self.trial = trial
+        self.trial = check_trial(trial)
+        self.announce = True
+        self._size = table.space.size
         self._schedules: dict[Epochs, _Schedule] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Its figures are the table's, gathered again on first use.
+        return type(self), (self.table, self.trial), {"announce": self.announce}
 
     def prepare(self, epochs: Epochs) -> str:
         """Load the columns of a schedule; returns the provenance of its accuracies."""
@@ -69,7 +86,9 @@ class TableEvaluator:
     ) -> Outcome:
         """Look a batch up; see :class:`~nats_gym.evaluators.Evaluator`."""
         schedule = self._schedule(epochs)
-        index = np.asarray(index)
+        index = self.table.space.check_index(index)
+        if not index.size:
+            raise InvalidInput("a batch holds at least one architecture, got none")
         if schedule.missing is not None and schedule.missing[index].any():
             raise self._no_such(int(index[schedule.missing[index]][0]))
         return Outcome(
@@ -85,6 +104,8 @@ class TableEvaluator:
         The scalar environment's fast path; the same bits as a batch of one.
         """
         schedule = self._schedules.get(epochs) or self._schedule(epochs)
+        if type(index) is not int or not 0 <= index < self._size:
+            index = self.table.space.check_one_index(index)
         if schedule.missing is not None and schedule.missing[index]:
             raise self._no_such(index)
         seconds = schedule.seconds.item(index)
@@ -124,7 +145,14 @@ class TableEvaluator:
         noise_std = table.noise_std("valid", epochs)
         column = table.accuracy_column("valid", epochs)
         provenance = column.provenance
-        missing = ~exists.any(axis=1)
+        missing = np.asarray(~exists.any(axis=1))
+        seconds = table.query_seconds(epochs)
+        wrong = ~missing & ~((seconds > 0) & np.isfinite(seconds))
+        if wrong.any():
+            index = int(np.flatnonzero(wrong)[0])
+            raise CorruptTable(
+                f"{table.folder}: an evaluation of architecture {index} takes {seconds[index]} s"
+            )
         if self.trial == "mean":
             packed = table.mean_accuracy("valid", epochs)[:, None]
         elif isinstance(self.trial, int):
@@ -136,7 +164,7 @@ class TableEvaluator:
             accuracy=np.ascontiguousarray(packed),
             trials=exists.sum(axis=1),
             noise_std=noise_std,
-            seconds=table.query_seconds(epochs),
+            seconds=seconds,
             provenance=provenance,
             missing=missing if missing.any() else None,
         )

@@ -16,5 +16,9 @@ class UnknownRuns(NatsGymError, KeyError):
     """No such data set, schedule or epoch: nats_bench raises KeyError."""
 
 
+class OutOfRange(InvalidInput, IndexError):
+    """``api[index]`` beyond the last architecture: nats_bench raises IndexError."""
+
+
 class MalformedGenotype(InvalidInput, AssertionError):
     """A cell that is not what it should be: nats_bench raises AssertionError."""

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nats_gym.errors import InvalidInput
+from nats_gym.errors import InvalidInput, shown
 
 Digits = NDArray[np.int64]
 Indices = NDArray[np.int64]
@@ -65,6 +65,9 @@ class ArchitectureSpace(ABC):
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
+    def __reduce__(self) -> tuple[type[ArchitectureSpace], tuple[()]]:
+        return type(self), ()  # what it remembers is made again
+
     def __len__(self) -> int:
         return self.size
 
@@ -111,6 +114,13 @@ class ArchitectureSpace(ABC):
         """Return ``index`` as int64; ``InvalidInput`` unless every entry is in ``0 … size-1``."""
         return _as_integers_below(np.asarray(index), self.size, f"{self.name} index")
 
+    def check_one_index(self, index: ArrayLike) -> int:
+        """Return ``index`` as a plain int; ``InvalidInput`` unless it is a single official one."""
+        checked = self.check_index(index)
+        if checked.ndim:
+            raise InvalidInput(f"one {self.name} index expected, got shape {checked.shape}")
+        return int(checked)
+
     # ── official strings ─────────────────────────────────────────────────────────────────────
 
     @abstractmethod
@@ -136,7 +146,9 @@ class ArchitectureSpace(ABC):
         """
         strings = np.asarray(string)
         if strings.dtype.kind != "U":
-            raise InvalidInput(f"an architecture string of {self.name} is text, got {string!r}")
+            raise InvalidInput(
+                f"an architecture string of {self.name} is text, got {shown(string)}"
+            )
         parsed = [self._parse(str(item)) for item in strings.ravel()]
         return np.array(parsed, dtype=np.int64).reshape(*strings.shape, self.num_decisions)
 
@@ -196,16 +208,21 @@ class ArchitectureSpace(ABC):
         array = np.asarray(architecture)
         if array.ndim > 1:
             raise InvalidInput(f"one {self.name} architecture expected, got shape {array.shape}")
-        return int(self.index(array) if array.ndim else self.check_index(array))
+        return int(self.index(array)) if array.ndim else self.check_one_index(array)
 
 
 def _as_integers_below(array: NDArray[Any], bound: int, what: str) -> NDArray[np.int64]:
     if array.dtype.kind not in "iu" and array.size:
-        raise InvalidInput(f"a {what} is an integer, got {array.dtype} values")
-    integers = array.astype(np.int64)
+        # An integer beyond 64 bits makes an array of objects.
+        objects = array.flat if array.dtype == object else ()
+        huge = next((v for v in objects if isinstance(v, int) and not 0 <= v < bound), None)
+        if huge is None:
+            raise InvalidInput(f"a {what} is an integer, got {array.dtype} values")
+        raise InvalidInput(f"{what} {shown(huge)} is out of range 0…{bound - 1}")
+    integers = array.astype(np.int64, copy=False)
     # A uint64 beyond int64 wraps to a negative, so one comparison as unsigned finds both ends.
     wrong = integers.view(np.uint64) >= bound if integers.ndim else not 0 <= int(integers) < bound
     if np.any(wrong):
-        bad = integers[wrong].flat[0] if integers.ndim else integers
+        bad = array[wrong].flat[0] if array.ndim else array
         raise InvalidInput(f"{what} {int(bad)} is out of range 0…{bound - 1}")
     return integers

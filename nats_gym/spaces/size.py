@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import InvalidInput
+from nats_gym.errors import InvalidInput, shown
 from nats_gym.spaces import network_cost
 from nats_gym.spaces.architecture_space import (
     ArchitectureSpace,
@@ -68,8 +68,8 @@ class SizeSpace(ArchitectureSpace):
         parts = string.split(":")
         if len(parts) != self.num_decisions or any(p not in self.choice_names for p in parts):
             raise InvalidInput(
-                f"malformed sss architecture {string!r}: five widths joined by ':', each one of "
-                f"{', '.join(self.choice_names)}; a right one: '64:48:32:16:8'"
+                f"malformed sss architecture {shown(string)}: five widths joined by ':', each one "
+                f"of {', '.join(self.choice_names)}; a right one: '64:48:32:16:8'"
             )
         return [self.choice_names.index(part) for part in parts]
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import InvalidInput, did_you_mean
+from nats_gym.errors import InvalidInput, did_you_mean, shown
 from nats_gym.spaces import network_cost
 from nats_gym.spaces.architecture_space import (
     ArchitectureSpace,
@@ -39,6 +39,13 @@ NONE, CONV_1X1, CONV_3X3 = 0, 2, 3
 
 STEM_WIDTH = 16
 CELLS_PER_STAGE = 5
+#: A cell as text, an operation a group: |op~0|+|op~0|op~1|+|op~0|op~1|op~2|.
+STRING = re.compile(
+    r"\+".join(
+        r"\|" + "".join(rf"([^|+~]+)~{source}\|" for source in range(target))
+        for target in (1, 2, 3)
+    )
+)
 EXAMPLE = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
 
 
@@ -77,20 +84,18 @@ class TopologySpace(ArchitectureSpace):
         return "+".join(nodes.values())
 
     def _parse(self, string: str) -> list[int]:
-        sources = [re.findall(r"~(\d+)\|", node) for node in string.split("+")]
-        names = re.findall(r"([^|+~]+)~\d+", string)
-        if sources != [["0"], ["0", "1"], ["0", "1", "2"]] or len(names) != len(EDGES):
-            raise InvalidInput(f"malformed tss architecture {string!r}; a right one: {EXAMPLE!r}")
-        for name in names:
+        match = STRING.fullmatch(string)
+        if match is None:
+            raise InvalidInput(
+                f"malformed tss architecture {shown(string)}; a right one: {EXAMPLE!r}"
+            )
+        for name in match.groups():
             if name not in OPERATIONS:
                 raise InvalidInput(
-                    f"unknown operation {name!r} in tss architecture {string!r}; "
+                    f"unknown operation {shown(name)} in tss architecture {shown(string)}; "
                     f"allowed: {', '.join(OPERATIONS)}.{did_you_mean(name, OPERATIONS)}"
                 )
-        digits = [OPERATIONS.index(name) for name in names]
-        if self._string(tuple(digits)) != string:
-            raise InvalidInput(f"malformed tss architecture {string!r}; a right one: {EXAMPLE!r}")
-        return digits
+        return [OPERATIONS.index(name) for name in match.groups()]
 
     def mutate(self, digits: ArrayLike, rng: RandomSource) -> Digits:
         """Give one edge of each cell a different operation.

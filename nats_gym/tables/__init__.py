@@ -3,11 +3,13 @@
 from nats_gym.tables.column import MEASURED, SURROGATE, Column
 from nats_gym.tables.folder import write_table
 from nats_gym.tables.load import embedded_folder, load_table
+from nats_gym.tables.surrogates import VERSION as SURROGATE_VERSION
 from nats_gym.tables.table import Table
 
 __all__ = [
     "MEASURED",
     "SURROGATE",
+    "SURROGATE_VERSION",
     "Column",
     "Table",
     "embedded_folder",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from nats_gym.errors import shown, unknown_name
+
 #: A real training's figure.
 MEASURED = "measured"
 #: A model's estimate.
@@ -17,6 +19,20 @@ UNITS = {
     "evaluation_seconds": "seconds",
     "latency": "seconds per batch of 256",
 }
+
+#: What a manifest's entry may say, where not any text will do.
+_KINDS: dict[str, type] = {"epochs": int, "trials": list, "version": int, "held_out": dict}
+_ALLOWED: dict[str, tuple[str, ...]] = {
+    "quantity": tuple(UNITS),
+    "provenance": (MEASURED, SURROGATE),
+    "split": ("", "valid", "test"),
+}
+
+
+def column_name(quantity: str, split: str = "", epochs: int = 0) -> str:
+    """Name of a column within its table, e.g. accuracy-valid-200."""
+    parts = (quantity, split, str(epochs) if epochs else "")
+    return "-".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)
@@ -61,9 +77,8 @@ class Column:
 
     @property
     def name(self) -> str:
-        """Name that tells the column from the others of its table, e.g. accuracy-valid-200."""
-        parts = (self.quantity, self.split, str(self.epochs) if self.epochs else "")
-        return "-".join(part for part in parts if part)
+        """Name that tells the column from the others of its table."""
+        return column_name(self.quantity, self.split, self.epochs)
 
     def to_json(self) -> dict[str, Any]:
         """The manifest's entry."""
@@ -71,6 +86,24 @@ class Column:
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> Column:
-        """Inverse of :meth:`to_json`; unknown keys are left out, missing ones raise TypeError."""
+        """Inverse of :meth:`to_json`; unknown keys are left out.
+
+        Raises:
+            TypeError, ValueError: for an entry that :meth:`to_json` cannot have written.
+        """
         known = {f.name: entry[f.name] for f in fields(cls) if f.name in entry}
-        return cls(**{**known, "trials": tuple(known.get("trials", ()))})
+        for name, value in known.items():
+            kind = _KINDS.get(name, str)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                raise TypeError(f"{name} of a column is {shown(value)}, not a {kind.__name__}")
+        column = cls(**{**known, "trials": tuple(known.get("trials", ()))})
+        for name, allowed in _ALLOWED.items():
+            if getattr(column, name) not in allowed:
+                raise unknown_name(name, getattr(column, name), allowed)
+        for number in (column.epochs, column.version, *column.trials):
+            if type(number) is not int or number < 0:
+                raise ValueError(f"{shown(number)} in {column.name} is not a number from 0")
+        for error in column.held_out.values():
+            if not isinstance(error, (int, float)):
+                raise TypeError(f"held-out error {shown(error)} of {column.name} is not a number")
+        return column

@@ -18,7 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.datasets import get_dataset
 from nats_gym.errors import CorruptTable, MissingTable
+from nats_gym.spaces import get_space
 from nats_gym.tables.column import Column
 
 MANIFEST = "manifest.json"
@@ -72,7 +74,11 @@ def write_table(
         if folder.exists():
             retired = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
             os.replace(folder, retired)
-            os.replace(temporary, folder)
+            try:
+                os.replace(temporary, folder)
+            except BaseException:
+                os.replace(retired, folder)
+                raise
             shutil.rmtree(retired)
         else:
             os.replace(temporary, folder)
@@ -103,12 +109,16 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise CorruptTable(
                 f"{path}: format {manifest['format']!r}, this version reads {FORMAT}"
             )
-        manifest["columns"] = [Column.from_json(entry) for entry in manifest["columns"]]
-        for key in ("space", "dataset", "checksum"):
-            manifest[key]
-    except (ValueError, KeyError, TypeError) as error:
+        get_space(manifest["space"])
+        get_dataset(manifest["dataset"])
+        columns = [Column.from_json(entry) for entry in manifest["columns"]]
+        if len({column.name for column in columns}) < len(columns):
+            raise ValueError("two columns of one name")
+        if table_checksum([column.to_json() for column in columns]) != manifest["checksum"]:
+            raise ValueError("the checksum is not that of the columns")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptTable(f"{path}: not a table's manifest ({error})") from error
-    return dict(manifest)
+    return {**manifest, "columns": columns}
 
 
 def checked_file(folder: Path, column: Column) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, MissingTable, NotInTable, did_you_mean
+from nats_gym.files import check_source
 from nats_gym.spaces import get_space
 from nats_gym.tables import official
 from nats_gym.tables.folder import MANIFEST
@@ -44,6 +45,7 @@ def load_table(space: str, dataset: str, source: str | os.PathLike[str] = "auto"
     """
     get_space(space)
     get_dataset(dataset)
+    source = check_source(source)
     if source == "embedded":
         return _embedded(space, dataset)
     if source == "auto":

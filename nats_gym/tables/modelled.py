@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import CorruptTable
+from nats_gym.errors import CorruptTable, NatsGymError
 from nats_gym.tables.column import Column
 from nats_gym.tables.folder import checked_file
 from nats_gym.tables.surrogates import (
@@ -30,45 +34,58 @@ def figures(table: Table, column: Column) -> NDArray[Any]:
         CorruptTable: if its coefficients are missing or damaged, or its model is unknown.
     """
     model = _MODELS.get(column.model)
-    if model is None:
-        raise CorruptTable(f"{table.folder}: column {column.name} has no model {column.model!r}")
-    checked_file(table.folder, column)
-    return model(table, column)
+    if model is None or model.space != table.space.name or column.name not in model.columns:
+        raise CorruptTable(
+            f"{table.folder}: no model {column.model!r} makes {column.name} of {table.space.name}"
+        )
+    folder = checked_file(table.folder, column).parent
+    with _coefficients_of(folder):
+        return model.figures(table, column, folder)
 
 
 def noise_std(table: Table, column: Column, expected: NDArray[np.floating]) -> NDArray[np.float64]:
     """Standard deviation of one trial in points, ``(arch,)``, around ``expected`` (percent)."""
-    folder = checked_file(table.folder, column).parent
-    if table.space.name == "tss":
-        return TopologySurrogate.load(folder).sigma(expected, table.dataset)
-    return SizeSurrogate.load(table.dataset, column.split, folder).sigma(expected)
+    folder = (table.folder / column.file).parent
+    with _coefficients_of(folder):
+        if table.space.name == "tss":
+            return TopologySurrogate.load(folder).sigma(expected, table.dataset)
+        return SizeSurrogate.load(table.dataset, column.split, folder).sigma(expected)
 
 
-def _topology_accuracy(table: Table, column: Column) -> NDArray[Any]:
+@contextmanager
+def _coefficients_of(folder: Path) -> Iterator[None]:
+    """Turn whatever wrong coefficients run into, into ``CorruptTable``."""
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, IndexError, BadZipFile) as error:
+        if isinstance(error, NatsGymError):
+            raise
+        raise CorruptTable(f"{folder}: not a surrogate's coefficients ({error})") from error
+
+
+def _topology_accuracy(table: Table, column: Column, folder: Path) -> NDArray[Any]:
     from nats_gym.tables.load import load_table
 
-    folder = checked_file(table.folder, column).parent
     # The model reads the measured full-schedule figures of all three data sets.
     measured = [load_table("tss", d, "embedded").mean_accuracy("valid") for d in DATASET_ORDER]
     surrogate = TopologySurrogate.load(folder)
     return surrogate.accuracy(table.space.all_digits(), np.stack(measured, axis=1), table.dataset)
 
 
-def _size_accuracy(table: Table, column: Column) -> NDArray[Any]:
-    folder = checked_file(table.folder, column).parent
+def _size_accuracy(table: Table, column: Column, folder: Path) -> NDArray[Any]:
     surrogate = SizeSurrogate.load(table.dataset, column.split, folder)
     return surrogate.accuracy(table.space.all_digits())
 
 
-def _topology_valid_seconds(table: Table, column: Column) -> NDArray[Any]:
-    costs = CostSurrogate.load(checked_file(table.folder, column).parent)
+def _topology_valid_seconds(table: Table, column: Column, folder: Path) -> NDArray[Any]:
+    costs = CostSurrogate.load(folder)
     share = REFERENCE_IMAGES / get_dataset(table.dataset).train_images
     on_reference = table.train_seconds(1) * share
     return costs.topology_valid_seconds(table.space.all_digits(), on_reference, table.dataset)
 
 
-def _size_cost(table: Table, column: Column) -> NDArray[Any]:
-    costs = CostSurrogate.load(checked_file(table.folder, column).parent)
+def _size_cost(table: Table, column: Column, folder: Path) -> NDArray[Any]:
+    costs = CostSurrogate.load(folder)
     flops = table.space.flops(table.space.all_digits(), table.dataset)
     line = {
         "train_seconds_per_epoch": costs.size_train_seconds,
@@ -78,9 +95,19 @@ def _size_cost(table: Table, column: Column) -> NDArray[Any]:
     return line(flops, table.dataset)
 
 
+class _Model(NamedTuple):
+    """What a model can make, and the function that does."""
+
+    space: str
+    columns: tuple[str, ...]
+    figures: Callable[[Table, Column, Path], NDArray[Any]]
+
+
 _MODELS = {
-    "topology-accuracy": _topology_accuracy,
-    "topology-valid-seconds": _topology_valid_seconds,
-    "size-accuracy": _size_accuracy,
-    "size-cost": _size_cost,
+    "topology-accuracy": _Model("tss", ("accuracy-valid-12",), _topology_accuracy),
+    "topology-valid-seconds": _Model("tss", ("evaluation_seconds-valid",), _topology_valid_seconds),
+    "size-accuracy": _Model("sss", ("accuracy-valid-90", "accuracy-test-90"), _size_accuracy),
+    "size-cost": _Model(
+        "sss", ("train_seconds_per_epoch", "evaluation_seconds-valid", "latency"), _size_cost
+    ),
 }

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from nats_gym.errors import CorruptTable, NotInTable
 from nats_gym.schedule import Epochs, check_epochs
-from nats_gym.spaces import SPACES, get_space
+from nats_gym.spaces import get_space
 from nats_gym.tables import modelled
-from nats_gym.tables.column import MEASURED, SURROGATE, Column
+from nats_gym.tables.column import MEASURED, SURROGATE, Column, column_name
 from nats_gym.tables.folder import open_column, read_manifest
 
 ARCHIVE_HINT = "the official NATS-Bench archive holds the rest: give a table's folder as source="
@@ -40,14 +40,20 @@ class Table:
     def __init__(self, folder: str | Path, source: str) -> None:
         self.folder = Path(folder)
         manifest = read_manifest(self.folder)
-        if manifest["space"] not in SPACES:
-            raise CorruptTable(f"{folder}: unknown space {manifest['space']!r} in the manifest")
         self.space = get_space(manifest["space"])
         self.dataset: str = manifest["dataset"]
         self.source = source
         self.checksum: str = manifest["checksum"]
         self.columns: list[Column] = manifest["columns"]
         self._opened: dict[str, NDArray[Any]] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Figures stay where they lie: a copy opens them again.
+        if self.source != "embedded":
+            return Table, (self.folder, self.source)
+        from nats_gym.tables.load import load_table
+
+        return load_table, (self.space.name, self.dataset, self.source)
 
     def __repr__(self) -> str:
         return f"Table({self.space.name!r}, {self.dataset!r}, source={self.source!r})"
@@ -64,11 +70,19 @@ class Table:
             epochs: a training schedule; ``"4/12"`` for the state after 4 epochs of one, or a
                 number that is no schedule for the full one after so many epochs, both of which
                 need learning curves; None for the full schedule (tss 200, sss 90).
+
+        Raises:
+            NotInTable: for a schedule or split that the table does not hold.
+            CorruptTable: if an accuracy lies outside 0…100.
         """
         trained, length = self._schedule(split, epochs)
         if trained < length:
-            return self._accuracy_within(split, trained, length)
-        figures = self._figures(self.column("accuracy", split, length))
+            figures = self._accuracy_within(split, trained, length)
+        else:
+            figures = self._figures(self.column("accuracy", split, length))
+        if np.any((figures < 0) | (figures > 100)):  # NaN is neither
+            name = self.accuracy_column(split, epochs).name
+            raise CorruptTable(f"{self.folder}: accuracies outside 0…100 percent in {name}")
         return figures if figures.ndim == 2 else figures[:, None]
 
     def _accuracy_within(self, split: str, trained: int, length: int) -> NDArray[np.floating]:
@@ -120,7 +134,8 @@ class Table:
 
     def row(self, column: Column, index: int) -> NDArray[np.float64]:
         """One architecture's figures in a column of the table, ``(trial,)``, existing ones."""
-        figures = np.atleast_1d(self._figures(column)[index]).astype(np.float64)
+        row = self._figures(column)[self.space.check_one_index(index)]
+        figures = np.atleast_1d(row).astype(np.float64)
         return figures[~np.isnan(figures)]
 
     # ── what it holds ────────────────────────────────────────────────────────────────────────
@@ -136,7 +151,7 @@ class Table:
         Raises:
             NotInTable: names what the table holds and how to get the rest.
         """
-        wanted = Column(quantity, "", "", "", split=split, epochs=epochs).name
+        wanted = column_name(quantity, split, epochs)
         for column in self.columns:
             if column.name == wanted:
                 return column
@@ -159,6 +174,11 @@ class Table:
     def provenance(self, quantity: str, split: str = "", epochs: int = 0) -> str:
         """``"measured"`` or ``"surrogate"``."""
         return self.column(quantity, split, epochs).provenance
+
+    @property
+    def surrogate_version(self) -> int:
+        """Version of the surrogates' coefficients that the table rests on; 0 for none."""
+        return max((column.version for column in self.columns), default=0)
 
     @cached_property
     def seconds_provenance(self) -> str:
@@ -185,7 +205,7 @@ class Table:
     def _cost(self, quantity: str, split: str = "", epochs: int = 0) -> NDArray[np.float64]:
         """A cost, mean over trials, ``(arch,)``: of the schedule, or one that all share."""
         names = {column.name for column in self.columns}
-        of_schedule = Column(quantity, "", "", "", split=split, epochs=epochs).name
+        of_schedule = column_name(quantity, split, epochs)
         column = self.column(quantity, split, epochs if of_schedule in names else 0)
         return _mean_over_trials(self._figures(column))
 

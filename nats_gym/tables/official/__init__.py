@@ -1,8 +1,8 @@
 """Official NATS-Bench archives: imported once into memory-mapped columns, then read from those.
 
 ``entries`` finds the files of an archive, ``unpickling`` and ``streaming`` read them without
-running anything, ``extraction`` turns an architecture's record into rows, ``importing`` drives it
-all, and ``archive`` reads what was written.
+running anything, ``extraction`` turns an architecture's record into rows, ``assembly`` joins
+these into columns, ``store`` drives it all and knows what is imported, ``archive`` reads it.
 """
 
 from nats_gym.tables.official.archive import OfficialArchive, Runs

@@ -8,6 +8,7 @@ import os
 import re
 import tarfile
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from nats_gym.errors import InvalidInput, MissingTable
@@ -16,6 +17,10 @@ from nats_gym.tables.official.unpickling import UnreadableFile
 DIRECTORY, TAR, SINGLE = "directory", "tar", "single pickle"
 _RECORD = re.compile(r"(\d+)\.pickle\.pbz2")
 META = "meta.pickle.pbz2"
+
+
+#: The attributes of an Entry in a row: an archive has tens of thousands.
+Place = tuple[int, str, int, int, str]
 
 
 @dataclass(frozen=True)
@@ -56,15 +61,21 @@ class Listing:
     Attributes:
         path: the archive, resolved.
         kind: :data:`DIRECTORY`, :data:`TAR` or :data:`SINGLE`.
-        entries: its records by ascending index; empty for one big pickle.
         fingerprint: digest of names, sizes and times of change: quick to take, and different
             after any change.
+        places: of each record index, file, offset, size and name, by ascending index; empty
+            for one big pickle.
     """
 
     path: Path
     kind: str
-    entries: tuple[Entry, ...]
     fingerprint: str
+    places: tuple[Place, ...]
+
+    @cached_property
+    def entries(self) -> tuple[Entry, ...]:
+        """The archive's records by ascending index."""
+        return tuple(Entry(*place) for place in self.places)
 
 
 def list_archive(path: str | os.PathLike[str]) -> Listing:
@@ -76,42 +87,40 @@ def list_archive(path: str | os.PathLike[str]) -> Listing:
     """
     path = Path(path).expanduser().resolve()
     if path.is_dir():
-        kind, entries = DIRECTORY, _directory_entries(path)
-        stamped = [_stamp(Path(entry.path)) for entry in entries]
+        kind = DIRECTORY
+        places, stamps = _directory_places(path)
     elif path.is_file():
         single = path.name.endswith(".pickle.pbz2")
-        kind, entries = (SINGLE, []) if single else (TAR, _tar_entries(path))
-        stamped = [_stamp(path)]
+        kind, places = (SINGLE, []) if single else (TAR, _tar_places(path))
+        facts = path.stat()
+        stamps = [f"{path.name} {facts.st_size} {facts.st_mtime_ns}"]
     else:
         raise MissingTable(f"no archive at {str(path)!r}")
-    if kind != SINGLE and not entries:
+    if kind != SINGLE and not places:
         raise InvalidInput(
             f"{str(path)!r} holds no architecture: expected files such as 000000.pickle.pbz2"
         )
-    fingerprint = hashlib.sha256("\n".join([kind, *stamped]).encode()).hexdigest()
-    entries.sort(key=lambda entry: entry.index)
-    _refuse_twice(path, entries)
-    return Listing(path, kind, tuple(entries), fingerprint)
+    places.sort()
+    stamps.sort()
+    _refuse_twice(path, places)
+    fingerprint = hashlib.sha256("\n".join([kind, *stamps]).encode()).hexdigest()
+    return Listing(path, kind, fingerprint, tuple(places))
 
 
-def _stamp(path: Path) -> str:
-    facts = path.stat()
-    return f"{path.name} {facts.st_size} {facts.st_mtime_ns}"
-
-
-def _directory_entries(folder: Path) -> list[Entry]:
-    entries = []
+def _directory_places(folder: Path) -> tuple[list[Place], list[str]]:
+    places, stamps = [], []
     with os.scandir(folder) as found:
-        for item in sorted(found, key=lambda item: item.name):
+        for item in found:
             match = _RECORD.fullmatch(item.name)
             if match and item.is_file():
-                size = item.stat().st_size
-                entries.append(Entry(int(match[1]), item.path, 0, size, item.path))
-    return entries
+                facts = item.stat()
+                places.append((int(match[1]), item.path, 0, facts.st_size, item.path))
+                stamps.append(f"{item.name} {facts.st_size} {facts.st_mtime_ns}")
+    return places, stamps
 
 
-def _tar_entries(path: Path) -> list[Entry]:
-    entries = []
+def _tar_places(path: Path) -> list[Place]:
+    places: list[Place] = []
     try:
         with tarfile.open(path, "r:") as archive:
             for member in archive:
@@ -120,14 +129,14 @@ def _tar_entries(path: Path) -> list[Entry]:
                 if match and member.isfile():
                     name = f"{path}:{member.name}"
                     where = str(path), member.offset_data, member.size
-                    entries.append(Entry(int(match[1]), *where, name))
+                    places.append((int(match[1]), *where, name))
     except tarfile.ReadError as error:
-        if not entries:
+        if not places:
             raise InvalidInput(
                 f"{str(path)!r} is neither a tar, a .pickle.pbz2 nor a directory ({error})"
             ) from error
         raise UnreadableFile(f"{path}: a truncated tar ({error})") from error
-    return entries
+    return places
 
 
 def _refuse_unsafe(path: Path, member: tarfile.TarInfo) -> None:
@@ -139,7 +148,7 @@ def _refuse_unsafe(path: Path, member: tarfile.TarInfo) -> None:
         raise InvalidInput(f"{path}: the member {member.name!r} is a link or a special file")
 
 
-def _refuse_twice(path: Path, entries: list[Entry]) -> None:
-    for one, two in itertools.pairwise(entries):
-        if one.index == two.index:
-            raise InvalidInput(f"{path}: architecture {one.index} is there twice ({two.name})")
+def _refuse_twice(path: Path, places: list[Place]) -> None:
+    for one, two in itertools.pairwise(places):
+        if one[0] == two[0]:
+            raise InvalidInput(f"{path}: architecture {one[0]} is there twice ({two[4]})")

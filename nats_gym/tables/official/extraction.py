@@ -253,7 +253,7 @@ def write_shard(
     }
     arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
     with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays)  # type: ignore[arg-type,unused-ignore]
 
 
 @dataclass

@@ -238,11 +238,14 @@ class StreamUnpickler:
         try:
             while self._step(self._plain_values()):
                 pass
+            if self._records is None:  # a single record comes without a mark
+                for key, value in self._stack[-1].get(RECORDS_KEY, {}).items():
+                    self._hand_over(key, value)
         except NatsGymError as error:
             if isinstance(error, ForbiddenPickle):
                 error.args = (f"{self._name}: {error}",)
             raise
-        except (IndexError, KeyError, TypeError, ValueError, struct.error) as error:
+        except (AttributeError, LookupError, TypeError, ValueError, struct.error) as error:
             raise UnreadableFile(f"{self._name}: a damaged pickle ({error!r})") from error
 
     def _plain_values(self) -> int:
@@ -367,7 +370,7 @@ class StreamUnpickler:
             state = stack.pop()
             if not isinstance(stack[-1], np.dtype):
                 raise ForbiddenPickle(type(stack[-1]).__module__, type(stack[-1]).__qualname__)
-            stack[-1].__setstate__(state)
+            stack[-1].__setstate__(state)  # type: ignore[attr-defined]
         elif opcode == 0x80:  # PROTO
             if self._take(1)[0] > pickle.HIGHEST_PROTOCOL:
                 raise UnreadableFile(f"{self._name}: an unknown pickle protocol")

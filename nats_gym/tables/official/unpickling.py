@@ -19,7 +19,7 @@ import numpy as np
 from nats_gym.errors import NatsGymError
 
 # What numpy calls to rebuild a scalar; its module is numpy.core or numpy._core by version.
-_NUMPY_SCALAR = type(np.float64(0)).__reduce__(np.float64(0))[0]
+_NUMPY_SCALAR: Any = np.float64(0).__reduce__()[0]  # type: ignore[unused-ignore]
 
 ALLOWED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): collections.OrderedDict,
@@ -83,7 +83,7 @@ def _torch_function(name: str) -> Callable[..., Any]:
     if name == "_load_from_bytes":
         # torch's own calls its unrestricted loader.
         return lambda data: torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-    return getattr(torch._utils, name)  # type: ignore[no-any-return]
+    return getattr(torch._utils, name)
 
 
 def decompress(data: bytes, name: str) -> bytes:

@@ -1,0 +1,159 @@
+"""A native vector environment as Stable-Baselines3 wants it, which has no such adapter."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
+from stable_baselines3.common.monitor import Monitor
+from stable_baselines3.common.vec_env import VecEnv
+
+from .vector import ConstructionVectorEnv
+
+#: PPO's arguments for 1,024 native environments. SB3's own (batches of 64, rollouts of 2,048
+#: steps in every environment) would spend nearly all time on gradients of tiny batches.
+PPO_VECTOR_SETTINGS: dict[str, Any] = {
+    "n_steps": 24,
+    "batch_size": 4096,
+    "n_epochs": 4,
+    "learning_rate": 1e-3,
+    "gamma": 1.0,
+    "gae_lambda": 0.95,
+}
+
+
+class SB3VecEnv(VecEnv):
+    """Adapts a native vector environment to Stable-Baselines3.
+
+    Infos hold ``terminal_observation``, ``TimeLimit.truncated`` and ``episode`` (return, length
+    and wall-clock seconds, as SB3's ``Monitor`` reports them, so none is needed) at the end of
+    an episode.
+
+    Args:
+        venv: a native vector environment with ``autoreset_mode`` SAME_STEP.
+
+    Raises:
+        ValueError: for another autoreset mode.
+    """
+
+    def __init__(self, venv: ConstructionVectorEnv) -> None:
+        if venv.autoreset_mode is not AutoresetMode.SAME_STEP:
+            raise ValueError(f"SB3 needs autoreset_mode SAME_STEP, got {venv.autoreset_mode}")
+        self.venv = venv
+        super().__init__(venv.num_envs, venv.single_observation_space, venv.single_action_space)
+        self._actions: NDArray[np.int64] | None = None
+        self._returns = np.zeros(self.num_envs)
+        self._lengths = np.zeros(self.num_envs, np.int64)
+        self._started = time.time()
+
+    def reset(self) -> NDArray[np.float32]:
+        """Start all episodes, with the seeds of the last :meth:`seed`; their observations."""
+        seeds = self._seeds if any(seed is not None for seed in self._seeds) else None
+        observations, _ = self.venv.reset(seed=seeds)
+        self.reset_infos = [{} for _ in range(self.num_envs)]
+        self._returns[:] = 0.0
+        self._lengths[:] = 0
+        self._reset_seeds()
+        self._reset_options()
+        return observations
+
+    def step_async(self, actions: NDArray[np.int64]) -> None:
+        """Note the actions of the next step."""
+        self._actions = actions
+
+    def step_wait(
+        self,
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_], list[dict[str, Any]]]:
+        """Step all environments with the actions noted."""
+        assert self._actions is not None
+        observations, rewards, terminated, truncated, infos = self.venv.step(self._actions)
+        dones = terminated | truncated
+        self._returns += rewards
+        self._lengths += 1
+        split: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        self._spread(infos, split)
+        if dones.any():
+            self._spread(infos["final_info"], split)
+            seconds = round(time.time() - self._started, 6)
+            for i in np.flatnonzero(dones).tolist():
+                split[i]["terminal_observation"] = infos["final_obs"][i]
+                split[i]["TimeLimit.truncated"] = bool(truncated[i] and not terminated[i])
+                episode = {"r": float(self._returns[i]), "l": int(self._lengths[i]), "t": seconds}
+                split[i]["episode"] = episode
+            self._returns[dones] = 0.0
+            self._lengths[dones] = 0
+        return observations, rewards.astype(np.float32), dones, split
+
+    @staticmethod
+    def _spread(infos: dict[str, Any], split: list[dict[str, Any]]) -> None:
+        """Deal arrays of figures out to the environments that they are of."""
+        for name, values in infos.items():
+            mask = infos.get(f"_{name}")
+            if mask is not None and not name.startswith("final_"):
+                which = np.flatnonzero(mask)
+                for i, value in zip(which.tolist(), values[which].tolist(), strict=True):
+                    split[i][name] = value
+
+    def close(self) -> None:
+        """Close the vector environment."""
+        self.venv.close()
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """An attribute, which all environments share, once for each of ``indices``."""
+        owner = self.venv if hasattr(self.venv, attr_name) else self.venv.shared
+        value = getattr(owner, attr_name)
+        return [value for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
+        """Refused: the environments share their attributes."""
+        raise AttributeError(
+            f"{attr_name}: native vector environments share their attributes; make another one"
+        )
+
+    def env_method(
+        self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
+    ) -> list[Any]:
+        """Call a method; ``action_masks`` gives each environment its own row."""
+        if method_name == "action_masks":
+            masks = self.venv.action_masks()
+            return [masks[i] for i in self._get_indices(indices)]
+        method = self.get_attr(method_name, [0])[0]
+        return [method(*method_args, **method_kwargs) for _ in self._get_indices(indices)]
+
+    def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
+        """True for ``Monitor``, whose work this adapter does itself."""
+        wrapped = issubclass(Monitor, wrapper_class)
+        return [wrapped for _ in self._get_indices(indices)]
+
+    def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
+        """A picture of every environment, or None without ``render_mode="rgb_array"``."""
+        return list(self.venv.render() or [None] * self.num_envs)
+
+
+def make_sb3(
+    env_id: str, num_envs: int = 1024, seed: int | None = None, **options: Any
+) -> SB3VecEnv:
+    """Make a native vector environment for Stable-Baselines3.
+
+    Args:
+        env_id: e.g. ``"NATS-TSS-cifar10-v0"``.
+        num_envs: copies that step together.
+        seed: of the first; copy i takes ``seed + i`` at the next reset.
+        options: those of ``gym.make``.
+
+    >>> env = make_sb3("NATS-TSS-cifar10-v0", num_envs=4)
+    >>> env.reset().shape
+    (4, 36)
+    """
+    venv = gym.make_vec(
+        env_id, num_envs=num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **options
+    )
+    env = SB3VecEnv(venv.unwrapped)  # type: ignore[arg-type]
+    if seed is not None:
+        env.seed(seed)
+    return env

@@ -1,0 +1,105 @@
+"""Which figures an API answers from: what ``file_path_or_dict`` stands for."""
+
+from __future__ import annotations
+
+import os
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nats_gym.errors import InvalidInput, SurrogateWarning
+from nats_gym.nats_bench.files import PICKLE_EXT
+from nats_gym.tables.official import OfficialArchive, find_archive, import_archive, newest_archive
+from nats_gym.tables.official.archive import ARCHIVE_FILE
+from nats_gym.tables.official.store import ArchiveChanged, ImportRunning
+
+if TYPE_CHECKING:
+    from nats_gym.nats_bench.embedded import EmbeddedArchive
+
+_WAIT_SECONDS = 0.5
+
+
+def open_path(path: str | os.PathLike[str], space: str, verbose: bool) -> OfficialArchive:
+    """The archive at a path, imported if it is asked for the first time.
+
+    Args:
+        path: official files (a directory, a tar or the single pickle), or an imported archive.
+        space: ``"tss"`` or ``"sss"``.
+        verbose: say that an import begins.
+
+    Raises:
+        InvalidInput: if nothing is there, or an archive of another space; see also
+            :func:`nats_gym.tables.official.import_archive`.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise InvalidInput(f"{str(path)!r} is neither a file nor a directory")
+    if (path / ARCHIVE_FILE).is_file():
+        archive = OfficialArchive(path)
+    else:
+        archive = _known(path) or _imported(path, space, verbose)
+    if archive.space.name != space:
+        raise InvalidInput(f"{str(path)!r} holds {archive.space.name}, asked for was {space}")
+    return archive
+
+
+def _known(path: Path) -> OfficialArchive | None:
+    try:
+        return find_archive(path)
+    except ArchiveChanged:
+        return None
+
+
+def _imported(path: Path, space: str, verbose: bool) -> OfficialArchive:
+    if verbose:
+        print(f"importing {path}, once; later it opens in milliseconds")
+    while True:
+        try:
+            return import_archive(path, space)
+        except ImportRunning:  # another process may be importing this very archive
+            time.sleep(_WAIT_SECONDS)
+
+
+def open_default(
+    space: str, base_name: str, fast_mode: bool, verbose: bool
+) -> OfficialArchive | EmbeddedArchive:
+    """What ``None`` stands for: the best figures on this machine.
+
+    Official files in ``$TORCH_HOME``, if it is set; an imported archive; official files in
+    ``~/.torch``; the embedded figures, with a warning.
+    """
+    explicit = os.environ.get("TORCH_HOME")
+    if explicit and (path := _official_files(Path(explicit), base_name, fast_mode)):
+        return open_path(path, space, verbose)
+    if archive := newest_archive(space):
+        return archive
+    if path := _official_files(Path("~/.torch").expanduser(), base_name, fast_mode):
+        return open_path(path, space, verbose)
+    from nats_gym.nats_bench.embedded import EmbeddedArchive  # brings the surrogates along
+
+    embedded = EmbeddedArchive(space)
+    warnings.warn(
+        f"no official files of {space} on this machine: the embedded figures answer. "
+        f"{embedded.provenance()}. `nats-gym data download {space}` gets the official ones.",
+        SurrogateWarning,
+        stacklevel=5,
+    )
+    return embedded
+
+
+def _official_files(folder: Path, base_name: str, fast_mode: bool) -> Path | None:
+    single = f"{base_name}.{PICKLE_EXT}"
+    directories = [f"{base_name}-simple", f"{base_name}-full"]
+    names = [*directories, single] if fast_mode else [single, *directories]
+    for name in (*names, f"{base_name}-simple.tar"):
+        if (folder / name).exists():
+            return folder / name
+    return None
+
+
+def check_dict(given: dict[str, Any]) -> None:
+    """ValueError unless a dict has what the official single file has."""
+    for key in ("meta_archs", "arch2infos", "evaluated_indexes"):
+        if key not in given:
+            raise InvalidInput(f"an official dict has {key!r}; this one has {list(given)}")
