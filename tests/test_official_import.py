@@ -23,10 +23,11 @@ from synthetic_archive import SHORT, record, seeds_of, write_archive, write_reco
 import nats_gym
 from nats_gym.errors import InvalidInput, MissingTable, NatsGymError, NotInTable
 from nats_gym.tables import MEASURED, load_table, official
-from nats_gym.tables.official import reading, store
+from nats_gym.tables.official import importing, reading
 from nats_gym.tables.official.archive import KEYS, TRAIN
+from nats_gym.tables.official.importing import ImportRunning
 from nats_gym.tables.official.reading import DiskFull
-from nats_gym.tables.official.store import ArchiveChanged, ImportRunning
+from nats_gym.tables.official.store import ArchiveChanged
 from nats_gym.tables.official.unpickling import ForbiddenPickle, UnreadableFile
 
 INDICES = {"tss": (0, 11, 12, 500, 9930, 15624), "sss": (0, 11, 284, 32767)}
@@ -135,7 +136,7 @@ def test_without_curves(small: Path) -> None:
 
 def test_an_archive_is_imported_once(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = official.import_archive(small)
-    monkeypatch.setattr(store, "_import", lambda *_: pytest.fail("imported again"))
+    monkeypatch.setattr(importing, "_import", lambda *_: pytest.fail("imported again"))
     assert official.import_archive(small).folder == first.folder
     assert official.find_archive(small).folder == first.folder
     moved = small.rename(small.parent / "elsewhere")
@@ -197,7 +198,7 @@ def test_a_full_disk_leaves_nothing_half_written(small, home, monkeypatch, where
     def full(*_: Any, **__: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    module, name = (reading, "write_shard") if where == "shard" else (store, "assemble")
+    module, name = (reading, "write_shard") if where == "shard" else (importing, "assemble")
     with monkeypatch.context() as patch:
         patch.setattr(module, name, full)
         with pytest.raises(DiskFull, match="no space left"):

@@ -49,11 +49,15 @@ class EmbeddedRuns:
         if space == "tss":
             short = (111, 777) if key == "cifar10-valid" else (111,)
             self.seeds = (777, 888, 999) if hp == "200" else short
-        network: dict[str, Any] = {"channel": 16, "num_cells": 5}
+        network: dict[str, Any] = {"channel": 16, "num_cells": 5, "arch_str": None}
         if space == "sss":
-            network = {"name": "infer.shape.tiny", "genotype": CELL}
-        classes = {"cifar10": 10, "cifar100": 100, "ImageNet16-120": 120}
-        self.arch_config = {**network, "class_num": classes[dataset]}
+            network = {
+                "name": "infer.shape.tiny",
+                "channels": None,
+                "arch_str": None,
+                "genotype": CELL,
+            }
+        self.arch_config = {**network, "class_num": DATASETS[dataset].num_classes}
         self.folder: Path | None = None
         self._columns: dict[str, NDArray[np.float64]] = {}
 

@@ -39,8 +39,8 @@ def _epoch_keys(setname: str, epochs: int) -> tuple[str, ...]:
 
 def arch_config(reader: RunReader, name: str) -> dict[str, Any]:
     """The files' ``arch_config`` of an architecture."""
-    config = {**reader.runs.arch_config, "arch_str": name}
-    return {**config, "channels": name} if config.get("name") == "infer.shape.tiny" else config
+    template = reader.runs.arch_config
+    return {key: name if value is None else value for key, value in template.items()}
 
 
 def _run(reader: RunReader, index: int, position: int, name: str) -> ResultsCount:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from nats_gym.errors import InvalidInput, SurrogateWarning
 from nats_gym.nats_bench.files import PICKLE_EXT
-from nats_gym.tables.official import OfficialArchive, find_archive, import_archive, newest_archive
+from nats_gym.tables.official import OfficialArchive, find_archive, newest_archive
 from nats_gym.tables.official.archive import ARCHIVE_FILE
-from nats_gym.tables.official.store import ArchiveChanged, ImportRunning
+from nats_gym.tables.official.store import ArchiveChanged
 
 if TYPE_CHECKING:
     from nats_gym.nats_bench.embedded import EmbeddedArchive
@@ -52,6 +52,9 @@ def _known(path: Path) -> OfficialArchive | None:
 
 
 def _imported(path: Path, space: str, verbose: bool) -> OfficialArchive:
+    # Takes memory that a reader of what is imported has no use for.
+    from nats_gym.tables.official.importing import ImportRunning, import_archive
+
     if verbose:
         print(f"importing {path}, once; later it opens in milliseconds")
     while True:

@@ -46,7 +46,7 @@ class Runs:
         seeds: seed of each position on the trial axis, ascending.
         sets: evaluation sets in the files' order, without ``train``.
         curve_sets: those of ``("train", *sets)`` that have a figure for every epoch.
-        arch_config: the files' ``arch_config``, without what names the architecture.
+        arch_config: the files' ``arch_config``, with None for what names the architecture.
         folder: the archive's.
     """
 

@@ -6,13 +6,16 @@ import hashlib
 import itertools
 import os
 import re
-import tarfile
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from nats_gym.errors import InvalidInput, MissingTable
 from nats_gym.tables.official.unpickling import UnreadableFile
+
+if TYPE_CHECKING:
+    import tarfile
 
 DIRECTORY, TAR, SINGLE = "directory", "tar", "single pickle"
 _RECORD = re.compile(r"(\d+)\.pickle\.pbz2")
@@ -120,6 +123,8 @@ def _directory_places(folder: Path) -> tuple[list[Place], list[str]]:
 
 
 def _tar_places(path: Path) -> list[Place]:
+    import tarfile
+
     places: list[Place] = []
     try:
         with tarfile.open(path, "r:") as archive:

@@ -34,7 +34,7 @@ class RunShape:
         seeds: seeds that occur.
         sets: evaluation sets, in the files' order.
         curve_sets: sets, ``train`` included, with a figure for every epoch.
-        arch_config: the files', without what names the architecture.
+        arch_config: the files', with None for what names the architecture.
         uneven_times: trials whose epochs did not all take the same recorded time.
     """
 
@@ -159,9 +159,8 @@ def _extract_trial(
         uneven |= also
     found = _curves(result, epochs, sets) if curves else {}
     config = {
-        name: value
+        name: None if name in ("arch_str", "channels") else value
         for name, value in result["arch_config"].items()
-        if name not in ("arch_str", "channels")
     }
     shape = RunShape(epochs, [seed], sets, list(found), config, int(uneven))
     return shape, Trial(final, found)
