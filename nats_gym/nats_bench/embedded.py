@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.datasets import DATASETS
 from nats_gym.evaluators import TableEvaluator
 from nats_gym.spaces import get_space
 from nats_gym.spaces.size import CELL

@@ -2,7 +2,8 @@
 
 * topology, 12 epochs: a perceptron from a cell's operations, its paths and the *measured*
   200-epoch validation accuracies to its 12-epoch validation accuracies;
-* size, 90 epochs: a polynomial of total degree 5 in the logarithms of the five widths;
+* size, 90 epochs: a polynomial of total degree 5 in the logarithms of the five widths, and one of
+  degree 2 where a skip is an identity;
 * seconds and latency: straight lines in FLOPs, or in measured seconds.
 
 ``scripts/fit_surrogates.py`` fits them to public NATS-Bench results (arXiv 2009.00437) and writes
@@ -42,6 +43,8 @@ PATHS: tuple[tuple[int, ...], ...] = ((3,), (0, 4), (1, 5), (0, 2, 5))
 NONE, SKIP, CONV_1X1, CONV_3X3, POOL = range(5)
 #: Accuracies are clipped to this before the logit, in percent.
 LOGIT_RANGE = (0.5, 99.5)
+#: Decisions of the size space between which a cell with a skip lies: its input and output.
+EQUAL_WIDTHS = ((1, 2), (3, 4))
 #: Cells a pass of the topology model: few enough for the caches to hold what they pass on.
 BLOCK = 2048
 #: Times were taken on CIFAR-10's search split: 25,000 images trained on, 25,000 validated.
@@ -123,12 +126,16 @@ class SizeSurrogate:
     Attributes:
         coefficients: of products of the five decisions' polynomials, ``(degree,) * 5``.
         basis: the polynomials' values at the eight widths, ``(8, degree)``.
+        skip_coefficients: what adds to them where the widths that :data:`EQUAL_WIDTHS` names
+            agree, ``(2, low degree, …)``: there a cell's skip is an identity, elsewhere it is a
+            convolution.
         noise: the spread of a trial. The public results hold a single 90-epoch trial, so all of
             the held-out residual is taken for noise.
     """
 
     coefficients: Array
     basis: Array
+    skip_coefficients: Array
     noise: NoiseCurve
 
     @classmethod
@@ -143,14 +150,18 @@ class SizeSurrogate:
         name = size_model_name(dataset, split)
         with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
             curve = NoiseCurve(arrays["noise_accuracy"], arrays["noise_sd"])
-            return cls(arrays["coefficients"], arrays["basis"], curve)
+            names = ("coefficients", "basis", "skip_coefficients")
+            return cls(*(arrays[name] for name in names), curve)
 
     def grid(self) -> Figures:
         """Return expected accuracies in percent of the whole space, ``(8, 8, 8, 8, 8)``."""
-        values = self.coefficients.astype(np.float64)
         basis = self.basis.astype(np.float64)
-        for _ in range(values.ndim):  # each contracts the leading axis and appends its widths
-            values = np.tensordot(values, basis, axes=(0, 1))
+        values = _on_grid(self.coefficients, basis)
+        for (one, two), coefficients in zip(EQUAL_WIDTHS, self.skip_coefficients, strict=True):
+            agree = np.eye(len(basis)).reshape(
+                [len(basis) if axis in (one, two) else 1 for axis in range(values.ndim)]
+            )
+            values += agree * _on_grid(coefficients, basis[:, : len(coefficients)])
         return np.asarray(np.clip(values, 0, 100))
 
     def accuracy(self, digits: Array) -> Figures:
@@ -215,6 +226,14 @@ class CostSurrogate:
     def _line(self, figure: str, flops: Array, dataset: str) -> Figures:
         line = self.size[figure]
         return np.asarray(line["a"][dataset] + line["b"] * np.asarray(flops), dtype=np.float64)
+
+
+def _on_grid(coefficients: Array, basis: Figures) -> Figures:
+    """Values of a sum of products of polynomials, ``(8, 8, 8, 8, 8)``."""
+    values = coefficients.astype(np.float64)
+    for _ in range(values.ndim):  # each contracts the leading axis and appends its widths
+        values = np.tensordot(values, basis, axes=(0, 1))
+    return np.asarray(values)
 
 
 def size_model_name(dataset: str, split: str) -> str:

@@ -1,4 +1,8 @@
-"""90-epoch accuracy in the size space: a ridge on products of polynomials of the five widths."""
+"""90-epoch accuracy in the size space: a ridge on products of polynomials of the five widths.
+
+Where a cell's input and output widths agree its skip is an identity, elsewhere a convolution: a
+step that no polynomial makes, so each of the two skips has a polynomial of its own there.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,12 @@ from typing import Any
 import numpy as np
 
 from nats_gym.spaces import SizeSpace
-from nats_gym.tables.surrogates import Array, SizeSurrogate, size_model_name
+from nats_gym.tables.surrogates import (
+    EQUAL_WIDTHS,
+    Array,
+    SizeSurrogate,
+    size_model_name,
+)
 
 from .diagnostics import judge, out_of_fold
 from .figures import Columns
@@ -18,6 +27,8 @@ from .writing import write_arrays
 
 DEGREE = 5
 RIDGE = 10.0
+SKIP_DEGREE = 2
+SKIP_RIDGE = 30.0
 
 #: The models: column of the csv, data set, split.
 MODELS = (
@@ -33,24 +44,29 @@ def fit_size_models(columns: Columns, folder: Path) -> dict[str, Any]:
     space = SizeSpace()
     digits = space.digits(columns["index"])
     basis, terms = width_polynomials(), size_terms()
-    widths = range(space.num_decisions)
-    design = np.prod([basis[digits[:, j]][:, terms[:, j]] for j in widths], axis=0)
+    design, penalty = design_matrix(digits, basis, terms)
     report = {}
     for column, dataset, split in MODELS:
         truth = columns[column]
 
         def predict(_: int, seen: Array, truth: Array = truth) -> Array:
-            return design[~seen] @ fit_size(design[seen], terms, truth[seen])
+            return design[~seen] @ fit_size(design[seen], penalty, truth[seen])
 
         predicted = out_of_fold(truth, predict)
+        fitted = fit_size(design, penalty, truth)
         coefficients = np.zeros((DEGREE + 1,) * space.num_decisions, dtype=np.float32)
-        coefficients[tuple(terms.T)] = fit_size(design, terms, truth)
+        coefficients[tuple(terms.T)] = fitted[: len(terms)]
+        low = terms[terms.sum(1) <= SKIP_DEGREE]
+        skips = np.zeros((2, *(SKIP_DEGREE + 1,) * space.num_decisions), dtype=np.float32)
+        for skip, values in zip(skips, np.split(fitted[len(terms) :], 2), strict=True):
+            skip[tuple(low.T)] = values
         noise = fit_noise(predicted, truth - predicted)
-        model = SizeSurrogate(coefficients, basis.astype(np.float32), noise)
+        model = SizeSurrogate(coefficients, basis.astype(np.float32), skips, noise)
         name = size_model_name(dataset, split)
         arrays = {
             "coefficients": model.coefficients,
             "basis": model.basis,
+            "skip_coefficients": model.skip_coefficients,
             "noise_accuracy": noise.accuracy,
             "noise_sd": noise.sd,
         }
@@ -80,9 +96,23 @@ def size_terms() -> Array:
     return np.array([degrees for degrees in every if sum(degrees) <= DEGREE])
 
 
-def fit_size(design: Array, terms: Array, targets: Array) -> Array:
-    """Ridge coefficients ``(term,)``; products of higher degrees are shrunk more."""
+def design_matrix(digits: Array, basis: Array, terms: Array) -> tuple[Array, Array]:
+    """Values of all products ``(arch, term)``, and the ridge penalty of each ``(term,)``.
+
+    Behind the products come, for each skip, those of low degree where it is an identity.
+    Products of higher degrees are shrunk more.
+    """
+    columns = [basis[digits[:, axis]][:, terms[:, axis]] for axis in range(digits.shape[1])]
+    products = np.prod(columns, axis=0)
     penalty = RIDGE * np.prod(1.0 + terms, axis=1) ** 2
     penalty[terms.sum(1) == 0] = 0.0
+    low = products[:, terms.sum(1) <= SKIP_DEGREE]
+    skips = [(digits[:, one] == digits[:, two])[:, None] * low for one, two in EQUAL_WIDTHS]
+    skip_penalty = np.full(2 * low.shape[1], SKIP_RIDGE)
+    return np.concatenate([products, *skips], axis=1), np.concatenate([penalty, skip_penalty])
+
+
+def fit_size(design: Array, penalty: Array, targets: Array) -> Array:
+    """Ridge coefficients ``(term,)``."""
     gram = design.T @ design
     return np.linalg.solve(gram + np.diag(penalty), design.T @ targets)
