@@ -7,11 +7,12 @@ from .construction import ConstructionEnv
 from .vector import BudgetedVectorEnv, ConstructionVectorEnv
 
 if TYPE_CHECKING:
-    from .sb3 import SB3VecEnv, make_sb3
+    from .sb3 import PPO_VECTOR_SETTINGS, SB3VecEnv, make_sb3
 
-_SB3 = ("SB3VecEnv", "make_sb3", "PPO_VECTOR_SETTINGS")
+_SB3 = ("PPO_VECTOR_SETTINGS", "SB3VecEnv", "make_sb3")
 
 __all__ = [
+    "PPO_VECTOR_SETTINGS",
     "BudgetedEnv",
     "BudgetedVectorEnv",
     "ConstructionEnv",

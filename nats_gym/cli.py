@@ -86,11 +86,18 @@ def search(
     """Search an architecture within a simulated budget, in independent runs."""
     from rich.progress import Progress
 
+    from nats_gym.agents import get_agent
     from nats_gym.files import check_folder
     from nats_gym.protocol import search as run_search
     from nats_gym.protocol import search_arguments
+    from nats_gym.tables import official
+    from nats_gym.tables.load import SOURCES, is_archive
 
     schedule = _number_or_text(epochs) if epochs else None
+    if source not in SOURCES and is_archive(source):
+        get_agent(agent)  # an import takes minutes: no wrong name after it
+        if official.find_archive(source) is None:
+            _imported(Path(source), space)
     arguments = search_arguments(space, dataset, agent, schedule, budget, runs, seed, source)
     folder = out or default_folder(arguments)
     check_folder(folder)  # before the work, not after it
@@ -193,7 +200,7 @@ def data_import(
     strict: Annotated[bool, typer.Option(help="stop at the first unreadable record")] = False,
 ) -> None:
     """Import an official NATS-Bench archive, once; interrupted, it resumes where it stopped."""
-    _import(path, space, curves, strict)
+    _print(_archive_grid(_imported(path, space, curves, strict)))
 
 
 @data_app.command("download")
@@ -214,7 +221,7 @@ def data_download(
             space, url, lambda done, total: bar.update(task, completed=done, total=total)
         )
     _say(f"{arrived.path}: {arrived.size:,} bytes, SHA-256 {arrived.sha256}")
-    _import(arrived.path, space, curves, strict=False)
+    _print(_archive_grid(_imported(arrived.path, space, curves)))
 
 
 @data_app.command("remove")
@@ -232,7 +239,10 @@ def data_remove(
     _say(f"removed {name}")
 
 
-def _import(path: Path, space: str | None, curves: bool, strict: bool) -> None:
+def _imported(
+    path: Path, space: str | None, curves: bool = True, strict: bool = False
+) -> OfficialArchive:
+    """Import an archive, unless it is, with a progress bar."""
     from rich.progress import Progress
 
     from nats_gym.tables import official
@@ -243,8 +253,7 @@ def _import(path: Path, space: str | None, curves: bool, strict: bool) -> None:
         def show(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total or None)
 
-        archive = official.import_archive(path, space, curves, strict, progress=show)
-    _print(_archive_grid(archive))
+        return official.import_archive(path, space, curves, strict, progress=show)
 
 
 def _archive_grid(archive: OfficialArchive) -> Grid:

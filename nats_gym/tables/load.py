@@ -62,7 +62,7 @@ def load_table(space: str, dataset: str, source: str | os.PathLike[str] = "auto"
         )
     if (folder / MANIFEST).is_file():
         table = Table(folder, source=str(folder))
-    elif folder.is_dir() and not any(folder.glob("*.pickle.pbz2")):
+    elif not is_archive(folder):
         raise MissingTable(f"no table at {str(source)!r}: neither {MANIFEST} nor official files")
     else:
         archive = official.find_archive(folder) or official.import_archive(folder, space)
@@ -77,6 +77,12 @@ def load_table(space: str, dataset: str, source: str | os.PathLike[str] = "auto"
             f"asked for was {space} {dataset}"
         )
     return table
+
+
+def is_archive(source: str | os.PathLike[str]) -> bool:
+    """Whether ``source`` is a path that looks like an official archive, a file or a directory."""
+    path = Path(source)
+    return path.is_file() or any(path.glob("*.pickle.pbz2"))
 
 
 def _of_archive(archive: official.OfficialArchive, dataset: str) -> Table:

@@ -150,8 +150,7 @@ class SizeSurrogate:
         name = size_model_name(dataset, split)
         with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
             curve = NoiseCurve(arrays["noise_accuracy"], arrays["noise_sd"])
-            names = ("coefficients", "basis", "skip_coefficients")
-            return cls(*(arrays[name] for name in names), curve)
+            return cls(arrays["coefficients"], arrays["basis"], arrays["skip_coefficients"], curve)
 
     def grid(self) -> Figures:
         """Return expected accuracies in percent of the whole space, ``(8, 8, 8, 8, 8)``."""
