@@ -11,7 +11,7 @@ import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Discrete
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from nats_gym.clock import SimulatedClock
 from nats_gym.errors import InvalidInput, shown, unknown_name
@@ -22,9 +22,10 @@ from nats_gym.spaces import get_space
 from nats_gym.streams import combine_int, seed_key
 from nats_gym.tables import SURROGATE_VERSION
 
+from .ground_truth import GroundTruth
 from .observation import FlatObservation
 from .rendering import ansi, picture
-from .sources import choose_evaluator, choose_judge
+from .sources import choose_evaluator, choose_judge, judging_table
 
 Observation = NDArray[np.float32]
 Step = tuple[Observation, float, bool, bool, dict[str, Any]]
@@ -80,6 +81,9 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
       judges; another evaluator's answers are judged by the table of `source="auto"`.
     - `render_mode`: `"ansi"` (text) or `"rgb_array"` (a picture, 480×640×3 uint8).
 
+    For judging an agent, `env.unwrapped.optimum()`, `regret(index)` and `rank(index)` look at the
+    full-schedule accuracies of the table, mean over trials, of either split.
+
     A bad argument raises one of `nats_gym.errors` when the environment is made.
 
     ## Version History
@@ -131,6 +135,7 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
         self._evaluate_one = (
             self.evaluator.evaluate_one if isinstance(self.evaluator, TableEvaluator) else None
         )
+        self._ground_truths: dict[str, GroundTruth] = {}
         self._stream: int | None = None
         self._evaluations = 0
         self._choices: list[int] = []
@@ -169,6 +174,27 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
             return None
         draw = ansi if self.render_mode == "ansi" else picture
         return draw(self.architecture_space, self.dataset, self._choices, self._status())
+
+    # ── what an agent is judged by ───────────────────────────────────────────────────────────
+
+    def optimum(self, split: str = "valid") -> int:
+        """Official index of the best architecture by full-schedule accuracy, mean over trials."""
+        return self._ground_truth(split).optimum()
+
+    def regret(self, index: ArrayLike, split: str = "valid") -> NDArray[np.float64]:
+        """Points between the optimum's full-schedule accuracy and that of ``index (...)``."""
+        return self._ground_truth(split).regret(index)
+
+    def rank(self, index: ArrayLike, split: str = "valid") -> NDArray[np.int64]:
+        """Place of ``index (...)`` by full-schedule accuracy, from 1 for the best."""
+        return self._ground_truth(split).rank(index)
+
+    def _ground_truth(self, split: str) -> GroundTruth:
+        if split not in self._ground_truths:
+            space = self.architecture_space.name
+            table = judging_table(space, self.dataset, self.evaluator)
+            self._ground_truths[split] = GroundTruth(table, split)
+        return self._ground_truths[split]
 
     @classmethod
     def _refuse(cls, unknown: dict[str, Any], space: str, dataset: str) -> None:

@@ -10,7 +10,7 @@ from nats_gym.errors import InvalidInput, SurrogateWarning, shown
 from nats_gym.evaluators import UNSTATED, Evaluator, TableEvaluator
 from nats_gym.files import check_source
 from nats_gym.schedule import Epochs
-from nats_gym.tables import SURROGATE, load_table
+from nats_gym.tables import SURROGATE, Table, load_table
 
 from .judge import Judge
 
@@ -61,9 +61,14 @@ def choose_evaluator(
 
 def choose_judge(space: str, dataset: str, evaluator: Evaluator) -> Judge:
     """The judge of an environment: on its evaluator's table, or on the best at hand."""
+    return Judge(judging_table(space, dataset, evaluator))
+
+
+def judging_table(space: str, dataset: str, evaluator: Evaluator) -> Table:
+    """The table that knows how good an answer is: the evaluator's, or the best at hand."""
     if isinstance(evaluator, TableEvaluator):
-        return Judge(evaluator.table)
-    return Judge(load_table(space, dataset))
+        return evaluator.table
+    return load_table(space, dataset)
 
 
 def _warn_once(space: str, dataset: str, epochs: Epochs) -> None:

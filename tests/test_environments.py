@@ -442,6 +442,27 @@ def size_evaluator() -> TableEvaluator:
     return TableEvaluator(nats_gym.load_table("sss", "cifar10"))
 
 
+def test_ground_truth_against_a_plain_ranking() -> None:
+    env = gym.make("NATS-TSS-cifar100-v0", epochs=12).unwrapped
+    accuracy = nats_gym.load_table("tss", "cifar100").mean_accuracy("valid", 200).tolist()
+    ranking = sorted(range(15625), key=lambda index: -accuracy[index])
+    assert env.optimum() == ranking[0]
+    assert env.regret(env.optimum()) == 0
+    index = np.array([[0, 11], [6111, 15624]])
+    best = accuracy[ranking[0]]
+    assert env.regret(index) == pytest.approx(
+        np.array([best - accuracy[i] for i in index.flat]).reshape(2, 2)
+    )
+    better = [sum(other > accuracy[i] for other in accuracy) for i in index.flat]
+    assert env.rank(index).ravel().tolist() == [count + 1 for count in better]
+    with pytest.raises(NotInTable, match="accuracy-test-200"):
+        env.optimum("test")
+    size = gym.make("NATS-SSS-cifar10-Budgeted-v0").unwrapped
+    assert size.rank(size.optimum("test"), "test") == 1
+    with pytest.raises(InvalidInput, match="99999"):
+        env.rank(99999)
+
+
 # ── bad input ────────────────────────────────────────────────────────────────────────────────
 
 

@@ -1,0 +1,42 @@
+"""What a table knows to be best: for judging an agent, never for its reward or observation."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nats_gym.tables import Table
+
+
+class GroundTruth:
+    """Full-schedule accuracies, mean over trials, of every architecture of a table.
+
+    Architectures that a partial table lacks take no part: they are never the optimum, their
+    regret is NaN, and no one ranks behind them.
+
+    Args:
+        table: where they come from.
+        split: ``"valid"`` or ``"test"``.
+
+    Raises:
+        NotInTable: if the table lacks that split's full schedule.
+    """
+
+    def __init__(self, table: Table, split: str = "valid") -> None:
+        self._space = table.space
+        self._accuracy = table.mean_accuracy(split)
+        self._ascending = np.sort(self._accuracy[~np.isnan(self._accuracy)])
+
+    def optimum(self) -> int:
+        """Official index of the best architecture; the lowest of equals."""
+        return int(np.nanargmax(self._accuracy))
+
+    def regret(self, index: ArrayLike) -> NDArray[np.float64]:
+        """Points between the best accuracy and that of ``index (...)``."""
+        return np.asarray(self._ascending[-1] - self._accuracy[self._space.check_index(index)])
+
+    def rank(self, index: ArrayLike) -> NDArray[np.int64]:
+        """Place of ``index (...)`` by accuracy, from 1 for the best; equals share a place."""
+        accuracy = self._accuracy[self._space.check_index(index)]
+        better = len(self._ascending) - np.searchsorted(self._ascending, accuracy, side="right")
+        return np.asarray(better + 1)
