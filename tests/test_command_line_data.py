@@ -29,6 +29,7 @@ def test_import_status_and_remove(monkeypatch, capsys, archive: Path) -> None:
     assert code == 0
     assert name in out
     assert str(archive) in out
+    monkeypatch.setattr(official.OfficialArchive, "complete", True)  # so that auto takes it
     code, out, _ = call(monkeypatch, capsys, "show", "tss", "11")
     assert code == 0
     assert "accuracy-test-3" in out

@@ -83,7 +83,7 @@ def test_the_archive_arrives_and_imports(server: Server, tmp_path: Path) -> None
     assert seen[-1] == (len(server.body), len(server.body))
     archive = official.import_archive(arrived.path)
     assert archive.facts["architectures"] == 60
-    assert load_table("sss", "cifar10").source == str(arrived.path)
+    assert load_table("sss", "cifar10", arrived.path).source == str(arrived.path)
     assert download("sss", server.url).sha256 == arrived.sha256
     assert len(server.ranges) == 1  # what is there is not fetched again
 
@@ -106,6 +106,15 @@ def test_a_page_in_place_of_the_archive(server: Server, tmp_path: Path) -> None:
     for word in ("github.com/D-X-Y/NATS-Bench", "nats-gym data import", TARS["sss"][1]):
         assert word in str(caught.value)
     assert list((tmp_path / "home" / "downloads").iterdir()) == []
+
+
+def test_a_tar_that_is_cut_off_is_not_kept(server: Server, tmp_path: Path) -> None:
+    whole = server.body
+    server.body = whole[: len(whole) - (3 << 20) - 30_000]
+    with pytest.raises(DownloadFailed, match="truncated tar"):
+        download("sss", server.url)
+    server.body = whole
+    assert download("sss", server.url).size == len(whole)
 
 
 def test_a_server_that_refuses(server: Server) -> None:

@@ -17,6 +17,7 @@ from nats_gym.errors import InvalidInput, NatsGymError, SurrogateWarning
 from nats_gym.nats_bench import api_utils, create
 from nats_gym.nats_bench.errors import MissingArchitecture
 from nats_gym.tables import load_table
+from nats_gym.tables.official import OfficialArchive
 from nats_gym.tables.official.unpickling import ForbiddenPickle
 
 INDICES = (0, 5, 11)
@@ -176,6 +177,8 @@ def test_torch_home_then_imported_then_home(
     api = create(None, "tss", False, False)
     assert api.evaluated_indexes == {1, 8}
     api = create(write_archive(empty_home / "a", "tss", [2, 3], **options), "tss", False, False)
+    assert create(None, "tss", False, False).evaluated_indexes == {1, 8}  # not a partial import
+    monkeypatch.setattr(OfficialArchive, "complete", True)
     assert create(None, "tss", False, False).evaluated_indexes == {2, 3}
     write_archive(empty_home / "torch", "tss", [4], schedules=SHORT["tss"])
     monkeypatch.setenv("TORCH_HOME", str(empty_home / "torch"))

@@ -23,7 +23,7 @@ from synthetic_archive import SHORT, record, seeds_of, write_archive, write_reco
 import nats_gym
 from nats_gym.errors import InvalidInput, MissingTable, NatsGymError, NotInTable
 from nats_gym.tables import MEASURED, load_table, official
-from nats_gym.tables.official import importing, reading
+from nats_gym.tables.official import importing, reading, store, unpickling
 from nats_gym.tables.official.archive import KEYS, TRAIN
 from nats_gym.tables.official.importing import ImportRunning
 from nats_gym.tables.official.reading import DiskFull
@@ -371,7 +371,7 @@ def test_what_is_no_archive(tmp_path: Path, small: Path) -> None:
         official.import_archive(tmp_path / "nowhere")
     with pytest.raises(InvalidInput, match="no architecture"):
         official.import_archive(tmp_path / "empty")
-    with pytest.raises(InvalidInput, match="neither a tar"):
+    with pytest.raises(InvalidInput, match="neither a plain tar"):
         official.import_archive(tmp_path / "text.tar")
     with pytest.raises(InvalidInput, match="archive of tss, asked for was sss"):
         official.import_archive(small, space="sss")
@@ -391,6 +391,97 @@ def test_an_archive_without_one_readable_record(small: Path) -> None:
     with pytest.raises(UnreadableFile):
         official.import_archive(small)
     assert official.archives() == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content.update({"../../x": content["12"]}),
+        lambda content: content.update({"/tmp/x": content["12"]}),
+        lambda content: content["12"]["all_results"]["cifar10", 111].update(
+            {"eval_names": ["../../../../evil"]}
+        ),
+        lambda content: content["12"]["all_results"]["cifar10", 111].update({"epochs": 10}),
+        lambda content: content["12"]["all_results"]["cifar10", 111].update({"epochs": 10**9}),
+    ],
+)
+def test_a_record_cannot_name_files_or_change_schedules(small, tmp_path, change) -> None:
+    content = record("tss", 11, schedules=SHORT["tss"])
+    change(content)
+    write_record(small / "000011.pickle.pbz2", content)
+    before = {path for path in tmp_path.rglob("*") if "home" not in path.parts}
+    with pytest.raises(UnreadableFile, match=r"000011\.pickle\.pbz2"):
+        official.import_archive(small, strict=True)
+    archive = official.import_archive(small)
+    assert not archive.held[11]
+    assert {path for path in tmp_path.rglob("*") if "home" not in path.parts} == before
+
+
+def test_a_bomb_is_refused(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unpickling, "MAX_RECORD_BYTES", 1 << 20)
+    (small / "000011.pickle.pbz2").write_bytes(bz2.compress(bytes(2 << 20)))
+    archive = official.import_archive(small)
+    assert "more than 1 MB" in archive.facts["unreadable"][0]
+
+
+def test_strict_does_not_settle_for_a_lenient_import(small: Path) -> None:
+    damage(small / "000011.pickle.pbz2", "truncated")
+    official.import_archive(small)
+    with pytest.raises(UnreadableFile, match="000011"):
+        official.import_archive(small, strict=True)
+
+
+def test_a_figure_that_is_not_a_number_is_kept(small: Path) -> None:
+    content = record("tss", 0, schedules=SHORT["tss"])
+    trial = content["12"]["all_results"]["cifar10", 111]
+    for epoch in range(2):
+        trial["train_losses"][epoch] = trial["train_acc1es"][epoch] = float("nan")
+    write_record(small / "000000.pickle.pbz2", content)
+    runs = official.import_archive(small).runs("cifar10", "12")
+    assert runs.trials(0) == [0]
+    assert np.isnan(runs.column("train-loss")[0, 0])
+
+
+def test_leftovers_go(small: Path, home: Path) -> None:
+    for name in (".building-dead", ".removed-dead"):
+        (home / "archives" / name).mkdir(parents=True)
+    for path in small.glob("0*"):
+        damage(path, "truncated")
+    (small / "015624.pickle.pbz2").unlink()
+    with pytest.raises(UnreadableFile, match=r"no record could be read.*000000"):
+        official.import_archive(small)
+    assert [path.name for path in (home / "archives").iterdir()] == [".lock"]
+
+
+def test_a_moved_archive_with_weights_is_found_where_it_is(tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    path = write_archive(tmp_path, "tss", (0,), kind="full", schedules=SHORT["tss"])
+    named = path.rename(tmp_path / "any-name")
+    assert official.import_archive(named).weights == named
+    moved = named.rename(tmp_path / "elsewhere")
+    archive = official.find_archive(moved)
+    assert (archive.weights, archive.source) == (moved, str(moved))
+
+
+def test_a_home_that_cannot_be_written_still_answers(small: Path, monkeypatch) -> None:
+    first = official.import_archive(small)
+    os.utime(small / "000000.pickle.pbz2", (1, 1))
+
+    def refuse(*_: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(store, "replacing", refuse)
+    assert official.find_archive(small).folder == first.folder
+
+
+def test_a_tar_cut_in_a_record(tmp_path: Path) -> None:
+    path = write_archive(tmp_path, "tss", (0, 11), kind="tar", schedules=SHORT["tss"])
+    content = path.read_bytes()
+    with tarfile.open(path) as archive:
+        last = archive.getmembers()[-1]
+    path.write_bytes(content[: last.offset_data + 10])
+    with pytest.raises(UnreadableFile, match="truncated tar"):
+        official.import_archive(path)
 
 
 # ── as a source ──────────────────────────────────────────────────────────────────────────────
@@ -441,9 +532,12 @@ def test_asking_a_partial_archive_for_what_it_lacks(small: Path) -> None:
         nats_gym.search("tss", "cifar10", "random", epochs=2, source=small, budget=1e5)
 
 
-def test_auto_prefers_an_imported_archive(small: Path) -> None:
+def test_auto_prefers_a_complete_archive(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert load_table("tss", "cifar10").source == "embedded"
     archive = official.import_archive(small)
+    assert load_table("tss", "cifar10").source == "embedded"  # six architectures are no space
+    assert load_table("tss", "cifar10", archive.folder).source == str(small)
+    monkeypatch.setattr(official.OfficialArchive, "complete", True)
     assert load_table("tss", "cifar10").source == str(small)
     assert load_table("tss", "cifar10", "embedded").source == "embedded"
     assert load_table("sss", "cifar10").source == "embedded"
@@ -451,6 +545,12 @@ def test_auto_prefers_an_imported_archive(small: Path) -> None:
     assert load_table("tss", "cifar10").source == "embedded"
     assert not archive.folder.exists()
     assert small.exists()
+
+
+def test_many_environments_on_an_archive_map_it_once(small: Path) -> None:
+    envs = [gym.make("NATS-TSS-cifar10-v0", source=small, epochs=2) for _ in range(3)]
+    assert len({id(env.unwrapped.evaluator.table) for env in envs}) == 1
+    assert official.find_archive(small) is official.find_archive(small)
 
 
 def test_a_search_on_an_archive_reports_measured_test_accuracy(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 from nats_gym.datasets import get_dataset
@@ -12,6 +12,7 @@ from nats_gym.files import check_source
 from nats_gym.spaces import get_space
 from nats_gym.tables import official
 from nats_gym.tables.folder import MANIFEST
+from nats_gym.tables.official.archive import ARCHIVE_FILE
 from nats_gym.tables.table import Table
 
 SOURCES = ("auto", "embedded")
@@ -62,6 +63,8 @@ def load_table(space: str, dataset: str, source: str | os.PathLike[str] = "auto"
         )
     if (folder / MANIFEST).is_file():
         table = Table(folder, source=str(folder))
+    elif (folder / ARCHIVE_FILE).is_file():
+        table = _of_archive(official.OfficialArchive(folder), dataset)
     elif not is_archive(folder):
         raise MissingTable(f"no table at {str(source)!r}: neither {MANIFEST} nor official files")
     else:
@@ -89,4 +92,10 @@ def _of_archive(archive: official.OfficialArchive, dataset: str) -> Table:
     folder = archive.folder / "tables" / dataset
     if not folder.is_dir():
         raise NotInTable(f"the archive imported from {archive.source!r} has no {dataset}")
-    return Table(folder, source=archive.source)
+    return _imported(folder, archive.source, (folder / MANIFEST).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=32)
+def _imported(folder: Path, source: str, changed: int) -> Table:
+    """One object per table, however many environments ask: each maps its columns once."""
+    return Table(folder, source=source)

@@ -16,6 +16,7 @@ from nats_gym.tables import modelled
 from nats_gym.tables.column import MEASURED, SURROGATE, Column, column_name
 from nats_gym.tables.folder import open_column, read_manifest
 
+CURVES_HINT = "import the archive with its learning curves: nats-gym data import PATH"
 ARCHIVE_HINT = "the official NATS-Bench archive holds the rest: give a table's folder as source="
 
 
@@ -160,9 +161,11 @@ class Table:
             for column in self.columns
             if column.quantity == quantity
         )
+        curves = quantity == "accuracy_curve" and self.source != "embedded"
+        hint = CURVES_HINT if curves else ARCHIVE_HINT
         raise NotInTable(
             f"the {self.source} table of {self.space.name} {self.dataset} has no {wanted}; "
-            f"it holds {held or 'no ' + quantity}; {ARCHIVE_HINT}"
+            f"it holds {held or 'no ' + quantity}; {hint}"
         )
 
     def accuracy_column(self, split: str = "valid", epochs: Epochs | None = None) -> Column:

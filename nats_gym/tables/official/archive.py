@@ -93,7 +93,7 @@ class Runs:
 
     def trials(self, index: int) -> list[int]:
         """Positions of the trials that an architecture has."""
-        return np.flatnonzero(~np.isnan(self.column("train-accuracy")[index])).tolist()
+        return np.flatnonzero(~np.isnan(self.column("params")[index])).tolist()
 
     def _open(self, path: Path) -> NDArray[Any]:
         name = str(path)
@@ -162,6 +162,11 @@ class OfficialArchive:
     def weights(self) -> Path | None:
         """The ``-full`` directory that holds the trained weights, if it was one."""
         return Path(self.facts["weights"]) if self.facts["weights"] else None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every architecture of the space is there."""
+        return bool(self.facts["architectures"] == self.space.size)
 
     @property
     def hps(self) -> tuple[str, ...]:

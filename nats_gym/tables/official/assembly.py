@@ -27,6 +27,8 @@ from nats_gym.tables.official.extraction import (
 
 SOURCE = "official NATS-Bench archive (arXiv 2009.00437)"
 LICENCE = "MIT"
+# What a shape says of the archive rather than of its runs.
+_OF_THE_ARCHIVE = ("uneven_times", "weights")
 
 
 def assemble(
@@ -54,7 +56,7 @@ def assemble(
         {
             "key": key,
             "hp": hp,
-            **{name: value for name, value in vars(shape).items() if name != "uneven_times"},
+            **{name: value for name, value in vars(shape).items() if name not in _OF_THE_ARCHIVE},
         }
         for (key, hp), shape in sorted(shapes.items())
     ]
@@ -62,6 +64,7 @@ def assemble(
         "format": FORMAT,
         "space": space.name,
         **facts,
+        "weights": facts["source"]["path"] if any(s.weights for s in shapes.values()) else None,
         "architectures": int(held.sum()),
         "without_all_trials": short,
         "uneven_times": sum(shape.uneven_times for shape in shapes.values()),
@@ -97,7 +100,7 @@ def _write_columns(
     for position, name in enumerate(names):
         column = np.ascontiguousarray(figures[:, :, position])
         np.save(target / f"{name}.npy", column, allow_pickle=False)
-    return ~np.isnan(figures[:, :, names.index("train-accuracy")])
+    return ~np.isnan(figures[:, :, names.index("params")])  # an accuracy may really be NaN
 
 
 def _write_curve(
@@ -216,7 +219,9 @@ def verify(archive: OfficialArchive, fresh: Iterable[Record], expected: int) -> 
                     )
             for name, curve in trial.curves.items():
                 written = runs.curve(name)
-                if written is None or not np.array_equal(written[record.index, position], curve):
+                if written is None or not np.array_equal(
+                    written[record.index, position], curve, equal_nan=True
+                ):
                     raise CorruptTable(
                         f"{archive.folder}: the {name} curve of {where} is not the file's"
                     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tarfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from nats_gym.errors import NatsGymError
 from nats_gym.spaces import get_space
 from nats_gym.tables.folder import sha256_of
 from nats_gym.tables.home import home
+from nats_gym.tables.official.entries import TAR, Listing
 
 README = "https://github.com/D-X-Y/NATS-Bench"
 #: Name and Google Drive id of the tar of each space, as its authors list them.
@@ -91,12 +91,14 @@ def download(
                 f"{name} did not arrive ({_first_line(error)}); the same command resumes, or "
                 + by_hand(space)
             ) from error
-    if not tarfile.is_tarfile(path):
+    try:
+        Listing(path, TAR, "").entries  # noqa: B018 - walks the whole tar
+    except NatsGymError as error:
         os.unlink(path)
         raise DownloadFailed(
-            f"the server sent something that is not {name}, perhaps a page saying that its quota "
-            f"is used up; try again later, or {by_hand(space)}"
-        )
+            f"the server sent something that is not {name} as a whole, perhaps a page saying that "
+            f"its quota is used up ({_first_line(error)}); try again later, or {by_hand(space)}"
+        ) from error
     return Downloaded(path, path.stat().st_size, sha256_of(path))
 
 

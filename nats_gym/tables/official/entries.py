@@ -22,10 +22,6 @@ _RECORD = re.compile(r"(\d+)\.pickle\.pbz2")
 META = "meta.pickle.pbz2"
 
 
-#: The attributes of an Entry in a row: an archive has tens of thousands.
-Place = tuple[int, str, int, int, str]
-
-
 @dataclass(frozen=True)
 class Entry:
     """One architecture's record: a range of bytes of a file.
@@ -66,82 +62,105 @@ class Listing:
         kind: :data:`DIRECTORY`, :data:`TAR` or :data:`SINGLE`.
         fingerprint: digest of names, sizes and times of change: quick to take, and different
             after any change.
-        places: of each record index, file, offset, size and name, by ascending index; empty
-            for one big pickle.
     """
 
     path: Path
     kind: str
     fingerprint: str
-    places: tuple[Place, ...]
 
     @cached_property
     def entries(self) -> tuple[Entry, ...]:
-        """The archive's records by ascending index."""
-        return tuple(Entry(*place) for place in self.places)
+        """The archive's records by ascending index; none for one big pickle.
+
+        Raises:
+            InvalidInput: if there is none, one twice, or a tar's member that points elsewhere.
+            UnreadableFile: if a tar is truncated.
+        """
+        if self.kind == SINGLE:
+            return ()
+        read = _tar_entries if self.kind == TAR else _directory_entries
+        entries = sorted(read(self.path), key=lambda entry: entry.index)
+        if not entries:
+            raise InvalidInput(
+                f"{str(self.path)!r} holds no architecture: expected files such as "
+                "000000.pickle.pbz2"
+            )
+        for one, two in itertools.pairwise(entries):
+            if one.index == two.index:
+                raise InvalidInput(
+                    f"{self.path}: architecture {one.index} is there twice ({two.name})"
+                )
+        return tuple(entries)
 
 
 def list_archive(path: str | os.PathLike[str]) -> Listing:
-    """Find the records of an archive.
+    """Find an archive, and tell which it is.
 
     Raises:
         MissingTable: if nothing is there.
-        InvalidInput: if it is not an archive, or a tar with members that point elsewhere.
+        InvalidInput: if it is a directory without a record.
     """
     path = Path(path).expanduser().resolve()
     if path.is_dir():
-        kind = DIRECTORY
-        places, stamps = _directory_places(path)
+        kind, stamps = DIRECTORY, _stamps(path)
+        if not stamps:
+            raise InvalidInput(
+                f"{str(path)!r} holds no architecture: expected files such as 000000.pickle.pbz2"
+            )
     elif path.is_file():
-        single = path.name.endswith(".pickle.pbz2")
-        kind, places = (SINGLE, []) if single else (TAR, _tar_places(path))
+        kind = SINGLE if path.name.endswith(".pickle.pbz2") else TAR
         facts = path.stat()
         stamps = [f"{path.name} {facts.st_size} {facts.st_mtime_ns}"]
     else:
         raise MissingTable(f"no archive at {str(path)!r}")
-    if kind != SINGLE and not places:
-        raise InvalidInput(
-            f"{str(path)!r} holds no architecture: expected files such as 000000.pickle.pbz2"
-        )
-    places.sort()
-    stamps.sort()
-    _refuse_twice(path, places)
-    fingerprint = hashlib.sha256("\n".join([kind, *stamps]).encode()).hexdigest()
-    return Listing(path, kind, fingerprint, tuple(places))
+    fingerprint = hashlib.sha256("\n".join([kind, *sorted(stamps)]).encode()).hexdigest()
+    return Listing(path, kind, fingerprint)
 
 
-def _directory_places(folder: Path) -> tuple[list[Place], list[str]]:
-    places, stamps = [], []
+def _stamps(folder: Path) -> list[str]:
+    """Name, size and time of change of every record of a directory."""
+    stamps = []
+    with os.scandir(folder) as found:
+        for item in found:
+            if _RECORD.fullmatch(item.name) and item.is_file():
+                facts = item.stat()
+                stamps.append(f"{item.name} {facts.st_size} {facts.st_mtime_ns}")
+    return stamps
+
+
+def _directory_entries(folder: Path) -> list[Entry]:
+    entries = []
     with os.scandir(folder) as found:
         for item in found:
             match = _RECORD.fullmatch(item.name)
             if match and item.is_file():
-                facts = item.stat()
-                places.append((int(match[1]), item.path, 0, facts.st_size, item.path))
-                stamps.append(f"{item.name} {facts.st_size} {facts.st_mtime_ns}")
-    return places, stamps
+                size = item.stat().st_size
+                entries.append(Entry(int(match[1]), item.path, 0, size, item.path))
+    return entries
 
 
-def _tar_places(path: Path) -> list[Place]:
+def _tar_entries(path: Path) -> list[Entry]:
     import tarfile
 
-    places: list[Place] = []
+    entries = []
+    size = path.stat().st_size
     try:
         with tarfile.open(path, "r:") as archive:
             for member in archive:
                 _refuse_unsafe(path, member)
+                if member.offset_data + member.size > size:
+                    raise UnreadableFile(f"{path}: a truncated tar, {member.name} is cut off")
                 match = _RECORD.fullmatch(PurePosixPath(member.name).name)
                 if match and member.isfile():
-                    name = f"{path}:{member.name}"
                     where = str(path), member.offset_data, member.size
-                    places.append((int(match[1]), *where, name))
+                    entries.append(Entry(int(match[1]), *where, f"{path}:{member.name}"))
     except tarfile.ReadError as error:
-        if not places:
+        if not entries:
             raise InvalidInput(
-                f"{str(path)!r} is neither a tar, a .pickle.pbz2 nor a directory ({error})"
+                f"{str(path)!r} is neither a plain tar, a .pickle.pbz2 nor a directory ({error})"
             ) from error
         raise UnreadableFile(f"{path}: a truncated tar ({error})") from error
-    return places
+    return entries
 
 
 def _refuse_unsafe(path: Path, member: tarfile.TarInfo) -> None:
@@ -151,9 +170,3 @@ def _refuse_unsafe(path: Path, member: tarfile.TarInfo) -> None:
         raise InvalidInput(f"{path}: the member {member.name!r} points outside the archive")
     if not (member.isfile() or member.isdir()):
         raise InvalidInput(f"{path}: the member {member.name!r} is a link or a special file")
-
-
-def _refuse_twice(path: Path, places: list[Place]) -> None:
-    for one, two in itertools.pairwise(places):
-        if one[0] == two[0]:
-            raise InvalidInput(f"{path}: architecture {one[0]} is there twice ({two[4]})")

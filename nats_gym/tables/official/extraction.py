@@ -21,6 +21,11 @@ from nats_gym.spaces import SPACES, ArchitectureSpace, get_space
 from nats_gym.tables.official.archive import COSTS, KEYS, TRAIN
 from nats_gym.tables.official.unpickling import UnreadableFile
 
+MAX_EPOCHS = 1000
+#: What official files call schedules and evaluation sets. Both become names of files.
+HPS = ("01", "12", "90", "200")
+SETS = ("x-valid", "x-test", "ori-test")
+
 #: (key, hp): what all trials of a data set key on a schedule share.
 RunKey = tuple[str, str]
 
@@ -36,6 +41,7 @@ class RunShape:
         curve_sets: sets, ``train`` included, with a figure for every epoch.
         arch_config: the files', with None for what names the architecture.
         uneven_times: trials whose epochs did not all take the same recorded time.
+        weights: whether the files hold trained weights.
     """
 
     epochs: int
@@ -44,6 +50,7 @@ class RunShape:
     curve_sets: list[str] = field(default_factory=list)
     arch_config: dict[str, Any] = field(default_factory=dict)
     uneven_times: int = 0
+    weights: bool = False
 
     def merge(self, other: RunShape, where: str) -> None:
         """Take in what ``other`` has besides; ``UnreadableFile`` if they contradict."""
@@ -54,6 +61,7 @@ class RunShape:
             mine.extend(name for name in more if name not in mine)
         self.arch_config = self.arch_config or other.arch_config
         self.uneven_times += other.uneven_times
+        self.weights |= other.weights
 
 
 @dataclass
@@ -78,7 +86,14 @@ class Record:
     trials: dict[tuple[str, str, int], Trial]
 
 
-def extract(content: Any, index: int, space: ArchitectureSpace, name: str, curves: bool) -> Record:
+def extract(
+    content: Any,
+    index: int,
+    space: ArchitectureSpace,
+    name: str,
+    curves: bool,
+    schedules: Mapping[str, int],
+) -> Record:
     """Turn the content of an official record into rows.
 
     Args:
@@ -87,15 +102,19 @@ def extract(content: Any, index: int, space: ArchitectureSpace, name: str, curve
         space: the space that it must belong to.
         name: what to call it in messages.
         curves: keep learning curves.
+        schedules: epochs of each hp in this archive, see :func:`schedules_of`.
 
     Raises:
-        UnreadableFile: if it is not such a record, or another architecture's.
+        UnreadableFile: if it is not such a record, another architecture's, or one whose
+            schedules are not the archive's.
     """
     record = Record(index, {}, {})
     try:
         for hp, results in content.items():
             _check_architecture(results, index, space, name)
             for (key, seed), result in results["all_results"].items():
+                if result["epochs"] != schedules.get(hp):
+                    raise ValueError(f"{result['epochs']} epochs under hp {hp!r}")
                 shape, trial = _extract_trial(result, key, int(seed), curves)
                 record.trials[key, hp, int(seed)] = trial
                 if (key, hp) in record.shapes:
@@ -125,6 +144,26 @@ def space_of(content: Any, index: int, name: str) -> str:
     raise UnreadableFile(f"{name}: {string!r} is not architecture {index} of any space")
 
 
+def schedules_of(content: Any, name: str) -> dict[str, int]:
+    """Epochs of each hp, as a record has them; every record of an archive must agree.
+
+    Raises:
+        UnreadableFile: for an hp that official files do not have, or if it is no record.
+    """
+    schedules = {}
+    try:
+        for hp, results in content.items():
+            if hp not in HPS:
+                raise ValueError(f"unknown hp {hp!r}")
+            epochs = {int(result["epochs"]) for result in results["all_results"].values()}
+            (schedules[hp],) = epochs
+            if not 0 < schedules[hp] <= MAX_EPOCHS:
+                raise ValueError(f"{schedules[hp]} epochs under hp {hp!r}")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UnreadableFile(f"{name}: not an architecture's record ({error!r})") from error
+    return schedules
+
+
 def _check_architecture(
     results: Mapping[str, Any], index: int, space: ArchitectureSpace, name: str
 ) -> None:
@@ -141,6 +180,8 @@ def _extract_trial(
     if key not in KEYS:
         raise KeyError(key)
     epochs, sets = int(result["epochs"]), list(result["eval_names"])
+    for unknown in set(sets).difference(SETS):
+        raise ValueError(f"unknown evaluation set {unknown!r}")
     last = epochs - 1
     final = {
         "latency": _mean_latency(result["latency"]),
@@ -162,7 +203,8 @@ def _extract_trial(
         name: None if name in ("arch_str", "channels") else value
         for name, value in result["arch_config"].items()
     }
-    shape = RunShape(epochs, [seed], sets, list(found), config, int(uneven))
+    weights = result["net_state_dict"] is not None
+    shape = RunShape(epochs, [seed], sets, list(found), config, int(uneven), weights)
     return shape, Trial(final, found)
 
 

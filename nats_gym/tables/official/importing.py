@@ -11,26 +11,34 @@ from pathlib import Path
 
 import filelock
 
-from nats_gym.errors import InvalidInput, NatsGymError
+from nats_gym.errors import NatsGymError
 from nats_gym.spaces import get_space
 from nats_gym.tables.official import streaming
 from nats_gym.tables.official.archive import OfficialArchive
 from nats_gym.tables.official.assembly import assemble, verify
 from nats_gym.tables.official.entries import SINGLE, Entry, Listing, list_archive
-from nats_gym.tables.official.extraction import Record, Shard, extract, space_of
-from nats_gym.tables.official.reading import Job, disk_full, run_jobs
+from nats_gym.tables.official.extraction import (
+    Record,
+    Shard,
+    extract,
+    schedules_of,
+    space_of,
+)
+from nats_gym.tables.official.reading import DiskFull, Job, disk_full, run_jobs
 from nats_gym.tables.official.store import (
     ArchiveChanged,
+    archives,
     archives_folder,
     content_digest,
     find_listed,
+    wrong_space,
 )
 from nats_gym.tables.official.unpickling import UnreadableFile, load_bytes
 
 #: Called with records read so far and records in all (0 if not known).
 Progress = Callable[[int, int], None]
 
-SHARD_RECORDS = 128
+SHARD_RECORDS = 64
 SPOT_CHECKS = 8
 
 
@@ -74,7 +82,9 @@ def import_archive(
             known = None  # that is what importing again is for
         if known is not None and (not curves or known.facts["curves"]):
             if space is not None and known.space.name != space:
-                raise _wrong_space(listing.path, known.space.name, space)
+                raise wrong_space(listing.path, known.space.name, space)
+            if strict and known.facts["unreadable"]:
+                raise UnreadableFile(known.facts["unreadable"][0])
             return known
         return _import(listing, space, curves, strict, progress or (lambda done, total: None))
 
@@ -100,84 +110,117 @@ def import_lock() -> Iterator[None]:
         ) from None
 
 
-def _wrong_space(path: Path, found: str, wanted: str) -> InvalidInput:
-    return InvalidInput(f"{str(path)!r} is an archive of {found}, asked for was {wanted}")
-
-
 def _import(
     listing: Listing, space: str | None, curves: bool, strict: bool, progress: Progress
 ) -> OfficialArchive:
+    """Read an archive into shards, join them, and give the result its name."""
+    _clear_leftovers()
     name = f".importing-{listing.fingerprint[:16]}" + ("" if curves else "-no-curves")
     work = archives_folder() / name
     work.mkdir(exist_ok=True)
-    if listing.kind == SINGLE:
-        found, fresh = streaming.read_single(listing.path, work, space, curves, strict, progress)
-    else:
-        found = _detect_space(listing, space)
-        _read_entries(listing.entries, work, found, curves, strict, progress)
-        fresh = []
-    shards = [Shard.read(path) for path in sorted(work.glob("shard-*.npz"))]
+    try:
+        if listing.kind == SINGLE:
+            path = listing.path
+            found, fresh = streaming.read_single(path, work, space, curves, strict, progress)
+        else:
+            found, schedules = _first_record(listing, space)
+            _read_entries(listing.entries, work, found, schedules, curves, strict, progress)
+            fresh = None
+        shards = [Shard.read(path) for path in sorted(work.glob("shard-*.npz"))]
+        if not any(shard.shapes for shard in shards):
+            first = next(line for shard in shards for line in shard.unreadable)
+            raise UnreadableFile(
+                f"{listing.path}: not one record could be read, the first: {first}"
+            )
+        if fresh is None:
+            fresh = _read_some(listing.entries, found, schedules, curves, shards)
+        archive = _publish(listing, found, curves, shards, fresh)
+    except DiskFull:
+        raise  # what was read so far is read no more
+    except NatsGymError:
+        shutil.rmtree(work)  # nothing to go on from
+        raise
+    shutil.rmtree(work)
+    return archive
+
+
+def _clear_leftovers() -> None:
+    """Remove what killed imports have half built; what they have read stays."""
+    for pattern in (".building-*", ".removed-*"):
+        for folder in archives_folder().glob(pattern):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _publish(
+    listing: Listing,
+    space: str,
+    curves: bool,
+    shards: Sequence[Shard],
+    fresh: Sequence[Record],
+) -> OfficialArchive:
+    """Join shards under a temporary name, check the result and rename it."""
     digests = {name: value for shard in shards for name, value in shard.digests.items()}
     content = content_digest(listing, digests)
-    unreadable = [line for shard in shards for line in shard.unreadable]
     facts = {
         "source": {"path": str(listing.path), "kind": listing.kind},
         "content": content,
         "fingerprints": [listing.fingerprint],
         "curves": curves,
-        "weights": str(listing.path) if listing.path.name.endswith("-full") else None,
-        "unreadable": unreadable,
+        "unreadable": [line for shard in shards for line in shard.unreadable],
     }
-    if not any(shard.shapes for shard in shards):
-        shutil.rmtree(work)
-        raise UnreadableFile(
-            f"{listing.path}: not one record could be read"
-            + (f", the first: {unreadable[0]}" if unreadable else "")
-        )
-    folder = archives_folder() / f"{found}-{content[:12]}{'' if curves else '-no-curves'}"
+    folder = archives_folder() / f"{space}-{content[:12]}{'' if curves else '-no-curves'}"
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=archives_folder()))
     try:
-        archive = assemble(building, get_space(found), shards, facts)
-        fresh = fresh or _read_some(listing.entries, found, curves, unreadable)
+        archive = assemble(building, get_space(space), shards, facts)
         verify(archive, fresh, sum(shard.count for shard in shards))
         building.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
+        superseded = [old for old in archives() if old.source == str(listing.path)]
+        for old in (folder, *(old.folder for old in superseded)):
+            shutil.rmtree(old, ignore_errors=True)
         os.replace(building, folder)
     except BaseException as error:
         shutil.rmtree(building, ignore_errors=True)
         if isinstance(error, OSError) and not isinstance(error, NatsGymError):
             raise disk_full(error) from error
         raise
-    shutil.rmtree(work)
     return OfficialArchive(folder)
 
 
-def _detect_space(listing: Listing, wanted: str | None) -> str:
-    """Name of the space that an archive's first readable record belongs to."""
+def _first_record(listing: Listing, wanted: str | None) -> tuple[str, dict[str, int]]:
+    """Space and schedules of an archive, by its first readable record."""
+    reasons = []
     for entry in listing.entries:
         try:
-            found = space_of(load_bytes(entry.read(), entry.name), entry.index, entry.name)
-        except UnreadableFile:
+            content = load_bytes(entry.read(), entry.name)
+            found = space_of(content, entry.index, entry.name)
+            schedules = schedules_of(content, entry.name)
+        except UnreadableFile as error:
+            reasons.append(str(error))
             continue
         if wanted is not None and found != wanted:
-            raise _wrong_space(listing.path, found, wanted)
-        return found
-    raise UnreadableFile(f"{listing.path}: not one record could be read")
+            raise wrong_space(listing.path, found, wanted)
+        return found, schedules
+    raise UnreadableFile(f"{listing.path}: no record could be read, the first: {reasons[0]}")
 
 
 def _read_entries(
-    entries: Sequence[Entry], work: Path, space: str, curves: bool, strict: bool, progress: Progress
+    entries: Sequence[Entry],
+    work: Path,
+    space: str,
+    schedules: dict[str, int],
+    curves: bool,
+    strict: bool,
+    progress: Progress,
 ) -> None:
     """Read records into shards, those apart that an earlier import has read."""
     jobs, read = [], 0
     for start in range(0, len(entries), SHARD_RECORDS):
         some = tuple(entries[start : start + SHARD_RECORDS])
         path = work / f"shard-{start:06d}.npz"
-        if path.is_file():
+        if path.is_file() and not (strict and Shard.read(path).unreadable):
             read += len(some)
         else:
-            jobs.append(Job(some, str(path), space, curves, strict))
+            jobs.append(Job(some, str(path), space, curves, strict, schedules))
     counted = [read]
 
     def done(count: int) -> None:
@@ -189,14 +232,18 @@ def _read_entries(
 
 
 def _read_some(
-    entries: Sequence[Entry], space: str, curves: bool, unreadable: Sequence[str]
+    entries: Sequence[Entry],
+    space: str,
+    schedules: dict[str, int],
+    curves: bool,
+    shards: Sequence[Shard],
 ) -> list[Record]:
     """Freshly read a few records, spread over the archive."""
+    unreadable = tuple(line for shard in shards for line in shard.unreadable)
     records = []
-    step = max(len(entries) // SPOT_CHECKS, 1)
-    for entry in entries[::step]:
-        if any(line.startswith(f"{entry.name}:") for line in unreadable):
-            continue
-        content = load_bytes(entry.read(), entry.name)
-        records.append(extract(content, entry.index, get_space(space), entry.name, curves))
+    for entry in entries[:: max(len(entries) // SPOT_CHECKS, 1)]:
+        if not any(line.startswith(f"{entry.name}:") for line in unreadable):
+            content = load_bytes(entry.read(), entry.name)
+            where = entry.index, get_space(space), entry.name
+            records.append(extract(content, *where, curves, schedules))
     return records

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -43,6 +44,7 @@ class Job:
         space: name of the space.
         curves: keep learning curves.
         strict: let an unreadable record end the import; else it is noted and left out.
+        schedules: epochs of each hp in the archive.
     """
 
     entries: tuple[Entry, ...]
@@ -50,6 +52,7 @@ class Job:
     space: str
     curves: bool
     strict: bool
+    schedules: dict[str, int]
 
     def to_json(self) -> str:
         """One line for a worker."""
@@ -77,8 +80,9 @@ def run_job(job: Job) -> None:
             data = entry.read()
             digests[str(entry.index)] = hashlib.sha256(data).hexdigest()
             content = load_bytes(data, entry.name)
+            space = get_space(job.space)
             records.append(
-                extract(content, entry.index, get_space(job.space), entry.name, job.curves)
+                extract(content, entry.index, space, entry.name, job.curves, job.schedules)
             )
         except NatsGymError as error:
             if job.strict:
@@ -179,10 +183,14 @@ def _outcome(answer: str, job: Job) -> int | Exception:
 
 def main() -> None:
     """Answer jobs, one a line, until standard input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the importing process's to answer
     for line in sys.stdin:
         try:
             run_job(Job.from_json(line))
             reply = {}
         except Exception as error:  # whatever it is, the importing process must hear of it
             reply = {"error": str(error), "kind": type(error).__name__}
-        print(json.dumps(reply), flush=True)
+        try:
+            print(json.dumps(reply), flush=True)
+        except BrokenPipeError:  # the importing process is gone
+            os._exit(1)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 
 from nats_gym.errors import InvalidInput
@@ -18,6 +20,11 @@ from nats_gym.tables.folder import sha256_of
 from nats_gym.tables.home import home
 from nats_gym.tables.official.archive import ARCHIVE_FILE, OfficialArchive
 from nats_gym.tables.official.entries import SINGLE, Listing, list_archive
+
+
+def wrong_space(path: Path, found: str, wanted: str) -> InvalidInput:
+    """The exception for an archive of another space."""
+    return InvalidInput(f"{str(path)!r} is an archive of {found}, asked for was {wanted}")
 
 
 class ArchiveChanged(InvalidInput):
@@ -33,13 +40,21 @@ def archives() -> list[OfficialArchive]:
     """Every imported archive, the newest first."""
     found = archives_folder().glob(f"[!.]*/{ARCHIVE_FILE}")
     newest = sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    return [OfficialArchive(path.parent) for path in newest]
+    return [_opened(path.parent, path.stat().st_mtime_ns) for path in newest]
+
+
+@lru_cache(maxsize=32)
+def _opened(folder: Path, changed: int) -> OfficialArchive:
+    """One object per import, however often it is asked for: each maps its columns once."""
+    return OfficialArchive(folder)
 
 
 def newest_archive(space: str) -> OfficialArchive | None:
-    """The imported archive of a space that holds most; of equals the newest. None if none."""
-    of_space = [archive for archive in archives() if archive.space.name == space]
-    return max(of_space, key=lambda archive: archive.facts["architectures"], default=None)
+    """The newest complete import of a space, None if there is none.
+
+    A partial one would answer for some architectures only: it is used where it is named.
+    """
+    return next((a for a in archives() if a.space.name == space and a.complete), None)
 
 
 def find_archive(path: str | os.PathLike[str]) -> OfficialArchive | None:
@@ -57,6 +72,8 @@ def find_listed(listing: Listing) -> OfficialArchive | None:
     imported = archives()
     for archive in imported:
         if listing.fingerprint in archive.facts["fingerprints"]:
+            if not Path(archive.source).exists():
+                _remember(archive, listing)
             return archive
     if not imported:
         return None
@@ -85,8 +102,12 @@ def content_digest(listing: Listing, digests: dict[str, str] | None = None) -> s
 
 
 def _remember(archive: OfficialArchive, listing: Listing) -> None:
-    """Note where else the same content lies, so that it is known at once next time."""
-    archive.facts["fingerprints"].append(listing.fingerprint)
-    with replacing(archive.folder / ARCHIVE_FILE) as temporary:
-        text = json.dumps(archive.facts, indent=1, ensure_ascii=False) + "\n"
+    """Note that the content lies elsewhere now, so that it is known at once next time."""
+    facts = archive.facts
+    facts["fingerprints"] = sorted({*facts["fingerprints"], listing.fingerprint})
+    if not Path(archive.source).exists():
+        facts["source"]["path"] = str(listing.path)
+        facts["weights"] = facts["weights"] and str(listing.path)
+    with suppress(OSError), replacing(archive.folder / ARCHIVE_FILE) as temporary:
+        text = json.dumps(facts, indent=1, ensure_ascii=False) + "\n"
         temporary.write_text(text, encoding="utf-8")

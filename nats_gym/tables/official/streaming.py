@@ -21,9 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from nats_gym.errors import InvalidInput, NatsGymError
+from nats_gym.errors import NatsGymError
 from nats_gym.spaces import get_space
-from nats_gym.tables.official.extraction import Record, extract, space_of, write_shard
+from nats_gym.tables.official.extraction import (
+    Record,
+    extract,
+    schedules_of,
+    space_of,
+    write_shard,
+)
+from nats_gym.tables.official.store import wrong_space
 from nats_gym.tables.official.unpickling import ForbiddenPickle, UnreadableFile, find_allowed
 
 SHARD_RECORDS = 128
@@ -57,6 +64,7 @@ def read_single(
         InvalidInput: if it is an archive of another space than ``space``.
     """
     found: list[str] = []
+    schedules: dict[str, int] = {}
     records: list[Record] = []
     unreadable: list[str] = []
     kept: list[Record] = []
@@ -73,12 +81,11 @@ def read_single(
         name = f"{path}: architecture {index}"
         try:
             if not found:
+                schedules.update(schedules_of(content, name))
                 found.append(space_of(content, index, name))
                 if space is not None and found[0] != space:
-                    raise InvalidInput(
-                        f"{str(path)!r} is an archive of {found[0]}, asked for was {space}"
-                    )
-            record = extract(content, index, get_space(found[0]), name, curves)
+                    raise wrong_space(path, found[0], space)
+            record = extract(content, index, get_space(found[0]), name, curves, schedules)
         except UnreadableFile as error:
             if strict or not found:
                 raise

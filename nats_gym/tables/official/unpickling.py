@@ -21,6 +21,9 @@ from nats_gym.errors import NatsGymError
 # What numpy calls to rebuild a scalar; its module is numpy.core or numpy._core by version.
 _NUMPY_SCALAR: Any = np.float64(0).__reduce__()[0]  # type: ignore[unused-ignore]
 
+# A record with the weights of all its trainings unpacks to about 100 MB; a bomb to anything.
+MAX_RECORD_BYTES = 256 << 20
+
 ALLOWED: dict[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): collections.OrderedDict,
     ("numpy", "dtype"): np.dtype,
@@ -87,11 +90,17 @@ def _torch_function(name: str) -> Callable[..., Any]:
 
 
 def decompress(data: bytes, name: str) -> bytes:
-    """Undo bz2; ``UnreadableFile`` if ``data`` is truncated or something else."""
+    """Undo bz2; ``UnreadableFile`` if ``data`` is truncated, too large or something else."""
+    reader = bz2.BZ2Decompressor()
     try:
-        return bz2.decompress(data)
+        content = reader.decompress(data, MAX_RECORD_BYTES)
     except (OSError, ValueError, EOFError) as error:
         raise UnreadableFile(f"{name}: truncated or not bz2 ({error})") from error
+    if not reader.eof:
+        if len(content) == MAX_RECORD_BYTES:
+            raise UnreadableFile(f"{name}: more than {MAX_RECORD_BYTES >> 20} MB, unpacked")
+        raise UnreadableFile(f"{name}: truncated")
+    return content
 
 
 def load_bytes(data: bytes, name: str, weights: bool = False) -> Any:
