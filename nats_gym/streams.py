@@ -34,10 +34,14 @@ NORMAL_STRATA = 4096
 def combine(key: ArrayLike, word: ArrayLike) -> Keys:
     """Hash ``word`` into ``key``; both broadcast, both are taken modulo 2⁶⁴. Never shape ()."""
     key, word = np.atleast_1d(_as_uint64(key), _as_uint64(word))
-    x = (key ^ (word * _U(_GOLDEN))) + _U(_GOLDEN)
-    x = (x ^ (x >> _U(30))) * _U(_FIRST)
-    x = (x ^ (x >> _U(27))) * _U(_SECOND)
-    return np.asarray(x ^ (x >> _U(31)))
+    x = np.asarray(key ^ (word * _U(_GOLDEN)))  # from here on in place: memory is the bound
+    x += _U(_GOLDEN)
+    x ^= x >> _U(30)
+    x *= _U(_FIRST)
+    x ^= x >> _U(27)
+    x *= _U(_SECOND)
+    x ^= x >> _U(31)
+    return x
 
 
 def combine_int(key: int, word: int) -> int:

@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from nats_gym.nats_bench import printing
-from nats_gym.nats_bench.api_utils import ArchResults, NASBenchMetaAPI
+
+# Importable from here as from the module that this one stands for.
+from nats_gym.nats_bench.api_utils import (  # noqa: F401
+    PICKLE_EXT,
+    ArchResults,
+    NASBenchMetaAPI,
+    get_torch_home,
+    nats_is_dir,
+    nats_is_file,
+    pickle_load,
+    time_string,
+)
 
 #: Names of the official files, without what follows; the last is in use.
 ALL_BASE_NAMES = ["NATS-sss-v1_0-50262"]

@@ -10,7 +10,18 @@ from numpy.typing import NDArray
 
 from nats_gym.errors import unknown_name
 from nats_gym.nats_bench import printing
-from nats_gym.nats_bench.api_utils import ArchResults, NASBenchMetaAPI
+
+# Importable from here as from the module that this one stands for.
+from nats_gym.nats_bench.api_utils import (  # noqa: F401
+    PICKLE_EXT,
+    ArchResults,
+    NASBenchMetaAPI,
+    get_torch_home,
+    nats_is_dir,
+    nats_is_file,
+    pickle_load,
+    time_string,
+)
 from nats_gym.nats_bench.genotype_utils import Edge, parse_edges, topology_str2structure
 from nats_gym.spaces.topology import OPERATIONS
 
