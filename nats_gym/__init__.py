@@ -1,7 +1,7 @@
 """nats-gym: neural architecture search as reinforcement learning.
 
-``import nats_gym`` registers the environments and imports neither torch, Stable-Baselines3 nor
-matplotlib; the names below load what they need on first use.
+``import nats_gym`` registers the environments, as soon as Gymnasium is imported too, and imports
+neither torch, Stable-Baselines3 nor matplotlib; the names below load what they need on first use.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from nats_gym.registration import register_environments
+from nats_gym.registration import register_with_gymnasium
 
 if TYPE_CHECKING:
     from nats_gym.protocol import search
@@ -49,4 +49,4 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-register_environments()
+register_with_gymnasium()

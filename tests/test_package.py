@@ -36,6 +36,33 @@ def test_import_is_light_and_quick() -> None:
     assert best[1:] == []
 
 
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import nats_gym, gymnasium",
+        "import gymnasium, nats_gym",
+        "import nats_gym; from gymnasium.envs.registration import make",
+        "import nats_gym.nats_bench, gymnasium.vector",
+        "import nats_gym.envs",
+        "import gymnasium; gymnasium.make('nats_gym:NATS-TSS-cifar10-v0')",
+    ],
+)
+def test_ids_are_registered_whichever_import_comes_first(code: str) -> None:
+    code += "; import gymnasium as g, sys; g.make('NATS-TSS-cifar10-v0'); import nats_gym"
+    code += "; print(sum(i.startswith('NATS-') for i in g.registry))"
+    code += "; print([f for f in sys.meta_path if 'Gymnasium' in repr(f)])"
+    assert python(code).splitlines() == ["12", "[]"]  # registered once, and the hook is gone
+
+
+def test_figures_need_no_gymnasium() -> None:
+    code = (
+        "import sys, nats_gym; from nats_gym.nats_bench import create;"
+        "nats_gym.load_table('tss', 'cifar10').accuracy();"
+        "print('gymnasium' in sys.modules)"
+    )
+    assert python(code) == "False"
+
+
 def test_an_environment_needs_no_heavy_module() -> None:
     code = (
         "import sys, gymnasium as gym, nats_gym; env = gym.make('NATS-TSS-cifar10-v0', epochs=12);"
