@@ -1,0 +1,89 @@
+"""A training on disk: whole after every epoch, so that what was killed goes on exactly.
+
+A checkpoint holds tensors and text only and is read with ``weights_only=True``: one from a
+stranger can be damaged, not dangerous.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from nats_gym.errors import InvalidInput, NatsGymError
+from nats_gym.files import replacing
+from nats_gym.training.record import TrainingRecord
+
+_FORMAT = 1
+
+
+class UnreadableCheckpoint(NatsGymError, OSError):
+    """A checkpoint is damaged, or is none."""
+
+
+def save_checkpoint(
+    path: Path,
+    identity: dict[str, Any],
+    record: TrainingRecord,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Write a training's state, whole or not at all.
+
+    Args:
+        path: the file, replaced if there.
+        identity: what the training is, plain values; one that goes on must have the same.
+        record: its record so far.
+        network: its weights and running statistics.
+        optimizer: its momentum.
+    """
+    content = {
+        "format": _FORMAT,
+        "identity": json.dumps(identity),
+        "record": json.dumps(record.to_content()),
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load_checkpoint(
+    path: Path,
+    identity: dict[str, Any],
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+) -> TrainingRecord:
+    """Put a saved training's state into ``network`` and ``optimizer``; return its record.
+
+    Raises:
+        UnreadableCheckpoint: if the file is damaged or something else.
+        InvalidInput: if it is of another training; says in what they differ.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        written, saved = content["format"], json.loads(content["identity"])
+        record = TrainingRecord.from_content(json.loads(content["record"]))
+    except Exception as error:  # a damaged file can raise nearly anything
+        raise UnreadableCheckpoint(
+            f"{path} is damaged or no checkpoint ({type(error).__name__}); delete it to start anew"
+        ) from error
+    if written != _FORMAT:
+        raise UnreadableCheckpoint(f"{path} has format {written}, this version reads {_FORMAT}")
+    differing = [
+        f"{name} {saved.get(name)!r}, not {value!r}"
+        for name, value in identity.items()
+        if saved.get(name) != value
+    ]
+    if differing:
+        raise InvalidInput(f"{path} is a checkpoint of another training: {'; '.join(differing)}")
+    try:
+        network.load_state_dict(content["network"])
+        optimizer.load_state_dict(content["optimizer"])
+    except (RuntimeError, ValueError) as error:
+        raise InvalidInput(f"{path} is a checkpoint of another network: {error}") from error
+    return record

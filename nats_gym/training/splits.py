@@ -1,0 +1,122 @@
+"""Which images train, validate and test: NATS-Bench's splits, as lists of indices.
+
+CIFAR-10's is drawn from its published seed. Those of the test images of CIFAR-100 and
+ImageNet16-120 follow no seed that is known; their lists are read from the files that NATS-Bench's
+authors publish (AutoDL-Projects, ``configs/nas-benchmark/``), where a user has put them.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import warnings
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.tables.official.unpickling import UnreadableFile
+
+Positions = NDArray[np.int64]
+
+#: The seed of NATS-Bench's CIFAR-10 split, and of the splits that are ours.
+SPLIT_SEED = 1021
+
+#: Names under which a list of test images is looked for, the published name last.
+SPLIT_FILES = {
+    "cifar100": ("cifar100-test-split.txt",),
+    "ImageNet16-120": ("ImageNet16-120-test-split.txt", "imagenet-16-120-test-split.txt"),
+}
+
+
+class SplitWarning(UserWarning):
+    """A split in use is not NATS-Bench's, so accuracies on it do not compare with its figures."""
+
+
+@dataclass(frozen=True, eq=False)
+class TestHalves:
+    """The two halves of a data set's test images.
+
+    Attributes:
+        valid: x-valid, ``(n,)``.
+        test: x-test.
+        official: whether they are NATS-Bench's.
+    """
+
+    valid: Positions
+    test: Positions
+    official: bool
+
+
+def seeded_parts(count: int, sizes: tuple[int, ...], seed: int = SPLIT_SEED) -> list[Positions]:
+    """Shuffle ``range(count)`` by Python's generator, cut it into ``sizes``, sort each part."""
+    order = list(range(count))
+    random.Random(seed).shuffle(order)
+    ends = np.cumsum((0, *sizes))
+    return [
+        np.array(sorted(order[start:end]), dtype=np.int64) for start, end in pairwise(ends.tolist())
+    ]
+
+
+def cifar10_halves() -> tuple[Positions, Positions]:
+    """The training and validation halves of CIFAR-10's 50,000 training images."""
+    train, valid = seeded_parts(50_000, (25_000, 25_000))
+    return train, valid
+
+
+def read_test_split(path: Path, count: int) -> tuple[Positions, Positions]:
+    """Read a published list: x-valid and x-test, which part ``count`` test images in two.
+
+    Args:
+        path: a JSON file ``{"xvalid": ["int", ["1", …]], "xtest": ["int", […]]}``.
+        count: number of test images.
+
+    Raises:
+        UnreadableFile: for another content, or lists that are no partition.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        valid, test = (
+            np.array([int(item) for item in content[key][1]], dtype=np.int64)
+            for key in ("xvalid", "xtest")
+        )
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise UnreadableFile(
+            f"{path}: a split file is JSON with lists 'xvalid' and 'xtest' ({error!r})"
+        ) from error
+    if not np.array_equal(np.sort(np.concatenate([valid, test])), np.arange(count)):
+        raise UnreadableFile(f"{path}: its lists do not part the {count} test images in two")
+    return valid, test
+
+
+def test_halves(dataset: str, count: int, folders: tuple[Path, ...]) -> TestHalves:
+    """x-valid and x-test of a data set's test images.
+
+    Args:
+        dataset: ``"cifar100"`` or ``"ImageNet16-120"``.
+        count: number of test images.
+        folders: where the published list may lie.
+
+    Returns:
+        The published lists, or, with a :class:`SplitWarning`, halves of our own.
+
+    Raises:
+        UnreadableFile: for a list that is there and damaged.
+    """
+    names = SPLIT_FILES[dataset]
+    for folder in folders:
+        for name in names:
+            if (folder / name).is_file():
+                return TestHalves(*read_test_split(folder / name, count), official=True)
+    warnings.warn(
+        f"{dataset}: NATS-Bench's list of validation and test images, {names[-1]}, is not in "
+        f"{folders[0]}, so the test images are halved by a seed of our own: accuracies on x-valid "
+        "and x-test are comparable with one another, not with NATS-Bench's. The list is published "
+        "in AutoDL-Projects, configs/nas-benchmark/",
+        SplitWarning,
+        stacklevel=3,
+    )
+    half = count // 2
+    return TestHalves(*seeded_parts(count, (half, count - half)), official=False)
