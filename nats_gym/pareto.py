@@ -85,7 +85,7 @@ def _covered(lower: Points, upper: Points) -> NDArray[np.bool_]:
         best = np.concatenate([[-np.inf], np.maximum.accumulate(upper[order, 1])])
         return (at_least > 0) & (lower[:, 1] <= best[at_least])
     if len(lower) * len(upper) <= _AT_ONCE:
-        return _covers(upper, lower).any(axis=0)
+        return np.asarray(_covers(upper, lower).any(axis=0))
 
     # Halve by the last objective. What is high in it need not be compared by it with what is low.
     values = np.concatenate([lower[:, -1], upper[:, -1]])
