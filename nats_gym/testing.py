@@ -505,9 +505,9 @@ class _Pair:
     def _entry(self, where: str, path: str, values: Any, i: int) -> Any:
         """What ``values`` hold of environment ``i``."""
         try:
-            if path.endswith("['final_obs']") and not _is_objects(values):
-                return _of(self._single, values, i)  # batched as observations are
-            return values[i]
+            if not path.endswith("['final_obs']") or (_is_array(values) and values.dtype == object):
+                return values[i]
+            return _of(self._single, values, i)  # batched as observations are
         except (IndexError, KeyError, TypeError):
             raise VectorEnvError(
                 f"{where}: {path} has nothing for environment {i}: {shown(values)}"
@@ -549,7 +549,9 @@ def _difference(mine: Any, theirs: Any, place: str = "") -> _Difference | None:
         if len(mine) != len(theirs):
             return _Difference(place, mine, theirs)
         pairs = ((i, one, two) for i, (one, two) in enumerate(zip(mine, theirs, strict=True)))
-    elif _is_objects(mine) and _is_objects(theirs) and mine.shape == theirs.shape:
+    elif _is_array(mine) and _is_array(theirs) and object in (mine.dtype, theirs.dtype):
+        if mine.shape != theirs.shape:
+            return _Difference(place, mine, theirs)
         pairs = ((i, one, theirs[i]) for i, one in np.ndenumerate(mine))
     else:
         return _difference_of_arrays(mine, theirs, place)
@@ -565,11 +567,11 @@ def _difference_of_arrays(mine: Any, theirs: Any, place: str) -> _Difference | N
         one, two = np.asarray(mine), np.asarray(theirs)
     except ValueError:  # a ragged list, and what is none
         return _Difference(place, mine, theirs)
-    if one.dtype == object or two.dtype == object:  # single things that numpy does not know
-        return None if mine is theirs or mine == theirs else _Difference(place, mine, theirs)
     numbers = [array.dtype.kind in "biufc" for array in (one, two)]
     if one.shape != two.shape or numbers[0] != numbers[1]:
         return _Difference(place, mine, theirs)
+    if one.dtype == object and not one.shape:  # single things that numpy does not know
+        return None if mine is theirs or mine == theirs else _Difference(place, mine, theirs)
     unequal = np.asarray(one != two)
     if one.dtype.kind in "fc" and two.dtype.kind in "fc":
         unequal &= ~(np.isnan(one) & np.isnan(two))
@@ -584,8 +586,8 @@ def _index(key: Any) -> str:
     return ", ".join(map(str, key)) if isinstance(key, tuple) else repr(key)
 
 
-def _is_objects(values: Any) -> bool:
-    return isinstance(values, np.ndarray) and values.dtype == object and values.ndim > 0
+def _is_array(values: Any) -> bool:
+    return isinstance(values, np.ndarray) and values.ndim > 0
 
 
 def _layout(value: Any) -> str:
