@@ -49,7 +49,8 @@ class TrainingRecord:
         failed_accuracy: what it counts as, in percent, if it did not complete.
         status: :data:`COMPLETED`, :data:`DIVERGED` or :data:`TIMED_OUT`.
         train: figures of the training batches as they were trained on.
-        evaluated: figures of each split that the network was evaluated on.
+        evaluated: figures of each split that the network was to be evaluated on.
+        lost_seconds: real seconds spent in the epoch or evaluation that did not end.
     """
 
     seed: int
@@ -58,6 +59,7 @@ class TrainingRecord:
     status: str = COMPLETED
     train: Curve = field(default_factory=Curve)
     evaluated: dict[str, Curve] = field(default_factory=dict)
+    lost_seconds: float = 0.0
 
     @property
     def epochs(self) -> int:
@@ -67,13 +69,14 @@ class TrainingRecord:
     @property
     def seconds(self) -> float:
         """Real seconds of training and evaluation together."""
-        return sum(sum(curve.seconds) for curve in (self.train, *self.evaluated.values()))
+        curves = (self.train, *self.evaluated.values())
+        return sum(sum(curve.seconds) for curve in curves) + self.lost_seconds
 
     def accuracy(self, split: str) -> float:
         """Accuracy on a split after the last epoch, in percent; ``failed_accuracy`` if failed.
 
         Raises:
-            InvalidInput: for a split that the network was not evaluated on.
+            InvalidInput: for a split that the network was not to be evaluated on.
         """
         if split not in self.evaluated:
             raise unknown_name("evaluated split", split, self.evaluated)

@@ -122,6 +122,7 @@ def train(
         )
     except _Failure as failure:
         training.record.status = failure.status
+        training.record.lost_seconds = failure.seconds
         if recipe.on_failure == "raise":
             raise TrainingFailed(f"the training {failure}") from None
     return training.record
@@ -130,9 +131,9 @@ def train(
 class _Failure(Exception):
     """Ends a training early."""
 
-    def __init__(self, status: str, what: str) -> None:
+    def __init__(self, status: str, seconds: float, what: str) -> None:
         super().__init__(what)
-        self.status = status
+        self.status, self.seconds = status, seconds
 
 
 class _Training:
@@ -189,6 +190,8 @@ class _Training:
                     f"{checkpoint} is {self.record.epochs} epochs on, asked for were {last}"
                 )
         self._deadline = time_limit
+        for split in self._evaluate_on:
+            self.record.evaluated.setdefault(split, Curve())
         while self.record.epochs < last:
             self._train_epoch()
             if every or self.record.epochs == last:
@@ -228,7 +231,7 @@ class _Training:
         self._network.eval()
         together = max(self._recipe.batch_size, _EVALUATED_TOGETHER)
         for split in self._evaluate_on:
-            curve = self.record.evaluated.setdefault(split, Curve())
+            curve = self.record.evaluated[split]
             if curve.epochs and curve.epochs[-1] == self.record.epochs:
                 continue
             seconds = self._stopwatch()
@@ -246,11 +249,10 @@ class _Training:
 
     def _check(self, totals: _Totals, seconds: float) -> None:
         if not totals.finite():
-            raise _Failure(DIVERGED, f"diverged in epoch {self.record.epochs + 1}")
+            raise _Failure(DIVERGED, seconds, f"diverged after {self.record.epochs} epochs")
         if self.record.seconds + seconds > self._deadline:
-            raise _Failure(
-                TIMED_OUT, f"took longer than {self._deadline:g} s, {self.record.epochs} epochs on"
-            )
+            done = f"{self.record.epochs} epochs in {self._deadline:g} s"
+            raise _Failure(TIMED_OUT, seconds, f"ran out of time after {done}")
 
     def _autocast(self) -> AbstractContextManager[Any]:
         return torch.autocast(self._device.type, torch.bfloat16, enabled=self._recipe.amp)

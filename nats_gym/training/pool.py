@@ -1,0 +1,355 @@
+"""Processes that stay: each makes a task function once, then answers task after task.
+
+Plain interpreters that speak over pipes, rather than ``multiprocessing``: that imports the
+caller's script again, which a script without an ``if __name__ == "__main__"`` guard does not
+survive, or forks a process that may hold threads and a CUDA context. A worker that dies is
+replaced and its task tried again; one that outlives its time is killed. When the process that
+holds the pool dies, the workers go too.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, as_completed
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from nats_gym.errors import InvalidInput, NatsGymError, shown
+from nats_gym.training.messages import read_message, write_message
+
+Task = Callable[..., Any]
+_SHUT_DOWN = "the pool was closed before the task was done"
+
+
+class WorkerDied(NatsGymError, RuntimeError):
+    """The process that ran a task ended without an answer, as often as the task was tried."""
+
+
+class TaskTimedOut(NatsGymError, TimeoutError):
+    """A task took longer than allowed; its process was killed."""
+
+
+class TaskFailed(NatsGymError, RuntimeError):
+    """A task raised; the message holds the traceback of its process."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    arguments: Mapping[str, Any]
+    timeout: float | None
+    future: Future[Any]
+
+
+class Pool:
+    """Runs tasks in processes of their own, and keeps these for the next.
+
+    Example::
+
+        with Pool("nats_gym.training.batched:make_trainer", {"data": …}, workers=2) as pool:
+            for position, answer in pool.map([{"index": 7, "seed": 0}, {"index": 8, "seed": 0}]):
+                …
+
+    Args:
+        factory: ``"module:function"``. Each worker calls it once, with ``arguments``; what it
+            returns is called with every task's arguments and returns the answer.
+        arguments: of the factory: plain values and numpy arrays. A list of them gives each worker
+            its own, in turn (a device, say).
+        workers: number of processes.
+        threads: threads that numerical libraries may use in each.
+        retries: how often a task is tried again whose process died. A task that raises or runs
+            out of time is not.
+
+    Raises:
+        InvalidInput: for a factory that cannot be named, or numbers out of range.
+    """
+
+    def __init__(
+        self,
+        factory: str,
+        arguments: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
+        workers: int = 1,
+        *,
+        threads: int = 1,
+        retries: int = 1,
+    ) -> None:
+        module, colon, name = factory.partition(":")
+        if not (module and colon and name) or module == "__main__":
+            raise InvalidInput(
+                f"a factory is 'module:function' in a module that can be imported, "
+                f"got {shown(factory)}"
+            )
+        for what, value, least in (
+            ("workers", workers, 1),
+            ("threads", threads, 1),
+            ("retries", retries, 0),
+        ):
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise InvalidInput(f"{what} is an integer from {least}, got {shown(value)}")
+        if arguments is None:
+            arguments = {}
+        each = [arguments] if isinstance(arguments, Mapping) else list(arguments)
+        if not each:
+            raise InvalidInput("a list of arguments has at least one entry")
+        self._factory, self._threads, self._retries = factory, threads, retries
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._workers: dict[int, _Worker] = {}
+        self._drivers = [
+            threading.Thread(target=self._drive, args=(slot, each[slot % len(each)]), daemon=True)
+            for slot in range(workers)
+        ]
+        for driver in self._drivers:
+            driver.start()
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def pids(self) -> list[int]:
+        """Process numbers of the workers there are now."""
+        with self._lock:
+            return [worker.pid for worker in self._workers.values()]
+
+    def submit(self, arguments: Mapping[str, Any], timeout: float | None = None) -> Future[Any]:
+        """Queue a task.
+
+        Args:
+            arguments: of the task: plain values and numpy arrays.
+            timeout: seconds that it may run; the wait in the queue does not count.
+
+        Returns:
+            A future whose ``result()`` is the answer. It raises :class:`WorkerDied`,
+            :class:`TaskTimedOut`, :class:`TaskFailed`, or the exception of nats-gym that the task
+            raised. A future that is not running can be cancelled.
+        """
+        if self._closed:
+            raise InvalidInput("the pool is closed")
+        future: Future[Any] = Future()
+        self._jobs.put(_Job(arguments, timeout, future))
+        return future
+
+    def map(
+        self, tasks: Iterable[Mapping[str, Any]], timeout: float | None = None
+    ) -> Iterator[tuple[int, Any]]:
+        """Run tasks; yield each one's position and answer as it is done, the quickest first.
+
+        The first failure is raised; tasks that have not begun by then, or when the iterator is
+        closed, are dropped.
+        """
+        positions = {self.submit(task, timeout): position for position, task in enumerate(tasks)}
+        try:
+            for future in as_completed(positions):
+                yield positions[future], future.result()
+        finally:
+            for future in positions:
+                future.cancel()
+
+    def close(self) -> None:
+        """End the workers, whatever they are doing, and drop what waits."""
+        self._closed = True
+        with self._lock:
+            workers = list(self._workers.values())
+        for worker in workers:
+            worker.kill()
+        for _ in self._drivers:
+            self._jobs.put(None)
+        for driver in self._drivers:
+            driver.join()
+        while not self._jobs.empty():
+            job = self._jobs.get()
+            if job is not None:
+                job.future.cancel()
+
+    def _drive(self, slot: int, arguments: Mapping[str, Any]) -> None:
+        """Feed one worker, and its successors, until the pool is closed."""
+        with suppress(_Died, NatsGymError, OSError):  # told to the first task, which tries again
+            self._worker(slot, arguments)
+        while (job := self._jobs.get()) is not None:
+            if job.future.set_running_or_notify_cancel():
+                try:
+                    job.future.set_result(self._answer(slot, arguments, job))
+                except Exception as error:
+                    job.future.set_exception(error)
+        with self._lock:
+            worker = self._workers.pop(slot, None)
+        if worker is not None:
+            worker.end()
+
+    def _answer(self, slot: int, arguments: Mapping[str, Any], job: _Job) -> Any:
+        tries = 1 + self._retries
+        for attempt in range(tries):
+            if self._closed:
+                break
+            try:
+                return self._worker(slot, arguments).ask(job.arguments, job.timeout)
+            except _Died as death:
+                if attempt + 1 == tries and not self._closed:
+                    raise WorkerDied(
+                        f"the worker died {'each of ' * (tries > 1)}{tries} "
+                        f"time{'s' * (tries > 1)} that the task was tried (exit code {death})"
+                    ) from None
+        raise WorkerDied(_SHUT_DOWN)
+
+    def _worker(self, slot: int, arguments: Mapping[str, Any]) -> _Worker:
+        """The slot's worker; a new one if it has none, or a dead one."""
+        worker = self._workers.get(slot)
+        if worker is None or not worker.alive:
+            if worker is not None:
+                worker.end()
+            worker = _Worker(self._threads)
+            with self._lock:
+                self._workers[slot] = worker
+            if self._closed:
+                worker.kill()
+            worker.start(self._factory, arguments)
+        return worker
+
+
+class _Died(Exception):
+    """A worker ended; holds its exit code."""
+
+
+class _Worker:
+    """One process and the pipes to it."""
+
+    def __init__(self, threads: int) -> None:
+        # The interpreter must find the package that this one found.
+        root = str(Path(__file__).parents[2])
+        paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+        counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", f"from {__name__} import main; main()"],
+            env={**os.environ, **counts, "PYTHONPATH": paths},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
+        self.pid = self._process.pid
+        self._ready = False
+
+    @property
+    def alive(self) -> bool:
+        """Whether it can be given a task."""
+        return self._ready and self._process.poll() is None
+
+    def start(self, factory: str, arguments: Mapping[str, Any]) -> None:
+        """Have it make its task function; raises what that raises, ``_Died`` if it dies."""
+        self._exchange({"path": sys.path, "factory": factory, "arguments": dict(arguments)})
+        self._ready = True
+
+    def ask(self, arguments: Mapping[str, Any], timeout: float | None) -> Any:
+        """Run a task and return its answer; raises what it raises, ``_Died`` if it dies."""
+        if timeout is None:
+            return self._exchange(dict(arguments))
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            self.kill()
+
+        timer = threading.Timer(timeout, end)
+        timer.daemon = True
+        timer.start()
+        try:
+            return self._exchange(dict(arguments))
+        except _Died:
+            if late.is_set():
+                raise TaskTimedOut(f"the task took longer than {timeout:g} s") from None
+            raise
+        finally:
+            timer.cancel()
+
+    def kill(self) -> None:
+        """End it now; whoever waits for its answer notices."""
+        self._process.kill()
+
+    def end(self) -> int:
+        """End it and let go of it; returns its exit code."""
+        self._ready = False
+        self.kill()
+        code = self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with suppress(OSError):  # what could not be written any more
+                pipe.close()  # type: ignore[union-attr]
+        return code
+
+    def _exchange(self, message: Any) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            write_message(self._process.stdin, message)
+            answer = read_message(self._process.stdout)
+        except (OSError, EOFError, ValueError):  # a pipe is broken, or was closed in mid-word
+            raise _Died(self.end()) from None
+        if "error" in answer:
+            raise _raised(answer)
+        return answer["answer"]
+
+
+def _raised(answer: dict[str, str]) -> NatsGymError:
+    """The exception of nats-gym that a task raised, else a ``TaskFailed`` with its traceback."""
+    with suppress(Exception):
+        kind = getattr(import_module(answer["module"]), answer["kind"])
+        if issubclass(kind, NatsGymError):
+            return kind(answer["error"])
+    return TaskFailed(f"{answer['kind']}: {answer['error']}\n{answer['traceback']}")
+
+
+def main() -> None:
+    """Answer tasks until the pool is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the pool's process's to answer
+    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)  # what a task prints must not get among the answers
+    waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def listen() -> None:
+        try:
+            while True:
+                waiting.put(read_message(requests))
+        except (EOFError, OSError, ValueError):
+            os._exit(0)  # nobody is left to hear the answer of a task that may run for hours
+
+    threading.Thread(target=listen, daemon=True).start()
+    hello = waiting.get()
+    sys.path[:] = hello["path"]
+    module, name = hello["factory"].split(":")
+    try:
+        task = getattr(import_module(module), name)(**hello["arguments"])
+        write_message(answers, {"answer": None})
+    except Exception as error:
+        write_message(answers, _described(error))
+        return
+    while True:
+        try:
+            write_message(answers, {"answer": task(**waiting.get())})
+        except Exception as error:  # the task's own, or an answer that cannot be sent
+            write_message(answers, _described(error))
+
+
+def _described(error: Exception) -> dict[str, str]:
+    return {
+        "error": str(error),
+        "kind": type(error).__name__,
+        "module": type(error).__module__,
+        "traceback": traceback.format_exc(),
+    }
