@@ -52,7 +52,7 @@ class Recipe:
     horizontal_flip: bool = True
     crop_padding: int | None = None
     amp: bool = False
-    channels_last: bool = False
+    channels_last: bool = True
     compile: bool = False
     on_failure: str = "chance"
 
