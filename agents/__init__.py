@@ -29,6 +29,7 @@ from typing import Any
 from nats_gym.errors import InvalidInput, shown, unknown_name
 
 from .interface import AskTellAgent, EnvironmentAgent
+from .settings import PPO_BUDGET_SETTINGS, PPO_SETTINGS
 
 _HOMES = {
     "random": ".random_search:RandomSearch",
@@ -100,6 +101,8 @@ def _name_of(factory: Any) -> str:
 
 __all__ = [
     "AGENTS",
+    "PPO_BUDGET_SETTINGS",
+    "PPO_SETTINGS",
     "AskTellAgent",
     "EnvironmentAgent",
     "find_agent",

@@ -18,16 +18,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from nats_gym.clock import SimulatedClock
 
-#: PPO's arguments for budgets of about a hundred evaluations.
-PPO_SETTINGS: dict[str, Any] = {
-    "n_steps": 48,
-    "batch_size": 48,
-    "n_epochs": 10,
-    "learning_rate": 3e-3,
-    "gamma": 1.0,
-    "gae_lambda": 0.95,
-    "ent_coef": 0.0,
-}
+from .settings import PPO_BUDGET_SETTINGS
 
 
 @contextmanager
@@ -68,11 +59,11 @@ class PPOAgent:
     """PPO on one environment per run.
 
     Args:
-        settings: PPO's keyword arguments; default :data:`PPO_SETTINGS`.
+        settings: PPO's keyword arguments; default :data:`~nats_gym.agents.PPO_BUDGET_SETTINGS`.
     """
 
     def __init__(self, settings: dict[str, Any] | None = None) -> None:
-        self.settings = PPO_SETTINGS if settings is None else settings
+        self.settings = PPO_BUDGET_SETTINGS if settings is None else settings
 
     def learn(self, env: gym.Env[Any, Any], budget: float, seed: int) -> list[dict[str, Any]]:
         """Learn until the clock is spent; see :class:`~nats_gym.agents.EnvironmentAgent`."""

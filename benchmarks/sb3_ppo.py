@@ -10,7 +10,8 @@ import torch
 from machine import describe
 from stable_baselines3 import PPO
 
-from nats_gym.envs.sb3 import PPO_VECTOR_SETTINGS, make_sb3
+from nats_gym.agents import PPO_SETTINGS
+from nats_gym.envs import make_sb3
 
 NUM_ENVS, ROLLOUTS, ROUNDS = 1024, 6, 3
 
@@ -22,8 +23,8 @@ def main() -> None:
         rates = []
         for seed in range(ROUNDS):
             env = make_sb3("NATS-TSS-cifar10-v0", num_envs=NUM_ENVS, seed=seed)
-            model = PPO("MlpPolicy", env, device="cpu", seed=seed, **PPO_VECTOR_SETTINGS)
-            steps = NUM_ENVS * PPO_VECTOR_SETTINGS["n_steps"]
+            model = PPO("MlpPolicy", env, device="cpu", seed=seed, **PPO_SETTINGS)
+            steps = NUM_ENVS * PPO_SETTINGS["n_steps"]
             model.learn(steps)  # a first rollout to warm up
             start = perf_counter()
             model.learn(steps * ROLLOUTS)

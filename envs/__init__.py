@@ -2,21 +2,40 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .budgeted import BudgetedEnv
-from .construction import ConstructionEnv
-from .vector import BudgetedVectorEnv, ConstructionVectorEnv
+from .budgeted import BudgetedEnv, BudgetedVectorEnv
+from .construction import ConstructionEnv, ConstructionVectorEnv
+from .edit import EditEnv, EditVectorEnv
+from .multi_objective import MultiObjectiveEnv, MultiObjectiveVectorEnv
+from .observation_wrappers import (
+    DictObservation,
+    DictVectorObservation,
+    GraphObservation,
+    MultiDiscreteObservation,
+    MultiDiscreteVectorObservation,
+)
+from .one_shot import OneShotEnv, OneShotVectorEnv
 
 if TYPE_CHECKING:
-    from .sb3 import PPO_VECTOR_SETTINGS, SB3VecEnv, make_sb3
+    from .sb3 import SB3VecEnv, make_sb3
 
-_SB3 = ("PPO_VECTOR_SETTINGS", "SB3VecEnv", "make_sb3")
+_SB3 = ("SB3VecEnv", "make_sb3")
 
 __all__ = [
-    "PPO_VECTOR_SETTINGS",
     "BudgetedEnv",
     "BudgetedVectorEnv",
     "ConstructionEnv",
     "ConstructionVectorEnv",
+    "DictObservation",
+    "DictVectorObservation",
+    "EditEnv",
+    "EditVectorEnv",
+    "GraphObservation",
+    "MultiDiscreteObservation",
+    "MultiDiscreteVectorObservation",
+    "MultiObjectiveEnv",
+    "MultiObjectiveVectorEnv",
+    "OneShotEnv",
+    "OneShotVectorEnv",
     "SB3VecEnv",
     "make_sb3",
 ]

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import heapq
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nats_gym.clock import SimulatedClock, default_budget
+from nats_gym.errors import InvalidInput, shown
+from nats_gym.evaluators import TableEvaluator
+from nats_gym.schedule import Epochs, check_epochs, trained_epochs
+from nats_gym.spaces import get_space
+from nats_gym.workers import SimulatedWorkers, check_workers
 
-from .construction import ConstructionEnv, Observation, Step
+from .architecture import Step
+from .construction import ConstructionEnv, ConstructionVectorEnv
+from .sources import prepare
+from .vector import Bools, Metrics
 
 
 class BudgetedEnv(ConstructionEnv):
@@ -19,86 +30,293 @@ class BudgetedEnv(ConstructionEnv):
     validation pass) are charged to a simulated clock, and the next one begins, until the budget
     is spent. This is the paper's search protocol as an episode.
 
+    With `workers=k` evaluations run beside each other. A complete architecture goes to a free
+    worker and the next one begins at once; when no worker is free the clock goes on to the first
+    that finishes, and its result arrives: so from the k-th architecture on, each completed one
+    brings one result, not always its own.
+
+    With `fidelity_action=True` one more decision follows those of the architecture: how long it is
+    trained.
+
     ## Action Space
-    As in the unbudgeted environment: `Discrete(5)` for topology, `Discrete(8)` for size.
+    As in the unbudgeted environment: `Discrete(5)` for topology, `Discrete(8)` for size, with the
+    same masks under limits. The decision on the schedule has the same actions: of `m` schedules,
+    cheap to dear, action `a` takes number `a·m // k` from 0 (of 12 and 200 epochs in the topology
+    space, actions 0, 1 and 2 take 12).
 
     ## Observation Space
     `Box(0, 1, (n·k + n + 2,), float32)`: decisions and position of the architecture in progress
     as in the unbudgeted environment, then the fraction of the budget left and the incumbent's
-    accuracy / 100 (0 before the first evaluation). 38 figures for topology, 47 for size.
+    accuracy / 100 (0 before the first evaluation). 38 figures for topology, 47 for size; one more
+    position with `fidelity_action=True`.
 
     ## Rewards
-    `improvement` (default): at each completed architecture, what it adds to the incumbent's
-    accuracy, / 100; an episode's return is the best accuracy observed, / 100. `accuracy`: each
-    completed architecture's accuracy / 100. 0 at every other step.
+    `improvement` (default): at each result, what it adds to the incumbent's accuracy, / 100; an
+    episode's return is the best accuracy observed, / 100. `accuracy`: each result's accuracy
+    / 100. `final`: the best accuracy observed / 100, at the end. 0 at every other step. What
+    violates a limit is never the incumbent and improves nothing; `penalty` × cost is taken off.
 
     ## Starting State
     Nothing decided, the clock at 0, no incumbent. Trials are numbered from `reset(seed=...)` on;
-    a `reset()` without a seed goes on counting.
+    a `reset()` without a seed goes on counting. `reset(options={"trial": ..., "start": ...})` as
+    in the unbudgeted environment; `start` is of the first architecture.
 
     ## Episode End
-    Terminated when the clock has spent the budget; the evaluation that overshoots counts. Never
-    truncated. At every completed architecture `info` holds what the unbudgeted environment's
-    last step does (`clock` counts from the episode's start) and `incumbent_index` and
-    `incumbent_accuracy`, the best observed so far.
+    Terminated when the clock has spent the budget; the evaluation that overshoots counts, and
+    those still in flight are dropped. Never truncated. At every result `info` holds what the
+    unbudgeted environment's last step does (`clock` counts from the episode's start),
+    `incumbent_index` and `incumbent_accuracy`, the best observed so far (-1 and 0 while limits
+    are violated), and with `fidelity_action=True` its `epochs`.
 
     ## Arguments
     Those of the unbudgeted environment, and
     - `time_budget`: seconds; default the paper's × `epochs`/12 (topology 20,000 / 40,000 /
       120,000 on CIFAR-10 / CIFAR-100 / ImageNet16-120, size 20,000 / 40,000 / 60,000).
-    - `reward`: `"improvement"`, `"accuracy"`, or a function of observed accuracy and incumbent.
+    - `workers`: simulated evaluations at a time, from 1 (default).
+    - `fidelity_action`: whether the last decision picks the schedule. `epochs` is then a list of
+      schedules; default all that the table holds. The default budget is for the dearest.
     - `report_test`: judges the incumbent, at the end.
 
     ## Version History
     - v0: first version.
     """
 
-    extras: ClassVar[int] = 2
+    figures: ClassVar[tuple[str, ...]] = ("budget_left", "incumbent")
     default_reward: ClassVar[str] = "improvement"
 
     def __init__(
-        self, space: str, dataset: str, *, time_budget: float | None = None, **options: Any
+        self,
+        space: str,
+        dataset: str,
+        *,
+        time_budget: float | None = None,
+        workers: int = 1,
+        fidelity_action: bool = False,
+        epochs: Epochs | Sequence[Epochs] | None = None,
+        **options: Any,
     ) -> None:
-        super().__init__(space, dataset, **options)
+        self.workers = check_workers(workers)
+        if not isinstance(fidelity_action, (bool, np.bool_)):
+            raise InvalidInput(f"fidelity_action is True or False, got {shown(fidelity_action)}")
+        self.fidelity_action = bool(fidelity_action)
+        self.further_decisions = int(self.fidelity_action)
+        chosen: Any = epochs
+        if self.fidelity_action and epochs is not None:
+            chosen = _ascending(epochs, space)[-1]
+        super().__init__(space, dataset, epochs=chosen, **options)
+        if self.fidelity_action:
+            self._schedules = self._choose_schedules(epochs)
         if time_budget is None:
             time_budget = default_budget(space, dataset, self.epochs)
         self.clock = SimulatedClock(time_budget)
         self._incumbent_index = -1
         self._incumbent = 0.0
+        # In flight: when it is done, the number of its submission, and what it will have found.
+        self._in_flight: list[tuple[float, int, dict[str, Any]]] = []
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
-        """Start a search; see the class for what the seed decides."""
+    def _choose_schedules(self, epochs: Any) -> tuple[Epochs, ...]:
+        evaluator = self.evaluator
+        if epochs is None and isinstance(evaluator, TableEvaluator):
+            epochs = evaluator.table.epochs("valid")
+        found = _ascending(
+            [self.epochs] if epochs is None else epochs, self.architecture_space.name
+        )
+        if not 2 <= len(found) <= self._num_choices:
+            raise InvalidInput(
+                f"fidelity_action picks among 2 to {self._num_choices} schedules, got "
+                f"{', '.join(map(str, found))}; name them as epochs=[…]"
+            )
+        if isinstance(evaluator, TableEvaluator):
+            for schedule in found:
+                prepare(evaluator, schedule)
+        return found
+
+    @property
+    def schedules(self) -> tuple[Epochs, ...]:
+        """Training schedules that evaluations may use, cheap to dear."""
+        return self._schedules if self.fidelity_action else (self.epochs,)
+
+    @property
+    def schedule_names(self) -> tuple[Epochs, ...]:
+        """The schedules as `info` names them: all integers, or all text."""
+        if all(isinstance(schedule, int) for schedule in self.schedules):
+            return self.schedules
+        return tuple(map(str, self.schedules))
+
+    @property
+    def _first_figures(self) -> tuple[float, ...]:
+        return (1.0, 0.0)
+
+    def _begin_episode(self, start: list[int]) -> None:
         self.clock.reset()
         self._incumbent_index, self._incumbent = -1, 0.0
-        self._view.set_extras(1.0, 0.0)
-        return super().reset(seed=seed, options=options)
+        self._in_flight.clear()
+        self._view.set_figures(*self._first_figures)
+        super()._begin_episode(start)
 
-    def step(self, action: np.int64 | int) -> Step:
-        """Take one decision; `InvalidInput` for an action outside the action space."""
-        self._decide(action)
-        if len(self._choices) < self._num_decisions:
-            return self._view.read(), 0.0, False, False, {}
-        info = self._evaluate()
-        reward = self._reward(info["accuracy"], self._incumbent)
-        self._keep_best(info)
+    def _complete(self) -> Step:
+        """Hand the architecture to a worker; take in the result that arrives, if one does."""
+        info = self._arrival()
+        if info is None:
+            self._begin_architecture()
+            return self._result(0.0, {})
         self._ended = bool(self.clock.spent)
-        if self._ended and self._judge:
-            info["evaluation"] = self._judge(self._incumbent_index)
+        reward = self._reward_of(info, self._incumbent, self._ended)
+        self._keep_best(info)
+        if self._ended and self.judge and self._incumbent_index >= 0:
+            info["evaluation"] = self.judge(self._incumbent_index)
         if not self._ended:
             self._begin_architecture()
-        return self._view.read(), reward, self._ended, False, info
+        return self._result(reward, info)
+
+    def _arrival(self) -> dict[str, Any] | None:
+        index = self.architecture_space.index_of(self._choices[: self._num_decisions])
+        schedule = 0
+        if self.fidelity_action:
+            schedule = self._choices[-1] * len(self.schedules) // self._num_choices
+        epochs = self.schedules[schedule]
+        number = self._evaluations
+        if self.workers == 1:
+            info = self._evaluate(index, epochs)
+        else:
+            info = self._ask(index, epochs)
+            finish = float(self.clock.used) + info["seconds"]
+            heapq.heappush(self._in_flight, (finish, number, info))
+        if self.fidelity_action:
+            info["epochs"] = self.schedule_names[schedule]
+        if self.workers > 1:
+            if len(self._in_flight) < self.workers:
+                return None
+            finish, _, info = heapq.heappop(self._in_flight)
+            self.clock.advance(finish)
+            info["clock"] = self.clock.used
+            self._last = info
+        return info
 
     def _keep_best(self, info: dict[str, Any]) -> None:
-        if self._incumbent_index < 0 or info["accuracy"] > self._incumbent:
+        better = self._incumbent_index < 0 or info["accuracy"] > self._incumbent
+        if better and not (self._limited and info["cost"] > 0):
             self._incumbent_index, self._incumbent = info["index"], info["accuracy"]
         info["incumbent_index"] = self._incumbent_index
         info["incumbent_accuracy"] = self._incumbent
-        self._view.set_extras(float(self.clock.fraction_left), self._incumbent / 100.0)
+        self._view.set_figures(float(self.clock.fraction_left), self._incumbent / 100.0)
 
-    def _status(self) -> str:
-        return (
-            f"clock {self.clock.used:,.0f} of {self.clock.budget:,.0f} s · "
-            f"{self._evaluations} evaluated · incumbent {self._incumbent:.2f} %"
-        )
+    def _scene_extras(self) -> dict[str, Any]:
+        known = self._incumbent_index >= 0
+        return {"incumbent": (self._incumbent_index, self._incumbent) if known else None}
+
+
+def _ascending(epochs: Any, space: str) -> tuple[Epochs, ...]:
+    """Schedules, each once, cheap to dear."""
+    if isinstance(epochs, (str, int, np.integer)):
+        epochs = [epochs]
+    try:
+        checked = {check_epochs(one, get_space(space).full_epochs) for one in epochs}
+    except TypeError:
+        raise InvalidInput(
+            f"epochs beside fidelity_action is a list of schedules, got {shown(epochs)}"
+        ) from None
+    return tuple(sorted(checked, key=trained_epochs))
+
+
+class BudgetedVectorEnv(ConstructionVectorEnv):
+    """
+    ## Description
+    Many copies of :class:`~nats_gym.envs.BudgetedEnv`, stepped together, each with a clock, an
+    incumbent and workers of its own. `gym.make_vec("NATS-…-Budgeted-v0", num_envs=1024)` makes
+    one. See :class:`ConstructionVectorEnv` for what the copies have in common: actions, seeds,
+    options, infos and autoreset modes.
+
+    ## Version History
+    - v0: first version.
+    """
+
+    scalar: ClassVar[type[ConstructionEnv]] = BudgetedEnv
+    shared: BudgetedEnv
+
+    def __init__(self, num_envs: int = 1, **options: Any) -> None:
+        super().__init__(num_envs, **options)
+        self._budget = self.shared.clock.budget
+        self._incumbent = np.zeros(self.num_envs)
+        self._incumbent_index = np.full(self.num_envs, -1)
+        self._previous = np.zeros(self.num_envs)
+        self._schedule = np.zeros(self.num_envs, np.int64)
+        names = self.shared.schedule_names
+        self._epochs = np.array(names, object if isinstance(names[0], str) else None)
+        workers = self.shared.workers
+        self._workers = SimulatedWorkers(self.num_envs, workers) if workers > 1 else None
+
+    def _begin_episodes(self, mask: Bools, start: Any) -> Metrics | None:
+        self._clock[mask] = 0.0
+        self._incumbent[mask] = 0.0
+        self._incumbent_index[mask] = -1
+        self._previous[mask] = 0.0
+        self._observations[mask, -2:] = self.shared._first_figures
+        if self._workers:
+            self._workers.clear(mask)
+        return super()._begin_episodes(mask, start)
+
+    def _decide(self, actions: NDArray[np.int64]) -> None:
+        if self.shared.fidelity_action:
+            last = np.flatnonzero(self._position == self._n)
+            count = len(self.shared.schedules)
+            self._schedule[last] = actions[last] * count // self._k
+        super()._decide(actions)
+
+    def _answers(self, ended: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._incumbent_index[ended]
+
+    def _complete(
+        self, done: NDArray[np.int64], rewards: NDArray[Any], terminated: Bools
+    ) -> Metrics | None:
+        fidelity = self.shared.fidelity_action
+        schedule = self._schedule[done] if fidelity else None
+        metrics = self._evaluate(self._architectures(done), done, schedule)
+        if schedule is not None:
+            metrics["epochs"] = self._epochs[schedule]
+        if self._workers is None:
+            self._clock[done] += metrics["seconds"]
+            metrics["clock"] = self._clock[done]
+            return self._take_in(done, metrics, rewards, terminated)
+        self._workers.submit(done, self._clock[done] + metrics["seconds"], **metrics)
+        waiting = self._workers.busy(done) == self.shared.workers
+        self._begin_architectures(done[~waiting])
+        arrived = done[waiting]
+        if not len(arrived):
+            return None
+        self._clock[arrived], metrics = self._workers.collect(arrived)
+        metrics["clock"] = self._clock[arrived]
+        return self._take_in(arrived, metrics, rewards, terminated)
+
+    def _take_in(
+        self,
+        which: NDArray[np.int64],
+        metrics: dict[str, NDArray[Any]],
+        rewards: NDArray[Any],
+        terminated: Bools,
+    ) -> Metrics:
+        """Results arrive: rewards, incumbents, ends, and the next architectures."""
+        accuracy, used, incumbent = metrics["accuracy"], self._clock[which], self._incumbent[which]
+        spent = used >= self._budget
+        rewards[which] = self._reward_of(metrics, incumbent, self._previous[which], spent)
+        self._previous[which] = accuracy
+        better = (self._incumbent_index[which] < 0) | (accuracy > incumbent)
+        if self._limited:
+            better &= metrics["cost"] <= 0
+        self._incumbent[which[better]] = accuracy[better]
+        self._incumbent_index[which[better]] = metrics["index"][better]
+        incumbent = self._incumbent[which]
+        metrics["incumbent_index"] = self._incumbent_index[which]
+        metrics["incumbent_accuracy"] = incumbent
+        self._observations[which, -2] = np.maximum(1.0 - used / self._budget, 0.0)
+        self._observations[which, -1] = incumbent / 100.0
+        ended = which[spent]
+        terminated[ended] = True
+        self._ended[ended] = True
+        self._begin_architectures(which[~spent])
+        return which, metrics
+
+    def _scene_extras(self, i: int) -> dict[str, Any]:
+        known = self._incumbent_index[i] >= 0
+        incumbent = int(self._incumbent_index[i]), float(self._incumbent[i])
+        return {"incumbent": incumbent if known else None}

@@ -2,36 +2,22 @@
 
 from __future__ import annotations
 
-import inspect
-import os
-from operator import index as as_int
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import gymnasium as gym
 import numpy as np
-from gymnasium.error import ResetNeeded
 from gymnasium.spaces import Discrete
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from nats_gym.clock import SimulatedClock
-from nats_gym.errors import InvalidInput, shown, unknown_name
-from nats_gym.evaluators import Evaluator, TableEvaluator
-from nats_gym.rewards import RewardFunction, get_reward
-from nats_gym.schedule import Epochs, check_epochs
-from nats_gym.spaces import get_space
-from nats_gym.streams import combine_int, seed_key
-from nats_gym.tables import SURROGATE_VERSION
+from nats_gym.errors import InvalidInput, shown
 
-from .ground_truth import GroundTruth
-from .observation import FlatObservation
-from .rendering import ansi, picture
-from .sources import choose_evaluator, choose_judge, judging_table
-
-Observation = NDArray[np.float32]
-Step = tuple[Observation, float, bool, bool, dict[str, Any]]
+from .architecture import ArchitectureEnv, Step
+from .observation import OPEN, FlatObservation
+from .rendering import Scene
+from .vector import ArchitectureVectorEnv, Bools, Metrics
 
 
-class ConstructionEnv(gym.Env[Observation, np.int64]):
+class ConstructionEnv(ArchitectureEnv):
     """
     ## Description
     Builds one architecture of NATS-Bench from nothing: a decision a step. In the topology space
@@ -46,23 +32,34 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
     Topology: `Discrete(5)`: 0 `none`, 1 `skip_connect`, 2 `nor_conv_1x1`, 3 `nor_conv_3x3`,
     4 `avg_pool_3x3`. Size: `Discrete(8)`: choice `d` is the width `8·(d+1)`.
 
+    Under limits (`max_params`, `max_flops`, `max_latency`) every `info` holds `action_mask`, int8
+    `(k,)`, for `action_space.sample(mask)`: the choices after which some architecture still meets
+    all limits. A choice outside the mask may be taken; the architecture then violates a limit.
+    `action_masks()` is the same as a bool array, as sb3-contrib's MaskablePPO asks for it.
+
     ## Observation Space
     `Box(0, 1, (n·k + n,), float32)`: the decisions taken as `n` one-hot rows of `k` (zeros while
     open), then the position of the next decision, one-hot (zeros once complete). 36 figures for
-    topology (n=6, k=5), 45 for size (n=5, k=8).
+    topology (n=6, k=5), 45 for size (n=5, k=8). `env.unwrapped.encode(architecture)` and
+    `decode(observation)` go between the two; wrappers of `nats_gym.envs` make a `Dict`, a
+    `MultiDiscrete` or a `Graph` of it.
 
     ## Rewards
-    0 until the last decision, then validation accuracy / 100, in [0, 1].
+    0 until the last decision, then validation accuracy / 100, in [0, 1]; or what `reward=` makes
+    of it, less `penalty` × cost.
 
     ## Starting State
     Nothing decided. The seed decides the trials that will be drawn and nothing else. Trials are
     numbered from `reset(seed=...)` on; a `reset()` without a seed goes on counting.
+    `reset(options={"trial": ..., "start": ...})` sets the trial of this episode, as the argument
+    does for all, and the first decisions, which count as taken.
 
     ## Episode End
     Terminated after the last decision. Never truncated. The last step's `info` holds `index`
     (official), `arch` (official string), `accuracy` (percent), `seconds` (what the evaluation
     cost), `clock` (seconds since the last `reset(seed=...)`), `provenance` (what the accuracy
-    rests on: `measured` or `surrogate`) and `seconds_provenance` (likewise for the seconds).
+    rests on: `measured` or `surrogate`), `seconds_provenance` (likewise for the seconds) and,
+    under limits, `cost`: by how much they are exceeded, as fractions of them, summed.
 
     ## Arguments
     - `epochs`: training schedule to search on. Embedded: topology 12 (surrogate) and 200
@@ -72,14 +69,20 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
     - `trial`: `"random"` (default), `"mean"`, a training seed (777) or its position (0, 1, …).
     - `source`: `"auto"` (an imported official archive if there is one), `"embedded"`, the folder
       of a table, or the path of an official archive.
-    - `reward`: `"accuracy"`, or a function of observed accuracy and incumbent (both percent).
+    - `reward`: `"accuracy"` (default) or another of `nats_gym.rewards`, by name (`"rank"`), as a
+      dictionary (`{"name": "threshold-bonus", "threshold": 94}`), as an object, or a function of
+      one `nats_gym.rewards.Evaluation`.
+    - `max_params` (millions), `max_flops` (millions), `max_latency` (seconds of a batch of 256,
+      from the table): limits; masks and `cost` as above.
+    - `penalty`: reward lost per unit of `cost`; default 0. `reward=Lagrangian(...)` is the same
+      with a multiplier that may change.
     - `evaluator`: an object with `evaluate(index, epochs, trial_keys)` to ask instead of a table
       (`nats_gym.evaluators.Evaluator`); `trial` and `source` are refused beside it.
     - `report_test`: put the full-schedule test accuracy, mean over trials, under
       `info["evaluation"]` at the end. Never part of a reward or an observation. Needs a table
       with test accuracies: embedded, that is the size space alone. A table that evaluates also
       judges; another evaluator's answers are judged by the table of `source="auto"`.
-    - `render_mode`: `"ansi"` (text) or `"rgb_array"` (a picture, 480×640×3 uint8).
+    - `render_mode`: `"ansi"` (text), `"rgb_array"` (a picture, 480×640×3 uint8) or `"human"`.
 
     For judging an agent, `env.unwrapped.optimum()`, `regret(index)` and `rank(index)` look at the
     full-schedule accuracies of the table, mean over trials, of either split.
@@ -90,170 +93,241 @@ class ConstructionEnv(gym.Env[Observation, np.int64]):
     - v0: first version.
     """
 
-    metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium declares it so
-        "render_modes": ["ansi", "rgb_array"],
-        "render_fps": 4,
-        "surrogate_version": SURROGATE_VERSION,
-    }
-    #: Figures of the episode at the end of the observation.
-    extras: ClassVar[int] = 0
-    default_reward: ClassVar[str] = "accuracy"
+    #: Decisions taken beside the architecture's, after them.
+    further_decisions = 0
 
-    def __init__(
-        self,
-        space: str,
-        dataset: str,
-        *,
-        epochs: Epochs | None = None,
-        trial: str | int = "random",
-        source: str | os.PathLike[str] = "auto",
-        reward: str | RewardFunction | None = None,
-        evaluator: Evaluator | None = None,
-        report_test: bool = False,
-        render_mode: str | None = None,
-        **unknown: Any,
-    ) -> None:
-        self._refuse(unknown, space, dataset)
-        self.architecture_space = get_space(space)
-        self.dataset = dataset
-        self.epochs = check_epochs(epochs, self.architecture_space.full_epochs)
-        self.evaluator, self._provenance = choose_evaluator(
-            space, dataset, self.epochs, trial, source, evaluator
-        )
-        self._judge = choose_judge(space, dataset, self.evaluator) if report_test else None
-        self._reward = get_reward(self.default_reward if reward is None else reward)
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise unknown_name("render_mode", render_mode, self.metadata["render_modes"])
-        self.render_mode = render_mode
-
-        self._view = FlatObservation(self.architecture_space, self.extras)
+    def __init__(self, space: str, dataset: str, **options: Any) -> None:
+        super().__init__(space, dataset, **options)
+        self.decisions = self._num_decisions + self.further_decisions
+        self._view = FlatObservation(self.architecture_space, self.decisions, self.figures)
         self.observation_space = self._view.box
-        self.action_space = Discrete(self.architecture_space.num_choices)
-        self.clock = SimulatedClock()
-        self._num_decisions = self.architecture_space.num_decisions
-        self._num_choices = self.architecture_space.num_choices
-        self._evaluate_one = (
-            self.evaluator.evaluate_one if isinstance(self.evaluator, TableEvaluator) else None
-        )
-        self._ground_truths: dict[str, GroundTruth] = {}
-        self._stream: int | None = None
-        self._evaluations = 0
+        self.action_space = Discrete(self._num_choices)
         self._choices: list[int] = []
-        self._ended = True
 
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Observation, dict[str, Any]]:
-        """Start an episode; see the class for what the seed decides."""
-        super().reset(seed=seed)
-        if seed is not None or self._stream is None:
-            seed = self.np_random_seed
-            if seed < 0:  # Gymnasium's answer where np_random was set and its seed is not known
-                seed = int(self.np_random.integers(2**63))
-            self._stream = seed_key(seed)
-            self._evaluations = 0
-            self.clock.reset()
-        self._ended = False
-        self._begin_architecture()
-        return self._view.read(), {}
+    def check_start(self, start: Any) -> list[int]:
+        """The decisions that count as taken: fewer than n choices; none by default."""
+        try:
+            prefix = (
+                [] if start is None else [self._choice(one, self._num_choices) for one in start]
+            )
+        except TypeError:
+            prefix = [OPEN] * self._num_decisions
+        if len(prefix) >= self._num_decisions or isinstance(start, str):
+            raise InvalidInput(
+                f"a start is a list of fewer than {self._num_decisions} choices of "
+                f"0…{self._num_choices - 1}, got {shown(start)}"
+            )
+        return prefix
+
+    def _begin_episode(self, start: list[int]) -> None:
+        self._begin_architecture(start)
+
+    def _begin_architecture(self, start: Sequence[int] = ()) -> None:
+        self._choices = list(start)
+        self._view.begin(start)
 
     def step(self, action: np.int64 | int) -> Step:
         """Take one decision; `InvalidInput` for an action outside the action space."""
-        self._decide(action)
-        if len(self._choices) < self._num_decisions:
-            return self._view.read(), 0.0, False, False, {}
-        info = self._evaluate()
-        self._ended = True
-        if self._judge:
-            info["evaluation"] = self._judge(info["index"])
-        return self._view.read(), self._reward(info["accuracy"], 0.0), True, False, info
-
-    def render(self) -> str | NDArray[np.uint8] | None:
-        """The architecture so far: as text (`"ansi"`) or as a picture (`"rgb_array"`)."""
-        if self.render_mode is None:
-            return None
-        draw = ansi if self.render_mode == "ansi" else picture
-        return draw(self.architecture_space, self.dataset, self._choices, self._status())
-
-    # ── what an agent is judged by ───────────────────────────────────────────────────────────
-
-    def optimum(self, split: str = "valid") -> int:
-        """Official index of the best architecture by full-schedule accuracy, mean over trials."""
-        return self._ground_truth(split).optimum()
-
-    def regret(self, index: ArrayLike, split: str = "valid") -> NDArray[np.float64]:
-        """Points between the optimum's full-schedule accuracy and that of ``index (...)``."""
-        return self._ground_truth(split).regret(index)
-
-    def rank(self, index: ArrayLike, split: str = "valid") -> NDArray[np.int64]:
-        """Place of ``index (...)`` by full-schedule accuracy, from 1 for the best."""
-        return self._ground_truth(split).rank(index)
-
-    def _ground_truth(self, split: str) -> GroundTruth:
-        if split not in self._ground_truths:
-            space = self.architecture_space.name
-            table = judging_table(space, self.dataset, self.evaluator)
-            self._ground_truths[split] = GroundTruth(table, split)
-        return self._ground_truths[split]
-
-    @classmethod
-    def _refuse(cls, unknown: dict[str, Any], space: str, dataset: str) -> None:
-        for option in unknown:
-            if option == "time_budget":
-                budgeted = f"NATS-{space.upper()}-{dataset}-Budgeted-v0"
-                raise InvalidInput(f"time_budget is an option of {budgeted}; this episode has none")
-            own = inspect.signature(cls).parameters.values()
-            base = inspect.signature(ConstructionEnv).parameters.values()
-            known = {p.name for p in (*own, *base) if p.kind == p.KEYWORD_ONLY}
-            raise unknown_name("option", option, sorted(known))
-
-    # ── the parts of a step ──────────────────────────────────────────────────────────────────
-
-    def _begin_architecture(self) -> None:
-        self._choices = []
-        self._view.begin()
-
-    def _decide(self, action: np.int64 | int) -> None:
-        try:
-            choice = -1 if isinstance(action, bool) else as_int(action)
-        except TypeError:
-            choice = -1
-        if not 0 <= choice < self._num_choices:
-            raise InvalidInput(
-                f"an action is an integer in 0…{self._num_choices - 1}, got {shown(action)}"
-            )
-        if self._ended:
-            raise ResetNeeded("the episode has ended: call reset() before step()")
+        choice = self._choice(action, self._num_choices)
+        self._need_episode()
         self._view.decide(len(self._choices), choice)
         self._choices.append(choice)
+        if len(self._choices) < self.decisions:
+            return self._result(0.0, {})
+        return self._complete()
 
-    def _evaluate(self) -> dict[str, Any]:
-        """Evaluate the complete architecture and charge the clock; the metrics for `info`."""
-        assert self._stream is not None
-        index = self.architecture_space.index_of(self._choices)
-        key = combine_int(self._stream, self._evaluations)
-        self._evaluations += 1
-        accuracy, seconds = self._ask(index, key)
-        self.clock.charge(seconds)
-        return {
-            "index": index,
-            "arch": self.architecture_space.name_of(index),
-            "accuracy": accuracy,
-            "seconds": seconds,
-            "clock": self.clock.used,
-            "provenance": self._provenance[0],
-            "seconds_provenance": self._provenance[1],
-        }
+    def _complete(self) -> Step:
+        """Evaluate the complete architecture and end the episode."""
+        info = self._evaluate(self.architecture_space.index_of(self._choices), self.epochs)
+        self._ended = True
+        if self.judge:
+            info["evaluation"] = self.judge(info["index"])
+        return self._result(self._reward_of(info, 0.0, True), info)
 
-    def _ask(self, index: int, key: int) -> tuple[float, float]:
-        if self._evaluate_one:
-            accuracy, seconds = self._evaluate_one(index, self.epochs, key)
-            return accuracy, seconds
-        outcome = self.evaluator.evaluate(
-            np.array([index]), self.epochs, np.array([key], dtype=np.uint64)
+    def _result(self, reward: Any, info: dict[str, Any]) -> Step:
+        if self._limited:
+            info["action_mask"] = self._mask()
+        if self.render_mode == "human":
+            self.render()
+        return self._view.read(), reward, self._ended, False, info
+
+    def _mask(self) -> NDArray[np.int8]:
+        position = len(self._choices)
+        if position == self._num_decisions < self.decisions:
+            return np.ones(self._num_choices, np.int8)
+        if position >= self._num_decisions:  # complete: those of a first decision
+            return self.limits.mask(0, 0)
+        rank = 0
+        for choice in self._choices:
+            rank = rank * self._num_choices + choice
+        return self.limits.mask(position, rank)
+
+    def _scene(self) -> Scene:
+        position = len(self._choices)
+        open_ = [OPEN] * (self._num_decisions - position)
+        return Scene(
+            self.architecture_space,
+            self.dataset,
+            [*self._choices[: self._num_decisions], *open_],
+            position if open_ else None,
+            self._last.get("accuracy"),
+            self._last.get("provenance"),
+            float(self.clock.used),
+            self.clock.budget,
+            self._evaluations,
+            **self._scene_extras(),
         )
-        self._provenance = outcome.provenance, outcome.seconds_provenance
-        return float(outcome.accuracy[0]), float(outcome.seconds[0])
 
-    def _status(self) -> str:
-        return f"clock {self.clock.used:,.0f} s · {self._evaluations} evaluated"
+    def _scene_extras(self) -> dict[str, Any]:
+        return {"caption": self._last.get("arch", "")}
+
+
+class ConstructionVectorEnv(ArchitectureVectorEnv):
+    """
+    ## Description
+    Many copies of :class:`~nats_gym.envs.ConstructionEnv`, stepped together in numpy: copy `i`
+    does to the bit what the scalar environment seeded `seed + i` does.
+    `gym.make_vec("NATS-TSS-cifar10-v0", num_envs=1024)` makes one.
+
+    ## Action Space
+    `MultiDiscrete` of the scalar environment's, one for each copy, `(num_envs,)`. Under limits
+    `infos["action_mask"]` is int8 `(num_envs, k)`; `action_masks()` is the same as bool.
+
+    ## Observation Space
+    The scalar environment's, batched: `(num_envs, n·k + n)`.
+
+    ## Rewards
+    The scalar environment's, float64 `(num_envs,)`.
+
+    ## Starting State
+    `reset(seed=s)` gives copy `i` the seed `s + i`, as Gymnasium's own vector environments do; a
+    list gives each its own. `options={"reset_mask": mask}` resets some copies only; `trial` and
+    `start` are options as in the scalar environment.
+
+    ## Episode End
+    As in the scalar environment, for each copy. `infos` hold an array per figure of the scalar
+    `info` and, under the same name with `_` before it, which copies it is of.
+
+    ## Arguments
+    Those of the scalar environment, and
+    - `num_envs`: number of copies.
+    - `autoreset_mode`: `AutoresetMode.NEXT_STEP` (default; the step after an episode's end resets
+      and ignores the action), `SAME_STEP` (the last step returns the next episode's first
+      observation, and `infos["final_obs"]`, dense, and `infos["final_info"]` the last one's), or
+      `DISABLED` (reset with `options={"reset_mask": mask}`); also by value, `"NextStep"`.
+
+    Gymnasium refuses `vector_kwargs` and `wrappers` beside a native vector environment: pass
+    options themselves, wrap what comes back.
+
+    ## Version History
+    - v0: first version.
+    """
+
+    scalar: ClassVar[type[ArchitectureEnv]] = ConstructionEnv
+    shared: ConstructionEnv
+
+    def __init__(self, num_envs: int = 1, **options: Any) -> None:
+        super().__init__(num_envs, **options)
+        self._position = np.zeros(self.num_envs, np.int64)
+        self._rank = np.zeros(self.num_envs, np.int64)
+        self._decisions = self.shared.decisions
+
+    def _begin_episodes(self, mask: Bools, start: Any) -> Metrics | None:
+        self._begin_architectures(mask, start)
+        return super()._begin_episodes(mask, start)
+
+    def _begin_architectures(
+        self, which: Bools | NDArray[np.int64], start: Sequence[int] = ()
+    ) -> None:
+        decided = self._n * self._k
+        self._observations[which, : decided + self._decisions] = 0.0
+        self._observations[which, decided + len(start)] = 1.0
+        self._position[which] = len(start)
+        self._rank[which] = 0
+        for position, choice in enumerate(start):
+            self._observations[which, position * self._k + choice] = 1.0
+            self._rank[which] = self._rank[which] * self._k + choice
+
+    def _play(
+        self,
+        actions: NDArray[np.int64],
+        resetting: Bools | None,
+        rewards: NDArray[Any],
+        terminated: Bools,
+        truncated: Bools,
+    ) -> Metrics | None:
+        if resetting is not None:
+            self._position[resetting] = 0  # what they decide is undone below
+        self._decide(actions)
+        if resetting is not None:
+            self._begin_again(resetting)
+        done = np.flatnonzero(self._position == self._decisions)
+        return self._complete(done, rewards, terminated) if len(done) else None
+
+    def _decide(self, actions: NDArray[np.int64]) -> None:
+        position, decided = self._position, self._n * self._k
+        here = self._row + position
+        self._flat[here + decided] = 0.0
+        if self._decisions == self._n:
+            self._flat[self._row + position * self._k + actions] = 1.0
+            self._rank *= self._k
+            self._rank += actions
+        else:  # the last decision is not the architecture's
+            own = np.flatnonzero(position < self._n)
+            self._flat[self._row[own] + position[own] * self._k + actions[own]] = 1.0
+            self._rank[own] = self._rank[own] * self._k + actions[own]
+        position += 1
+        open_ = position < self._decisions
+        if open_.all():
+            self._flat[here + (decided + 1)] = 1.0
+        else:
+            self._flat[(here + (decided + 1))[open_]] = 1.0
+
+    def _complete(
+        self, done: NDArray[np.int64], rewards: NDArray[Any], terminated: Bools
+    ) -> Metrics:
+        """Evaluate complete architectures; their rewards and ends."""
+        metrics = self._evaluate(self._architectures(done), done)
+        self._clock[done] += metrics["seconds"]
+        metrics["clock"] = self._clock[done]
+        rewards[done] = self._reward_of(metrics, 0.0, 0.0, True)
+        terminated[done] = True
+        self._ended[done] = True
+        return done, metrics
+
+    def _architectures(self, which: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.asarray(self.shared.architecture_space.rank_to_index[self._rank[which]])
+
+    def _answers(self, ended: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._architectures(ended)
+
+    def _masks(self) -> NDArray[np.int8]:
+        # A complete architecture's are those of a first decision.
+        here = self._position < self._n
+        masks = self.shared.limits.masks(
+            np.where(here, self._position, 0), np.where(here, self._rank, 0)
+        )
+        if self._decisions > self._n:
+            masks[self._position == self._n] = 1
+        return masks
+
+    def _scene(self, i: int) -> Scene:
+        position = int(self._position[i])
+        taken = min(position, self._n)
+        choices = (self._rank[i] // self._k ** np.arange(taken - 1, -1, -1) % self._k).tolist()
+        open_ = [OPEN] * (self._n - taken)
+        shared = self.shared
+        return Scene(
+            shared.architecture_space,
+            shared.dataset,
+            [*choices, *open_],
+            position if open_ else None,
+            **self._scene_of_last(i),
+            clock=float(self._clock[i]),
+            budget=shared.clock.budget,
+            evaluations=int(self._evaluations[i]),
+            **self._scene_extras(i),
+        )
+
+    def _scene_extras(self, i: int) -> dict[str, Any]:
+        return {"caption": self._last_name(i)}

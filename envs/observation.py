@@ -1,49 +1,137 @@
-"""The flat observation: what is decided, what comes next and, against a budget, what is left."""
+"""The flat observation: what is decided, what comes next and the figures of the episode."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from gymnasium.spaces import Box
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from nats_gym.errors import InvalidInput
 from nats_gym.spaces import ArchitectureSpace
+
+Observation = NDArray[np.float32]
+#: A decision that is not taken yet, among digits.
+OPEN = -1
 
 
 class FlatObservation:
     """Writes the flat observation in place, one decision at a time.
 
-    Layout, all in [0, 1]: ``n·k`` one-hot decisions (zeros while open), ``n`` one-hot position of
-    the next decision (zeros once complete), then ``extras`` figures of the episode.
+    Layout, all in [0, 1]: ``n·k`` one-hot decisions (zeros while open), the one-hot position of
+    the next decision (zeros once complete), then the figures of the episode.
 
     Args:
         space: the architecture space.
-        extras: number of further figures at the end.
+        positions: decisions taken one after another; 0 where they are not.
+        figures: what the figures at the end are called.
+
+    Attributes:
+        box: the observation space.
+        decisions, choices: n and k.
+        decided, positions, figures: slices of the three parts.
     """
 
-    def __init__(self, space: ArchitectureSpace, extras: int = 0) -> None:
-        self._choices = space.num_choices
+    def __init__(
+        self, space: ArchitectureSpace, positions: int, figures: Sequence[str] = ()
+    ) -> None:
+        self._n, self._k = space.num_decisions, space.num_choices
+        self.decisions, self.choices = self._n, self._k
         self._positions = space.num_decisions * space.num_choices
-        self._end = self._positions + space.num_decisions
-        self.box = Box(0.0, 1.0, (self._end + extras,), np.float32)
-        self._values = np.zeros(self._end + extras, np.float32)
+        self._end = self._positions + positions
+        self.names = tuple(figures)
+        width = self._end + len(figures)
+        self.decided = slice(0, self._positions)
+        self.positions = slice(self._positions, self._end)
+        self.figures = slice(self._end, width)
+        self.box = Box(0.0, 1.0, (width,), np.float32)
+        self._values = np.zeros(width, np.float32)
 
-    def begin(self) -> None:
-        """Forget the decisions; the first one comes next. Extras stay."""
-        self._values[: self._end] = 0.0
-        self._values[self._positions] = 1.0
+    def begin(self, choices: Sequence[int] = ()) -> None:
+        """Show ``choices`` as taken; the next decision comes next. Figures stay."""
+        values = self._values
+        values[: self._end] = 0.0
+        for position, choice in enumerate(choices):
+            values[position * self._k + choice] = 1.0
+        if self._positions + len(choices) < self._end:
+            values[self._positions + len(choices)] = 1.0
 
     def decide(self, position: int, choice: int) -> None:
         """Record the choice at ``position`` and move on to the next."""
         values, here = self._values, self._positions + position
-        values[position * self._choices + choice] = 1.0
+        if position < self._n:
+            values[position * self._k + choice] = 1.0
         values[here] = 0.0
         if here + 1 < self._end:
             values[here + 1] = 1.0
 
-    def set_extras(self, *figures: float) -> None:
+    def change(self, decision: int, old: int, new: int) -> None:
+        """Record another choice for a decision that was taken."""
+        self._values[decision * self._k + old] = 0.0
+        self._values[decision * self._k + new] = 1.0
+
+    def set_figures(self, *figures: float) -> None:
         """Set the figures at the end."""
         self._values[self._end :] = figures
 
-    def read(self) -> NDArray[np.float32]:
+    def read(self) -> Observation:
         """The observation, a fresh array."""
         return self._values.copy()
+
+    # ── between observation and architecture ─────────────────────────────────────────────────
+
+    def encode(self, digits: ArrayLike, figures: Sequence[float]) -> Observation:
+        """Observations ``(..., width)`` of ``digits (..., n)``, where -1 is an open decision.
+
+        Args:
+            digits: choices; the first open decision comes next.
+            figures: those of the episode, for all of them.
+
+        Raises:
+            InvalidInput: for anything but n choices of 0…k-1 or -1.
+        """
+        array = np.asarray(digits)
+        if array.ndim == 0 or array.shape[-1] != self._n or array.dtype.kind not in "iu":
+            raise InvalidInput(
+                f"digits need a last axis of {self._n} integers, got {array.dtype} {array.shape}"
+            )
+        if np.any((array < OPEN) | (array >= self._k)):
+            raise InvalidInput(f"a digit is in 0…{self._k - 1}, or {OPEN} while it is open")
+        values = np.zeros((*array.shape[:-1], self._values.size), np.float32)
+        one_hot = array[..., None] == np.arange(self._k)  # (..., n, k)
+        values[..., self.decided] = one_hot.reshape(*array.shape[:-1], -1)
+        if self._end > self._positions:
+            following = np.where((array == OPEN).any(-1), (array == OPEN).argmax(-1), self._n)
+            places = np.arange(self._end - self._positions)
+            values[..., self.positions] = following[..., None] == places
+        values[..., self.figures] = figures
+        return values
+
+    def decode(self, observation: ArrayLike) -> NDArray[np.int64]:
+        """Digits ``(..., n)`` of observations ``(..., width)``; -1 where a decision is open.
+
+        Raises:
+            InvalidInput: for another width.
+        """
+        values = np.asarray(observation)
+        if values.ndim == 0 or values.shape[-1] != self._values.size:
+            raise InvalidInput(
+                f"an observation has a last axis of {self._values.size}, got {values.shape}"
+            )
+        one_hot = values[..., self.decided].reshape(*values.shape[:-1], self._n, self._k)
+        return np.where(one_hot.any(-1), one_hot.argmax(-1), OPEN)
+
+    def split(self, observation: Observation) -> dict[str, Any]:
+        """The parts of observations ``(..., width)``.
+
+        ``decided (..., n·k)``, ``position (..., positions)``, and by name each figure
+        ``(..., 1)``.
+        """
+        parts = {
+            "decided": observation[..., self.decided],
+            "position": observation[..., self.positions],
+        }
+        figures = observation[..., self.figures]
+        return parts | {name: figures[..., i : i + 1] for i, name in enumerate(self.names)}

@@ -13,18 +13,10 @@ from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
-from .vector import ConstructionVectorEnv
+from nats_gym.errors import InvalidInput, shown
 
-#: PPO's arguments for 1,024 native environments. SB3's own (batches of 64, rollouts of 2,048
-#: steps in every environment) would spend nearly all time on gradients of tiny batches.
-PPO_VECTOR_SETTINGS: dict[str, Any] = {
-    "n_steps": 24,
-    "batch_size": 4096,
-    "n_epochs": 4,
-    "learning_rate": 1e-3,
-    "gamma": 1.0,
-    "gae_lambda": 0.95,
-}
+from .multi_objective import MultiObjectiveVectorEnv
+from .vector import ArchitectureVectorEnv
 
 
 class SB3VecEnv(VecEnv):
@@ -38,12 +30,20 @@ class SB3VecEnv(VecEnv):
         venv: a native vector environment with ``autoreset_mode`` SAME_STEP.
 
     Raises:
-        ValueError: for another autoreset mode.
+        InvalidInput: for another autoreset mode, or a vector environment that is not native, or
+            whose rewards are vectors.
     """
 
-    def __init__(self, venv: ConstructionVectorEnv) -> None:
+    def __init__(self, venv: ArchitectureVectorEnv) -> None:
+        if not isinstance(venv, ArchitectureVectorEnv):
+            raise InvalidInput(f"SB3VecEnv adapts a native vector environment, got {shown(venv)}")
+        if isinstance(venv, MultiObjectiveVectorEnv):
+            raise InvalidInput(
+                "Stable-Baselines3 knows scalar rewards alone: take an id without mo-, or "
+                "mo_gymnasium.wrappers.LinearReward over the scalar environment"
+            )
         if venv.autoreset_mode is not AutoresetMode.SAME_STEP:
-            raise ValueError(f"SB3 needs autoreset_mode SAME_STEP, got {venv.autoreset_mode}")
+            raise InvalidInput(f"SB3 needs autoreset_mode SAME_STEP, got {venv.autoreset_mode}")
         self.venv = venv
         super().__init__(venv.num_envs, venv.single_observation_space, venv.single_action_space)
         self._actions: NDArray[np.int64] | None = None
@@ -52,10 +52,14 @@ class SB3VecEnv(VecEnv):
         self._started = time.time()
 
     def reset(self) -> NDArray[np.float32]:
-        """Start all episodes, with the seeds of the last :meth:`seed`; their observations."""
+        """Start all episodes, with the last seeds and options set; their observations."""
         seeds = self._seeds if any(seed is not None for seed in self._seeds) else None
-        observations, _ = self.venv.reset(seed=seeds)
+        options = self._options[0]
+        if any(one != options for one in self._options):
+            raise InvalidInput("native vector environments share the options of a reset")
+        observations, infos = self.venv.reset(seed=seeds, options=options or None)
         self.reset_infos = [{} for _ in range(self.num_envs)]
+        self._spread(infos, self.reset_infos)
         self._returns[:] = 0.0
         self._lengths[:] = 0
         self._reset_seeds()
@@ -94,9 +98,17 @@ class SB3VecEnv(VecEnv):
         """Deal arrays of figures out to the environments that they are of."""
         for name, values in infos.items():
             mask = infos.get(f"_{name}")
-            if mask is not None and not name.startswith("final_"):
-                which = np.flatnonzero(mask)
-                for i, value in zip(which.tolist(), values[which].tolist(), strict=True):
+            if mask is None or name.startswith("final_"):
+                continue
+            which = np.flatnonzero(mask).tolist()
+            if isinstance(values, dict):
+                for i in which:
+                    split[i][name] = {}
+                SB3VecEnv._spread(values, [one.get(name, {}) for one in split])
+            else:
+                of_each = values[which]
+                rows = of_each if values.ndim > 1 else of_each.tolist()
+                for i, value in zip(which, rows, strict=True):
                     split[i][name] = value
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Sequence
 
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, SurrogateWarning, shown
@@ -53,10 +54,28 @@ def choose_evaluator(
             f"the evaluator's table is of {table.space.name} {table.dataset}, "
             f"the environment of {space} {dataset}"
         )
+    return evaluator, (prepare(evaluator, epochs), table.seconds_provenance)
+
+
+def prepare(evaluator: TableEvaluator, epochs: Epochs) -> str:
+    """Make a schedule of a table ready, and warn if it estimates; its provenance."""
     provenance = evaluator.prepare(epochs)
     if provenance == SURROGATE and evaluator.announce:
-        _warn_once(space, dataset, epochs)
-    return evaluator, (provenance, table.seconds_provenance)
+        _warn_once(evaluator.table.space.name, evaluator.table.dataset, epochs)
+    return provenance
+
+
+def table_evaluator(table: Table, trial: str | int, schedules: Sequence[Epochs]) -> TableEvaluator:
+    """An evaluator of another trial of a table, its schedules ready.
+
+    Raises:
+        InvalidInput: for another trial than `TableEvaluator` knows.
+        NotInTable: if the table lacks it.
+    """
+    evaluator = TableEvaluator(table, trial)
+    for epochs in schedules:
+        evaluator.prepare(epochs)
+    return evaluator
 
 
 def choose_judge(space: str, dataset: str, evaluator: Evaluator) -> Judge:

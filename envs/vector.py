@@ -1,11 +1,11 @@
-"""Native vector environments: all copies step together in numpy, no loop over environments.
+"""What the native vector environments share: all copies step together, no loop over them.
 
-Environment i of a vector does to the bit what the scalar environment seeded ``seed + i`` does.
+Copy i of a vector does to the bit what the scalar environment seeded ``seed + i`` does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,40 +15,34 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from nats_gym.errors import InvalidInput, unknown_name
+from nats_gym.evaluators import Evaluator, Outcome
+from nats_gym.rewards import Evaluation
+from nats_gym.schedule import Epochs
 from nats_gym.streams import combine, seed_key
 
-from .budgeted import BudgetedEnv
-from .construction import ConstructionEnv
-from .rendering import ansi, picture
+from .architecture import START, TRIAL, ArchitectureEnv
+from .rendering import Scene, draw, text
 
 Bools = NDArray[np.bool_]
-VectorStep = tuple[NDArray[np.float32], NDArray[np.float64], Bools, Bools, dict[str, Any]]
+#: Which copies were evaluated, ascending, and by name what `info` says of each of them.
+Metrics = tuple[NDArray[np.int64], dict[str, NDArray[Any]]]
+VectorStep = tuple[NDArray[np.float32], NDArray[Any], Bools, Bools, dict[str, Any]]
 
 
-class ConstructionVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
-    """
-    ## Description
-    Many copies of :class:`~nats_gym.envs.ConstructionEnv`, stepped together.
-    `gym.make_vec("NATS-…-v0", num_envs=1024)` makes one.
+class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
+    """Base of the native vector environments.
 
-    ## Arguments
-    Those of the scalar environment, and
-    - `num_envs`: number of copies.
-    - `autoreset_mode`: `AutoresetMode.NEXT_STEP` (default; the step after an episode's end resets
-      and ignores the action), `SAME_STEP` (the last step returns the next episode's first
-      observation, and `infos["final_obs"]` and `infos["final_info"]` the last one's), or
-      `DISABLED` (reset with `options={"reset_mask": mask}`); also by value, `"NextStep"`.
-
-    `infos` hold an array per figure of the scalar environment's `info` and, under the same name
-    with `_` before it, which environments it is of. Gymnasium refuses `vector_kwargs` and
-    `wrappers` beside a native vector environment: pass options themselves, wrap what comes back.
-
-    ## Version History
-    - v0: first version.
+    It holds one scalar environment, which checks the options and lends all copies its evaluator,
+    reward, limits and judge; the state of the copies is arrays. Subclasses play the step.
     """
 
-    metadata: dict[str, Any] = dict(ConstructionEnv.metadata)  # noqa: RUF012
-    scalar: ClassVar[type[ConstructionEnv]] = ConstructionEnv
+    scalar: ClassVar[type[ArchitectureEnv]]
+    #: Whether every `info` holds a mask, limits or not.
+    always_masked: ClassVar[bool] = False
+    metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium declares it so
+        **ArchitectureEnv.metadata,
+        "render_modes": ["ansi", "rgb_array"],  # a thousand windows help nobody
+    }
 
     def __init__(
         self,
@@ -65,7 +59,8 @@ class ConstructionVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
             or num_envs < 1
         ):
             raise InvalidInput(f"num_envs is a positive integer, got {num_envs!r}")
-        # One scalar environment checks the options and holds what all copies share.
+        if options.get("render_mode") not in (None, *self.metadata["render_modes"]):
+            raise unknown_name("render_mode", options["render_mode"], self.metadata["render_modes"])
         self.shared = self.scalar(space, dataset, **options)
         self.num_envs = int(num_envs)
         self.autoreset_mode = _mode(autoreset_mode)
@@ -81,17 +76,26 @@ class ConstructionVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
         self._names = np.array(
             [architectures.name_of(index) for index in range(architectures.size)], dtype=object
         )
+        self._limited = bool(self.shared.limits)
+        self._masked = self._limited or self.always_masked
         width = self.single_observation_space.shape[0]  # type: ignore[index]
         self._row = np.arange(self.num_envs) * width
         self._observations = np.zeros((self.num_envs, width), np.float32)
         self._flat = self._observations.reshape(-1)  # a view
-        self._position = np.zeros(self.num_envs, np.int64)
-        self._rank = np.zeros(self.num_envs, np.int64)
         self._streams = np.zeros(self.num_envs, np.uint64)
         self._has_stream = np.zeros(self.num_envs, bool)
         self._evaluations = np.zeros(self.num_envs, np.uint64)
         self._clock = np.zeros(self.num_envs)
         self._ended = np.ones(self.num_envs, bool)
+        self._words: dict[str, NDArray[Any]] = {}
+        self._everyone = np.ones(self.num_envs, bool)
+        # Who answers in each copy's episode: a place in the list.
+        self._evaluators: list[Evaluator] = [self.shared.evaluator]
+        self._answering = np.zeros(self.num_envs, np.int64)
+        # Of the evaluation that arrived last in a copy's episode, for pictures.
+        self._last_index = np.full(self.num_envs, -1)
+        self._last_accuracy = np.zeros(self.num_envs)
+        self._last_provenance = np.full(self.num_envs, None, object)
 
     # ── reset ────────────────────────────────────────────────────────────────────────────────
 
@@ -101,10 +105,15 @@ class ConstructionVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
         seed: int | Sequence[int | None] | None = None,
         options: dict[str, Any] | None = None,
     ) -> tuple[NDArray[np.float32], dict[str, Any]]:
-        """Start episodes, in all environments or in those of ``options["reset_mask"]``.
+        """Start episodes, in all copies or in those of ``options["reset_mask"]``.
 
-        An integer seed gives environment i the seed ``seed + i``; a list gives each its own.
+        An integer seed gives copy i the seed ``seed + i``; a list gives each its own. Options
+        ``trial`` and ``start`` are for all copies that are reset.
         """
+        own = {name: value for name, value in (options or {}).items() if name != "reset_mask"}
+        self.shared.check_options(own)
+        answering = self._place_of(self.shared.evaluator_of(own.get(TRIAL)))
+        start = self.shared.check_start(own.get(START))
         seeds = self._seeds(seed)
         mask = self._reset_mask(options)
         for i in np.flatnonzero(mask & ~self._has_stream).tolist():
@@ -116,8 +125,18 @@ class ConstructionVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
                 self._has_stream[i] = True
                 self._evaluations[i] = 0
                 self._clock[i] = 0.0
-        self._begin_episodes(mask)
-        return self._observations.copy(), {}
+        self._answering[mask] = answering
+        begun = self._begin_episodes(mask, start)
+        if begun and self.render_mode:
+            self._note_last(*begun)
+        return self._observations.copy(), self._infos(begun, mask)
+
+    def _place_of(self, evaluator: Evaluator) -> int:
+        for place, known in enumerate(self._evaluators):
+            if known is evaluator:
+                return place
+        self._evaluators.append(evaluator)
+        return len(self._evaluators) - 1
 
     def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
         if seed is None:
@@ -130,7 +149,7 @@ class ConstructionVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
             )
         return list(seed)
 
-    def _reset_mask(self, options: dict[str, Any] | None) -> Bools:
+    def _reset_mask(self, options: Mapping[str, Any] | None) -> Bools:
         mask = (options or {}).get("reset_mask")
         if mask is None:
             return np.ones(self.num_envs, bool)
@@ -145,223 +164,248 @@ class ConstructionVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
             )
         return mask
 
-    def _begin_episodes(self, mask: Bools) -> None:
+    def _begin_episodes(self, mask: Bools, start: Any) -> Metrics | None:
+        """Begin the episodes of ``mask``; what it evaluates of them, if anything."""
         self._ended[mask] = False
-        self._begin_architectures(mask)
+        self._last_index[mask] = -1
+        return None
 
-    def _begin_architectures(self, which: Bools | NDArray[np.int64]) -> None:
-        decided = self._n * self._k
-        self._observations[which, : decided + self._n] = 0.0
-        self._observations[which, decided] = 1.0
-        self._position[which] = 0
-        self._rank[which] = 0
-
-    def action_masks(self) -> Bools:
-        """Which actions each environment may take next, ``(num_envs, k)``, a fresh array: all."""
-        return np.ones((self.num_envs, self._k), bool)
-
-    def render(self) -> tuple[Any, ...] | None:
-        """What the scalar environment renders, for each environment."""
-        if self.render_mode is None:
-            return None
-        return tuple(self._picture(i) for i in range(self.num_envs))
-
-    def _picture(self, i: int) -> str | NDArray[np.uint8]:
-        places = self._k ** np.arange(self._position[i] - 1, -1, -1)
-        choices = (self._rank[i] // places % self._k).tolist()
-        draw = ansi if self.render_mode == "ansi" else picture
-        shared = self.shared
-        return draw(shared.architecture_space, shared.dataset, choices, self._status(i))
-
-    def _status(self, i: int) -> str:
-        return f"clock {self._clock[i]:,.0f} s · {self._evaluations[i]} evaluated"
+    def _begin_again(self, mask: Bools) -> Metrics | None:
+        """Begin episodes as a plain ``reset()`` does."""
+        if len(self._evaluators) > 1:
+            self._answering[mask] = 0
+        return self._begin_episodes(mask, self.shared.check_start(None))
 
     # ── step ─────────────────────────────────────────────────────────────────────────────────
 
     def step(self, actions: NDArray[np.int64]) -> VectorStep:
-        """Take one decision in every environment; actions ``(num_envs,)``."""
+        """Step every copy; actions ``(num_envs, …)`` of the action space."""
         actions = self._check(actions)
-        rewards = np.zeros(self.num_envs)
-        ended = np.zeros(self.num_envs, bool)
-        infos: dict[str, Any] = {}
+        rewards = self._no_rewards()
+        terminated = np.zeros(self.num_envs, bool)
+        truncated = np.zeros(self.num_envs, bool)
         resetting = None
         if self._ended.any():
             if self.autoreset_mode is not AutoresetMode.NEXT_STEP or not self._has_stream.all():
                 raise ResetNeeded("some episodes have ended: reset() these environments")
             resetting = self._ended.copy()
-            self._position[resetting] = 0  # what they decide is undone below
-        self._decide(actions)
-        if resetting is not None:
-            self._begin_episodes(resetting)
-        done = np.flatnonzero(self._position == self._n)
-        if len(done):
-            metrics = self._evaluate(done)
-            rewards[done] = self._finish(done, metrics)
-            ended[done] = self._ended[done]
-            infos = self._infos(done, metrics)
-            if self.shared._judge and ended.any():
-                which = np.flatnonzero(ended)
-                judged = [self.shared._judge(i) for i in self._answers(which).tolist()]
-                columns = {name: _column([one[name] for one in judged]) for name in judged[0]}
-                infos["evaluation"], infos["_evaluation"] = (
-                    self._infos(which, columns),
-                    ended.copy(),
-                )
-            if self.autoreset_mode is AutoresetMode.SAME_STEP and ended.any():
-                infos = self._reset_same_step(ended, infos)
-        return (
-            self._observations.copy(),
-            rewards,
-            ended,
-            np.zeros(self.num_envs, bool),
-            infos,
-        )
+        evaluated = self._play(actions, resetting, rewards, terminated, truncated)
+        if evaluated and self.render_mode:
+            self._note_last(*evaluated)
+        ended = terminated | truncated
+        if self.autoreset_mode is AutoresetMode.SAME_STEP and ended.any():
+            infos = self._reset_same_step(ended, evaluated)
+        else:
+            infos = self._infos(evaluated, self._everyone, ended)
+        return self._observations.copy(), rewards, terminated, truncated, infos
+
+    def _play(
+        self,
+        actions: NDArray[np.int64],
+        resetting: Bools | None,
+        rewards: NDArray[Any],
+        terminated: Bools,
+        truncated: Bools,
+    ) -> Metrics | None:
+        """Move every copy on, or begin the next episode of those that are ``resetting``.
+
+        Fills in rewards and ends, in place; returns what was evaluated.
+        """
+        raise NotImplementedError
+
+    def _no_rewards(self) -> NDArray[Any]:
+        return np.zeros(self.num_envs)
 
     def _check(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
         actions = np.asarray(actions)
-        if actions.shape != (self.num_envs,) or actions.dtype.kind not in "iu":
-            raise InvalidInput(
-                f"actions are {self.num_envs} integers, got {actions.dtype} of {actions.shape}"
-            )
+        shape = self.action_space.shape
+        if actions.shape != shape or actions.dtype.kind not in "iu":
+            wanted = f"{self.num_envs} integers" + (f" × {shape[1]}" if len(shape) > 1 else "")  # type: ignore[arg-type,index]
+            raise InvalidInput(f"actions are {wanted}, got {actions.dtype} of {actions.shape}")
         actions = actions.astype(np.int64, copy=False)
-        if actions.view(np.uint64).max() >= self._k:  # a negative one is huge as unsigned
-            bad = int(np.flatnonzero((actions < 0) | (actions >= self._k))[0])
+        below = self._actions_below
+        if actions.size and actions.view(np.uint64).max() >= below:  # a negative one is huge
+            place = np.argwhere((actions < 0) | (actions >= below))[0]
             raise InvalidInput(
-                f"an action is an integer in 0…{self._k - 1}, got {actions[bad]} "
-                f"for environment {bad}"
+                f"an action is an integer in 0…{below - 1}, got {actions[tuple(place)]} "
+                f"for environment {place[0]}"
             )
         return actions
 
-    def _decide(self, actions: NDArray[np.int64]) -> None:
-        here = self._row + self._position
-        decided = self._n * self._k
-        self._flat[self._row + self._position * self._k + actions] = 1.0
-        self._flat[here + decided] = 0.0
-        self._position += 1
-        open_ = self._position < self._n
-        if open_.all():
-            self._flat[here + (decided + 1)] = 1.0
-        else:
-            self._flat[(here + (decided + 1))[open_]] = 1.0
-        self._rank *= self._k
-        self._rank += actions
+    @property
+    def _actions_below(self) -> int:
+        return self._k
 
-    def _evaluate(self, done: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
-        """Evaluate complete architectures and charge their clocks; what `info` says of each."""
-        shared = self.shared
-        index = shared.architecture_space.rank_to_index[self._rank[done]]
-        keys = combine(self._streams[done], self._evaluations[done])
-        self._evaluations[done] += np.uint64(1)
-        outcome = shared.evaluator.evaluate(index, shared.epochs, keys)
-        self._clock[done] += outcome.seconds
-        return {
+    def _evaluate(
+        self,
+        index: NDArray[np.int64],
+        which: NDArray[np.int64],
+        schedule: NDArray[np.int64] | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """Evaluate an architecture of each of ``which`` copies; what `info` says of each.
+
+        ``schedule`` are places in the scalar environment's schedules, where they differ. The
+        clocks are the caller's to charge.
+        """
+        keys = combine(self._streams[which], self._evaluations[which])
+        self._evaluations[which] += np.uint64(1)
+        if schedule is None and len(self._evaluators) == 1:
+            outcome = self.shared.evaluator.evaluate(index, self.shared.epochs, keys)
+        else:
+            outcome = self._ask_several(index, which, keys, schedule)
+        metrics = {
             "index": index,
-            "arch": self._names[index],
+            "arch": self._names.take(index),
             "accuracy": outcome.accuracy,
             "seconds": outcome.seconds,
-            "clock": self._clock[done],
-            "provenance": np.full(len(done), outcome.provenance, object),
-            "seconds_provenance": np.full(len(done), outcome.seconds_provenance, object),
+            "clock": outcome.seconds,
+            "provenance": self._objects(outcome.provenance, len(which)),
+            "seconds_provenance": self._objects(outcome.seconds_provenance, len(which)),
         }
+        if self._limited:
+            metrics["cost"] = self.shared.limits.cost[index]
+        return metrics
 
-    def _finish(
-        self, done: NDArray[np.int64], metrics: dict[str, NDArray[Any]]
-    ) -> NDArray[np.float64]:
-        """End the episodes of complete architectures; their rewards."""
-        self._ended[done] = True
-        return np.asarray(self.shared._reward(metrics["accuracy"], 0.0))
+    def _objects(self, word: Any, count: int) -> NDArray[Any]:
+        """A word for each, as an array of objects, unless it is one."""
+        if isinstance(word, np.ndarray):
+            return word
+        if word not in self._words:  # a copy is several times as fast as filling an array
+            self._words[word] = np.array([word] * self.num_envs, object)
+        return self._words[word][:count].copy()
 
-    def _answers(self, ended: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Official indices by which ended episodes are judged."""
-        return self.shared.architecture_space.rank_to_index[self._rank[ended]]
+    def _ask_several(
+        self,
+        index: NDArray[np.int64],
+        which: NDArray[np.int64],
+        keys: NDArray[np.uint64],
+        schedule: NDArray[np.int64] | None,
+    ) -> Any:
+        """One outcome from several evaluators and schedules, each asked for its own."""
+        schedules: Sequence[Epochs] = self.shared.schedules
+        place = np.zeros(len(which), np.int64) if schedule is None else schedule
+        group = self._answering[which] * len(schedules) + place
+        accuracy, seconds = np.zeros(len(which)), np.zeros(len(which))
+        provenance = np.empty((2, len(which)), object)
+        for one in np.unique(group).tolist():
+            of_it = group == one
+            evaluator = self._evaluators[one // len(schedules)]
+            outcome = evaluator.evaluate(index[of_it], schedules[one % len(schedules)], keys[of_it])
+            accuracy[of_it], seconds[of_it] = outcome.accuracy, outcome.seconds
+            provenance[0, of_it] = outcome.provenance
+            provenance[1, of_it] = outcome.seconds_provenance
+        return Outcome(accuracy, seconds, provenance[0], provenance[1])  # type: ignore[arg-type]
 
-    def _infos(self, which: NDArray[np.int64], metrics: dict[str, NDArray[Any]]) -> dict[str, Any]:
-        """Spread figures of some environments over arrays of all, with their masks."""
+    def _reward_of(
+        self, metrics: dict[str, NDArray[Any]], incumbent: Any, previous: Any, last: Any
+    ) -> NDArray[Any]:
+        cost = metrics["cost"] if self._limited else 0.0
+        evaluation = Evaluation(metrics["accuracy"], incumbent, previous, cost, last)
+        return np.asarray(self.shared.reward_function(evaluation))
+
+    # ── infos ────────────────────────────────────────────────────────────────────────────────
+
+    def _infos(
+        self, evaluated: Metrics | None, masked: Bools, ended: Bools | None = None
+    ) -> dict[str, Any]:
+        """What there is to say: metrics, masks of the copies ``masked``, judgements of the ended.
+
+        An array of all copies for every figure and, under its name with ``_`` before it, which
+        copies it is of.
+        """
+        infos = self._spread(*evaluated) if evaluated else {}
+        if self._masked:
+            masks = self._masks()
+            if masked is not self._everyone:
+                masks[~masked] = 0
+            infos["action_mask"], infos["_action_mask"] = masks, masked.copy()
+        if self.shared.judge and ended is not None and ended.any():
+            self._judge(ended, infos)
+        return infos
+
+    def _spread(self, which: NDArray[np.int64], metrics: dict[str, NDArray[Any]]) -> dict[str, Any]:
+        """Spread figures of some copies over arrays of all, with their masks."""
+        infos: dict[str, Any] = {}
+        if len(which) == self.num_envs:
+            for name, values in metrics.items():
+                infos[name], infos[f"_{name}"] = values, np.ones(self.num_envs, bool)
+            return infos
         mask = np.zeros(self.num_envs, bool)
         mask[which] = True
-        infos: dict[str, Any] = {}
         for name, values in metrics.items():
-            spread = np.full(self.num_envs, None if values.dtype == object else 0, values.dtype)
+            # Empty arrays of objects hold None.
+            make = np.empty if values.dtype == object else np.zeros
+            spread = make(self.num_envs, values.dtype)
             spread[which] = values
             infos[name], infos[f"_{name}"] = spread, mask.copy()
         return infos
 
-    def _reset_same_step(self, ended: Bools, infos: dict[str, Any]) -> dict[str, Any]:
-        """Begin the next episodes within the step; infos of the ended ones move to final_info."""
-        last = self._observations.copy()
-        last[~ended] = 0.0
-        final = {name: value for name, value in infos.items() if not name.startswith("_")}
-        going_on: dict[str, Any] = {}
-        final_info: dict[str, Any] = {}
-        for name, value in final.items():
-            mask = infos[f"_{name}"]
-            for target, kept in ((final_info, mask & ended), (going_on, mask & ~ended)):
-                if kept.any():
-                    # A nested dictionary is the judgement of ended episodes, all of it.
-                    target[name] = value if isinstance(value, dict) else _blanked(value, kept)
-                    target[f"_{name}"] = kept
-        self._begin_episodes(ended)
-        return {
-            **going_on,
-            "final_obs": last,
-            "_final_obs": ended.copy(),
-            "final_info": final_info,
-            "_final_info": ended.copy(),
-        }
-
-
-class BudgetedVectorEnv(ConstructionVectorEnv):
-    """
-    ## Description
-    Many copies of :class:`~nats_gym.envs.BudgetedEnv`, stepped together, each with a clock and
-    an incumbent of its own. `gym.make_vec("NATS-…-Budgeted-v0", num_envs=1024)` makes one; see
-    :class:`ConstructionVectorEnv` for arguments and infos.
-
-    ## Version History
-    - v0: first version.
-    """
-
-    scalar: ClassVar[type[ConstructionEnv]] = BudgetedEnv
-
-    def __init__(self, num_envs: int = 1, **options: Any) -> None:
-        super().__init__(num_envs, **options)
-        self._budget = self.shared.clock.budget
-        self._incumbent = np.zeros(self.num_envs)
-        self._incumbent_index = np.full(self.num_envs, -1)
-
-    def _begin_episodes(self, mask: Bools) -> None:
-        self._clock[mask] = 0.0
-        self._incumbent[mask] = 0.0
-        self._incumbent_index[mask] = -1
-        self._observations[mask, -2:] = (1.0, 0.0)
-        super()._begin_episodes(mask)
+    def _judge(self, ended: Bools, infos: dict[str, Any]) -> None:
+        """Add the judgement of ended episodes, of those that have an answer."""
+        which = np.flatnonzero(ended)
+        answers = self._answers(which)
+        which, answers = which[answers >= 0], answers[answers >= 0]
+        if len(which):
+            assert self.shared.judge
+            judged = [self.shared.judge(i) for i in answers.tolist()]
+            columns = {name: _column([one[name] for one in judged]) for name in judged[0]}
+            infos["evaluation"] = self._spread(which, columns)
+            infos["_evaluation"] = np.isin(np.arange(self.num_envs), which)
 
     def _answers(self, ended: NDArray[np.int64]) -> NDArray[np.int64]:
-        return self._incumbent_index[ended]
+        """Official indices by which ended episodes are judged; -1 for none."""
+        raise NotImplementedError
 
-    def _status(self, i: int) -> str:
-        return (
-            f"clock {self._clock[i]:,.0f} of {self._budget:,.0f} s · "
-            f"{self._evaluations[i]} evaluated · incumbent {self._incumbent[i]:.2f} %"
-        )
+    def _reset_same_step(self, ended: Bools, evaluated: Metrics | None) -> dict[str, Any]:
+        """Begin the next episodes within the step; what the ended ones say goes to final_info."""
+        last = self._observations.copy()
+        last[~ended] = 0.0
+        final = self._infos(_part(evaluated, ended), ended, ended)
+        begun = self._begin_again(ended)
+        if begun and self.render_mode:
+            self._note_last(*begun)
+        infos = self._infos(_union(_part(evaluated, ~ended), begun), self._everyone)
+        infos["final_obs"], infos["_final_obs"] = last, ended.copy()
+        infos["final_info"], infos["_final_info"] = final, ended.copy()
+        return infos
 
-    def _finish(
-        self, done: NDArray[np.int64], metrics: dict[str, NDArray[Any]]
-    ) -> NDArray[np.float64]:
-        accuracy = metrics["accuracy"]
-        rewards = np.asarray(self.shared._reward(accuracy, self._incumbent[done]))
-        better = (self._incumbent_index[done] < 0) | (accuracy > self._incumbent[done])
-        self._incumbent[done[better]] = accuracy[better]
-        self._incumbent_index[done[better]] = metrics["index"][better]
-        metrics["incumbent_index"] = self._incumbent_index[done]
-        metrics["incumbent_accuracy"] = self._incumbent[done]
-        used = self._clock[done]
-        self._observations[done, -2] = np.maximum(1.0 - used / self._budget, 0.0)
-        self._observations[done, -1] = self._incumbent[done] / 100.0
-        spent = used >= self._budget
-        self._ended[done[spent]] = True
-        self._begin_architectures(done[~spent])
-        return rewards
+    # ── masks ────────────────────────────────────────────────────────────────────────────────
+
+    def _masks(self) -> NDArray[np.int8]:
+        """Which actions each copy may take next: a fresh int8 array, ``(num_envs, …)``."""
+        raise NotImplementedError
+
+    def action_masks(self) -> Bools:
+        """Which actions each copy may take next, ``(num_envs, actions)``, a fresh array."""
+        return self._masks().astype(bool).reshape(self.num_envs, -1)
+
+    # ── pictures ─────────────────────────────────────────────────────────────────────────────
+
+    def render(self) -> tuple[Any, ...] | None:
+        """What the scalar environment renders, for each copy."""
+        if self.render_mode is None:
+            return None
+        show = text if self.render_mode == "ansi" else draw
+        return tuple(show(self._scene(i)) for i in range(self.num_envs))
+
+    def _scene(self, i: int) -> Scene:
+        raise NotImplementedError
+
+    def _note_last(self, which: NDArray[np.int64], metrics: dict[str, NDArray[Any]]) -> None:
+        self._last_index[which] = metrics["index"]
+        self._last_accuracy[which] = metrics["accuracy"]
+        self._last_provenance[which] = metrics["provenance"]
+
+    def _scene_of_last(self, i: int) -> dict[str, Any]:
+        if self._last_index[i] < 0:
+            return {}
+        return {
+            "accuracy": float(self._last_accuracy[i]),
+            "provenance": self._last_provenance[i],
+        }
+
+    def _last_name(self, i: int) -> str:
+        return str(self._names[self._last_index[i]]) if self._last_index[i] >= 0 else ""
 
 
 def _column(values: list[Any]) -> NDArray[Any]:
@@ -369,9 +413,27 @@ def _column(values: list[Any]) -> NDArray[Any]:
     return array.astype(object) if array.dtype.kind == "U" else array
 
 
-def _blanked(values: NDArray[Any], kept: Bools) -> NDArray[Any]:
-    blank: Any = None if values.dtype == object else values.dtype.type(0)
-    return np.where(kept, values, blank)
+def _part(evaluated: Metrics | None, of: Bools) -> Metrics | None:
+    """What was evaluated of some copies; None for nothing."""
+    if evaluated is None:
+        return None
+    which, metrics = evaluated
+    kept = of[which]
+    if kept.all():
+        return evaluated
+    if not kept.any():
+        return None
+    return which[kept], {name: values[kept] for name, values in metrics.items()}
+
+
+def _union(one: Metrics | None, other: Metrics | None) -> Metrics | None:
+    """What was evaluated in two parts of a step."""
+    if one is None or other is None:
+        return one or other
+    which = np.concatenate([one[0], other[0]])
+    order = np.argsort(which)
+    columns = ((name, np.concatenate([values, other[1][name]])) for name, values in one[1].items())
+    return which[order], {name: values[order] for name, values in columns}
 
 
 def _mode(given: AutoresetMode | str) -> AutoresetMode:

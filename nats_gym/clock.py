@@ -77,6 +77,16 @@ class SimulatedClock:
             raise InvalidInput(f"an evaluation costs a number of seconds from 0, got {seconds!r}")
         self.used = self.used + seconds
 
+    def advance(self, time: float) -> None:
+        """Go on to ``time``, seconds since the start: when an evaluation beside others is done.
+
+        Raises:
+            InvalidInput: unless it is finite and not before the time used.
+        """
+        if not self.used <= time < math.inf:
+            raise InvalidInput(f"a clock at {self.used!r} s goes on, got {time!r}")
+        self.used = time
+
     @property
     def spent(self) -> bool | NDArray[np.bool_]:
         """Whether the budget is used up."""

@@ -11,19 +11,28 @@ from types import ModuleType
 
 from nats_gym.datasets import DATASETS
 
-# Of each family: the environment, and its native vector environment.
-_ENTRY_POINTS = {
-    "": ("nats_gym.envs:ConstructionEnv", "nats_gym.envs:ConstructionVectorEnv"),
-    "-Budgeted": ("nats_gym.envs:BudgetedEnv", "nats_gym.envs:BudgetedVectorEnv"),
+#: Of each family, by how its ids read: the environment, and its native vector environment.
+FAMILIES: dict[str, tuple[str, str]] = {
+    "{}-v0": ("ConstructionEnv", "ConstructionVectorEnv"),
+    "{}-Budgeted-v0": ("BudgetedEnv", "BudgetedVectorEnv"),
+    "{}-OneShot-v0": ("OneShotEnv", "OneShotVectorEnv"),
+    "{}-Edit-v0": ("EditEnv", "EditVectorEnv"),
+    "mo-{}-v0": ("MultiObjectiveEnv", "MultiObjectiveVectorEnv"),
 }
 
 #: Every registered id, with the space and data set it is made with.
 ENVIRONMENTS: dict[str, dict[str, str]] = {
-    f"NATS-{space.upper()}-{dataset}{family}-v0": {"space": space, "dataset": dataset}
+    family.format(f"NATS-{space.upper()}-{dataset}"): {"space": space, "dataset": dataset}
+    for family in FAMILIES
     for space in ("tss", "sss")
     for dataset in DATASETS
-    for family in _ENTRY_POINTS
 }
+
+
+def family_of(env_id: str) -> str:
+    """The key of :data:`FAMILIES` that an id of :data:`ENVIRONMENTS` belongs to."""
+    arguments = ENVIRONMENTS[env_id]
+    return env_id.replace(f"NATS-{arguments['space'].upper()}-{arguments['dataset']}", "{}")
 
 
 def register_environments() -> None:
@@ -32,8 +41,15 @@ def register_environments() -> None:
 
     for env_id, kwargs in ENVIRONMENTS.items():
         if env_id not in gym.registry:
-            scalar, vector = _ENTRY_POINTS["-Budgeted" if "-Budgeted-" in env_id else ""]
-            gym.register(env_id, entry_point=scalar, vector_entry_point=vector, kwargs=dict(kwargs))
+            scalar, vector = FAMILIES[family_of(env_id)]
+            gym.register(
+                env_id,
+                entry_point=f"nats_gym.envs:{scalar}",
+                vector_entry_point=f"nats_gym.envs:{vector}",
+                # Gymnasium's checker knows scalar rewards alone.
+                disable_env_checker=env_id.startswith("mo-"),
+                kwargs=dict(kwargs),
+            )
 
 
 def register_with_gymnasium() -> None:

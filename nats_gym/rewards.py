@@ -1,45 +1,285 @@
-"""Outcome → reward. Accuracies come in percent, rewards go out as fractions.
+"""Outcome → reward: small objects, each a function of one evaluation or of a batch of them.
 
-A fraction trains PPO about three times faster than percent, so rewards lie in [0, 1]. A reward
-function takes the accuracy just observed and the incumbent (the best accuracy observed before it
-in the episode, 0 at its start), and returns the reward; floats or arrays alike.
+Accuracies come in percent and rewards go out as fractions, because a fraction trains PPO about
+three times faster. ``gym.make(..., reward=...)`` takes a name of :data:`REWARDS`, a dictionary of a
+name and its arguments (``{"name": "lagrangian", "multiplier": 0.5}``, which an environment's spec
+can write as JSON), one of the objects below, or any function of an :class:`Evaluation`.
+
+| name | range | needs the table |
+|---|---|---|
+| ``accuracy`` | [0, 1] | no |
+| ``improvement`` | [0, 1] | no |
+| ``change`` | [-1, 1] | no |
+| ``final`` | [0, 1] | no |
+| ``negative-regret`` | [-1, 1], at most what a lucky trial adds to 0 | yes: its best |
+| ``rank`` | [0, 1] | yes: all of it |
+| ``threshold-bonus`` | base's, and up to ``bonus`` above | as its base |
+| ``lagrangian`` | base's, and without bound below | as its base |
+
+What needs the table is not available to live training, which knows no optimum.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
-from nats_gym.errors import unknown_name
+import numpy as np
+from numpy.typing import NDArray
 
-RewardFunction = Callable[[Any, Any], Any]
+from nats_gym.errors import InvalidInput, shown, unknown_name
 
 
-def accuracy(observed: Any, incumbent: Any) -> Any:
+class Evaluation(NamedTuple):
+    """What a reward may look at: one evaluation, or a batch of them as arrays ``(batch,)``.
+
+    Attributes:
+        accuracy: observed, percent.
+        incumbent: best accuracy observed before it in the episode, percent; 0 for none. What
+            violates a limit is never the incumbent.
+        previous: accuracy of the evaluation before it in the episode, percent; 0 for none.
+        cost: by how much the architecture exceeds the limits, as fractions of them, summed; 0
+            where it meets them.
+        last: whether the episode ends with it.
+    """
+
+    accuracy: Any
+    incumbent: Any = 0.0
+    previous: Any = 0.0
+    cost: Any = 0.0
+    last: Any = True
+
+
+RewardFunction = Callable[[Evaluation], Any]
+#: Mean accuracy of every architecture of a table, percent, ``(arch,)``; NaN where it has none.
+Accuracies = Callable[[], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Accuracy:
     """Observed accuracy / 100, in [0, 1]."""
-    return observed / 100.0
+
+    def __call__(self, evaluation: Evaluation) -> Any:
+        return evaluation.accuracy / 100.0
 
 
-def improvement(observed: Any, incumbent: Any) -> Any:
+@dataclass(frozen=True)
+class Improvement:
     """What the observation adds to the incumbent, / 100, in [0, 1].
 
-    An episode's rewards add up to the best accuracy that it observed.
+    An episode's rewards add up to the best accuracy that it observed. An architecture that
+    violates a limit adds nothing.
     """
-    gain = (observed - incumbent) / 100.0
-    return gain * (gain > 0) + 0.0  # the sum turns -0.0 into 0.0
+
+    def __call__(self, evaluation: Evaluation) -> Any:
+        gain = (evaluation.accuracy - evaluation.incumbent) / 100.0
+        return gain * ((gain > 0) & (evaluation.cost <= 0)) + 0.0  # the sum turns -0.0 into 0.0
 
 
-REWARDS: dict[str, RewardFunction] = {"accuracy": accuracy, "improvement": improvement}
+@dataclass(frozen=True)
+class Change:
+    """Observed accuracy minus that of the evaluation before it, / 100, in [-1, 1]."""
+
+    def __call__(self, evaluation: Evaluation) -> Any:
+        return (evaluation.accuracy - evaluation.previous) / 100.0
 
 
-def get_reward(reward: str | RewardFunction) -> RewardFunction:
-    """Return the reward called ``reward``, or ``reward`` itself if it is a function.
+@dataclass(frozen=True)
+class Final:
+    """0 until the episode's last evaluation, then the best accuracy observed / 100, in [0, 1]."""
+
+    def __call__(self, evaluation: Evaluation) -> Any:
+        counts = np.where(np.asarray(evaluation.cost) <= 0, evaluation.accuracy, 0.0)
+        best = np.where(evaluation.last, np.maximum(counts, evaluation.incumbent), 0.0) / 100.0
+        return best if best.ndim else float(best)
+
+
+@dataclass(frozen=True)
+class NegativeRegret:
+    """Observed accuracy minus the best known, / 100: at least -1, and 0 at the optimum's mean.
+
+    A single trial may lie above the best mean, so a lucky one is a little more than 0.
+
+    Args:
+        best: accuracy of the optimum, percent; None for the table's: the highest mean accuracy
+            at the environment's schedule. Live training knows none, so has to be given one.
+    """
+
+    best: float | None = None
+
+    def bind(self, accuracies: Accuracies) -> NegativeRegret:
+        """The same with the table's best, unless it was given one."""
+        return self if self.best is not None else replace(self, best=float(np.nanmax(accuracies())))
+
+    def __call__(self, evaluation: Evaluation) -> Any:
+        return (evaluation.accuracy - self.best) / 100.0
+
+
+@dataclass(frozen=True)
+class RankNormalised:
+    """Share of all architectures whose mean accuracy is no higher than observed, in [0, 1].
+
+    Spreads the crowded top of a space evenly. Needs the table: the mean accuracy of every
+    architecture at the environment's schedule. Not available to live training.
+    """
+
+    _ascending: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
+
+    def bind(self, accuracies: Accuracies) -> RankNormalised:
+        """The same with the table's accuracies."""
+        known = accuracies()
+        return RankNormalised(np.sort(known[~np.isnan(known)]))
+
+    def __reduce__(self) -> tuple[type[RankNormalised], tuple[()]]:
+        return RankNormalised, ()  # whoever holds a copy binds it again
+
+    def __call__(self, evaluation: Evaluation) -> Any:
+        assert self._ascending is not None
+        below = np.searchsorted(self._ascending, evaluation.accuracy, side="right")
+        share = below / len(self._ascending)
+        return share if np.ndim(share) else float(share)
+
+
+@dataclass(frozen=True)
+class ThresholdBonus:
+    """Another reward, and ``bonus`` on top where the accuracy reaches a threshold.
+
+    Args:
+        threshold: percent.
+        bonus: what reaching it adds.
+        base: the reward it is added to, by name, dictionary or object.
+    """
+
+    threshold: float
+    bonus: float = 1.0
+    base: Any = "accuracy"
+
+    def __post_init__(self) -> None:
+        _check_number("threshold", self.threshold)
+        _check_number("bonus", self.bonus)
+        object.__setattr__(self, "base", find_reward(self.base))
+
+    def bind(self, accuracies: Accuracies) -> ThresholdBonus:
+        """The same over a bound base."""
+        return replace(self, base=bind_reward(self.base, accuracies))
+
+    def __call__(self, evaluation: Evaluation) -> Any:
+        return self.base(evaluation) + self.bonus * (evaluation.accuracy >= self.threshold)
+
+
+@dataclass
+class Lagrangian:
+    """Another reward minus ``multiplier`` times the cost of violating the limits.
+
+    The Lagrangian of maximising the base reward under limits (Altman, "Constrained Markov
+    Decision Processes", 1999). ``env.unwrapped.reward_function.multiplier`` may be changed while
+    an agent trains: dual ascent raises it by a step times the mean ``info["cost"]``, and lowers
+    it, never below 0, where limits are met.
+
+    Args:
+        multiplier: from 0; reward lost per unit of cost (an excess of 100 % of a limit).
+        base: the reward it is taken from, by name, dictionary or object.
+    """
+
+    multiplier: float = 1.0
+    base: Any = "accuracy"
+
+    def __post_init__(self) -> None:
+        if _check_number("multiplier", self.multiplier) < 0:
+            raise InvalidInput(f"a multiplier is a number from 0, got {shown(self.multiplier)}")
+        self.base = find_reward(self.base)
+
+    def bind(self, accuracies: Accuracies) -> Lagrangian:
+        """Bind the base; the object stays the one whose multiplier is changed."""
+        self.base = bind_reward(self.base, accuracies)
+        return self
+
+    def __call__(self, evaluation: Evaluation) -> Any:
+        return self.base(evaluation) - self.multiplier * evaluation.cost
+
+
+REWARDS: dict[str, Callable[..., RewardFunction]] = {
+    "accuracy": Accuracy,
+    "improvement": Improvement,
+    "change": Change,
+    "final": Final,
+    "negative-regret": NegativeRegret,
+    "rank": RankNormalised,
+    "threshold-bonus": ThresholdBonus,
+    "lagrangian": Lagrangian,
+}
+
+
+def find_reward(reward: str | Mapping[str, Any] | RewardFunction) -> RewardFunction:
+    """The reward of a name, of a dictionary of a name and arguments, or ``reward`` itself.
 
     Raises:
-        InvalidInput: for an unknown name; it lists the known ones.
+        InvalidInput: for an unknown name or wrong arguments; it lists the known ones.
     """
-    if callable(reward):
+    arguments: dict[str, Any] = {}
+    name: Any = reward
+    if isinstance(reward, Mapping):
+        arguments = dict(reward)
+        name = arguments.pop("name", None)
+    elif callable(reward) and not isinstance(reward, type):
+        return _takes_one(reward)
+    if not isinstance(name, str) or name not in REWARDS:
+        raise unknown_name("reward", name, REWARDS)
+    return _made(name, arguments)
+
+
+def bind_reward(reward: RewardFunction, accuracies: Accuracies | None) -> RewardFunction:
+    """Give a reward the table that it needs, if it needs one.
+
+    Args:
+        reward: from :func:`find_reward`.
+        accuracies: called for the table's accuracies when they are needed; None without a table.
+
+    Raises:
+        InvalidInput: if it needs a table and there is none.
+    """
+    if not hasattr(reward, "bind"):
         return reward
-    if not isinstance(reward, str) or reward not in REWARDS:
-        raise unknown_name("reward", reward, REWARDS)
-    return REWARDS[reward]
+
+    def known() -> NDArray[np.float64]:
+        if accuracies is None:
+            raise InvalidInput(
+                f"reward {type(reward).__name__} needs a table's accuracies, which live training "
+                "does not know; NegativeRegret(best=...) takes an accuracy of yours"
+            )
+        return accuracies()
+
+    return reward.bind(known)  # type: ignore[no-any-return]
+
+
+def _made(name: str, arguments: dict[str, Any]) -> RewardFunction:
+    made = REWARDS[name]
+    allowed = {p for p in inspect.signature(made).parameters if not p.startswith("_")}
+    for argument in arguments:
+        if argument not in allowed:
+            raise unknown_name(f"argument of reward {name}", argument, sorted(allowed) or ["none"])
+    try:
+        return made(**arguments)
+    except TypeError as error:  # one that it cannot do without is missing
+        raise InvalidInput(f"reward {name!r}: {error}") from None
+
+
+def _takes_one(reward: RewardFunction) -> RewardFunction:
+    try:
+        inspect.signature(reward).bind(None)
+    except TypeError:
+        raise InvalidInput(
+            f"a reward is a function of one nats_gym.rewards.Evaluation, got {shown(reward)}"
+        ) from None
+    except ValueError:  # a built-in function that does not say what it takes
+        pass
+    return reward
+
+
+def _check_number(name: str, value: Any) -> float:
+    is_number = isinstance(value, (int, float, np.integer, np.floating))
+    if not is_number or isinstance(value, bool) or not np.isfinite(value):
+        raise InvalidInput(f"{name} is a finite number, got {shown(value)}")
+    return float(value)

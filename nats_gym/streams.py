@@ -138,4 +138,5 @@ class RunStreams:
 def _as_uint64(value: ArrayLike) -> Keys:
     if isinstance(value, int):
         return np.array(value & _MASK, dtype=np.uint64)
-    return np.asarray(value).astype(np.uint64)
+    array = np.asarray(value)
+    return array.view(np.uint64) if array.dtype == np.int64 else array.astype(np.uint64, copy=False)

@@ -11,8 +11,8 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from nats_gym.agents import PPO_SETTINGS
 from nats_gym.envs import ConstructionVectorEnv, SB3VecEnv, make_sb3
-from nats_gym.envs.sb3 import PPO_VECTOR_SETTINGS
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +76,7 @@ def test_maskable_ppo_trains() -> None:
 
 def test_ppo_learns_with_the_shipped_settings() -> None:
     env = make_sb3("NATS-TSS-cifar10-v0", num_envs=256, seed=0)
-    model = PPO("MlpPolicy", env, seed=0, **{**PPO_VECTOR_SETTINGS, "batch_size": 1024})
+    model = PPO("MlpPolicy", env, seed=0, **{**PPO_SETTINGS, "batch_size": 1024})
     model.learn(256 * 24 * 8)
     mean, _ = evaluate_policy(model, make_sb3("NATS-TSS-cifar10-v0", num_envs=16), 64)
     assert mean > 0.87  # a random cell has 0.78 on average

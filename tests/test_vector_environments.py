@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import gymnasium as gym
@@ -10,10 +11,12 @@ import pytest
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from gymnasium.wrappers.vector import RecordEpisodeStatistics
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from nats_gym.envs import BudgetedVectorEnv, ConstructionVectorEnv
 from nats_gym.errors import InvalidInput
-from nats_gym.registration import ENVIRONMENTS
+from nats_gym.registration import ENVIRONMENTS, FAMILIES, family_of
+from nats_gym.testing import check_vector_env
 
 MODES = list(AutoresetMode)
 CASES: dict[str, dict[str, Any]] = {
@@ -21,6 +24,8 @@ CASES: dict[str, dict[str, Any]] = {
     "NATS-SSS-cifar100-v0": {"trial": "mean"},
     "NATS-TSS-ImageNet16-120-Budgeted-v0": {"epochs": 12, "time_budget": 4000.0},
     "NATS-SSS-cifar10-Budgeted-v0": {"time_budget": 2500.0, "reward": "accuracy"},
+    "NATS-SSS-cifar10-OneShot-v0": {"max_params": 0.1, "penalty": 1.0},
+    "NATS-TSS-cifar10-Edit-v0": {"epochs": 12, "time_budget": 900.0},
 }
 
 
@@ -51,15 +56,16 @@ def pair(env_id: str, num_envs: int, mode: AutoresetMode, **options: Any) -> tup
 @pytest.mark.parametrize("env_id", CASES)
 def test_bit_for_bit_what_scalar_environments_do(env_id: str, mode: AutoresetMode) -> None:
     native, looped = pair(env_id, 5, mode, **CASES[env_id])
-    rng = np.random.default_rng(0)
+    native.action_space.seed(0)
     for seed in (3, [9, 8, 7, 6, 5]):
         assert_same(native.reset(seed=seed), looped.reset(seed=seed), "reset")
         for step in range(90):
-            actions = rng.integers(native.single_action_space.n, size=5)
+            actions = native.action_space.sample()
             results = native.step(actions), looped.step(actions)
             assert_same(*results, f"step {step}")
-            if mode is AutoresetMode.DISABLED and results[0][2].any():
-                masks = ({"reset_mask": results[0][2].copy()} for _ in range(2))
+            ended = results[0][2] | results[0][3]
+            if mode is AutoresetMode.DISABLED and ended.any():
+                masks = ({"reset_mask": ended.copy()} for _ in range(2))
                 starts = [
                     env.reset(options=o) for env, o in zip((native, looped), masks, strict=True)
                 ]
@@ -69,12 +75,73 @@ def test_bit_for_bit_what_scalar_environments_do(env_id: str, mode: AutoresetMod
 @pytest.mark.parametrize("env_id", ENVIRONMENTS)
 def test_make_vec_makes_native_ones(env_id: str) -> None:
     envs = gym.make_vec(env_id, num_envs=3)
-    assert isinstance(envs.unwrapped, ConstructionVectorEnv)
-    assert isinstance(envs.unwrapped, BudgetedVectorEnv) == ("Budgeted" in env_id)
+    assert type(envs.unwrapped).__name__ == FAMILIES[family_of(env_id)][1]
     assert envs.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
     observations, infos = envs.reset(seed=0)
     assert observations in envs.observation_space
-    assert infos == {}
+    assert "index" in infos if "Edit" in env_id else infos == {}
+
+
+FAMILY_OPTIONS = {
+    "NATS-{}-cifar10-v0": {},
+    "NATS-{}-cifar10-OneShot-v0": {},
+    "NATS-{}-cifar10-Edit-v0": {
+        "horizon": st.integers(1, 8),
+        "time_budget": st.sampled_from([1.0, 3e3, 1e9]),
+    },
+    "NATS-{}-cifar10-Budgeted-v0": {
+        "time_budget": st.sampled_from([1.0, 3e3, 3e4]),
+        "workers": st.sampled_from([1, 2, 5]),
+    },
+}
+REWARDS = st.sampled_from(
+    ["accuracy", "improvement", "change", "final", "negative-regret", "rank",
+     {"name": "threshold-bonus", "threshold": 88.0, "base": "rank"},
+     {"name": "lagrangian", "multiplier": 0.5}]
+)  # fmt: skip
+
+
+@st.composite
+def cases(draw: Any) -> tuple[str, dict[str, Any]]:
+    family, own = draw(st.sampled_from(list(FAMILY_OPTIONS.items())))
+    space = draw(st.sampled_from(["TSS", "SSS"]))
+    common = {
+        "reward": REWARDS,
+        "penalty": st.sampled_from([0.0, 0.7]),
+        "max_params": st.sampled_from([0.1, 0.4]),
+        "max_latency": st.sampled_from([0.02, 0.05]),
+        "trial": st.sampled_from(["mean", 0, "random"]),
+    }
+    optional = {**common, **own}
+    if space == "TSS":
+        optional["epochs"] = st.sampled_from([12, 200])
+        if "Budgeted" in family and draw(st.booleans()):
+            optional.pop("epochs")
+            own = {**own, "fidelity_action": st.just(True)}
+    options = draw(st.fixed_dictionaries({}, optional=optional))
+    if "fidelity_action" in own:
+        options["fidelity_action"] = True
+    return family.format(space), options
+
+
+@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@given(cases(), st.sampled_from(MODES), st.integers(0, 2**40))
+def test_bit_for_bit_over_options(
+    case: tuple[str, dict[str, Any]], mode: AutoresetMode, seed: int
+) -> None:
+    env_id, options = case
+    native, looped = pair(env_id, 3, mode, **options)
+    with warnings.catch_warnings():  # some budgets are never spent
+        warnings.filterwarnings("ignore", "no episode ended")
+        check_vector_env(native, looped, steps=40, seed=seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("env_id", CASES)
+def test_bit_for_bit_over_thousands_of_steps(env_id: str, mode: AutoresetMode) -> None:
+    native, looped = pair(env_id, 8, mode, **CASES[env_id])
+    check_vector_env(native, looped, steps=4000, seed=11)
 
 
 def test_test_accuracy_of_each_ended_episode() -> None:

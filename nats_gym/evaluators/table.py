@@ -34,7 +34,7 @@ class _Schedule:
     """The columns of one schedule, ready to gather from."""
 
     accuracy: NDArray[np.float64]  # (arch, trial): existing trials first
-    trials: NDArray[np.int64]  # (arch,): how many exist
+    trials: NDArray[np.uint64]  # (arch,): how many exist
     noise_std: NDArray[np.float64]  # (arch,): zeros where trials are measured
     seconds: NDArray[np.float64]  # (arch,)
     provenance: str
@@ -93,7 +93,7 @@ class TableEvaluator:
             raise self._no_such(int(index[schedule.missing[index]][0]))
         return Outcome(
             accuracy=self._accuracy(schedule, index, trial_keys),
-            seconds=schedule.seconds[index],
+            seconds=schedule.seconds.take(index),
             provenance=schedule.provenance,
             seconds_provenance=self.table.seconds_provenance,
         )
@@ -119,16 +119,28 @@ class TableEvaluator:
         position = (draw >> 32) * schedule.trials.item(index) >> 32
         return schedule.accuracy.item(index, position), seconds
 
+    def expected_accuracy(self, epochs: Epochs) -> NDArray[np.float64]:
+        """What an evaluation of each architecture is expected to observe, percent, ``(arch,)``.
+
+        The mean over its trials, or the one trial chosen; NaN where a partial table has nothing.
+        """
+        if self.trial == "random":
+            return self.table.mean_accuracy("valid", epochs)
+        return self._schedule(epochs).accuracy[:, 0].copy()
+
     def _accuracy(
         self, schedule: _Schedule, index: NDArray[np.int64], trial_keys: NDArray[np.uint64]
     ) -> NDArray[np.float64]:
+        # take() gathers about twice as fast as indexing.
+        width = schedule.accuracy.shape[1]
         if self.trial != "random":
-            return schedule.accuracy[index, 0]
+            return schedule.accuracy.take(index * width)
         draws = combine(trial_keys, index)
         if schedule.provenance == SURROGATE:
-            noisy = schedule.accuracy[index, 0] + schedule.noise_std[index] * normal(draws)
-            return np.clip(noisy, 0.0, 100.0)
-        return schedule.accuracy[index, uniform_below(draws, schedule.trials[index])]
+            mean, noise_std = schedule.accuracy.take(index * width), schedule.noise_std.take(index)
+            return np.clip(mean + noise_std * normal(draws), 0.0, 100.0)
+        position = uniform_below(draws, schedule.trials.take(index))
+        return schedule.accuracy.take(index * width + position)
 
     def _schedule(self, epochs: Epochs) -> _Schedule:
         if epochs not in self._schedules:
@@ -162,7 +174,7 @@ class TableEvaluator:
             packed = self._one_trial(accuracy, noise_std, provenance, trial)
         return _Schedule(
             accuracy=np.ascontiguousarray(packed),
-            trials=exists.sum(axis=1),
+            trials=exists.sum(axis=1).astype(np.uint64),
             noise_std=noise_std,
             seconds=seconds,
             provenance=provenance,

@@ -44,6 +44,7 @@ class ArchitectureSpace(ABC):
         decision_names: what is decided, in order (``n`` of them).
         size: number of architectures, ``k ** n``.
         full_epochs: the full training schedule, by which an answer is judged.
+        place_values: what a digit counts in the lexicographic rank, ``(n,)``, the first most.
     """
 
     name: str
@@ -57,8 +58,7 @@ class ArchitectureSpace(ABC):
     def __init__(self) -> None:
         self.size = self.num_choices**self.num_decisions
         self._names: dict[int, str] = {}
-        # Most significant digit first.
-        self._place_values = self.num_choices ** np.arange(
+        self.place_values = self.num_choices ** np.arange(
             self.num_decisions - 1, -1, -1, dtype=np.int64
         )
 
@@ -89,12 +89,12 @@ class ArchitectureSpace(ABC):
 
     def rank(self, digits: ArrayLike) -> Indices:
         """Lexicographic rank ``(...)`` of ``digits (..., n)``: the digits read as one number."""
-        return np.asarray(self.check_digits(digits) @ self._place_values)
+        return np.asarray(self.check_digits(digits) @ self.place_values)
 
     def digits(self, index: ArrayLike) -> Digits:
         """Digits ``(..., n)`` of an official ``index (...)``. ``InvalidInput`` if out of range."""
         rank = self.index_to_rank[self.check_index(index)]
-        return np.asarray(rank[..., None] // self._place_values % self.num_choices)
+        return np.asarray(rank[..., None] // self.place_values % self.num_choices)
 
     def all_digits(self) -> Digits:
         """Digits of every architecture in official order, ``(size, n)``."""

@@ -148,7 +148,7 @@ class TopologySpace(ArchitectureSpace):
 
     @cached_property
     def _unique_strings_by_rank(self) -> NDArray[np.str_]:
-        place = np.arange(self.size)[:, None] // self._place_values % self.num_choices
+        place = np.arange(self.size)[:, None] // self.place_values % self.num_choices
         return np.array(unique_strings(place, EDGES, OPERATIONS))
 
     @cached_property

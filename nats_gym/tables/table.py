@@ -179,6 +179,11 @@ class Table:
         return self.column(quantity, split, epochs).provenance
 
     @property
+    def latency_provenance(self) -> str:
+        """Provenance of :meth:`latency`."""
+        return self._cost_column("latency", epochs=self.space.full_epochs).provenance
+
+    @property
     def surrogate_version(self) -> int:
         """Version of the surrogates' coefficients that the table rests on; 0 for none."""
         return max((column.version for column in self.columns), default=0)
@@ -207,10 +212,12 @@ class Table:
 
     def _cost(self, quantity: str, split: str = "", epochs: int = 0) -> NDArray[np.float64]:
         """A cost, mean over trials, ``(arch,)``: of the schedule, or one that all share."""
+        return _mean_over_trials(self._figures(self._cost_column(quantity, split, epochs)))
+
+    def _cost_column(self, quantity: str, split: str = "", epochs: int = 0) -> Column:
         names = {column.name for column in self.columns}
         of_schedule = column_name(quantity, split, epochs)
-        column = self.column(quantity, split, epochs if of_schedule in names else 0)
-        return _mean_over_trials(self._figures(column))
+        return self.column(quantity, split, epochs if of_schedule in names else 0)
 
     def _figures(self, column: Column) -> NDArray[Any]:
         if column.name not in self._opened:

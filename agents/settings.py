@@ -1,0 +1,29 @@
+"""Settings of Stable-Baselines3's algorithms that fit these environments."""
+
+from __future__ import annotations
+
+from typing import Any
+
+#: PPO over 1,024 native environments (``nats_gym.envs.make_sb3``): four rollouts of an
+#: architecture's six steps, large batches. SB3's own settings (batches of 64, rollouts of 2,048
+#: steps in every environment) spend nearly all time on gradients of tiny batches.
+PPO_SETTINGS: dict[str, Any] = {
+    "n_steps": 24,
+    "batch_size": 4096,
+    "n_epochs": 4,
+    "learning_rate": 1e-3,
+    "gamma": 1.0,
+    "gae_lambda": 0.95,
+}
+
+#: PPO within a budget of about a hundred evaluations, on one environment: short rollouts, each
+#: used many times.
+PPO_BUDGET_SETTINGS: dict[str, Any] = {
+    "n_steps": 48,
+    "batch_size": 48,
+    "n_epochs": 10,
+    "learning_rate": 3e-3,
+    "gamma": 1.0,
+    "gae_lambda": 0.95,
+    "ent_coef": 0.0,
+}

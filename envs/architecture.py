@@ -1,0 +1,427 @@
+"""What every environment shares: options, evaluation, clock, limits, ground truth, pictures."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import math
+import os
+from collections.abc import Mapping
+from operator import index as as_int
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.error import ResetNeeded
+from numpy.typing import ArrayLike, NDArray
+
+from nats_gym.clock import SimulatedClock
+from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.evaluators import Evaluator, TableEvaluator
+from nats_gym.registration import FAMILIES
+from nats_gym.rewards import (
+    Evaluation,
+    Lagrangian,
+    RewardFunction,
+    bind_reward,
+    find_reward,
+)
+from nats_gym.schedule import Epochs, check_epochs
+from nats_gym.spaces import get_space
+from nats_gym.streams import combine_int, seed_key
+from nats_gym.tables import SURROGATE_VERSION
+
+from .ground_truth import GroundTruth
+from .limits import Limits
+from .observation import FlatObservation, Observation
+from .rendering import Scene, Window, draw, text
+from .sources import choose_evaluator, choose_judge, judging_table, table_evaluator
+
+Step = tuple[Observation, Any, bool, bool, dict[str, Any]]
+Start = tuple[Observation, dict[str, Any]]
+
+#: Keys of `reset(options=...)` that every environment knows.
+TRIAL, START = "trial", "start"
+
+
+class ArchitectureEnv(gym.Env[Any, Any]):
+    """Base of the environments: an architecture, an evaluator that answers for it, and a clock.
+
+    Subclasses set the spaces and play the episode; options and their errors are those that
+    :class:`~nats_gym.envs.ConstructionEnv` documents.
+    """
+
+    metadata: dict[str, Any] = {  # noqa: RUF012 - Gymnasium declares it so
+        "render_modes": ["ansi", "rgb_array", "human"],
+        "render_fps": 4,
+        "surrogate_version": SURROGATE_VERSION,
+    }
+    default_reward: ClassVar[str] = "accuracy"
+    #: What the figures at the end of the observation are called.
+    figures: ClassVar[tuple[str, ...]] = ()
+    #: Whether `reset(options={"start": ...})` is known.
+    takes_start: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        space: str,
+        dataset: str,
+        *,
+        epochs: Epochs | None = None,
+        trial: str | int = "random",
+        source: str | os.PathLike[str] = "auto",
+        reward: str | Mapping[str, Any] | RewardFunction | None = None,
+        penalty: float = 0.0,
+        max_params: float | None = None,
+        max_flops: float | None = None,
+        max_latency: float | None = None,
+        evaluator: Evaluator | None = None,
+        report_test: bool = False,
+        render_mode: str | None = None,
+        **unknown: Any,
+    ) -> None:
+        self._refuse(unknown, space, dataset)
+        self.architecture_space = get_space(space)
+        self.dataset = dataset
+        self.epochs = check_epochs(epochs, self.architecture_space.full_epochs)
+        self.evaluator, self._provenance = choose_evaluator(
+            space, dataset, self.epochs, trial, source, evaluator
+        )
+        self.judge = choose_judge(space, dataset, self.evaluator) if report_test else None
+        self._maxima = {
+            "max_params": max_params,
+            "max_flops": max_flops,
+            "max_latency": max_latency,
+        }
+        self._set_limits()
+        self.reward_function = self._choose_reward(reward, penalty)
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise unknown_name("render_mode", render_mode, self.metadata["render_modes"])
+        self.render_mode = render_mode
+        self._window: Window | None = None
+
+        self.clock = SimulatedClock()
+        self._num_decisions = self.architecture_space.num_decisions
+        self._num_choices = self.architecture_space.num_choices
+        self._view: FlatObservation
+        self._table_evaluators: dict[str | int, TableEvaluator] = {}
+        self._ground_truths: dict[str, GroundTruth] = {}
+        self._answering: Evaluator = self.evaluator
+        self._stream: int | None = None
+        self._evaluations = 0
+        self._previous = 0.0
+        self._last: dict[str, Any] = {}
+        self._ended = True
+
+    # ── episodes ─────────────────────────────────────────────────────────────────────────────
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start an episode; see the class for what the seed decides and which options there are.
+
+        Raises:
+            InvalidInput: for an unknown option, a trial or a start that cannot be.
+        """
+        options = self.check_options(options)
+        answering = self.evaluator_of(options.get(TRIAL))
+        start = self.check_start(options.get(START))
+        super().reset(seed=seed)
+        if seed is not None or self._stream is None:
+            seed = self.np_random_seed
+            if seed < 0:  # Gymnasium's answer where np_random was set and its seed is not known
+                seed = int(self.np_random.integers(2**63))
+            self._stream = seed_key(seed)
+            self._evaluations = 0
+            self.clock.reset()
+        self._answering = answering
+        self._ended = False
+        self._previous = 0.0
+        self._last = {}
+        self._begin_episode(start)
+        info = self._begin_info()
+        if self.render_mode == "human":
+            self.render()
+        return self._view.read(), info
+
+    def _begin_episode(self, start: Any) -> None:
+        """Set the episode's state; ``start`` as :meth:`check_start` returned it."""
+        raise NotImplementedError
+
+    def _begin_info(self) -> dict[str, Any]:
+        return {"action_mask": self._mask()} if self._limited else {}
+
+    def check_options(self, options: Mapping[str, Any] | None) -> Mapping[str, Any]:
+        """Return the options of a reset; ``InvalidInput`` for one that is not known."""
+        options = options or {}
+        known = (TRIAL, START) if self.takes_start else (TRIAL,)
+        for name in options:
+            if name not in known:
+                raise unknown_name("reset option", name, known)
+        return options
+
+    def evaluator_of(self, trial: str | int | None) -> Evaluator:
+        """Who answers in an episode of ``trial``; None for the environment's own."""
+        if trial is None:
+            return self.evaluator
+        if not isinstance(self.evaluator, TableEvaluator):
+            raise InvalidInput("reset option trial chooses among a table's; evaluator= has none")
+        if trial not in self._table_evaluators:
+            self._table_evaluators[trial] = table_evaluator(
+                self.evaluator.table, trial, self.schedules
+            )
+        return self._table_evaluators[trial]
+
+    @property
+    def schedules(self) -> tuple[Epochs, ...]:
+        """Training schedules that evaluations may use."""
+        return (self.epochs,)
+
+    def check_start(self, start: Any) -> Any:
+        """Where an episode starts, from the reset option ``start``; None for the usual place."""
+        return start
+
+    def _need_episode(self) -> None:
+        if self._ended:
+            raise ResetNeeded("the episode has ended: call reset() before step()")
+
+    # ── evaluation ───────────────────────────────────────────────────────────────────────────
+
+    def _evaluate(self, index: int, epochs: Epochs) -> dict[str, Any]:
+        """Evaluate an architecture and charge the clock; the metrics for `info`."""
+        info = self._ask(index, epochs)
+        self.clock.charge(info["seconds"])
+        info["clock"] = self.clock.used
+        self._last = info
+        return info
+
+    def _ask(self, index: int, epochs: Epochs) -> dict[str, Any]:
+        """What an evaluation finds; the clock is the caller's to charge."""
+        assert self._stream is not None
+        key = combine_int(self._stream, self._evaluations)
+        self._evaluations += 1
+        provenance = self._provenance
+        if isinstance(self._answering, TableEvaluator):
+            accuracy, seconds = self._answering.evaluate_one(index, epochs, key)
+            provenance = self._answering.prepare(epochs), provenance[1]
+        else:
+            outcome = self._answering.evaluate(
+                np.array([index]), epochs, np.array([key], dtype=np.uint64)
+            )
+            provenance = outcome.provenance, outcome.seconds_provenance
+            accuracy, seconds = float(outcome.accuracy[0]), float(outcome.seconds[0])
+        info = {
+            "index": index,
+            "arch": self.architecture_space.name_of(index),
+            "accuracy": accuracy,
+            "seconds": seconds,
+            "clock": 0.0,
+            "provenance": provenance[0],
+            "seconds_provenance": provenance[1],
+        }
+        if self._limited:
+            info["cost"] = self._cost.item(index)
+        return info
+
+    def _reward_of(self, info: dict[str, Any], incumbent: float, last: bool) -> Any:
+        accuracy = info["accuracy"]
+        cost = info["cost"] if self._limited else 0.0
+        reward = self.reward_function(Evaluation(accuracy, incumbent, self._previous, cost, last))
+        self._previous = accuracy
+        return reward
+
+    def _choice(self, action: Any, below: int) -> int:
+        try:
+            choice = -1 if isinstance(action, bool) else as_int(action)
+        except TypeError:
+            choice = -1
+        if not 0 <= choice < below:
+            raise InvalidInput(f"an action is an integer in 0…{below - 1}, got {shown(action)}")
+        return choice
+
+    # ── masks ────────────────────────────────────────────────────────────────────────────────
+
+    def _mask(self) -> NDArray[np.int8]:
+        """Which actions may come next: a fresh int8 array."""
+        raise NotImplementedError
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Which actions may come next, flat, as sb3-contrib's ``MaskablePPO`` asks for it."""
+        return self._mask().astype(bool).ravel()
+
+    # ── between observation and architecture ─────────────────────────────────────────────────
+
+    def encode(self, architecture: int | str | ArrayLike) -> Observation:
+        """The observation of an architecture at an episode's start, ``(width,)``.
+
+        Args:
+            architecture: official index, official string, or digits ``(..., n)`` with -1 for
+                decisions that are open; leading dimensions lead in the result.
+
+        Raises:
+            InvalidInput: for what is no architecture of the space.
+        """
+        if isinstance(architecture, str):
+            digits = self.architecture_space.parse(architecture)
+        elif np.ndim(architecture) == 0:
+            digits = self.architecture_space.digits(architecture)
+        else:
+            digits = np.asarray(architecture)
+        return self._view.encode(digits, self._first_figures)
+
+    def decode(self, observation: ArrayLike) -> NDArray[np.int64]:
+        """Digits ``(..., n)`` of observations ``(..., width)``; -1 where a decision is open."""
+        return self._view.decode(observation)
+
+    @property
+    def view(self) -> FlatObservation:
+        """The layout of the flat observation."""
+        return self._view
+
+    @property
+    def _first_figures(self) -> tuple[float, ...]:
+        return ()
+
+    # ── pictures ─────────────────────────────────────────────────────────────────────────────
+
+    def render(self) -> str | NDArray[np.uint8] | None:
+        """The architecture as text (`"ansi"`), a picture (`"rgb_array"`) or in a window."""
+        if self.render_mode is None:
+            return None
+        if self.render_mode == "ansi":
+            return text(self._scene())
+        frame = draw(self._scene())
+        if self.render_mode == "rgb_array":
+            return frame
+        if self._window is None:
+            self._window = Window(self.metadata["render_fps"])
+        self._window.show(frame)
+        return None
+
+    def _scene(self) -> Scene:
+        """What there is to see of the episode."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close the window, if there is one."""
+        if self._window is not None:
+            self._window.close()
+            self._window = None
+
+    # ── what an agent is judged by ───────────────────────────────────────────────────────────
+
+    def optimum(self, split: str = "valid") -> int:
+        """Official index of the best architecture by full-schedule accuracy, mean over trials."""
+        return self._ground_truth(split).optimum()
+
+    def regret(self, index: ArrayLike, split: str = "valid") -> NDArray[np.float64]:
+        """Points between the optimum's full-schedule accuracy and that of ``index (...)``."""
+        return self._ground_truth(split).regret(index)
+
+    def rank(self, index: ArrayLike, split: str = "valid") -> NDArray[np.int64]:
+        """Place of ``index (...)`` by full-schedule accuracy, from 1 for the best."""
+        return self._ground_truth(split).rank(index)
+
+    def _ground_truth(self, split: str) -> GroundTruth:
+        if split not in self._ground_truths:
+            space = self.architecture_space.name
+            table = judging_table(space, self.dataset, self.evaluator)
+            self._ground_truths[split] = GroundTruth(table, split)
+        return self._ground_truths[split]
+
+    # ── figures of all architectures ─────────────────────────────────────────────────────────
+
+    def figure(self, name: str) -> NDArray[np.float64]:
+        """A figure of every architecture by official index, ``(arch,)``.
+
+        Args:
+            name: ``"accuracy"`` (percent, what an evaluation is expected to observe), ``"latency"``
+                (seconds of a batch of 256, from the table), ``"flops"`` or ``"params"`` (millions,
+                in closed form).
+        """
+        space = self.architecture_space
+        if name in ("params", "flops"):
+            return getattr(space, name)(space.all_digits(), self.dataset)  # type: ignore[no-any-return]
+        if name == "latency":
+            return judging_table(space.name, self.dataset, self.evaluator).latency()
+        return self._expected_accuracy
+
+    @functools.cached_property
+    def _expected_accuracy(self) -> NDArray[np.float64]:
+        if not isinstance(self.evaluator, TableEvaluator):
+            raise InvalidInput("live training knows no architecture's accuracy beforehand")
+        return self.evaluator.expected_accuracy(self.epochs)
+
+    # A copy makes again what it can: it is small, and figures are opened where they lie.
+
+    def __getstate__(self) -> dict[str, Any]:
+        remade = ("limits", "_cost", "_expected_accuracy", "_window", "_ground_truths")
+        return {name: value for name, value in self.__dict__.items() if name not in remade}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _window=None, _ground_truths={})
+        self._set_limits()
+        self.reward_function = self._bound(self.reward_function)
+
+    # ── options ──────────────────────────────────────────────────────────────────────────────
+
+    def _choose_reward(
+        self, reward: str | Mapping[str, Any] | RewardFunction | None, penalty: float
+    ) -> RewardFunction:
+        chosen = find_reward(self.default_reward if reward is None else reward)
+        if isinstance(penalty, bool) or not isinstance(penalty, (int, float)) or penalty != 0:
+            chosen = Lagrangian(_check_penalty(penalty), chosen)
+        return self._bound(chosen)
+
+    def _bound(self, reward: RewardFunction) -> RewardFunction:
+        is_table = isinstance(self.evaluator, TableEvaluator)
+        return bind_reward(reward, (lambda: self._expected_accuracy) if is_table else None)
+
+    def _set_limits(self) -> None:
+        figures = {
+            f"max_{name}": functools.partial(self.figure, name)
+            for name in ("params", "flops", "latency")
+        }
+        self.limits = Limits(self.architecture_space, figures, self._maxima)
+        self._limited = bool(self.limits)
+        self._cost = self.limits.cost
+
+    @classmethod
+    def _refuse(cls, unknown: Mapping[str, Any], space: str, dataset: str) -> None:
+        """Raise ``InvalidInput`` for options that no family, or another one, has."""
+        for option in unknown:
+            owners = {one.__name__ for one in _families(ArchitectureEnv) if option in _options(one)}
+            ids = [
+                family.format(f"NATS-{str(space).upper()}-{dataset}")
+                for family, (scalar, _) in FAMILIES.items()
+                if scalar in owners
+            ]
+            if ids:
+                raise InvalidInput(
+                    f"{option} is an option of {' and '.join(ids)}; this environment has none"
+                )
+            raise unknown_name("option", option, sorted(_options(cls)))
+
+
+def _options(cls: type) -> set[str]:
+    """Names of the keyword arguments of an environment class, inherited ones included."""
+    signatures = (
+        inspect.signature(base) for base in cls.__mro__ if issubclass(base, ArchitectureEnv)
+    )
+    return {
+        p.name for one in signatures for p in one.parameters.values() if p.kind == p.KEYWORD_ONLY
+    }
+
+
+def _families(cls: type[ArchitectureEnv]) -> list[type[ArchitectureEnv]]:
+    found = []
+    for sub in cls.__subclasses__():
+        found += [sub, *_families(sub)]
+    return found
+
+
+def _check_penalty(penalty: Any) -> float:
+    is_number = isinstance(penalty, (int, float, np.integer, np.floating))
+    if is_number and not isinstance(penalty, bool) and 0 <= penalty < math.inf:
+        return float(penalty)
+    raise InvalidInput(f"penalty is a number from 0, got {shown(penalty)}")

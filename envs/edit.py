@@ -1,0 +1,358 @@
+"""Change one decision of an architecture at a time; the reward is what that changes."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from gymnasium.spaces import Discrete
+from numpy.typing import NDArray
+
+from nats_gym.clock import SimulatedClock, default_budget
+from nats_gym.errors import InvalidInput, shown
+from nats_gym.streams import combine, combine_int, uniform_below
+
+from .architecture import ArchitectureEnv, Step
+from .observation import FlatObservation
+from .rendering import Scene
+from .vector import ArchitectureVectorEnv, Bools, Metrics
+
+#: Tells the draw of a start from the draw of the trial of the same evaluation.
+START_DRAW = int.from_bytes(b"start", "little")
+
+
+class EditEnv(ArchitectureEnv):
+    """
+    ## Description
+    Local search as an episode. It starts from a random architecture of NATS-Bench, which is
+    evaluated; a step changes one decision and evaluates the result, until the simulated clock has
+    spent its budget or the horizon is reached.
+
+    ## Action Space
+    `Discrete(n·k)`: action `d·k + c` gives decision `d` the choice `c`: 30 actions for topology,
+    40 for size, in the order of decisions and choices of `NATS-{TSS,SSS}-*-v0`.
+
+    Every `info` holds `action_mask`, int8 `(n·k,)`, for `action_space.sample(mask)`: the actions
+    that change the architecture and, under limits, after which it meets them. Where no change
+    does, those that lower the violation; where none does either, those that change nothing, so
+    that a mask is never empty. `action_masks()` is the same as a bool array.
+
+    An action that changes nothing may be taken: nothing is evaluated, the reward is 0, and it
+    counts towards the horizon.
+
+    ## Observation Space
+    `Box(0, 1, (n·k + 4,), float32)`: the architecture as `n` one-hot rows of `k`, then the
+    fraction of the budget left, the fraction of the horizon left, the accuracy / 100 of the
+    architecture and that of the incumbent, the best observed. 34 figures for topology, 44 for
+    size.
+
+    ## Rewards
+    `change` (default): accuracy minus that of the architecture before, / 100, in [-1, 1]; an
+    episode's return is what it gained over its start. `improvement`, `accuracy`, `final` and the
+    others of `nats_gym.rewards` work too. `penalty` × cost is taken off.
+
+    ## Starting State
+    A uniform architecture among those that meet the limits, or the one of
+    `reset(options={"start": index, string or digits})`, evaluated and charged. `info` holds what
+    its evaluation found. Starts and trials are drawn from the seed and numbered from
+    `reset(seed=...)` on; a `reset()` without a seed goes on counting. `reset(options={"trial":
+    ...})` sets the trial of this episode.
+
+    ## Episode End
+    Terminated when the clock has spent the budget; the evaluation that overshoots counts.
+    Truncated when `horizon` steps are taken before that. Every `info` of an evaluation holds what
+    the last step of `NATS-{TSS,SSS}-*-v0` does (`clock` counts from the episode's start) and
+    `incumbent_index` and `incumbent_accuracy` (-1 and 0 while limits are violated).
+
+    ## Arguments
+    Those of :class:`~nats_gym.envs.ConstructionEnv`, and
+    - `horizon`: steps of an episode, default 50.
+    - `time_budget`: seconds; default the paper's × `epochs`/12, about 100 evaluations.
+    - `report_test`: judges the incumbent, at the end.
+
+    ## Version History
+    - v0: first version.
+    """
+
+    figures: ClassVar[tuple[str, ...]] = ("budget_left", "horizon_left", "accuracy", "incumbent")
+    default_reward: ClassVar[str] = "change"
+
+    def __init__(
+        self,
+        space: str,
+        dataset: str,
+        *,
+        horizon: int = 50,
+        time_budget: float | None = None,
+        **options: Any,
+    ) -> None:
+        super().__init__(space, dataset, **options)
+        is_integer = isinstance(horizon, (int, np.integer)) and not isinstance(horizon, bool)
+        if not is_integer or horizon < 1:
+            raise InvalidInput(f"horizon is a positive integer, got {shown(horizon)}")
+        self.horizon = int(horizon)
+        if time_budget is None:
+            time_budget = default_budget(space, dataset, self.epochs)
+        self.clock = SimulatedClock(time_budget)
+        self._view = FlatObservation(self.architecture_space, 0, self.figures)
+        self.observation_space = self._view.box
+        self.action_space = Discrete(self._num_decisions * self._num_choices)
+        self._choices: list[int] = []
+        self._index = -1
+        self._steps = 0
+        self._incumbent_index, self._incumbent = -1, 0.0
+
+    def check_start(self, start: Any) -> int | None:
+        """Official index of the start; None for a random one."""
+        if start is None:
+            return None
+        index = self.architecture_space.resolve(start)
+        if self._cost[index] > 0:
+            raise InvalidInput(f"start {shown(start)} violates the limits {self.limits.maxima}")
+        return index
+
+    @property
+    def _first_figures(self) -> tuple[float, ...]:
+        return (1.0, 1.0, 0.0, 0.0)
+
+    def _begin_episode(self, start: int | None) -> None:
+        self.clock.reset()
+        self._steps = 0
+        self._incumbent_index, self._incumbent = -1, 0.0
+        if start is None:
+            assert self._stream is not None
+            draw = combine_int(combine_int(self._stream, self._evaluations), START_DRAW)
+            among = self.limits.feasible
+            start = among.item((draw >> 32) * len(among) >> 32)
+        self._choices = self.architecture_space.digits(start).tolist()
+        self._view.begin(self._choices)
+        self._index = start
+        info = self._evaluate(start, self.epochs)
+        self._previous = info["accuracy"]
+        self._keep_best(info)
+        self._show_figures()
+
+    def _begin_info(self) -> dict[str, Any]:
+        return {**self._last, "action_mask": self._mask()}
+
+    def step(self, action: np.int64 | int) -> Step:
+        """Change one decision; `InvalidInput` for an action outside the action space."""
+        edit = self._choice(action, self._num_decisions * self._num_choices)
+        self._need_episode()
+        decision, choice = divmod(edit, self._num_choices)
+        self._steps += 1
+        info: dict[str, Any] = {}
+        reward = 0.0
+        if choice != self._choices[decision]:
+            self._view.change(decision, self._choices[decision], choice)
+            self._choices[decision] = choice
+            self._index = self.architecture_space.index_of(self._choices)
+            info = self._evaluate(self._index, self.epochs)
+        terminated = bool(self.clock.spent)
+        truncated = not terminated and self._steps >= self.horizon
+        self._ended = terminated or truncated
+        if info:
+            reward = self._reward_of(info, self._incumbent, self._ended)
+            self._keep_best(info)
+        self._show_figures()
+        if self._ended and self.judge and self._incumbent_index >= 0:
+            info["evaluation"] = self.judge(self._incumbent_index)
+        info["action_mask"] = self._mask()
+        if self.render_mode == "human":
+            self.render()
+        return self._view.read(), reward, terminated, truncated, info
+
+    def _keep_best(self, info: dict[str, Any]) -> None:
+        better = self._incumbent_index < 0 or info["accuracy"] > self._incumbent
+        if better and not (self._limited and info["cost"] > 0):
+            self._incumbent_index, self._incumbent = info["index"], info["accuracy"]
+        info["incumbent_index"] = self._incumbent_index
+        info["incumbent_accuracy"] = self._incumbent
+
+    def _show_figures(self) -> None:
+        self._view.set_figures(
+            float(self.clock.fraction_left),
+            1.0 - self._steps / self.horizon,
+            self._previous / 100.0,
+            self._incumbent / 100.0,
+        )
+
+    def _mask(self) -> NDArray[np.int8]:
+        return np.array(self.limits.edits[self._index])
+
+    def _scene(self) -> Scene:
+        known = self._incumbent_index >= 0
+        return Scene(
+            self.architecture_space,
+            self.dataset,
+            self._choices,
+            accuracy=self._last.get("accuracy"),
+            provenance=self._last.get("provenance"),
+            clock=float(self.clock.used),
+            budget=self.clock.budget,
+            evaluations=self._evaluations,
+            incumbent=(self._incumbent_index, self._incumbent) if known else None,
+            horizon=(self._steps, self.horizon),
+        )
+
+
+class EditVectorEnv(ArchitectureVectorEnv):
+    """
+    ## Description
+    Many copies of :class:`~nats_gym.envs.EditEnv`, stepped together.
+    `gym.make_vec("NATS-…-Edit-v0", num_envs=1024)` makes one. See :class:`ConstructionVectorEnv`
+    for what the copies have in common: actions, seeds, options, infos and autoreset modes.
+
+    ## Version History
+    - v0: first version.
+    """
+
+    scalar: ClassVar[type[ArchitectureEnv]] = EditEnv
+    always_masked: ClassVar[bool] = True
+    shared: EditEnv
+
+    def __init__(self, num_envs: int = 1, **options: Any) -> None:
+        super().__init__(num_envs, **options)
+        space = self.shared.architecture_space
+        self._budget, self._horizon = self.shared.clock.budget, self.shared.horizon
+        self._rank_to_index, self._index_to_rank = space.rank_to_index, space.index_to_rank
+        self._places = space.place_values
+        self._edits = self.shared.limits.edits[self._rank_to_index]  # (rank, n·k)
+        self._digits = np.zeros((self.num_envs, self._n), np.int64)
+        self._flat_digits = self._digits.reshape(-1)  # a view
+        self._own_digits = np.arange(self.num_envs) * self._n
+        self._rank = np.zeros(self.num_envs, np.int64)
+        self._steps = np.zeros(self.num_envs, np.int64)
+        self._previous = np.zeros(self.num_envs)
+        self._incumbent = np.zeros(self.num_envs)
+        self._incumbent_index = np.full(self.num_envs, -1)
+
+    @property
+    def _actions_below(self) -> int:
+        return self._n * self._k
+
+    def _begin_episodes(self, mask: Bools, start: int | None) -> Metrics | None:
+        super()._begin_episodes(mask, start)
+        which = np.flatnonzero(mask)
+        self._set_up(which, start)
+        metrics = self._charge(which, self._evaluate(self._architectures(which), which))
+        self._show_figures()
+        return which, metrics
+
+    def _architectures(self, which: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.asarray(self._rank_to_index[self._rank[which]])
+
+    def _set_up(self, which: NDArray[np.int64], start: int | None) -> None:
+        """Put the start of an episode in place, not yet evaluated."""
+        self._clock[which] = 0.0
+        self._steps[which] = 0
+        self._incumbent[which] = 0.0
+        self._incumbent_index[which] = -1
+        if start is None:
+            keys = combine(combine(self._streams[which], self._evaluations[which]), START_DRAW)
+            among = self.shared.limits.feasible
+            start = among[uniform_below(keys, len(among))]
+        self._rank[which] = rank = self._index_to_rank[start]
+        digits = np.broadcast_to(rank, len(which))[:, None] // self._places % self._k
+        self._digits[which] = digits
+        one_hot = digits[:, :, None] == np.arange(self._k)
+        self._observations[which, : self._n * self._k] = one_hot.reshape(len(which), -1)
+
+    def _charge(
+        self, which: NDArray[np.int64], metrics: dict[str, NDArray[Any]]
+    ) -> dict[str, NDArray[Any]]:
+        """Charge evaluations to the clocks, and keep the best and the last of each copy."""
+        accuracy = metrics["accuracy"]
+        self._clock[which] += metrics["seconds"]
+        metrics["clock"] = self._clock[which]
+        self._previous[which] = accuracy
+        better = (self._incumbent_index[which] < 0) | (accuracy > self._incumbent[which])
+        if self._limited:
+            better &= metrics["cost"] <= 0
+        self._incumbent[which[better]] = accuracy[better]
+        self._incumbent_index[which[better]] = metrics["index"][better]
+        metrics["incumbent_index"] = self._incumbent_index[which]
+        metrics["incumbent_accuracy"] = self._incumbent[which]
+        return metrics
+
+    def _show_figures(self) -> None:
+        figures = self._observations[:, self._n * self._k :]
+        figures[:, 0] = np.maximum(1.0 - self._clock / self._budget, 0.0)
+        figures[:, 1] = 1.0 - self._steps / self._horizon
+        figures[:, 2] = self._previous / 100.0
+        figures[:, 3] = self._incumbent / 100.0
+
+    def _play(
+        self,
+        actions: NDArray[np.int64],
+        resetting: Bools | None,
+        rewards: NDArray[Any],
+        terminated: Bools,
+        truncated: Bools,
+    ) -> Metrics | None:
+        stepping = self._edit(actions, resetting)
+        which = np.flatnonzero(stepping)
+        if resetting is not None:  # starts are evaluated together with edits
+            again = np.flatnonzero(resetting)
+            self._answering[again] = 0
+            super()._begin_episodes(resetting, None)
+            self._set_up(again, None)
+            which = np.flatnonzero(stepping | resetting)
+        metrics: dict[str, NDArray[Any]] = {}
+        if len(which):
+            metrics = self._evaluate(self._architectures(which), which)
+            incumbent, previous = self._incumbent[which], self._previous[which]
+            metrics = self._charge(which, metrics)
+        self._show_figures()
+        np.greater_equal(self._clock, self._budget, out=terminated)
+        np.greater_equal(self._steps, self._horizon, out=truncated)
+        truncated &= ~terminated
+        if resetting is not None:
+            terminated[resetting] = truncated[resetting] = False
+        np.logical_or(terminated, truncated, out=self._ended)
+        if len(which):
+            earned = self._reward_of(metrics, incumbent, previous, self._ended[which])
+            if resetting is not None:
+                earned = np.where(resetting[which], 0.0, earned)
+            rewards[which] = earned
+            return which, metrics
+        return None
+
+    def _edit(self, actions: NDArray[np.int64], resetting: Bools | None) -> Bools:
+        """Make the changes; which copies they change."""
+        decision = actions // self._k
+        choice = actions - decision * self._k
+        here = self._own_digits + decision
+        old = self._flat_digits.take(here)
+        self._steps += 1
+        self._flat_digits[here] = choice
+        first = self._row + decision * self._k
+        self._flat[first + old] = 0.0
+        self._flat[first + choice] = 1.0
+        self._rank += (choice - old) * self._places.take(decision)
+        changed = choice != old
+        if resetting is not None:  # what these changed is undone by their start
+            changed &= ~resetting
+        return np.asarray(changed)
+
+    def _answers(self, ended: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._incumbent_index[ended]
+
+    def _masks(self) -> NDArray[np.int8]:
+        return self._edits.take(self._rank, axis=0)
+
+    def _scene(self, i: int) -> Scene:
+        shared = self.shared
+        known = self._incumbent_index[i] >= 0
+        incumbent = int(self._incumbent_index[i]), float(self._incumbent[i])
+        return Scene(
+            shared.architecture_space,
+            shared.dataset,
+            self._digits[i].tolist(),
+            **self._scene_of_last(i),
+            clock=float(self._clock[i]),
+            budget=self._budget,
+            evaluations=int(self._evaluations[i]),
+            incumbent=incumbent if known else None,
+            horizon=(int(self._steps[i]), self._horizon),
+        )

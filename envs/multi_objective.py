@@ -1,0 +1,216 @@
+"""Several objectives at once: the reward is a vector."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import Any, ClassVar
+
+import numpy as np
+from gymnasium.spaces import Box
+from numpy.typing import ArrayLike, NDArray
+
+from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.pareto import hypervolume, non_dominated
+
+from .architecture import Step
+from .construction import ConstructionEnv, ConstructionVectorEnv
+from .sources import judging_table
+
+Vector = NDArray[np.float32]
+OBJECTIVES = ("accuracy", "latency", "flops", "params")
+
+
+class MultiObjectiveEnv(ConstructionEnv):
+    """
+    ## Description
+    Builds one architecture as `NATS-{TSS,SSS}-*-v0` does, and is rewarded with a vector: accuracy
+    against what the network costs. It keeps MO-Gymnasium's conventions: `reward_space`,
+    `reward_dim`, vector rewards from `step`, `pareto_front(gamma)`; its wrappers work, e.g.
+    `mo_gymnasium.wrappers.LinearReward`.
+
+    Source: Felten et al., "A Toolkit for Reliable Benchmarking and Research in Multi-Objective
+    Reinforcement Learning", NeurIPS 2023 (MO-Gymnasium).
+
+    ## Action Space
+    As in `NATS-{TSS,SSS}-*-v0`, masks under limits included.
+
+    ## Observation Space
+    As in `NATS-{TSS,SSS}-*-v0`.
+
+    ## Rewards
+    `reward_space` is `Box` of the `m` objectives, float32, all to be maximised: `accuracy` is
+    validation accuracy / 100, in [0, 1]; `latency`, `flops` and `params` are minus the figure, as
+    a fraction of the largest in the space, in [-1, 0], so that weights mean the same everywhere.
+    Zeros until the last decision.
+
+    ## Starting State
+    As in `NATS-{TSS,SSS}-*-v0`.
+
+    ## Episode End
+    As in `NATS-{TSS,SSS}-*-v0`. The last `info` holds the figure of each objective in its own
+    unit too: `latency` (seconds of a batch of 256), `flops` and `params` (millions), and
+    `latency_provenance`.
+
+    ## Arguments
+    Those of :class:`~nats_gym.envs.ConstructionEnv` but `reward` and `penalty`, and
+    - `objectives`: two or more of `accuracy`, `latency`, `flops`, `params`; default accuracy and
+      flops. Latency comes from the table, flops and params in closed form.
+
+    ## Version History
+    - v0: first version.
+    """
+
+    def __init__(
+        self,
+        space: str,
+        dataset: str,
+        *,
+        objectives: Sequence[str] = ("accuracy", "flops"),
+        **options: Any,
+    ) -> None:
+        for refused in ("reward", "penalty"):
+            if refused in options:
+                raise InvalidInput(f"{refused} is of one objective; objectives= names several")
+        super().__init__(space, dataset, **options)
+        self.objectives = _check_objectives(objectives)
+        self.reward_dim = len(self.objectives)
+        is_cost = np.array([name != "accuracy" for name in self.objectives])
+        self.reward_space = Box(
+            np.where(is_cost, -1.0, 0.0).astype(np.float32),
+            np.where(is_cost, 0.0, 1.0).astype(np.float32),
+        )
+        if "latency" in self.objectives:
+            table = judging_table(space, dataset, self.evaluator)
+            self._latency_provenance = table.latency_provenance
+
+    @cached_property
+    def costs(self) -> dict[str, NDArray[np.float64]]:
+        """By objective but accuracy, its figure of every architecture, ``(arch,)``."""
+        return {name: self.figure(name) for name in self.objectives if name != "accuracy"}
+
+    @cached_property
+    def _largest(self) -> dict[str, float]:
+        return {name: float(np.nanmax(of)) for name, of in self.costs.items()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in super().__getstate__().items() if name != "costs"}
+
+    def _complete(self) -> Step:
+        info = self._evaluate(self.architecture_space.index_of(self._choices), self.epochs)
+        self._ended = True
+        index = info["index"]
+        for name, of in self.costs.items():
+            info[name] = of.item(index)
+        if "latency" in self.objectives:
+            info["latency_provenance"] = self._latency_provenance
+        if self.judge:
+            info["evaluation"] = self.judge(index)
+        return self._result(self.vector(index, info["accuracy"]), info)
+
+    def _result(self, reward: Any, info: dict[str, Any]) -> Step:
+        if not self._ended:
+            reward = np.zeros(self.reward_dim, np.float32)
+        return super()._result(reward, info)
+
+    def vector(self, index: ArrayLike, accuracy: ArrayLike) -> Vector:
+        """Reward vectors ``(..., m)`` of official indices and their accuracies (percent)."""
+        columns = [
+            np.asarray(accuracy) / 100.0
+            if name == "accuracy"
+            else -self.costs[name][index] / self._largest[name]
+            for name in self.objectives
+        ]
+        return np.stack(np.broadcast_arrays(*columns), axis=-1).astype(np.float32)
+
+    # ── what is best ─────────────────────────────────────────────────────────────────────────
+
+    def pareto_indices(self) -> NDArray[np.int64]:
+        """Official indices of the architectures that no other dominates in all objectives.
+
+        Exact, from the table: by expected accuracy at the environment's schedule (the mean over
+        trials), among the architectures that meet the limits.
+        """
+        among = self.limits.feasible
+        points = self.vector(among, self._expected(among)).astype(np.float64)
+        known = ~np.isnan(points).any(axis=1)
+        among, points = among[known], points[known]
+        return np.sort(among[non_dominated(points)])
+
+    def pareto_front(self, gamma: float = 1.0) -> list[NDArray[np.float32]]:
+        """Expected discounted returns of :meth:`pareto_indices`, one vector ``(m,)`` each."""
+        index = self.pareto_indices()
+        discount = np.float32(gamma ** (self._num_decisions - 1))
+        return list(self.vector(index, self._expected(index)) * discount)
+
+    def hypervolume(
+        self, points: ArrayLike | None = None, reference: ArrayLike | None = None
+    ) -> float:
+        """Volume that ``points`` dominate, above a reference point.
+
+        Args:
+            points: reward vectors ``(points, m)``; the Pareto front by default.
+            reference: ``(m,)``; the lower corner of ``reward_space`` by default.
+        """
+        if points is None:
+            points = np.array(self.pareto_front())
+        corner = self.reward_space.low if reference is None else reference
+        return hypervolume(np.asarray(points, np.float64), np.asarray(corner, np.float64))
+
+    def _expected(self, index: NDArray[np.int64]) -> NDArray[np.float64]:
+        if "accuracy" not in self.objectives:
+            return np.zeros(len(index))
+        return self.figure("accuracy")[index]
+
+
+def _check_objectives(objectives: Any) -> tuple[str, ...]:
+    names: tuple[Any, ...] = (objectives,)
+    if not isinstance(objectives, str) and isinstance(objectives, Iterable):
+        names = tuple(objectives)
+    for name in names:
+        if name not in OBJECTIVES:
+            raise unknown_name("objective", name, OBJECTIVES)
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise InvalidInput(
+            f"objectives are two or more of {', '.join(OBJECTIVES)}, each once, got {shown(names)}"
+        )
+    return names
+
+
+class MultiObjectiveVectorEnv(ConstructionVectorEnv):
+    """
+    ## Description
+    Many copies of :class:`~nats_gym.envs.MultiObjectiveEnv`, stepped together.
+    `gym.make_vec("mo-NATS-…-v0", num_envs=1024)` makes one. See :class:`ConstructionVectorEnv`
+    for what the copies have in common: actions, seeds, options, infos and autoreset modes.
+
+    ## Rewards
+    The scalar environment's, float32 `(num_envs, m)`; `reward_space` is that of one copy, as in
+    MO-Gymnasium's vector environments.
+
+    ## Version History
+    - v0: first version.
+    """
+
+    scalar: ClassVar[type[ConstructionEnv]] = MultiObjectiveEnv
+    shared: MultiObjectiveEnv
+
+    def __init__(self, num_envs: int = 1, **options: Any) -> None:
+        super().__init__(num_envs, **options)
+        self.reward_space = self.shared.reward_space
+        self.reward_dim = self.shared.reward_dim
+
+    def _no_rewards(self) -> NDArray[Any]:
+        return np.zeros((self.num_envs, self.reward_dim), np.float32)
+
+    def _reward_of(
+        self, metrics: dict[str, NDArray[Any]], incumbent: Any, previous: Any, last: Any
+    ) -> NDArray[Any]:
+        index = metrics["index"]
+        for name, of in self.shared.costs.items():
+            metrics[name] = of[index]
+        if "latency" in self.shared.objectives:
+            metrics["latency_provenance"] = np.full(
+                len(index), self.shared._latency_provenance, object
+            )
+        return self.shared.vector(index, metrics["accuracy"])

@@ -1,0 +1,182 @@
+"""Other forms of the flat observation: a dictionary, one integer a decision, a graph."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+from gymnasium.spaces import Box, Dict, Graph, GraphInstance, MultiDiscrete
+from gymnasium.utils import RecordConstructorArgs
+from gymnasium.vector import VectorEnv, VectorObservationWrapper
+from gymnasium.vector.utils import batch_space
+from numpy.typing import NDArray
+
+from nats_gym.errors import InvalidInput, shown
+from nats_gym.spaces.topology import EDGES
+
+from .architecture import ArchitectureEnv
+from .observation import OPEN, FlatObservation, Observation
+from .vector import ArchitectureVectorEnv
+
+
+class DictObservation(
+    gym.ObservationWrapper[dict[str, Any], Any, Observation], RecordConstructorArgs
+):
+    """The observation as a `Dict`, for policies with an input of their own for each part.
+
+    - `decided`: `Box(0, 1, (n·k,))`, a one-hot row per decision, zeros while it is open.
+    - `position`: `Box(0, 1, (n,))`, the next decision, one-hot, zeros once complete; absent where
+      decisions have no order (`OneShot`, `Edit`).
+    - each figure of the episode by name, `Box(0, 1, (1,))`: `budget_left`, `incumbent`, …
+
+    >>> env = DictObservation(gym.make("NATS-TSS-cifar10-Budgeted-v0"))
+    >>> list(env.observation_space)
+    ['budget_left', 'decided', 'incumbent', 'position']
+    """
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        RecordConstructorArgs.__init__(self)
+        super().__init__(env)
+        self._view = _view(env)
+        self.observation_space = _dict_space(self._view)
+
+    def observation(self, observation: Observation) -> dict[str, Any]:
+        """The parts of a flat observation."""
+        return _as_dict(self._view, observation)
+
+
+class MultiDiscreteObservation(
+    gym.ObservationWrapper[NDArray[np.int64], Any, Observation], RecordConstructorArgs
+):
+    """The observation as integers, for tabular agents and embeddings.
+
+    `MultiDiscrete([k + 1] * n)`: per decision its choice, or `k` while it is open. Figures of an
+    episode are no integers and are left out, so a budgeted search is only partly observed.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        RecordConstructorArgs.__init__(self)
+        super().__init__(env)
+        self._view = _view(env)
+        self.observation_space = _discrete_space(self._view)
+
+    def observation(self, observation: Observation) -> NDArray[np.int64]:
+        """Choices of a flat observation."""
+        return _as_discrete(self._view, observation)
+
+
+class GraphObservation(
+    gym.ObservationWrapper[GraphInstance, Any, Observation], RecordConstructorArgs
+):
+    """The observation as a `Graph` (`GraphInstance`), for graph networks.
+
+    Topology: the four nodes of the cell; the six edges, source to target, with `k` one-hot
+    operations (zeros while open) and a mark on the decision that comes next. A node is told by
+    its one-hot number. Size: a node per width with `k` one-hot widths and the mark, in a chain of
+    edges that hold a 1. Figures of the episode are repeated on every node.
+    """
+
+    def __init__(self, env: gym.Env[Any, Any]) -> None:
+        RecordConstructorArgs.__init__(self)
+        super().__init__(env)
+        self._view = _view(env)
+        space = env.unwrapped.architecture_space  # type: ignore[attr-defined]
+        self._n, self._k = space.num_decisions, space.num_choices
+        self._cell = space.name == "tss"
+        figures = len(self._view.names)
+        self._links = np.array(
+            [(source, target) for target, source in EDGES]
+            if self._cell
+            else [(i, i + 1) for i in range(self._n - 1)],
+            np.int32,
+        )
+        nodes = 4 if self._cell else self._k + 1
+        self.observation_space = Graph(
+            node_space=Box(0.0, 1.0, (nodes + figures,), np.float32),
+            edge_space=Box(0.0, 1.0, (self._k + 1 if self._cell else 1,), np.float32),
+        )
+
+    def observation(self, observation: Observation) -> GraphInstance:
+        """The graph of a flat observation."""
+        parts = self._view.split(observation)
+        marks = np.zeros(self._n, np.float32)
+        marks[: parts["position"].size] = parts["position"][: self._n]
+        one_hot = parts["decided"].reshape(self._n, self._k)
+        decided = np.concatenate([one_hot, marks[:, None]], axis=1)
+        figures = observation[self._view.figures]
+        nodes = np.eye(4, dtype=np.float32) if self._cell else decided
+        repeated = np.broadcast_to(figures, (len(nodes), len(figures)))
+        return GraphInstance(
+            nodes=np.concatenate([nodes, repeated], axis=1),
+            edges=decided if self._cell else np.ones((self._n - 1, 1), np.float32),
+            edge_links=self._links.copy(),
+        )
+
+
+class DictVectorObservation(VectorObservationWrapper[dict[str, Any], Any, Any, Any]):
+    """:class:`DictObservation` of a native vector environment: each part `(num_envs, …)`.
+
+    As Gymnasium's other vector observation wrappers, for NEXT_STEP and DISABLED autoreset.
+    """
+
+    def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
+        super().__init__(env)
+        self._view = _vector_view(env)
+        self.single_observation_space = _dict_space(self._view)
+        self.observation_space = batch_space(self.single_observation_space, env.num_envs)
+
+    def observations(self, observations: Observation) -> dict[str, Any]:
+        """The parts of flat observations ``(num_envs, width)``."""
+        return _as_dict(self._view, observations)
+
+
+class MultiDiscreteVectorObservation(VectorObservationWrapper[NDArray[np.int64], Any, Any, Any]):
+    """:class:`MultiDiscreteObservation` of a native vector environment: `(num_envs, n)`.
+
+    As Gymnasium's other vector observation wrappers, for NEXT_STEP and DISABLED autoreset.
+    """
+
+    def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
+        super().__init__(env)
+        self._view = _vector_view(env)
+        self.single_observation_space = _discrete_space(self._view)
+        self.observation_space = batch_space(self.single_observation_space, env.num_envs)
+
+    def observations(self, observations: Observation) -> NDArray[np.int64]:
+        """Choices of flat observations ``(num_envs, width)``."""
+        return _as_discrete(self._view, observations)
+
+
+def _view(env: gym.Env[Any, Any]) -> FlatObservation:
+    inner = env.unwrapped
+    if not isinstance(inner, ArchitectureEnv):
+        raise InvalidInput(f"this wrapper is for environments of nats-gym, got {shown(inner)}")
+    if env.observation_space != inner.observation_space:
+        raise InvalidInput(f"this wrapper needs the flat observation, got {env.observation_space}")
+    return inner.view
+
+
+def _vector_view(env: VectorEnv[Any, Any, Any]) -> FlatObservation:
+    inner = env.unwrapped
+    if not isinstance(inner, ArchitectureVectorEnv):
+        raise InvalidInput(f"this wrapper is for native vector environments, got {shown(inner)}")
+    return inner.shared.view
+
+
+def _dict_space(view: FlatObservation) -> Dict:
+    parts = _as_dict(view, np.zeros(view.box.shape, np.float32))
+    return Dict({name: Box(0.0, 1.0, part.shape, np.float32) for name, part in parts.items()})
+
+
+def _as_dict(view: FlatObservation, observation: Observation) -> dict[str, Any]:
+    return {name: part for name, part in view.split(observation).items() if part.shape[-1]}
+
+
+def _discrete_space(view: FlatObservation) -> MultiDiscrete:
+    return MultiDiscrete([view.choices + 1] * view.decisions)
+
+
+def _as_discrete(view: FlatObservation, observation: Observation) -> NDArray[np.int64]:
+    digits = view.decode(observation)
+    return np.where(digits == OPEN, view.choices, digits)

@@ -1,0 +1,179 @@
+"""All decisions at once: an episode of one step."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from gymnasium.spaces import MultiDiscrete
+from numpy.typing import NDArray
+
+from nats_gym.errors import InvalidInput, shown
+
+from .architecture import ArchitectureEnv, Step
+from .observation import OPEN, FlatObservation
+from .rendering import Scene
+from .vector import ArchitectureVectorEnv, Bools, Metrics
+
+
+class OneShotEnv(ArchitectureEnv):
+    """
+    ## Description
+    A whole architecture of NATS-Bench is one action, and an episode is one step: the contextless
+    bandit form of the search, for evolution strategies, CMA-like optimisers and policies that
+    factorise over decisions.
+
+    ## Action Space
+    `MultiDiscrete([k] * n)`: topology six operations of five, size five widths of eight, in the
+    order of `NATS-{TSS,SSS}-*-v0`.
+
+    Under limits every `info` holds `action_mask`, int8 `(n, k)`, for
+    `action_space.sample(tuple(mask))`: the choices that occur in some architecture that meets all
+    limits. Choices that each are admitted may together violate a limit; `cost` then says so.
+
+    ## Observation Space
+    `Box(0, 1, (n·k,), float32)`: the decisions as `n` one-hot rows of `k`: zeros at the start, the
+    architecture after the step. 30 figures for topology, 40 for size.
+
+    ## Rewards
+    Validation accuracy / 100, in [0, 1]; or what `reward=` makes of it, less `penalty` × cost.
+
+    ## Starting State
+    Nothing decided. Seeds and trials as in `NATS-{TSS,SSS}-*-v0`;
+    `reset(options={"trial": ...})` sets the trial of the episode.
+
+    ## Episode End
+    Terminated after the step. Never truncated. `info` holds what the last step of
+    `NATS-{TSS,SSS}-*-v0` does.
+
+    ## Arguments
+    Those of :class:`~nats_gym.envs.ConstructionEnv`.
+
+    ## Version History
+    - v0: first version.
+    """
+
+    takes_start: ClassVar[bool] = False
+
+    def __init__(self, space: str, dataset: str, **options: Any) -> None:
+        super().__init__(space, dataset, **options)
+        self._view = FlatObservation(self.architecture_space, 0)
+        self.observation_space = self._view.box
+        self.action_space = MultiDiscrete([self._num_choices] * self._num_decisions)
+        self._choices: list[int] = []
+
+    def _begin_episode(self, start: Any) -> None:
+        self._choices = []
+        self._view.begin()
+
+    def step(self, action: NDArray[np.int64]) -> Step:
+        """Evaluate an architecture, n choices; `InvalidInput` for what is none."""
+        try:
+            choices = [self._choice(one, self._num_choices) for one in action]
+        except TypeError:
+            choices = []
+        if len(choices) != self._num_decisions or isinstance(action, str):
+            raise InvalidInput(
+                f"an action is {self._num_decisions} integers in 0…{self._num_choices - 1}, "
+                f"got {shown(action)}"
+            )
+        self._need_episode()
+        self._choices = choices
+        self._view.begin(choices)
+        info = self._evaluate(self.architecture_space.index_of(choices), self.epochs)
+        self._ended = True
+        if self.judge:
+            info["evaluation"] = self.judge(info["index"])
+        reward = self._reward_of(info, 0.0, True)
+        if self._limited:
+            info["action_mask"] = self._mask()
+        if self.render_mode == "human":
+            self.render()
+        return self._view.read(), reward, True, False, info
+
+    def _mask(self) -> NDArray[np.int8]:
+        return self.limits.marginal.copy()
+
+    def _scene(self) -> Scene:
+        return Scene(
+            self.architecture_space,
+            self.dataset,
+            self._choices or [OPEN] * self._num_decisions,
+            accuracy=self._last.get("accuracy"),
+            provenance=self._last.get("provenance"),
+            clock=float(self.clock.used),
+            evaluations=self._evaluations,
+            caption=self._last.get("arch", ""),
+        )
+
+
+class OneShotVectorEnv(ArchitectureVectorEnv):
+    """
+    ## Description
+    Many copies of :class:`~nats_gym.envs.OneShotEnv`, stepped together: a batch of architectures
+    is one step. `gym.make_vec("NATS-…-OneShot-v0", num_envs=1024)` makes one. See
+    :class:`ConstructionVectorEnv` for what the copies have in common: seeds, options, infos and
+    autoreset modes.
+
+    ## Action Space
+    The scalar environment's, batched: integers `(num_envs, n)`.
+
+    ## Version History
+    - v0: first version.
+    """
+
+    scalar: ClassVar[type[ArchitectureEnv]] = OneShotEnv
+    shared: OneShotEnv
+
+    def __init__(self, num_envs: int = 1, **options: Any) -> None:
+        super().__init__(num_envs, **options)
+        self._digits = np.zeros((self.num_envs, self._n), np.int64)
+
+    def _begin_episodes(self, mask: Bools, start: Any) -> Metrics | None:
+        self._observations[mask] = 0.0
+        return super()._begin_episodes(mask, start)
+
+    def _play(
+        self,
+        actions: NDArray[np.int64],
+        resetting: Bools | None,
+        rewards: NDArray[Any],
+        terminated: Bools,
+        truncated: Bools,
+    ) -> Metrics | None:
+        which = np.arange(self.num_envs)
+        if resetting is not None:
+            self._begin_again(resetting)
+            which = np.flatnonzero(~resetting)
+            if not len(which):
+                return None
+        self._digits[which] = actions[which]
+        places = self._row[which, None] + np.arange(self._n) * self._k + actions[which]
+        self._flat[places] = 1.0
+        metrics = self._evaluate(self._answers(which), which)
+        self._clock[which] += metrics["seconds"]
+        metrics["clock"] = self._clock[which]
+        rewards[which] = self._reward_of(metrics, 0.0, 0.0, True)
+        terminated[which] = True
+        self._ended[which] = True
+        return which, metrics
+
+    def _answers(self, ended: NDArray[np.int64]) -> NDArray[np.int64]:
+        space = self.shared.architecture_space
+        return np.asarray(space.rank_to_index[self._digits[ended] @ space.place_values])
+
+    def _masks(self) -> NDArray[np.int8]:
+        return np.repeat(self.shared.limits.marginal[None], self.num_envs, axis=0)
+
+    def _scene(self, i: int) -> Scene:
+        shared = self.shared
+        known = self._last_index[i] >= 0
+        return Scene(
+            shared.architecture_space,
+            shared.dataset,
+            self._digits[i].tolist() if known else [OPEN] * self._n,
+            **self._scene_of_last(i),
+            clock=float(self._clock[i]),
+            evaluations=int(self._evaluations[i]),
+            caption=self._last_name(i),
+        )

@@ -1,0 +1,76 @@
+"""Simulated workers: evaluations that run beside each other, each until its seconds are over.
+
+Time moves only when it must: while a worker is free the next evaluation starts at once, and when
+none is, the clock goes on to the first that finishes. Of two that finish at the same time, the one
+submitted first comes first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.errors import InvalidInput, shown
+
+Which = NDArray[np.int64]
+MAX_WORKERS = 10_000
+
+
+def check_workers(workers: object) -> int:
+    """Return ``workers`` as an int; ``InvalidInput`` unless it is one from 1 to 10,000."""
+    is_integer = isinstance(workers, (int, np.integer)) and not isinstance(workers, bool)
+    if is_integer and 1 <= workers <= MAX_WORKERS:  # type: ignore[operator]
+        return int(workers)  # type: ignore[call-overload]
+    raise InvalidInput(f"workers is an integer from 1 to {MAX_WORKERS:,}, got {shown(workers)}")
+
+
+class SimulatedWorkers:
+    """The workers of many runs, each with evaluations in flight.
+
+    Args:
+        runs: independent runs.
+        workers: in each of them.
+    """
+
+    def __init__(self, runs: int, workers: int) -> None:
+        self.workers = check_workers(workers)
+        self._finish = np.full((runs, self.workers), np.inf)  # inf: free
+        self._number = np.zeros((runs, self.workers), np.int64)
+        self._submitted = np.zeros(runs, np.int64)
+        self._figures: dict[str, NDArray[Any]] = {}
+
+    def clear(self, which: NDArray[Any]) -> None:
+        """Drop what is in flight in runs ``which``."""
+        self._finish[which] = np.inf
+
+    def submit(self, which: Which, finish: NDArray[np.float64], **figures: NDArray[Any]) -> None:
+        """Give a free worker of each run ``which`` an evaluation.
+
+        Args:
+            which: runs, ``(batch,)``, each with a free worker.
+            finish: simulated time at which it is done, ``(batch,)``.
+            figures: what it will have found, by name, each ``(batch,)``.
+        """
+        slot = np.isinf(self._finish[which]).argmax(axis=1)
+        self._finish[which, slot] = finish
+        self._number[which, slot] = self._submitted[which]
+        self._submitted[which] += 1
+        for name, values in figures.items():
+            if name not in self._figures:
+                self._figures[name] = np.zeros(self._finish.shape, values.dtype)
+            self._figures[name][which, slot] = values
+
+    def busy(self, which: Which) -> NDArray[np.int64]:
+        """Evaluations in flight in runs ``which``, ``(batch,)``."""
+        return np.asarray(np.isfinite(self._finish[which]).sum(axis=1))
+
+    def collect(self, which: Which) -> tuple[NDArray[np.float64], dict[str, NDArray[Any]]]:
+        """Take the first result to arrive in each run ``which``: its time, and its figures."""
+        finish = self._finish[which]
+        first = finish.min(axis=1)
+        late = finish > first[:, None]
+        slot = np.where(late, np.iinfo(np.int64).max, self._number[which]).argmin(axis=1)
+        self._finish[which, slot] = np.inf
+        return first, {name: values[which, slot] for name, values in self._figures.items()}

@@ -1,0 +1,166 @@
+"""Rewards against hand-computed figures, alone and in environments."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import nats_gym
+from nats_gym.envs import ConstructionEnv
+from nats_gym.errors import InvalidInput
+from nats_gym.evaluators import Outcome
+from nats_gym.rewards import (
+    REWARDS,
+    Evaluation,
+    Lagrangian,
+    NegativeRegret,
+    RankNormalised,
+    ThresholdBonus,
+    bind_reward,
+    find_reward,
+)
+
+
+def table_of_four() -> Any:
+    return np.array([10.0, 90.0, 50.0, np.nan])
+
+
+CASES = [
+    ("accuracy", Evaluation(80.0, 90.0), 0.8),
+    ("improvement", Evaluation(80.0, 75.0), 0.05),
+    ("improvement", Evaluation(70.0, 75.0), 0.0),
+    ("improvement", Evaluation(80.0, 75.0, cost=0.1), 0.0),
+    ("change", Evaluation(70.0, 90.0, previous=75.0), -0.05),
+    ("final", Evaluation(80.0, 75.0, last=True), 0.8),
+    ("final", Evaluation(70.0, 75.0, last=True), 0.75),
+    ("final", Evaluation(80.0, 75.0, cost=0.1, last=True), 0.75),
+    ("final", Evaluation(80.0, 75.0, last=False), 0.0),
+    ("negative-regret", Evaluation(80.0), -0.1),
+    ("negative-regret", Evaluation(91.0), 0.01),
+    ("rank", Evaluation(50.0), 2 / 3),
+    ("rank", Evaluation(5.0), 0.0),
+    ("rank", Evaluation(99.0), 1.0),
+    (ThresholdBonus(80.0), Evaluation(80.0), 1.8),
+    (ThresholdBonus(80.0, bonus=0.5), Evaluation(79.9), 0.799),
+    (ThresholdBonus(80.0, base="rank"), Evaluation(90.0), 2.0),
+    (Lagrangian(2.0), Evaluation(80.0, cost=0.25), 0.3),
+    (Lagrangian(2.0, base="negative-regret"), Evaluation(80.0, cost=0.25), -0.6),
+    ({"name": "lagrangian", "multiplier": 2.0, "base": "change"}, Evaluation(8.0, cost=1), -1.92),
+    (NegativeRegret(best=95.0), Evaluation(80.0), -0.15),
+]
+
+
+@pytest.mark.parametrize(("reward", "evaluation", "expected"), CASES)
+def test_rewards_by_hand(reward: Any, evaluation: Evaluation, expected: float) -> None:
+    bound = bind_reward(find_reward(reward), table_of_four)
+    given = bound(evaluation)
+    assert isinstance(given, float)
+    assert given == pytest.approx(expected)
+    batch = Evaluation(*(np.array([value] * 3) for value in evaluation))
+    assert np.array_equal(bound(batch), [given] * 3)
+
+
+def test_no_improvement_is_a_plain_zero() -> None:
+    improvement = find_reward("improvement")
+    for observed in (40.0, 50.0, np.array([40.0, 50.0])):
+        assert not np.signbit(improvement(Evaluation(observed, 50.0))).any()
+
+
+def test_a_reward_function_of_ones_own_sees_one_evaluation() -> None:
+    env = gym.make("NATS-TSS-cifar10-v0", reward=lambda seen: seen.accuracy - 50)
+    env.reset(seed=0)
+    reward, info = [env.step(3) for _ in range(6)][-1][1::3]
+    assert reward == info["accuracy"] - 50
+
+
+def last_step(**options: Any) -> tuple[float, dict[str, Any]]:
+    env = gym.make("NATS-TSS-cifar10-v0", trial="mean", **options)
+    env.reset(seed=0)
+    _, reward, _, _, info = [env.step(3) for _ in range(6)][-1]
+    return reward, info
+
+
+def test_rewards_that_need_the_table() -> None:
+    mean = nats_gym.load_table("tss", "cifar10").mean_accuracy()
+    reward, info = last_step(reward="negative-regret")
+    assert reward == pytest.approx((info["accuracy"] - mean.max()) / 100)
+    reward, info = last_step(reward="rank")
+    assert reward == pytest.approx((mean <= info["accuracy"]).mean())
+    twelve = nats_gym.load_table("tss", "cifar10").mean_accuracy("valid", 12)
+    reward, info = last_step(reward="negative-regret", epochs=12)
+    assert reward == pytest.approx((info["accuracy"] - twelve.max()) / 100)
+
+
+def test_a_penalty_is_taken_off_and_the_multiplier_can_change() -> None:
+    plain, info = last_step(max_flops=100.0)
+    assert info["cost"] == pytest.approx(220.11969 / 100 - 1, abs=1e-6)
+    assert last_step(max_flops=100.0, penalty=0.5)[0] == pytest.approx(plain - 0.5 * info["cost"])
+    env = gym.make("NATS-TSS-cifar10-v0", max_flops=100.0, reward=Lagrangian(0.0), trial="mean")
+    env.unwrapped.reward_function.multiplier = 2.0
+    env.reset(seed=0)
+    assert [env.step(3) for _ in range(6)][-1][1] == pytest.approx(plain - 2 * info["cost"])
+    envs = gym.make_vec("NATS-TSS-cifar10-v0", max_flops=100.0, penalty=2.0, trial="mean")
+    envs.reset(seed=0)
+    assert [envs.step(np.array([3])) for _ in range(6)][-1][1][0] == pytest.approx(
+        plain - 2 * info["cost"]
+    )
+
+
+class Live:
+    """An evaluator that knows no optimum."""
+
+    def evaluate(self, index, epochs, trial_keys):
+        return Outcome(np.full(len(index), 30.0), np.full(len(index), 7.0))
+
+
+def test_live_training_knows_no_optimum() -> None:
+    for reward in ("negative-regret", "rank", ThresholdBonus(50, base="rank")):
+        with pytest.raises(InvalidInput, match="live training"):
+            ConstructionEnv("tss", "cifar10", evaluator=Live(), reward=reward)
+    env = ConstructionEnv("tss", "cifar10", evaluator=Live(), reward=NegativeRegret(best=40.0))
+    env.reset(seed=0)
+    assert [env.step(0) for _ in range(6)][-1][1] == pytest.approx(-0.1)
+
+
+def test_a_dictionary_is_written_into_a_spec() -> None:
+    reward = {"name": "threshold-bonus", "threshold": 90.0, "base": "rank"}
+    env = gym.make("NATS-TSS-cifar10-v0", reward=reward)
+    again = gym.make(gym.envs.registration.EnvSpec.from_json(env.spec.to_json()))
+    assert json.loads(env.spec.to_json())["kwargs"]["reward"] == reward
+    assert again.unwrapped.reward_function.threshold == 90.0
+
+
+@pytest.mark.parametrize(
+    ("reward", "words"),
+    [
+        ("acuracy", ["Did you mean 'accuracy'"]),
+        ({"name": "lagrange"}, ["Did you mean 'lagrangian'"]),
+        ({"multiplier": 2}, ["None"]),
+        ({"name": "lagrangian", "multipler": 1}, ["Did you mean 'multiplier'"]),
+        ({"name": "threshold-bonus"}, ["threshold"]),
+        ({"name": "lagrangian", "multiplier": -1}, ["-1"]),
+        ({"name": "lagrangian", "multiplier": "2"}, ["'2'"]),
+        ({"name": "threshold-bonus", "threshold": float("nan")}, ["nan"]),
+        ({"name": "lagrangian", "base": "acuracy"}, ["Did you mean 'accuracy'"]),
+        (lambda: 0, ["one nats_gym.rewards.Evaluation"]),
+        (lambda accuracy, incumbent: accuracy, ["one nats_gym.rewards.Evaluation"]),
+        (Lagrangian, ["Lagrangian"]),
+        (RankNormalised, ["RankNormalised"]),
+        (3.0, ["3.0", *REWARDS]),
+    ],
+)
+def test_bad_rewards_are_refused(reward: Any, words: list[str]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        ConstructionEnv("tss", "cifar10", reward=reward)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("penalty", [-1, float("inf"), "much", None, True, float("nan")])
+def test_bad_penalties_are_refused(penalty: Any) -> None:
+    with pytest.raises(InvalidInput, match="penalty is a number from 0"):
+        ConstructionEnv("tss", "cifar10", penalty=penalty)
