@@ -123,9 +123,9 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         Raises:
             InvalidInput: for an unknown option, a trial or a start that cannot be.
         """
-        options = self.check_options(options)
-        answering = self.evaluator_of(options.get(TRIAL))
-        start = self.check_start(options.get(START))
+        chosen = self.check_options(options)
+        answering = self.evaluator_of(chosen.get(TRIAL))
+        start = self.check_start(chosen.get(START))
         super().reset(seed=seed)
         if seed is not None or self._stream is None:
             seed = self.np_random_seed
@@ -341,7 +341,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         """
         space = self.architecture_space
         if name in ("params", "flops"):
-            return getattr(space, name)(space.all_digits(), self.dataset)  # type: ignore[no-any-return]
+            return getattr(space, name)(space.all_digits(), self.dataset)
         if name == "latency":
             return judging_table(space.name, self.dataset, self.evaluator).latency()
         return self._expected_accuracy

@@ -285,7 +285,7 @@ class ConstructionVectorEnv(ArchitectureVectorEnv):
 
     def _complete(
         self, done: NDArray[np.int64], rewards: NDArray[Any], terminated: Bools
-    ) -> Metrics:
+    ) -> Metrics | None:
         """Evaluate complete architectures; their rewards and ends."""
         metrics = self._evaluate(self._architectures(done), done)
         self._clock[done] += metrics["seconds"]

@@ -248,12 +248,13 @@ class EditVectorEnv(ArchitectureVectorEnv):
         self._steps[which] = 0
         self._incumbent[which] = 0.0
         self._incumbent_index[which] = -1
-        if start is None:
-            keys = combine(combine(self._streams[which], self._evaluations[which]), START_DRAW)
-            among = self.shared.limits.feasible
-            start = among[uniform_below(keys, len(among))]
-        self._rank[which] = rank = self._index_to_rank[start]
-        digits = np.broadcast_to(rank, len(which))[:, None] // self._places % self._k
+        keys = combine(combine(self._streams[which], self._evaluations[which]), START_DRAW)
+        among = self.shared.limits.feasible
+        index = among[uniform_below(keys, len(among))]
+        if start is not None:
+            index = np.full(len(which), start)
+        self._rank[which] = rank = self._index_to_rank[index]
+        digits = rank[:, None] // self._places % self._k
         self._digits[which] = digits
         one_hot = digits[:, :, None] == np.arange(self._k)
         self._observations[which, : self._n * self._k] = one_hot.reshape(len(which), -1)

@@ -7,7 +7,7 @@ table of every prefix answers; so a mask is never empty and never leads into a d
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
@@ -42,8 +42,8 @@ class Limits:
     def __init__(
         self,
         space: ArchitectureSpace,
-        figures: dict[str, Callable[[], NDArray[np.float64]]],
-        maxima: dict[str, float | None],
+        figures: Mapping[str, Callable[[], NDArray[np.float64]]],
+        maxima: Mapping[str, float | None],
     ) -> None:
         self._space = space
         self._n, self._k = space.num_decisions, space.num_choices

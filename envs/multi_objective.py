@@ -113,7 +113,7 @@ class MultiObjectiveEnv(ConstructionEnv):
             reward = np.zeros(self.reward_dim, np.float32)
         return super()._result(reward, info)
 
-    def vector(self, index: ArrayLike, accuracy: ArrayLike) -> Vector:
+    def vector(self, index: int | NDArray[np.int64], accuracy: ArrayLike) -> Vector:
         """Reward vectors ``(..., m)`` of official indices and their accuracies (percent)."""
         columns = [
             np.asarray(accuracy) / 100.0

@@ -80,11 +80,15 @@ class SB3VecEnv(VecEnv):
         self._returns += rewards
         self._lengths += 1
         split: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
-        self._spread(infos, split)
-        if dones.any():
+        if not dones.any():
+            self._spread(infos, split)
+        else:  # what the next episode's reset says is no part of the step's info
+            again = [{} if done else split[i] for i, done in enumerate(dones.tolist())]
+            self._spread(infos, again)
             self._spread(infos["final_info"], split)
             seconds = round(time.time() - self._started, 6)
             for i in np.flatnonzero(dones).tolist():
+                self.reset_infos[i] = again[i]
                 split[i]["terminal_observation"] = infos["final_obs"][i]
                 split[i]["TimeLimit.truncated"] = bool(truncated[i] and not terminated[i])
                 episode = {"r": float(self._returns[i]), "l": int(self._lengths[i]), "t": seconds}

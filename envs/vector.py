@@ -294,7 +294,7 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
             accuracy[of_it], seconds[of_it] = outcome.accuracy, outcome.seconds
             provenance[0, of_it] = outcome.provenance
             provenance[1, of_it] = outcome.seconds_provenance
-        return Outcome(accuracy, seconds, provenance[0], provenance[1])  # type: ignore[arg-type]
+        return Outcome(accuracy, seconds, provenance[0], provenance[1])
 
     def _reward_of(
         self, metrics: dict[str, NDArray[Any]], incumbent: Any, previous: Any, last: Any

@@ -251,7 +251,7 @@ def bind_reward(reward: RewardFunction, accuracies: Accuracies | None) -> Reward
             )
         return accuracies()
 
-    return reward.bind(known)  # type: ignore[no-any-return]
+    return reward.bind(known)
 
 
 def _made(name: str, arguments: dict[str, Any]) -> RewardFunction:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 from stable_baselines3 import A2C, DQN, PPO
+from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from nats_gym.agents import PPO_SETTINGS
 from nats_gym.envs import ConstructionVectorEnv, SB3VecEnv, make_sb3
+from nats_gym.errors import InvalidInput
 
 
 @pytest.fixture(autouse=True)
@@ -23,17 +29,26 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("env_id", ["NATS-TSS-cifar10-v0", "NATS-SSS-cifar10-Budgeted-v0"])
-def test_the_adapter_does_what_sb3s_own_environments_do(env_id: str) -> None:
-    options = {"time_budget": 2500.0} if "Budgeted" in env_id else {}
+@pytest.mark.parametrize(
+    ("env_id", "options"),
+    [
+        ("NATS-TSS-cifar10-v0", {"max_params": 0.5}),
+        ("NATS-SSS-cifar10-Budgeted-v0", {"time_budget": 2500.0, "report_test": True}),
+        ("NATS-SSS-cifar10-OneShot-v0", {"report_test": True}),
+        ("NATS-TSS-cifar10-Edit-v0", {"epochs": 12, "horizon": 9, "time_budget": 1500.0}),
+    ],
+)
+def test_the_adapter_does_what_sb3s_own_environments_do(env_id: str, options: dict) -> None:
     mine = make_sb3(env_id, num_envs=3, seed=5, **options)
     theirs = make_vec_env(env_id, n_envs=3, seed=5, env_kwargs=options, vec_env_cls=DummyVecEnv)
     theirs.seed(5)
     assert np.array_equal(mine.reset(), theirs.reset())
-    rng = np.random.default_rng(0)
-    ended = 0
+    for infos in zip(mine.reset_infos, theirs.reset_infos, strict=True):
+        assert data_equivalence(*infos)
+    mine.action_space.seed(0)
+    truncated = ended = 0
     for _ in range(120):
-        actions = rng.integers(mine.action_space.n, size=3)
+        actions = np.array([mine.action_space.sample() for _ in range(3)])
         one, two = mine.step(actions), theirs.step(actions)
         for a, b in zip(one[:3], two[:3], strict=True):
             assert np.array_equal(a, b)
@@ -43,10 +58,12 @@ def test_the_adapter_does_what_sb3s_own_environments_do(env_id: str) -> None:
                 assert np.array_equal(info[name], expected[name]), name
             if "episode" in info:
                 ended += 1
-                assert info["TimeLimit.truncated"] is False
+                truncated += info["TimeLimit.truncated"]
+                assert info["TimeLimit.truncated"] == expected["TimeLimit.truncated"]
                 assert info["episode"]["r"] == pytest.approx(expected["episode"]["r"], abs=1e-5)
                 assert info["episode"]["l"] == expected["episode"]["l"]
     assert ended > 2
+    assert (truncated > 2) == ("Edit" in env_id)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +89,50 @@ def test_maskable_ppo_trains() -> None:
     model.learn(80)
     masks = env.env_method("action_masks")
     assert [mask.shape for mask in masks] == [(8,)] * 4
+
+
+@pytest.mark.parametrize("env_id", ["NATS-TSS-cifar10-v0", "NATS-TSS-cifar10-Edit-v0"])
+def test_maskable_ppo_keeps_to_a_limit(env_id: str) -> None:
+    contrib = pytest.importorskip("sb3_contrib")
+
+    class Watch(BaseCallback):
+        costs: ClassVar[list[float]] = []
+
+        def _on_step(self) -> bool:
+            self.costs.extend(info["cost"] for info in self.locals["infos"] if "cost" in info)
+            return True
+
+    watch = Watch()
+    env = make_sb3(env_id, num_envs=8, max_flops=40.0, seed=0)
+    model = contrib.MaskablePPO("MlpPolicy", env, n_steps=12, batch_size=48, seed=0)
+    model.learn(480, callback=watch)
+    assert len(watch.costs) > 40
+    assert not any(watch.costs)
+
+
+def test_policies_of_several_discrete_actions_train() -> None:
+    env = make_sb3("NATS-SSS-cifar10-OneShot-v0", num_envs=8, seed=0)
+    model = PPO("MlpPolicy", env, n_steps=4, batch_size=32, seed=0).learn(64)
+    assert model.predict(env.reset())[0].shape == (8, 5)
+
+
+def test_options_of_a_reset_are_passed_on() -> None:
+    env = make_sb3("NATS-TSS-cifar10-Edit-v0", num_envs=2)
+    env.set_options({"start": 11})
+    env.reset()
+    assert [info["index"] for info in env.reset_infos] == [11, 11]
+    env.reset()  # they are of one reset
+    assert [info["index"] for info in env.reset_infos] != [11, 11]
+    env.set_options([{"start": 11}, {}])
+    with pytest.raises(InvalidInput, match="share the options"):
+        env.reset()
+
+
+def test_what_cannot_be_adapted_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="scalar rewards alone"):
+        make_sb3("mo-NATS-TSS-cifar10-v0", num_envs=2)
+    with pytest.raises(InvalidInput, match="native vector"):
+        SB3VecEnv(gym.make_vec("CartPole-v1", num_envs=2, vectorization_mode="sync"))
 
 
 def test_ppo_learns_with_the_shipped_settings() -> None:
