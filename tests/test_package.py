@@ -85,7 +85,17 @@ def test_every_public_name_loads_and_search_stays_a_function() -> None:
 #: Each may import those before it, and itself.
 LAYERS = (
     *("errors", "files", "datasets", "schedule", "streams", "spaces", "tables", "clock", "workers"),
-    *("rewards", "pareto", "training", "evaluators", "registration", "envs", "testing", "agents"),
+    *(
+        "rewards",
+        "pareto",
+        "networks",
+        "training",
+        "evaluators",
+        "registration",
+        "envs",
+        "testing",
+        "agents",
+    ),
     *("result", "protocol", "plots", "summary", "nats_bench", "cli", "__main__"),
 )
 
