@@ -22,10 +22,10 @@ from torch import nn
 
 from nats_gym.errors import InvalidInput
 from nats_gym.training.batches import draw_epoch
-from nats_gym.training.data import ImageData
+from nats_gym.training.data import ImageData, load_data
 from nats_gym.training.messages import read_message, write_message
 from nats_gym.training.pool import Pool, TaskFailed, TaskTimedOut, WorkerDied
-from nats_gym.training.recipe import Recipe
+from nats_gym.training.recipe import DIGITS_CELLS, DIGITS_RECIPE, Recipe
 from nats_gym.training.record import COMPLETED, DIVERGED, TIMED_OUT, TrainingFailed, TrainingRecord
 from nats_gym.training.trainer import choose_device, seeded, train
 
@@ -638,3 +638,102 @@ def test_workers_go_with_a_killed_parent_and_scripts_need_no_guard(
     while time.time() - beat.stat().st_mtime < 0.5:
         assert time.time() < deadline, "the worker still runs"
         time.sleep(0.1)
+
+
+# ── many trainings at a time ─────────────────────────────────────────────────────────────────
+
+
+def built(index: int, seed: int) -> nn.Module:
+    from nats_gym.networks import build
+
+    return seeded(lambda: build("sss", index, 4, cells_per_stage=1), seed)
+
+
+@pytest.fixture(scope="module")
+def trainings() -> Any:
+    from nats_gym.training.batched import TrainingPool
+
+    network = {"cells_per_stage": 1}
+    with TrainingPool(
+        "sss", small_data(), RECIPE, network=network, workers=2, devices=["cpu"]
+    ) as pool:
+        yield pool
+
+
+def test_trainings_beside_each_other_equal_one_alone(trainings: Any) -> None:
+    index, seeds = [0, 7, 0, 64], [0, 1, 2, 3]
+    records = dict(trainings.train(index, seeds, evaluate="every"))
+    assert sorted(records) == [0, 1, 2, 3]
+    for position in (1, 2):
+        alone = train(
+            built(index[position], seeds[position]),
+            small_data(),
+            RECIPE,
+            seed=seeds[position],
+            device="cpu",
+            evaluate="every",
+        )
+        assert curves(records[position]) == curves(alone)
+    assert curves(records[0]) != curves(records[2])
+
+
+def test_one_that_fails_does_not_end_the_others(trainings: Any) -> None:
+    answers = dict(trainings.train([0, 1], [0, 0], time_limit=1e-6))
+    assert [answers[at].status for at in (0, 1)] == [TIMED_OUT] * 2
+    answers = dict(trainings.train([0, 1], [0, 0], timeout=1e-3))
+    assert all(isinstance(answer, TaskTimedOut) for answer in answers.values())
+    answers = dict(trainings.train([0], [0]))
+    assert answers[0].status == COMPLETED
+
+
+def test_a_killed_worker_s_training_goes_on(trainings: Any, tmp_path: Path) -> None:
+    wanted = dict(trainings.train([5], [1], evaluate="every"))[0]
+    stop = dict(trainings.train([5], [1], evaluate="every", epochs=2, checkpoints=tmp_path))
+    assert stop[0].epochs == 2
+    assert list(tmp_path.iterdir()) == []  # the caller had its record
+    several = trainings.train([5] * 6, [1, 2, 3, 4, 5, 6], evaluate="every", checkpoints=tmp_path)
+    position, first = next(several)
+    assert (tmp_path / f"sss-5-{position + 1}.pt").exists()
+    for pid in trainings.pids:
+        os.kill(pid, signal.SIGKILL)
+    records = {position: first, **dict(several)}
+    assert sorted(records) == list(range(6))
+    assert curves(records[0]) == curves(wanted)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_batches_are_refused(trainings: Any) -> None:
+    with pytest.raises(InvalidInput, match="out of range"):
+        next(trainings.train([32768], [0]))
+    with pytest.raises(InvalidInput, match="one seed per index"):
+        next(trainings.train([1, 2], [0]))
+    with pytest.raises(InvalidInput, match="Did you mean 'x-valid'"):
+        raise next(trainings.train([1], [0], evaluate_on=["x-vali"]))[1]
+
+
+@pytest.mark.slow
+def test_digits_tell_architectures_apart() -> None:
+    pytest.importorskip("sklearn")
+    from nats_gym.networks import build
+    from nats_gym.spaces import get_space
+
+    data = load_data("digits")
+    space = get_space("tss")
+    names = (
+        "|none~0|+|none~0|none~1|+|none~0|none~1|avg_pool_3x3~2|",  # no path
+        "|avg_pool_3x3~0|+|none~0|none~1|+|avg_pool_3x3~0|none~1|none~2|",
+        "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_1x1~1|+|skip_connect~0|nor_conv_3x3~1|none~2|",
+    )
+    accuracies = []
+    for name in names:
+        index = space.resolve(name)
+
+        def built(index: int = index) -> nn.Module:
+            return build("tss", index, 10, cells_per_stage=DIGITS_CELLS["tss"])
+
+        record = train(seeded(built, 0), data, DIGITS_RECIPE, device="cpu")
+        accuracies.append(record.accuracy("x-valid"))
+    dead, pooling, convolutions = accuracies
+    assert dead < 15
+    assert dead + 10 < pooling < convolutions - 5
+    assert convolutions > 85

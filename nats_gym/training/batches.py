@@ -117,7 +117,9 @@ class TrainingBatches:
             part = slice(start, start + self._block)
             images = self._prepared(order[part], flip[part], top[part], left[part])
             yield from zip(
-                images.split(self._batch_size), labels[part].split(self._batch_size), strict=True
+                torch.split(images, self._batch_size),
+                torch.split(labels[part], self._batch_size),
+                strict=True,
             )
 
     def _prepared(
@@ -137,5 +139,5 @@ def evaluation_batches(
 ) -> Iterator[Batch]:
     """Batches of a split in its own order, normalised and nothing else."""
     normalize = Normalizer(data, memory_format)
-    for rows in data.rows(split).split(batch_size):
+    for rows in torch.split(data.rows(split), batch_size):
         yield normalize(data.images[rows]), data.labels[rows]

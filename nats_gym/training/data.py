@@ -19,11 +19,11 @@ from numpy.typing import ArrayLike
 
 from nats_gym.errors import InvalidInput, NatsGymError, unknown_name
 from nats_gym.tables.home import home
+from nats_gym.tables.official.unpickling import UnreadableFile
 from nats_gym.training.archives import (
     CIFAR,
     IMAGENET_MD5,
     Images,
-    UnreadableFile,
     check_md5,
     read_cifar,
     read_imagenet,
@@ -259,7 +259,7 @@ def _with_test_halves(
 
 def _digits(folder: Path, download: bool) -> ImageData:
     try:
-        from sklearn.datasets import load_digits
+        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
     except ImportError:
         raise MissingPackage(
             "digits come with scikit-learn: pip install 'nats-gym[train]'"

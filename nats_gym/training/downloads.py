@@ -34,7 +34,7 @@ def fetch(url: str, md5: str, folder: Path) -> Path:
     name = url.rsplit("/", 1)[1]
     by_hand = f"or fetch {url} elsewhere and put it at {folder / name}"
     try:
-        import pooch
+        import pooch  # type: ignore[import-untyped]
     except ImportError:
         raise DownloadFailed(
             f"downloads need pooch: pip install 'nats-gym[download]'; {by_hand}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import json
 import struct
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ _LENGTH = struct.Struct("<Q")
 _ARRAY = "__array__"
 
 
-def write_message(file: BinaryIO, content: Any) -> None:
+def write_message(file: IO[bytes], content: Any) -> None:
     """Write plain values and arrays, nested as they like.
 
     Raises:
@@ -43,7 +43,7 @@ def write_message(file: BinaryIO, content: Any) -> None:
     file.flush()
 
 
-def read_message(file: BinaryIO) -> Any:
+def read_message(file: IO[bytes]) -> Any:
     """Read what :func:`write_message` wrote; ``EOFError`` if the other side is gone."""
     text, count = json.loads(_read_part(file))
     arrays = [np.load(io.BytesIO(_read_part(file)), allow_pickle=False) for _ in range(count)]
@@ -54,16 +54,16 @@ def read_message(file: BinaryIO) -> Any:
     return json.loads(text, object_hook=put_back)
 
 
-def _write_part(file: BinaryIO, part: bytes | memoryview) -> None:
+def _write_part(file: IO[bytes], part: bytes | memoryview) -> None:
     file.write(_LENGTH.pack(len(part)))
     file.write(part)
 
 
-def _read_part(file: BinaryIO) -> bytes:
+def _read_part(file: IO[bytes]) -> bytes:
     return _read_exactly(file, _LENGTH.unpack(_read_exactly(file, _LENGTH.size))[0])
 
 
-def _read_exactly(file: BinaryIO, size: int) -> bytes:
+def _read_exactly(file: IO[bytes], size: int) -> bytes:
     data = file.read(size)
     if len(data) < size:
         raise EOFError

@@ -109,7 +109,8 @@ def test_halves(dataset: str, count: int, folders: tuple[Path, ...]) -> TestHalv
     for folder in folders:
         for name in names:
             if (folder / name).is_file():
-                return TestHalves(*read_test_split(folder / name, count), official=True)
+                valid, test = read_test_split(folder / name, count)
+                return TestHalves(valid, test, official=True)
     warnings.warn(
         f"{dataset}: NATS-Bench's list of validation and test images, {names[-1]}, is not in "
         f"{folders[0]}, so the test images are halved by a seed of our own: accuracies on x-valid "
@@ -119,4 +120,5 @@ def test_halves(dataset: str, count: int, folders: tuple[Path, ...]) -> TestHalv
         stacklevel=3,
     )
     half = count // 2
-    return TestHalves(*seeded_parts(count, (half, count - half)), official=False)
+    valid, test = seeded_parts(count, (half, count - half))
+    return TestHalves(valid, test, official=False)

@@ -218,7 +218,7 @@ class _Training:
                 logits = logits.float()
                 loss = nn.functional.cross_entropy(logits, labels)
                 self._optimizer.zero_grad()
-                loss.backward()
+                torch.autograd.backward(loss)
                 self._optimizer.step()
                 totals.add(loss, logits, labels)
                 if number % self._unseen == 0:

@@ -1,0 +1,189 @@
+"""Trains many architectures of one space beside each other, each in a process that stays.
+
+Small networks leave most of a processor, or of a GPU, idle. On the CPU a worker takes one thread;
+on GPUs several workers share each device.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import as_completed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nats_gym.errors import InvalidInput
+from nats_gym.networks import build
+from nats_gym.spaces import get_space
+from nats_gym.training.data import ImageData
+from nats_gym.training.pool import Pool, Task
+from nats_gym.training.recipe import Recipe
+from nats_gym.training.record import TrainingRecord
+from nats_gym.training.trainer import choose_device, seeded, train
+
+
+class TrainingPool:
+    """Workers that hold a data set and train networks on it.
+
+    Args:
+        space: ``"tss"`` or ``"sss"``.
+        data: what to train on; each worker gets a copy, on its device.
+        recipe: default NATS-Bench's.
+        network: further arguments of :func:`nats_gym.networks.build`, such as
+            ``{"cells_per_stage": 1}``.
+        workers: trainings at a time.
+        devices: where they run, in turn; ``"auto"`` takes a CUDA device if there is one.
+        threads: threads of each worker on the CPU.
+        retries: how often a training is begun again whose process died; with a checkpoint it
+            goes on.
+
+    Raises:
+        InvalidInput: for an unknown space or device, or numbers out of range.
+    """
+
+    def __init__(
+        self,
+        space: str,
+        data: ImageData,
+        recipe: Recipe | None = None,
+        *,
+        network: Mapping[str, Any] | None = None,
+        workers: int = 1,
+        devices: Sequence[str] = ("auto",),
+        threads: int = 1,
+        retries: int = 1,
+    ) -> None:
+        self._space = get_space(space)
+        if not devices:
+            raise InvalidInput("devices names at least one, such as 'cpu'")
+        shared = {
+            "space": space,
+            "data": _content(data),
+            "recipe": (recipe or Recipe()).to_json(),
+            "network": dict(network or {}),
+        }
+        each = [{**shared, "device": str(choose_device(device))} for device in devices]
+        self._pool = Pool(
+            f"{__name__}:make_trainer", each, workers, threads=threads, retries=retries
+        )
+
+    def __enter__(self) -> TrainingPool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def pids(self) -> list[int]:
+        """Process numbers of the workers."""
+        return self._pool.pids
+
+    def close(self) -> None:
+        """End the workers; trainings with checkpoints can go on another time."""
+        self._pool.close()
+
+    def train(
+        self,
+        index: Sequence[int] | NDArray[np.int64],
+        seeds: Sequence[int] | NDArray[np.uint64],
+        *,
+        evaluate_on: Sequence[str] = ("x-valid",),
+        evaluate: str = "last",
+        epochs: int | None = None,
+        time_limit: float | None = None,
+        timeout: float | None = None,
+        checkpoints: str | os.PathLike[str] | None = None,
+    ) -> Iterator[tuple[int, TrainingRecord | Exception]]:
+        """Train architectures, each with its seed; yield each as it is done.
+
+        Args:
+            index: official indices, ``(batch,)``.
+            seeds: of initial weights, order, flips and crops, ``(batch,)``.
+            evaluate_on, evaluate, epochs, time_limit: as in :func:`train`.
+            timeout: real seconds after which a worker that has not answered is killed; for
+                what a ``time_limit``, which is looked at between batches, cannot end.
+            checkpoints: folder for checkpoints. Each goes when the next record is asked for: by
+                then the caller has stored this one.
+
+        Yields:
+            Position in the batch, and the record; or what kept it from being one: ``WorkerDied``,
+            ``TaskTimedOut``, ``TaskFailed``, or an exception of nats-gym. One that fails does not
+            end the others.
+
+        Raises:
+            InvalidInput: for an index out of range, or another number of seeds.
+        """
+        checked = self._space.check_index(np.asarray(index, dtype=np.int64))
+        if checked.ndim != 1 or len(seeds) != len(checked):
+            raise InvalidInput(
+                f"one seed per index: got index {checked.shape} and {len(seeds)} seeds"
+            )
+        folder = None if checkpoints is None else Path(checkpoints)
+        positions = {}
+        for position, (one, seed) in enumerate(zip(checked.tolist(), seeds, strict=True)):
+            path = folder and folder / f"{self._space.name}-{one}-{int(seed)}.pt"
+            task = {
+                "index": one,
+                "seed": int(seed),
+                "evaluate_on": list(evaluate_on),
+                "evaluate": evaluate,
+                "epochs": epochs,
+                "time_limit": time_limit,
+                "checkpoint": path and str(path),
+            }
+            positions[self._pool.submit(task, timeout)] = position, path
+        try:
+            for future in as_completed(positions):
+                position, path = positions[future]
+                error = future.exception()
+                if isinstance(error, Exception):
+                    yield position, error
+                    continue
+                yield position, TrainingRecord.from_content(future.result())
+                if path is not None:
+                    path.unlink(missing_ok=True)
+        finally:
+            for future in positions:
+                future.cancel()
+
+
+def make_trainer(
+    space: str, data: dict[str, Any], recipe: str, network: dict[str, Any], device: str
+) -> Task:
+    """What a worker of a :class:`TrainingPool` runs; see there."""
+    images = ImageData(**_from_content(data)).to(device)
+    read = Recipe.from_json(recipe)
+
+    def trainer(index: int, seed: int, **options: Any) -> dict[str, Any]:
+        def built() -> torch.nn.Module:
+            return build(space, index, images.num_classes, **network)
+
+        trained = seeded(built, seed)
+        return train(trained, images, read, seed=seed, device=device, **options).to_content()
+
+    return trainer
+
+
+def _content(data: ImageData) -> dict[str, Any]:
+    """A data set as plain values and arrays."""
+    return {
+        **vars(data),
+        "images": data.images.cpu().numpy(),
+        "labels": data.labels.cpu().numpy(),
+        "splits": {name: rows.cpu().numpy() for name, rows in data.splits.items()},
+    }
+
+
+def _from_content(content: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **content,
+        "images": torch.from_numpy(content["images"]),
+        "labels": torch.from_numpy(content["labels"]),
+        "splits": {name: torch.from_numpy(rows) for name, rows in content["splits"].items()},
+        "mean": tuple(content["mean"]),
+        "std": tuple(content["std"]),
+    }
