@@ -20,17 +20,17 @@ Point = tuple[float, float]
 
 #: Size of the drawing that the coordinates below lie in.
 SIZE = (400, 304)
-NODES: tuple[Point, ...] = ((34.0, 188.0), (134.0, 104.0), (266.0, 256.0), (366.0, 188.0))
+NODES: tuple[Point, ...] = ((34.0, 196.0), (158.0, 112.0), (242.0, 262.0), (366.0, 196.0))
 NODE_RADIUS = 17.0
 LINE, SMALL_LINE, HALO = 4.0, 2.2, 13.0
 #: Control points of each edge's cubic Bézier curve, in the order of the digits.
 CONTROLS: tuple[tuple[Point, Point], ...] = (
-    ((60.0, 150.0), (96.0, 118.0)),  # 1←0
-    ((74.0, 262.0), (150.0, 290.0)),  # 2←0
-    ((182.0, 130.0), (218.0, 230.0)),  # 2←1
-    ((28.0, -34.0), (372.0, -34.0)),  # 3←0
-    ((250.0, 70.0), (326.0, 98.0)),  # 3←1
-    ((304.0, 242.0), (340.0, 226.0)),  # 3←2
+    ((66.0, 158.0), (112.0, 126.0)),  # 1←0
+    ((80.0, 264.0), (150.0, 290.0)),  # 2←0
+    ((190.0, 146.0), (212.0, 226.0)),  # 2←1
+    ((30.0, -42.0), (370.0, -42.0)),  # 3←0
+    ((250.0, 76.0), (326.0, 108.0)),  # 3←1
+    ((290.0, 250.0), (336.0, 230.0)),  # 3←2
 )
 ARROW_LENGTH, ARROW_WIDTH = 13.0, 13.0
 #: Lines are drawn this many times larger and reduced, which smooths them.

@@ -7,6 +7,7 @@ Colours are Okabe & Ito's, which colour-blind readers tell apart; every edge is 
 from __future__ import annotations
 
 import math
+import re
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ from .cell_curves import Mask
 if TYPE_CHECKING:
     from .rendering import Scene
 
+ARROW = "←"
 WIDTH, HEIGHT = 640, 480
 MARGIN = 12  # stays empty
 
@@ -36,7 +38,7 @@ OPERATION_COLOURS = {
     "nor_conv_3x3": "#0072B2",
     "avg_pool_3x3": "#E69F00",
 }
-SHORT_NAMES = ("none", "skip", "conv 1×1", "conv 3×3", "pool 3×3")
+SHORT_NAMES = ("none", "skip", "conv 1x1", "conv 3x3", "pool 3x3")
 CELL_COLOUR, REDUCTION_COLOUR = "#0072B2", "#E69F00"
 
 #: Upper left corner of the drawing of a cell.
@@ -67,3 +69,345 @@ def picture(scene: Scene) -> NDArray[np.uint8]:
     for line, part in enumerate(_wrapped(scene.caption, WIDTH - 40, 2)):
         _write(canvas, (20, CAPTION_TOP + 17 * line), part, 13, WIDTH - 40, GREY)
     return np.array(image)
+
+
+# ── the architecture ─────────────────────────────────────────────────────────────────────────────
+
+
+@cache
+def _background(is_cell: bool) -> Image.Image:
+    """What is the same in every picture of a space."""
+    image = Image.new("RGB", (WIDTH, HEIGHT), WHITE)
+    canvas = ImageDraw.Draw(image)
+    canvas.line((PANEL_LEFT - 14, 20, PANEL_LEFT - 14, CAPTION_TOP - 16), PALE)
+    _write(canvas, (PANEL_LEFT, 16), "decisions", 13, 100, GREY)
+    if is_cell:
+        for node, colour in ((cell_curves.NODE_RADIUS, INK), (cell_curves.NODE_RADIUS - 2, WHITE)):
+            _paste(image, cell_curves.node_mask(node), colour, CELL_CORNER)
+        for number, (x, y) in enumerate(cell_curves.NODES):
+            _write(canvas, (CELL_CORNER[0] + x, CELL_CORNER[1] + y), str(number), 16, 30, INK, "mm")
+        left, right = (CELL_CORNER[0] + cell_curves.NODES[node][0] for node in (0, 3))
+        below = CELL_CORNER[1] + cell_curves.NODES[0][1] + cell_curves.NODE_RADIUS + 10
+        _write(canvas, (left - 20, below), "input", 13, 60, GREY)
+        _write(canvas, (right + 30, below), "output", 13, 60, GREY, "ra")
+        for place, (name, colour) in enumerate(OPERATION_COLOURS.items()):
+            _legend_line(canvas, place, name, colour)
+        _legend_line(canvas, len(OPERATIONS), "next decision", NEXT)
+    else:
+        top = BARS_TOP
+        for row in range(5):
+            middle = top + _bar_height(row) / 2
+            if row:
+                _down_arrow(canvas, top - BAR_GAP + 3, top - 4)
+            label = "stem, cell 1" if row == 0 else _BAR_NAMES[row]
+            _write(canvas, (20, middle), label, 14, 100, INK, "lm")
+            top += _bar_height(row) + BAR_GAP
+        for place, (name, colour) in enumerate(
+            (("cell", CELL_COLOUR), ("reduction", REDUCTION_COLOUR), ("next decision", NEXT))
+        ):
+            x = 20 + 130 * place
+            canvas.rectangle((x, LEGEND_TOP + 3, x + 22, LEGEND_TOP + 13), colour)
+            _write(canvas, (x + 30, LEGEND_TOP), name, 13, 100, GREY)
+        scale = 8 * PIXELS_PER_CHANNEL
+        x, y = 20, LEGEND_TOP + 30
+        canvas.line((x, y, x + scale - 1, y), INK)
+        for end in (x, x + scale - 1):
+            canvas.line((end, y - 4, end, y + 4), INK)
+        _write(canvas, (x + scale + 8, y), "8 channels", 13, 200, GREY, "lm")
+    return image
+
+
+def _legend_line(canvas: ImageDraw.ImageDraw, place: int, name: str, colour: str) -> None:
+    x, y = 20 + 130 * (place % 3), LEGEND_TOP + 22 * (place // 3)
+    _swatch(canvas, (x, y + 6), colour, name == OPERATIONS[NONE])
+    _write(canvas, (x + 30, y), name, 13, 96, GREY)
+
+
+def _swatch(canvas: ImageDraw.ImageDraw, at: tuple[int, int], colour: str, dashed: bool) -> None:
+    x, y = at
+    for left, right in ((0, 6), (8, 14), (16, 22)) if dashed else ((0, 22),):
+        canvas.rectangle((x + left, y, x + right - 1, y + 3), colour)
+
+
+def _draw_cell(image: Image.Image, canvas: ImageDraw.ImageDraw, scene: Scene) -> None:
+    for edge, choice in enumerate(scene.choices):
+        if edge == scene.position:
+            _paste(image, cell_curves.halo_mask(edge), NEXT_HALO, CELL_CORNER)
+        colour = _colour(scene, edge, OPERATION_COLOURS.get(scene.space.choice_names[choice], ""))
+        _paste(image, cell_curves.edge_mask(edge, choice == NONE), colour, CELL_CORNER)
+        label = SHORT_NAMES[choice] if choice >= 0 else "?" if edge == scene.position else ""
+        if label:
+            x, y = cell_curves.curves()[edge].label
+            _draw_label(image, canvas, (CELL_CORNER[0] + x, CELL_CORNER[1] + y), label, colour)
+
+
+def _draw_label(
+    image: Image.Image,
+    canvas: ImageDraw.ImageDraw,
+    centre: tuple[float, float],
+    label: str,
+    colour: str,
+) -> None:
+    """A name in a rounded frame, on its edge."""
+    width, height = math.ceil(_length(label, 13)) + 16, 22
+    x, y = round(centre[0]) - width // 2, round(centre[1]) - height // 2
+    _paste(image, _rounded(width, height), colour, (x, y))
+    _paste(image, _rounded(width - 4, height - 4), WHITE, (x + 2, y + 2))
+    _write(canvas, (x + width / 2, y + height / 2), label, 13, width, INK, "mm")
+
+
+@lru_cache(maxsize=64)
+def _rounded(width: int, height: int) -> Mask:
+    scale = cell_curves.OVERSAMPLING
+    large = Image.new("L", (width * scale, height * scale))
+    corners = (0, 0, width * scale - 1, height * scale - 1)
+    ImageDraw.Draw(large).rounded_rectangle(corners, height * scale / 2, fill=255)
+    return Mask(large.reduce(scale), (0, 0))
+
+
+_BAR_NAMES = ("cell 1", "reduction 1", "cell 2", "reduction 2", "cell 3")
+
+
+def _bar_height(row: int) -> int:
+    return REDUCTION_HEIGHT if row % 2 else CELL_HEIGHT
+
+
+def bar_box(row: int, channels: int) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of a bar; right and bottom are the first pixels outside."""
+    top = BARS_TOP + sum(_bar_height(above) + BAR_GAP for above in range(row))
+    width = round(channels * PIXELS_PER_CHANNEL)
+    left = BAR_CENTRE - width // 2
+    return left, top, left + width, top + _bar_height(row)
+
+
+def _draw_bars(canvas: ImageDraw.ImageDraw, scene: Scene) -> None:
+    for row, choice in enumerate(scene.choices):
+        is_next = row == scene.position
+        left, top, right, bottom = bar_box(row, WIDTHS[choice] if choice >= 0 else WIDTHS[-1])
+        colour = _colour(scene, row, REDUCTION_COLOUR if row % 2 else CELL_COLOUR)
+        if is_next:
+            canvas.rectangle((left - 3, top - 3, right + 2, bottom + 2), NEXT_HALO)
+        fill = colour if choice >= 0 else WHITE
+        canvas.rectangle((left, top, right - 1, bottom - 1), fill, colour, 2 if is_next else 1)
+        label = str(WIDTHS[choice]) if choice >= 0 else "?" if is_next else ""
+        ink = INK if row % 2 or choice < 0 else WHITE
+        _write(canvas, (BAR_CENTRE, (top + bottom) / 2), label, 16, 36, ink, "mm")
+
+
+def _down_arrow(canvas: ImageDraw.ImageDraw, top: int, bottom: int) -> None:
+    canvas.line((BAR_CENTRE, top, BAR_CENTRE, bottom), GREY, 1)
+    for row in range(4):
+        canvas.line((BAR_CENTRE - row, bottom - row, BAR_CENTRE + row, bottom - row), GREY)
+
+
+def _colour(scene: Scene, decision: int, taken: str) -> str:
+    if scene.choices[decision] >= 0:
+        return taken
+    return NEXT if decision == scene.position else PALE
+
+
+# ── the search ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _draw_panel(image: Image.Image, canvas: ImageDraw.ImageDraw, scene: Scene) -> None:
+    y = 38
+    for decision, choice in enumerate(scene.choices):
+        _draw_decision(canvas, scene, decision, choice, y)
+        y += LINE_HEIGHT
+    y += 12
+    _write(canvas, (PANEL_LEFT, y), "accuracy", 13, 60, GREY)
+    if scene.accuracy is not None:
+        _write(canvas, (PANEL_RIGHT, y), scene.provenance or "", 13, 120, GREY, "ra")
+    y += 18
+    _write_percent(canvas, y, scene.accuracy, 26)
+    y += 40
+    if not _is_search(scene):
+        return
+    y = _draw_clock(canvas, scene, y)
+    y = _draw_row(canvas, y, "evaluations", _amount(scene.evaluations))
+    if scene.horizon:
+        taken, steps = scene.horizon
+        y = _draw_row(canvas, y, "step", f"{_amount(taken)} of {_amount(steps)}")
+        y = _draw_share(canvas, y, taken, steps)
+    if scene.incumbent or scene.horizon or math.isfinite(scene.budget):
+        _draw_incumbent(image, canvas, scene, y + 4)
+
+
+def _draw_decision(
+    canvas: ImageDraw.ImageDraw, scene: Scene, decision: int, choice: int, y: int
+) -> None:
+    is_next = decision == scene.position
+    name = scene.space.decision_names[decision]
+    _write(canvas, (PANEL_LEFT, y), name, 14, 80, INK if choice >= 0 or is_next else GREY)
+    shown, colour = ("?", NEXT) if is_next else ("·", GREY)
+    x = PANEL_LEFT + (46 if scene.space.name == "tss" else 96)
+    if choice >= 0:
+        shown, colour = scene.space.choice_names[choice], INK
+        if scene.space.name == "tss":
+            _swatch(canvas, (x, y + 7), OPERATION_COLOURS[shown], choice == NONE)
+    x += 30 if scene.space.name == "tss" else 0
+    _write(canvas, (x, y), shown, 14, PANEL_RIGHT - x, colour)
+
+
+def _draw_clock(canvas: ImageDraw.ImageDraw, scene: Scene, y: int) -> int:
+    bounded = math.isfinite(scene.budget)
+    of = f" of {_amount(scene.budget)}" if bounded else ""
+    _write(canvas, (PANEL_LEFT, y), "clock", 13, 60, GREY)
+    room = PANEL_RIGHT - PANEL_LEFT
+    if not bounded:
+        _write(canvas, (PANEL_RIGHT, y), f"{_amount(scene.clock)} s", 14, room - 60, INK, "ra")
+        return y + 24
+    y += 17
+    _write(canvas, (PANEL_LEFT, y), f"{_amount(scene.clock)}{of} s", 14, room)
+    return _draw_share(canvas, y + 20, scene.clock, scene.budget) + 4
+
+
+def _draw_row(canvas: ImageDraw.ImageDraw, y: int, name: str, value: str) -> int:
+    _write(canvas, (PANEL_LEFT, y), name, 13, 80, GREY)
+    _write(canvas, (PANEL_RIGHT, y), value, 14, 155 if name == "step" else 100, INK, "ra")
+    return y + 22
+
+
+def _draw_share(canvas: ImageDraw.ImageDraw, y: int, used: float, of: float) -> int:
+    """A bar of how much is used; full if it is overdrawn."""
+    full = PANEL_RIGHT - PANEL_LEFT
+    width = round(full * min(max(used / of, 0.0), 1.0)) if of > 0 else full
+    canvas.rectangle((PANEL_LEFT, y, PANEL_RIGHT - 1, y + 7), None, PALE)
+    if width:
+        canvas.rectangle((PANEL_LEFT, y, PANEL_LEFT + width - 1, y + 7), GREY)
+    return y + 14
+
+
+def _write_percent(
+    canvas: ImageDraw.ImageDraw, y: int, accuracy: float | None, size: int
+) -> None:
+    if accuracy is None:
+        _write(canvas, (PANEL_LEFT, y + size / 4), "none yet", 14, 100, GREY)
+    else:
+        _write(canvas, (PANEL_LEFT, y), f"{accuracy:.2f} %", size, 112)
+
+
+def _draw_incumbent(image: Image.Image, canvas: ImageDraw.ImageDraw, scene: Scene, y: int) -> None:
+    _write(canvas, (PANEL_LEFT, y), "incumbent", 13, 80, GREY)
+    index, accuracy = scene.incumbent or (None, None)
+    _write_percent(canvas, y + 18, accuracy, 20)
+    if index is None:
+        return
+    _write(canvas, (PANEL_LEFT, y + 44), f"index {index}", 13, 100, GREY)
+    corner = (PANEL_RIGHT - 80, y + 2)
+    digits = scene.space.digits(index).tolist()
+    if scene.space.name == "tss":
+        for edge, choice in enumerate(digits):
+            if choice != NONE:
+                mask = cell_curves.small_edge_mask(edge, THUMBNAIL_SCALE)
+                _paste(image, mask, OPERATION_COLOURS[OPERATIONS[choice]], corner)
+        _paste(image, cell_curves.node_mask(17.0, THUMBNAIL_SCALE), INK, corner)
+    else:
+        for row, choice in enumerate(digits):
+            half, top = WIDTHS[choice] // 2, corner[1] + 12 * row
+            box = (corner[0] + 40 - half, top, corner[0] + 39 + half, top + 7)
+            canvas.rectangle(box, REDUCTION_COLOUR if row % 2 else CELL_COLOUR)
+
+
+# ── words ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _next(scene: Scene) -> bool:
+    return scene.position is not None
+
+
+def _subtitle(scene: Scene) -> str:
+    space = scene.space
+    if scene.position is not None:
+        name = space.decision_names[scene.position]
+        return f"next: {name}, decision {scene.position + 1} of {space.num_decisions}"
+    if min(scene.choices) < 0:
+        return f"{sum(choice >= 0 for choice in scene.choices)} of {space.num_decisions} decided"
+    return f"architecture {space.index_of(scene.choices)} of {space.size:,}"
+
+
+def _is_search(scene: Scene) -> bool:
+    """Whether there is more to tell than one architecture."""
+    return bool(
+        scene.evaluations
+        or scene.clock
+        or scene.horizon
+        or math.isfinite(scene.budget)
+        or min(scene.choices) < 0
+    )
+
+
+def _amount(number: float) -> str:
+    return f"{number:,.0f}" if abs(number) < 1e8 else f"{number:.2e}"
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.load_default(size)
+    assert isinstance(font, ImageFont.FreeTypeFont)  # a size asks for one
+    # The basic layout is the same wherever Pillow was built, and quicker.
+    return font.font_variant(layout_engine=ImageFont.Layout.BASIC)
+
+
+def _write(
+    canvas: ImageDraw.ImageDraw,
+    at: tuple[float, float],
+    text: str,
+    size: int,
+    room: float,
+    colour: str = INK,
+    anchor: str = "la",
+) -> None:
+    """Write one line, cut to ``room`` pixels; anchors as Pillow's."""
+    text = _cut(" ".join(text.split()), size, room)
+    x = at[0] - _length(text, size) * {"l": 0.0, "m": 0.5, "r": 1.0}[anchor[0]]
+    y = at[1]
+    before, *rest = text.split(ARROW)
+    canvas.text((x, y), before, colour, _font(size), "l" + anchor[1])
+    for part in rest:
+        x += _font(size).getlength(before)
+        middle = round(y + (0.6 * size if anchor[1] == "a" else 0))
+        left, right = round(x) + 2, round(x + size) - 3
+        canvas.line((left, middle, right, middle), colour)
+        for step in range(1, 4):
+            canvas.point([(left + step, middle - step), (left + step, middle + step)], colour)
+        x += size
+        canvas.text((x, y), part, colour, _font(size), "l" + anchor[1])
+        before = part
+
+
+def _length(text: str, size: int) -> float:
+    """Width of a line in pixels; Pillow's own font has no ←, so that we draw one."""
+    arrows = text.count(ARROW)
+    return _font(size).getlength(text.replace(ARROW, "")) + arrows * size
+
+
+def _cut(text: str, size: int, room: float) -> str:
+    """The text, or as much of its beginning as there is room for, and an ellipsis."""
+    if _length(text, size) <= room:
+        return text
+    low, high = 0, min(len(text), int(room))
+    while low < high:
+        middle = (low + high + 1) // 2
+        fits = _length(text[:middle] + "…", size) <= room
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return text[:low] + "…"
+
+
+def _wrapped(text: str, room: float, lines: int) -> list[str]:
+    """The text in at most so many lines, broken after spaces and pluses; the last may be long."""
+    words = re.findall(r"[^\s+]*[\s+]|[^\s+]+", text)
+    wrapped = [""]
+    for word in words:
+        last = len(wrapped) == lines
+        if not last and wrapped[-1] and _length(wrapped[-1] + word, 13) > room:
+            wrapped.append("")
+        wrapped[-1] += word
+    return wrapped
+
+
+def _paste(image: Image.Image, mask: Mask, colour: str, corner: tuple[int, int]) -> None:
+    box = (corner[0] + mask.corner[0], corner[1] + mask.corner[1])
+    image.paste(
+        colour, (*box, box[0] + mask.coverage.width, box[1] + mask.coverage.height), mask.coverage
+    )
