@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import argparse
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from statistics import geometric_mean, mean, median
 from time import perf_counter, process_time, sleep
 
 import numpy as np
 import torch
 from machine import describe
-from plain_training import AugmentedImages, plain_epoch, plain_network
+from plain_training import AugmentedImages, plain_epoch
 from torch.utils.data import DataLoader
 
 from nats_gym.networks import build
@@ -28,6 +30,10 @@ from nats_gym.spaces import get_space
 from nats_gym.training.data import ImageData
 from nats_gym.training.recipe import Recipe
 from nats_gym.training.trainer import choose_device, seeded, train
+
+# The plain network that the tests compare ours with.
+sys.path.append(str(Path(__file__).parent.parent / "tests"))
+from reference_network import reference
 
 BAR, WORST = 1.3, 0.95
 
@@ -74,7 +80,7 @@ def their_epoch(
         persistent_workers=workers > 0,
         pin_memory=device.type == "cuda",
     )
-    network = seeded(lambda: plain_network(space, index, 10), 0).to(device)
+    network = seeded(lambda: reference(space, index, 10), 0).to(device)
 
     def epoch() -> float:
         return timed(lambda: plain_epoch(network, loader, recipe, device), device)
