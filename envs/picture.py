@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from nats_gym.spaces.size import WIDTHS
-from nats_gym.spaces.topology import NONE, OPERATIONS
+from nats_gym.spaces.size import WIDTHS, SizeSpace
+from nats_gym.spaces.topology import NONE, OPERATIONS, TopologySpace
 
 from . import cell_curves
 from .cell_curves import Mask
@@ -28,7 +28,7 @@ ARROW = "←"
 WIDTH, HEIGHT = 640, 480
 MARGIN = 12  # stays empty
 
-WHITE, INK, GREY, PALE = "#ffffff", "#1f2933", "#5b6672", "#d3dae1"
+WHITE, INK, GREY, PALE = "#ffffff", "#1f2933", "#5b6672", "#cbd3db"
 NEXT, NEXT_HALO = "#D55E00", "#fbe3d0"
 #: Colour of each operation; its name on the picture.
 OPERATION_COLOURS = {
@@ -56,12 +56,11 @@ LINE_HEIGHT = 19
 
 def picture(scene: Scene) -> NDArray[np.uint8]:
     """The scene as an image ``(480, 640, 3)``."""
-    is_cell = scene.space.name == "tss"
-    image = _background(is_cell).copy()
+    image = _background(_is_cell(scene)).copy()
     canvas = ImageDraw.Draw(image)
     _write(canvas, (20, 14), f"{scene.space.title.capitalize()} space · {scene.dataset}", 21, 390)
-    _write(canvas, (20, 44), _subtitle(scene), 14, 390, NEXT if _next(scene) else GREY)
-    if is_cell:
+    _write(canvas, (20, 44), _subtitle(scene), 14, 390, GREY if scene.position is None else NEXT)
+    if _is_cell(scene):
         _draw_cell(image, canvas, scene)
     else:
         _draw_bars(canvas, scene)
@@ -82,45 +81,51 @@ def _background(is_cell: bool) -> Image.Image:
     canvas.line((PANEL_LEFT - 14, 20, PANEL_LEFT - 14, CAPTION_TOP - 16), PALE)
     _write(canvas, (PANEL_LEFT, 16), "decisions", 13, 100, GREY)
     if is_cell:
-        for node, colour in ((cell_curves.NODE_RADIUS, INK), (cell_curves.NODE_RADIUS - 2, WHITE)):
-            _paste(image, cell_curves.node_mask(node), colour, CELL_CORNER)
-        for number, (x, y) in enumerate(cell_curves.NODES):
-            _write(canvas, (CELL_CORNER[0] + x, CELL_CORNER[1] + y), str(number), 16, 30, INK, "mm")
-        left, right = (CELL_CORNER[0] + cell_curves.NODES[node][0] for node in (0, 3))
-        below = CELL_CORNER[1] + cell_curves.NODES[0][1] + cell_curves.NODE_RADIUS + 10
-        _write(canvas, (left - 20, below), "input", 13, 60, GREY)
-        _write(canvas, (right + 30, below), "output", 13, 60, GREY, "ra")
-        for place, (name, colour) in enumerate(OPERATION_COLOURS.items()):
-            _legend_line(canvas, place, name, colour)
-        _legend_line(canvas, len(OPERATIONS), "next decision", NEXT)
+        _draw_nodes(image, canvas)
     else:
-        top = BARS_TOP
-        for row in range(5):
-            middle = top + _bar_height(row) / 2
-            if row:
-                _down_arrow(canvas, top - BAR_GAP + 3, top - 4)
-            label = "stem, cell 1" if row == 0 else _BAR_NAMES[row]
-            _write(canvas, (20, middle), label, 14, 100, INK, "lm")
-            top += _bar_height(row) + BAR_GAP
-        for place, (name, colour) in enumerate(
-            (("cell", CELL_COLOUR), ("reduction", REDUCTION_COLOUR), ("next decision", NEXT))
-        ):
-            x = 20 + 130 * place
-            canvas.rectangle((x, LEGEND_TOP + 3, x + 22, LEGEND_TOP + 13), colour)
-            _write(canvas, (x + 30, LEGEND_TOP), name, 13, 100, GREY)
-        scale = 8 * PIXELS_PER_CHANNEL
-        x, y = 20, LEGEND_TOP + 30
-        canvas.line((x, y, x + scale - 1, y), INK)
-        for end in (x, x + scale - 1):
-            canvas.line((end, y - 4, end, y + 4), INK)
-        _write(canvas, (x + scale + 8, y), "8 channels", 13, 200, GREY, "lm")
+        _draw_flow(canvas)
     return image
 
 
-def _legend_line(canvas: ImageDraw.ImageDraw, place: int, name: str, colour: str) -> None:
-    x, y = 20 + 130 * (place % 3), LEGEND_TOP + 22 * (place // 3)
-    _swatch(canvas, (x, y + 6), colour, name == OPERATIONS[NONE])
-    _write(canvas, (x + 30, y), name, 13, 96, GREY)
+def _draw_nodes(image: Image.Image, canvas: ImageDraw.ImageDraw) -> None:
+    """Nodes of the cell and the legend of its edges."""
+    radius = cell_curves.NODE_RADIUS
+    _paste(image, cell_curves.node_mask(radius), INK, CELL_CORNER)
+    _paste(image, cell_curves.node_mask(radius - 2), WHITE, CELL_CORNER)
+    centres = [(CELL_CORNER[0] + x, CELL_CORNER[1] + y) for x, y in cell_curves.NODES]
+    for number, centre in enumerate(centres):
+        _write(canvas, centre, str(number), 16, 30, INK, "mm")
+    (left, y), (right, _) = centres[0], centres[-1]
+    _write(canvas, (left - 20, y + radius + 10), "input", 13, 60, GREY)
+    _write(canvas, (right + 30, y + radius + 10), "output", 13, 60, GREY, "ra")
+    for place, (name, colour) in enumerate([*OPERATION_COLOURS.items(), ("next decision", NEXT)]):
+        x, y = 20 + 130 * (place % 3), LEGEND_TOP + 22 * (place // 3)
+        _swatch(canvas, (x, y + 6), colour, name == OPERATIONS[NONE])
+        _write(canvas, (x + 30, y), name, 13, 96, GREY)
+
+
+def _draw_flow(canvas: ImageDraw.ImageDraw) -> None:
+    """Names of the bars, arrows between them, and their legend and scale."""
+    for row, name in enumerate(SizeSpace.decision_names):
+        _, top, _, bottom = bar_box(row, WIDTHS[-1])
+        label = name if row else f"stem, {name}"
+        _write(canvas, (20, (top + bottom) / 2), label, 14, 90, INK, "lm")
+        if row:
+            tip = top - 4
+            canvas.line((BAR_CENTRE, top - BAR_GAP + 3, BAR_CENTRE, tip), GREY)
+            for step in range(4):
+                canvas.line((BAR_CENTRE - step, tip - step, BAR_CENTRE + step, tip - step), GREY)
+    legend = (("cell", CELL_COLOUR), ("reduction", REDUCTION_COLOUR), ("next decision", NEXT))
+    for place, (name, colour) in enumerate(legend):
+        x, y = 20 + 130 * place, LEGEND_TOP
+        fill = WHITE if colour == NEXT else colour
+        canvas.rectangle((x, y + 3, x + 21, y + 13), fill, colour, 2)
+        _write(canvas, (x + 30, y), name, 13, 96, GREY)
+    left, right, y = 20, 20 + round(8 * PIXELS_PER_CHANNEL) - 1, LEGEND_TOP + 30
+    canvas.line((left, y, right, y), INK)
+    for end in (left, right):
+        canvas.line((end, y - 4, end, y + 4), INK)
+    _write(canvas, (right + 9, y), "8 channels", 13, 200, GREY, "lm")
 
 
 def _swatch(canvas: ImageDraw.ImageDraw, at: tuple[int, int], colour: str, dashed: bool) -> None:
@@ -133,7 +138,7 @@ def _draw_cell(image: Image.Image, canvas: ImageDraw.ImageDraw, scene: Scene) ->
     for edge, choice in enumerate(scene.choices):
         if edge == scene.position:
             _paste(image, cell_curves.halo_mask(edge), NEXT_HALO, CELL_CORNER)
-        colour = _colour(scene, edge, OPERATION_COLOURS.get(scene.space.choice_names[choice], ""))
+        colour = _colour(scene, edge)
         _paste(image, cell_curves.edge_mask(edge, choice == NONE), colour, CELL_CORNER)
         label = SHORT_NAMES[choice] if choice >= 0 else "?" if edge == scene.position else ""
         if label:
@@ -165,9 +170,6 @@ def _rounded(width: int, height: int) -> Mask:
     return Mask(large.reduce(scale), (0, 0))
 
 
-_BAR_NAMES = ("cell 1", "reduction 1", "cell 2", "reduction 2", "cell 3")
-
-
 def _bar_height(row: int) -> int:
     return REDUCTION_HEIGHT if row % 2 else CELL_HEIGHT
 
@@ -184,7 +186,7 @@ def _draw_bars(canvas: ImageDraw.ImageDraw, scene: Scene) -> None:
     for row, choice in enumerate(scene.choices):
         is_next = row == scene.position
         left, top, right, bottom = bar_box(row, WIDTHS[choice] if choice >= 0 else WIDTHS[-1])
-        colour = _colour(scene, row, REDUCTION_COLOUR if row % 2 else CELL_COLOUR)
+        colour = _colour(scene, row)
         if is_next:
             canvas.rectangle((left - 3, top - 3, right + 2, bottom + 2), NEXT_HALO)
         fill = colour if choice >= 0 else WHITE
@@ -194,16 +196,18 @@ def _draw_bars(canvas: ImageDraw.ImageDraw, scene: Scene) -> None:
         _write(canvas, (BAR_CENTRE, (top + bottom) / 2), label, 16, 36, ink, "mm")
 
 
-def _down_arrow(canvas: ImageDraw.ImageDraw, top: int, bottom: int) -> None:
-    canvas.line((BAR_CENTRE, top, BAR_CENTRE, bottom), GREY, 1)
-    for row in range(4):
-        canvas.line((BAR_CENTRE - row, bottom - row, BAR_CENTRE + row, bottom - row), GREY)
+def _colour(scene: Scene, decision: int) -> str:
+    """What a decision is drawn in."""
+    choice = scene.choices[decision]
+    if choice < 0:
+        return NEXT if decision == scene.position else PALE
+    if _is_cell(scene):
+        return OPERATION_COLOURS[OPERATIONS[choice]]
+    return REDUCTION_COLOUR if decision % 2 else CELL_COLOUR
 
 
-def _colour(scene: Scene, decision: int, taken: str) -> str:
-    if scene.choices[decision] >= 0:
-        return taken
-    return NEXT if decision == scene.position else PALE
+def _is_cell(scene: Scene) -> bool:
+    return scene.space.name == TopologySpace.name
 
 
 # ── the search ───────────────────────────────────────────────────────────────────────────────────
@@ -240,12 +244,11 @@ def _draw_decision(
     name = scene.space.decision_names[decision]
     _write(canvas, (PANEL_LEFT, y), name, 14, 80, INK if choice >= 0 or is_next else GREY)
     shown, colour = ("?", NEXT) if is_next else ("·", GREY)
-    x = PANEL_LEFT + (46 if scene.space.name == "tss" else 96)
     if choice >= 0:
         shown, colour = scene.space.choice_names[choice], INK
-        if scene.space.name == "tss":
-            _swatch(canvas, (x, y + 7), OPERATION_COLOURS[shown], choice == NONE)
-    x += 30 if scene.space.name == "tss" else 0
+    x = PANEL_LEFT + (76 if _is_cell(scene) else 96)
+    if choice >= 0 and _is_cell(scene):
+        _swatch(canvas, (x - 30, y + 7), OPERATION_COLOURS[shown], choice == NONE)
     _write(canvas, (x, y), shown, 14, PANEL_RIGHT - x, colour)
 
 
@@ -278,11 +281,9 @@ def _draw_share(canvas: ImageDraw.ImageDraw, y: int, used: float, of: float) -> 
     return y + 14
 
 
-def _write_percent(
-    canvas: ImageDraw.ImageDraw, y: int, accuracy: float | None, size: int
-) -> None:
+def _write_percent(canvas: ImageDraw.ImageDraw, y: int, accuracy: float | None, size: int) -> None:
     if accuracy is None:
-        _write(canvas, (PANEL_LEFT, y + size / 4), "none yet", 14, 100, GREY)
+        _write(canvas, (PANEL_LEFT, y + size / 4), "none", 14, 100, GREY)
     else:
         _write(canvas, (PANEL_LEFT, y), f"{accuracy:.2f} %", size, 112)
 
@@ -296,7 +297,7 @@ def _draw_incumbent(image: Image.Image, canvas: ImageDraw.ImageDraw, scene: Scen
     _write(canvas, (PANEL_LEFT, y + 44), f"index {index}", 13, 100, GREY)
     corner = (PANEL_RIGHT - 80, y + 2)
     digits = scene.space.digits(index).tolist()
-    if scene.space.name == "tss":
+    if _is_cell(scene):
         for edge, choice in enumerate(digits):
             if choice != NONE:
                 mask = cell_curves.small_edge_mask(edge, THUMBNAIL_SCALE)
@@ -310,10 +311,6 @@ def _draw_incumbent(image: Image.Image, canvas: ImageDraw.ImageDraw, scene: Scen
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────────
-
-
-def _next(scene: Scene) -> bool:
-    return scene.position is not None
 
 
 def _subtitle(scene: Scene) -> str:

@@ -13,9 +13,7 @@ from nats_gym.spaces import ArchitectureSpace
 
 from .viewer import Window
 
-__all__ = ["Frame", "Scene", "Window", "draw", "text"]
-
-Frame = NDArray[np.uint8]
+__all__ = ["Scene", "Window", "draw", "text"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +31,8 @@ class Scene:
         evaluations: how many there were.
         incumbent: official index and accuracy of the best so far.
         horizon: steps taken, and steps in all.
-        caption: a further line.
+        caption: a further line, such as the official string or the epochs chosen. In a picture
+            it may fill two, and the font has Latin letters and no arrows.
     """
 
     space: ArchitectureSpace
@@ -51,16 +50,18 @@ class Scene:
 
 
 def text(scene: Scene) -> str:
-    """The decisions taken, the one to come and a line of status, as text."""
+    """The decisions taken, the one to come (``?``), the rest (``·``) and the status, as text."""
     space = scene.space
     width = max(len(name) for name in space.decision_names)
     lines = [f"{space.title} space · {scene.dataset} · {' · '.join(_status(scene))}"]
     for decision, shown in _rows(scene):
         lines.append(f"  {decision:<{width}}  {shown}")
+    if scene.caption:
+        lines.append(f"  {scene.caption}")
     return "\n".join(lines) + "\n"
 
 
-def draw(scene: Scene) -> Frame:
+def draw(scene: Scene) -> NDArray[np.uint8]:
     """The scene as an image ``(480, 640, 3)``."""
     from .picture import picture  # needs Pillow, which text does not
 
@@ -73,7 +74,8 @@ def _status(scene: Scene) -> list[str]:
     if scene.accuracy is not None:
         status.append(f"accuracy {scene.accuracy:.2f} % ({scene.provenance})")
     if scene.incumbent:
-        status.append(f"incumbent {scene.incumbent[1]:.2f} %")
+        index, accuracy = scene.incumbent
+        status.append(f"incumbent {accuracy:.2f} % (index {index})")
     if scene.horizon:
         status.append(f"step {scene.horizon[0]} of {scene.horizon[1]}")
     return status
