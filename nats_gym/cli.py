@@ -143,6 +143,8 @@ def envs() -> None:
 def show(
     space: Annotated[str, typer.Argument(help="tss or sss")],
     architecture: Annotated[str, typer.Argument(help="official index or official string")],
+    png: Annotated[Path | None, typer.Option(help="draw it too, to this file (.png)")] = None,
+    dataset: Annotated[str, typer.Option(help="whose accuracy the picture shows")] = "cifar10",
 ) -> None:
     """Show an architecture with its figures and what they rest on."""
     from nats_gym.datasets import DATASETS
@@ -152,11 +154,17 @@ def show(
     chosen = get_space(space)
     index = chosen.resolve(_number_or_text(architecture))
     digits = chosen.digits(index)
+    drawn = load_table(space, dataset)
+    if png:
+        _check_png(png)
     _say(f"{chosen.title} {index}: {chosen.string(digits)}")
     for decision, digit in zip(chosen.decision_names, digits.tolist(), strict=True):
         _say(f"  {decision:<12} {chosen.choice_names[digit]}")
-    for dataset in DATASETS:
-        _print(_figures_grid(load_table(space, dataset), index))
+    for name in DATASETS:
+        _print(_figures_grid(load_table(space, name), index))
+    if png:
+        _draw_architecture(drawn, index, png)
+        _say(f"picture: {png}")
 
 
 @data_app.command("status")
@@ -316,6 +324,41 @@ def _figures_grid(table: Table, index: int) -> Grid:
         shown = " / ".join(f"{value:.6g}" for value in values)
         rows.add_row(f"{column.name} [{column.unit}]", shown, column.provenance)
     return rows
+
+
+def _check_png(path: Path) -> None:
+    """Raise ``InvalidInput`` if a picture cannot become ``path``."""
+    from nats_gym.errors import InvalidInput
+    from nats_gym.files import check_folder
+
+    if path.suffix != ".png":
+        raise InvalidInput(f"a picture's path ends in .png, got {str(path)!r}")
+    if path.is_dir():
+        raise InvalidInput(f"{str(path)!r} cannot be a picture: it is a folder")
+    check_folder(path.parent)
+
+
+def _draw_architecture(table: Table, index: int, path: Path) -> None:
+    """Draw an architecture with its full-schedule accuracy."""
+    from PIL import Image
+
+    from nats_gym.envs.rendering import Scene, draw
+    from nats_gym.files import replacing
+
+    digits = table.space.digits(index)
+    column = table.accuracy_column()
+    known = len(table.row(column, index)) > 0
+    scene = Scene(
+        table.space,
+        table.dataset,
+        digits.tolist(),
+        accuracy=float(table.mean_accuracy()[index]) if known else None,
+        provenance=column.provenance if known else None,
+        caption=str(table.space.string(digits)),
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        Image.fromarray(draw(scene)).save(temporary, format="PNG")
 
 
 def _print(grid: Grid) -> None:
