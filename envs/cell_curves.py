@@ -29,10 +29,12 @@ CONTROLS: tuple[tuple[Point, Point], ...] = (
     ((80.0, 264.0), (150.0, 290.0)),  # 2←0
     ((190.0, 146.0), (212.0, 226.0)),  # 2←1
     ((30.0, -42.0), (370.0, -42.0)),  # 3←0
-    ((250.0, 76.0), (326.0, 108.0)),  # 3←1
+    ((246.0, 78.0), (310.0, 114.0)),  # 3←1
     ((290.0, 250.0), (336.0, 230.0)),  # 3←2
 )
 ARROW_LENGTH, ARROW_WIDTH = 13.0, 13.0
+#: How long strokes and gaps of a line are.
+DASHED, DOTTED = (8, 5), (4, 5)
 #: Lines are drawn this many times larger and reduced, which smooths them.
 OVERSAMPLING = 4
 
@@ -93,10 +95,11 @@ def _curve(edge: int) -> Curve:
 
 
 @cache
-def edge_mask(edge: int, dashed: bool = False) -> Mask:
-    """An edge with its arrow."""
+def edge_mask(edge: int, strokes: tuple[int, int] | None = None) -> Mask:
+    """An edge with its arrow; ``strokes`` as :data:`DASHED`, None for an unbroken line."""
     line = curves()[edge].line
-    pieces = [line[i : i + 8] for i in range(0, len(line) - 4, 13)] if dashed else [line]
+    length, gap = strokes or (len(line), 0)
+    pieces = [line[i : i + length] for i in range(0, len(line) - 3, length + gap)]
     return _mask([*(_ribbon(piece, LINE) for piece in pieces), _head(curves()[edge].points)])
 
 

@@ -61,10 +61,10 @@ def picture(scene: Scene) -> NDArray[np.uint8]:
     _write(canvas, (20, 14), f"{scene.space.title.capitalize()} space · {scene.dataset}", 21, 390)
     _write(canvas, (20, 44), _subtitle(scene), 14, 390, GREY if scene.position is None else NEXT)
     if _is_cell(scene):
-        _draw_cell(image, canvas, scene)
+        _draw_cell(canvas, scene)
     else:
         _draw_bars(canvas, scene)
-    _draw_panel(image, canvas, scene)
+    _draw_panel(canvas, scene)
     for line, part in enumerate(_wrapped(scene.caption, WIDTH - 40, 2)):
         _write(canvas, (20, CAPTION_TOP + 17 * line), part, 13, WIDTH - 40, GREY)
     return np.array(image)
@@ -81,17 +81,17 @@ def _background(is_cell: bool) -> Image.Image:
     canvas.line((PANEL_LEFT - 14, 20, PANEL_LEFT - 14, CAPTION_TOP - 16), PALE)
     _write(canvas, (PANEL_LEFT, 16), "decisions", 13, 100, GREY)
     if is_cell:
-        _draw_nodes(image, canvas)
+        _draw_nodes(canvas)
     else:
         _draw_flow(canvas)
     return image
 
 
-def _draw_nodes(image: Image.Image, canvas: ImageDraw.ImageDraw) -> None:
+def _draw_nodes(canvas: ImageDraw.ImageDraw) -> None:
     """Nodes of the cell and the legend of its edges."""
     radius = cell_curves.NODE_RADIUS
-    _paste(image, cell_curves.node_mask(radius), INK, CELL_CORNER)
-    _paste(image, cell_curves.node_mask(radius - 2), WHITE, CELL_CORNER)
+    _paste(canvas, cell_curves.node_mask(radius), INK, CELL_CORNER)
+    _paste(canvas, cell_curves.node_mask(radius - 2), WHITE, CELL_CORNER)
     centres = [(CELL_CORNER[0] + x, CELL_CORNER[1] + y) for x, y in cell_curves.NODES]
     for number, centre in enumerate(centres):
         _write(canvas, centre, str(number), 16, 30, INK, "mm")
@@ -134,20 +134,19 @@ def _swatch(canvas: ImageDraw.ImageDraw, at: tuple[int, int], colour: str, dashe
         canvas.rectangle((x + left, y, x + right - 1, y + 3), colour)
 
 
-def _draw_cell(image: Image.Image, canvas: ImageDraw.ImageDraw, scene: Scene) -> None:
+def _draw_cell(canvas: ImageDraw.ImageDraw, scene: Scene) -> None:
     for edge, choice in enumerate(scene.choices):
         if edge == scene.position:
-            _paste(image, cell_curves.halo_mask(edge), NEXT_HALO, CELL_CORNER)
+            _paste(canvas, cell_curves.halo_mask(edge), NEXT_HALO, CELL_CORNER)
         colour = _colour(scene, edge)
-        _paste(image, cell_curves.edge_mask(edge, choice == NONE), colour, CELL_CORNER)
+        _paste(canvas, cell_curves.edge_mask(edge, choice == NONE), colour, CELL_CORNER)
         label = SHORT_NAMES[choice] if choice >= 0 else "?" if edge == scene.position else ""
         if label:
             x, y = cell_curves.curves()[edge].label
-            _draw_label(image, canvas, (CELL_CORNER[0] + x, CELL_CORNER[1] + y), label, colour)
+            _draw_label(canvas, (CELL_CORNER[0] + x, CELL_CORNER[1] + y), label, colour)
 
 
 def _draw_label(
-    image: Image.Image,
     canvas: ImageDraw.ImageDraw,
     centre: tuple[float, float],
     label: str,
@@ -156,8 +155,8 @@ def _draw_label(
     """A name in a rounded frame, on its edge."""
     width, height = math.ceil(_length(label, 13)) + 16, 22
     x, y = round(centre[0]) - width // 2, round(centre[1]) - height // 2
-    _paste(image, _rounded(width, height), colour, (x, y))
-    _paste(image, _rounded(width - 4, height - 4), WHITE, (x + 2, y + 2))
+    _paste(canvas, _rounded(width, height), colour, (x, y))
+    _paste(canvas, _rounded(width - 4, height - 4), WHITE, (x + 2, y + 2))
     _write(canvas, (x + width / 2, y + height / 2), label, 13, width, INK, "mm")
 
 
@@ -213,7 +212,7 @@ def _is_cell(scene: Scene) -> bool:
 # ── the search ───────────────────────────────────────────────────────────────────────────────────
 
 
-def _draw_panel(image: Image.Image, canvas: ImageDraw.ImageDraw, scene: Scene) -> None:
+def _draw_panel(canvas: ImageDraw.ImageDraw, scene: Scene) -> None:
     y = 38
     for decision, choice in enumerate(scene.choices):
         _draw_decision(canvas, scene, decision, choice, y)
@@ -234,7 +233,7 @@ def _draw_panel(image: Image.Image, canvas: ImageDraw.ImageDraw, scene: Scene) -
         y = _draw_row(canvas, y, "step", f"{_amount(taken)} of {_amount(steps)}")
         y = _draw_share(canvas, y, taken, steps)
     if scene.incumbent or scene.horizon or math.isfinite(scene.budget):
-        _draw_incumbent(image, canvas, scene, y + 4)
+        _draw_incumbent(canvas, scene, y + 4)
 
 
 def _draw_decision(
@@ -288,7 +287,7 @@ def _write_percent(canvas: ImageDraw.ImageDraw, y: int, accuracy: float | None, 
         _write(canvas, (PANEL_LEFT, y), f"{accuracy:.2f} %", size, 112)
 
 
-def _draw_incumbent(image: Image.Image, canvas: ImageDraw.ImageDraw, scene: Scene, y: int) -> None:
+def _draw_incumbent(canvas: ImageDraw.ImageDraw, scene: Scene, y: int) -> None:
     _write(canvas, (PANEL_LEFT, y), "incumbent", 13, 80, GREY)
     index, accuracy = scene.incumbent or (None, None)
     _write_percent(canvas, y + 18, accuracy, 20)
@@ -301,8 +300,8 @@ def _draw_incumbent(image: Image.Image, canvas: ImageDraw.ImageDraw, scene: Scen
         for edge, choice in enumerate(digits):
             if choice != NONE:
                 mask = cell_curves.small_edge_mask(edge, THUMBNAIL_SCALE)
-                _paste(image, mask, OPERATION_COLOURS[OPERATIONS[choice]], corner)
-        _paste(image, cell_curves.node_mask(17.0, THUMBNAIL_SCALE), INK, corner)
+                _paste(canvas, mask, OPERATION_COLOURS[OPERATIONS[choice]], corner)
+        _paste(canvas, cell_curves.node_mask(17.0, THUMBNAIL_SCALE), INK, corner)
     else:
         for row, choice in enumerate(digits):
             half, top = WIDTHS[choice] // 2, corner[1] + 12 * row
@@ -355,22 +354,34 @@ def _write(
     colour: str = INK,
     anchor: str = "la",
 ) -> None:
-    """Write one line, cut to ``room`` pixels; anchors as Pillow's."""
+    """Write one line, cut to ``room`` pixels.
+
+    ``anchor`` says what ``at`` is: ``l``, ``m`` or ``r`` of it, then its top (``a``) or middle.
+    """
+    line = _line(text, size, room)
+    left = at[0] - {"l": 0, "m": line.width / 2, "r": line.width}[anchor[0]]
+    top = at[1] - (0 if anchor[1] == "a" else line.height / 2)
+    canvas.bitmap((round(left), round(top)), line, colour)
+
+
+@lru_cache(maxsize=512)
+def _line(text: str, size: int, room: float) -> Image.Image:
+    """Coverage of one line of text; most are the same in the next frame."""
     text = _cut(" ".join(text.split()), size, room)
-    x = at[0] - _length(text, size) * {"l": 0.0, "m": 0.5, "r": 1.0}[anchor[0]]
-    y = at[1]
-    before, *rest = text.split(ARROW)
-    canvas.text((x, y), before, colour, _font(size), "l" + anchor[1])
-    for part in rest:
-        x += _font(size).getlength(before)
-        middle = round(y + (0.6 * size if anchor[1] == "a" else 0))
-        left, right = round(x) + 2, round(x + size) - 3
-        canvas.line((left, middle, right, middle), colour)
-        for step in range(1, 4):
-            canvas.point([(left + step, middle - step), (left + step, middle + step)], colour)
-        x += size
-        canvas.text((x, y), part, colour, _font(size), "l" + anchor[1])
-        before = part
+    font = _font(size)
+    line = Image.new("L", (max(1, math.ceil(_length(text, size))), sum(font.getmetrics())))
+    canvas = ImageDraw.Draw(line)
+    x = 0.0
+    for number, part in enumerate(text.split(ARROW)):
+        if number:
+            middle, left, right = round(0.6 * size), round(x) + 2, round(x + size) - 3
+            canvas.line((left, middle, right, middle), 255)
+            for step in range(1, 4):
+                canvas.point([(left + step, middle - step), (left + step, middle + step)], 255)
+            x += size
+        canvas.text((x, 0), part, 255, font)
+        x += font.getlength(part)
+    return line
 
 
 def _length(text: str, size: int) -> float:
@@ -391,6 +402,7 @@ def _cut(text: str, size: int, room: float) -> str:
     return text[:low] + "…"
 
 
+@lru_cache(maxsize=64)
 def _wrapped(text: str, room: float, lines: int) -> list[str]:
     """The text in at most so many lines, broken after spaces and pluses; the last may be long."""
     words = re.findall(r"[^\s+]*[\s+]|[^\s+]+", text)
@@ -403,8 +415,7 @@ def _wrapped(text: str, room: float, lines: int) -> list[str]:
     return wrapped
 
 
-def _paste(image: Image.Image, mask: Mask, colour: str, corner: tuple[int, int]) -> None:
-    box = (corner[0] + mask.corner[0], corner[1] + mask.corner[1])
-    image.paste(
-        colour, (*box, box[0] + mask.coverage.width, box[1] + mask.coverage.height), mask.coverage
-    )
+def _paste(canvas: ImageDraw.ImageDraw, mask: Mask, colour: str, corner: tuple[int, int]) -> None:
+    """Draw a shape whose drawing lies at ``corner``."""
+    at = (corner[0] + mask.corner[0], corner[1] + mask.corner[1])
+    canvas.bitmap(at, mask.coverage, colour)
