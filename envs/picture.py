@@ -29,7 +29,7 @@ WIDTH, HEIGHT = 640, 480
 MARGIN = 12  # stays empty
 
 WHITE, INK, GREY, PALE = "#ffffff", "#1f2933", "#5b6672", "#cbd3db"
-NEXT, NEXT_HALO = "#D55E00", "#fbe3d0"
+NEXT, NEXT_INK, NEXT_HALO = "#D55E00", "#b24a00", "#fbe3d0"  # thin letters need a darker one
 #: Colour of each operation; its name on the picture.
 OPERATION_COLOURS = {
     "none": "#9aa5b1",
@@ -52,6 +52,7 @@ CELL_HEIGHT, REDUCTION_HEIGHT, BAR_GAP = 42, 30, 17
 PANEL_LEFT, PANEL_RIGHT = 432, WIDTH - MARGIN - 4
 LEGEND_TOP, CAPTION_TOP = 382, 438
 LINE_HEIGHT = 19
+LONGEST = 400  # letters; more do not fit in any place
 
 
 def picture(scene: Scene) -> NDArray[np.uint8]:
@@ -59,7 +60,9 @@ def picture(scene: Scene) -> NDArray[np.uint8]:
     image = _background(_is_cell(scene)).copy()
     canvas = ImageDraw.Draw(image)
     _write(canvas, (20, 14), f"{scene.space.title.capitalize()} space · {scene.dataset}", 21, 390)
-    _write(canvas, (20, 44), _subtitle(scene), 14, 390, GREY if scene.position is None else NEXT)
+    _write(
+        canvas, (20, 44), _subtitle(scene), 14, 390, GREY if scene.position is None else NEXT_INK
+    )
     if _is_cell(scene):
         _draw_cell(canvas, scene)
     else:
@@ -139,7 +142,12 @@ def _draw_cell(canvas: ImageDraw.ImageDraw, scene: Scene) -> None:
         if edge == scene.position:
             _paste(canvas, cell_curves.halo_mask(edge), NEXT_HALO, CELL_CORNER)
         colour = _colour(scene, edge)
-        _paste(canvas, cell_curves.edge_mask(edge, choice == NONE), colour, CELL_CORNER)
+        strokes = None
+        if choice == NONE:
+            strokes = cell_curves.DASHED
+        elif choice < 0 and edge != scene.position:
+            strokes = cell_curves.DOTTED
+        _paste(canvas, cell_curves.edge_mask(edge, strokes), colour, CELL_CORNER)
         label = SHORT_NAMES[choice] if choice >= 0 else "?" if edge == scene.position else ""
         if label:
             x, y = cell_curves.curves()[edge].label
@@ -242,7 +250,7 @@ def _draw_decision(
     is_next = decision == scene.position
     name = scene.space.decision_names[decision]
     _write(canvas, (PANEL_LEFT, y), name, 14, 80, INK if choice >= 0 or is_next else GREY)
-    shown, colour = ("?", NEXT) if is_next else ("·", GREY)
+    shown, colour = ("?", NEXT_INK) if is_next else ("·", GREY)
     if choice >= 0:
         shown, colour = scene.space.choice_names[choice], INK
     x = PANEL_LEFT + (76 if _is_cell(scene) else 96)
@@ -328,6 +336,7 @@ def _is_search(scene: Scene) -> bool:
         scene.evaluations
         or scene.clock
         or scene.horizon
+        or scene.incumbent
         or math.isfinite(scene.budget)
         or min(scene.choices) < 0
     )
@@ -367,7 +376,7 @@ def _write(
 @lru_cache(maxsize=512)
 def _line(text: str, size: int, room: float) -> Image.Image:
     """Coverage of one line of text; most are the same in the next frame."""
-    text = _cut(" ".join(text.split()), size, room)
+    text = _cut(_plain(text), size, room)
     font = _font(size)
     line = Image.new("L", (max(1, math.ceil(_length(text, size))), sum(font.getmetrics())))
     canvas = ImageDraw.Draw(line)
@@ -382,6 +391,11 @@ def _line(text: str, size: int, room: float) -> Image.Image:
         canvas.text((x, 0), part, 255, font)
         x += font.getlength(part)
     return line
+
+
+def _plain(text: str) -> str:
+    """The text in one line of what the font has; it has no arrows, nor letters beyond ASCII."""
+    return re.sub(f"[^ -~·…±{ARROW}]", "?", " ".join(text[:LONGEST].split()))
 
 
 def _length(text: str, size: int) -> float:
@@ -405,7 +419,7 @@ def _cut(text: str, size: int, room: float) -> str:
 @lru_cache(maxsize=64)
 def _wrapped(text: str, room: float, lines: int) -> list[str]:
     """The text in at most so many lines, broken after spaces and pluses; the last may be long."""
-    words = re.findall(r"[^\s+]*[\s+]|[^\s+]+", text)
+    words = re.findall(r"[^ +]*[ +]|[^ +]+", _plain(text))
     wrapped = [""]
     for word in words:
         last = len(wrapped) == lines
