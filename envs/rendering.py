@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.errors import InvalidInput, shown
+from nats_gym.files import check_folder, replacing
 from nats_gym.spaces import ArchitectureSpace
 
 from .viewer import Window
 
-__all__ = ["Scene", "Window", "draw", "text"]
+__all__ = ["Scene", "Window", "draw", "save_png", "text"]
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,8 @@ def text(scene: Scene) -> str:
     space = scene.space
     width = max(len(name) for name in space.decision_names)
     lines = [f"{space.title} space · {scene.dataset} · {' · '.join(_status(scene))}"]
-    for decision, shown in _rows(scene):
-        lines.append(f"  {decision:<{width}}  {shown}")
+    for decision, taken in _rows(scene):
+        lines.append(f"  {decision:<{width}}  {taken}")
     if scene.caption:
         lines.append(f"  {scene.caption}")
     return "\n".join(lines) + "\n"
@@ -66,6 +69,24 @@ def draw(scene: Scene) -> NDArray[np.uint8]:
     from .picture import picture  # needs Pillow, which text does not
 
     return picture(scene)
+
+
+def save_png(scene: Scene, path: Path) -> None:
+    """Write the picture of a scene, whole or not at all, making the folders that lack.
+
+    Raises:
+        InvalidInput: for a path that does not end in ``.png`` or cannot be written.
+    """
+    from PIL import Image
+
+    if path.suffix.lower() != ".png":
+        raise InvalidInput(f"a picture is a file whose name ends in .png, got {shown(str(path))}")
+    if path.is_dir():
+        raise InvalidInput(f"{str(path)!r} cannot be a picture: it is a folder")
+    check_folder(path.parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        Image.fromarray(draw(scene)).save(temporary, "png")
 
 
 def _status(scene: Scene) -> list[str]:
@@ -83,8 +104,8 @@ def _status(scene: Scene) -> list[str]:
 
 def _rows(scene: Scene) -> list[tuple[str, str]]:
     """Every decision with what was chosen; ``?`` for the next one, ``·`` for those to come."""
-    shown = [
+    taken = [
         scene.space.choice_names[choice] if choice >= 0 else "?" if row == scene.position else "·"
         for row, choice in enumerate(scene.choices)
     ]
-    return list(zip(scene.space.decision_names, shown, strict=True))
+    return list(zip(scene.space.decision_names, taken, strict=True))

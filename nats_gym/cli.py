@@ -156,14 +156,13 @@ def show(
     digits = chosen.digits(index)
     drawn = load_table(space, dataset)
     if png:
-        _check_png(png)
+        _draw_architecture(drawn, index, png)
     _say(f"{chosen.title} {index}: {chosen.string(digits)}")
     for decision, digit in zip(chosen.decision_names, digits.tolist(), strict=True):
         _say(f"  {decision:<12} {chosen.choice_names[digit]}")
     for name in DATASETS:
         _print(_figures_grid(load_table(space, name), index))
     if png:
-        _draw_architecture(drawn, index, png)
         _say(f"picture: {png}")
 
 
@@ -326,24 +325,9 @@ def _figures_grid(table: Table, index: int) -> Grid:
     return rows
 
 
-def _check_png(path: Path) -> None:
-    """Raise ``InvalidInput`` if a picture cannot become ``path``."""
-    from nats_gym.errors import InvalidInput
-    from nats_gym.files import check_folder
-
-    if path.suffix != ".png":
-        raise InvalidInput(f"a picture's path ends in .png, got {str(path)!r}")
-    if path.is_dir():
-        raise InvalidInput(f"{str(path)!r} cannot be a picture: it is a folder")
-    check_folder(path.parent)
-
-
 def _draw_architecture(table: Table, index: int, path: Path) -> None:
     """Draw an architecture with its full-schedule accuracy."""
-    from PIL import Image
-
-    from nats_gym.envs.rendering import Scene, draw
-    from nats_gym.files import replacing
+    from nats_gym.envs.rendering import Scene, save_png
 
     digits = table.space.digits(index)
     column = table.accuracy_column()
@@ -356,9 +340,7 @@ def _draw_architecture(table: Table, index: int, path: Path) -> None:
         provenance=column.provenance if known else None,
         caption=str(table.space.string(digits)),
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        Image.fromarray(draw(scene)).save(temporary, format="PNG")
+    save_png(scene, path)
 
 
 def _print(grid: Grid) -> None:
