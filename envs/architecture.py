@@ -16,6 +16,7 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import ArrayLike, NDArray
 
 from nats_gym.clock import SimulatedClock
+from nats_gym.datasets import DIGITS
 from nats_gym.errors import InvalidInput, shown, unknown_name
 from nats_gym.evaluators import Evaluator, TableEvaluator
 from nats_gym.registration import FAMILIES
@@ -75,17 +76,22 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         max_params: float | None = None,
         max_flops: float | None = None,
         max_latency: float | None = None,
-        evaluator: Evaluator | None = None,
+        evaluator: Evaluator | str | Mapping[str, Any] | None = None,
         report_test: bool = False,
         render_mode: str | None = None,
         **unknown: Any,
     ) -> None:
-        self._refuse(unknown, space, dataset)
+        # Options that no environment has are those of an evaluator that is made by name.
+        made = isinstance(evaluator, (str, Mapping)) or (
+            evaluator is None and dataset == DIGITS.name and source == "auto"
+        )
+        if not made:
+            self._refuse(unknown, space, dataset)
         self.architecture_space = get_space(space)
         self.dataset = dataset
-        self.epochs = check_epochs(epochs, self.architecture_space.full_epochs)
+        self.epochs = check_epochs(epochs, self.architecture_space.full_epochs_on(dataset))
         self.evaluator, self._provenance = choose_evaluator(
-            space, dataset, self.epochs, trial, source, evaluator
+            space, dataset, self.epochs, trial, source, evaluator, unknown
         )
         self.judge = choose_judge(space, dataset, self.evaluator) if report_test else None
         self._maxima = {
@@ -201,6 +207,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         key = combine_int(self._stream, self._evaluations)
         self._evaluations += 1
         provenance = self._provenance
+        metrics: dict[str, Any] = {}
         if isinstance(self._answering, TableEvaluator):
             accuracy, seconds = self._answering.evaluate_one(index, epochs, key)
             provenance = self._answering.prepare(epochs), provenance[1]
@@ -210,6 +217,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
             )
             provenance = outcome.provenance, outcome.seconds_provenance
             accuracy, seconds = float(outcome.accuracy[0]), float(outcome.seconds[0])
+            metrics = {name: values[0].item() for name, values in outcome.metrics.items()}
         info = {
             "index": index,
             "arch": self.architecture_space.name_of(index),
@@ -218,6 +226,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
             "clock": 0.0,
             "provenance": provenance[0],
             "seconds_provenance": provenance[1],
+            **metrics,
         }
         if self._limited:
             info["cost"] = self._cost.item(index)

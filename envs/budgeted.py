@@ -102,7 +102,7 @@ class BudgetedEnv(ConstructionEnv):
         self.further_decisions = int(self.fidelity_action)
         chosen: Any = epochs
         if self.fidelity_action and epochs is not None:
-            chosen = _ascending(epochs, space)[-1]
+            chosen = _ascending(epochs, space, dataset)[-1]
         super().__init__(space, dataset, epochs=chosen, **options)
         if self.fidelity_action:
             self._schedules = self._choose_schedules(epochs)
@@ -119,7 +119,7 @@ class BudgetedEnv(ConstructionEnv):
         if epochs is None and isinstance(evaluator, TableEvaluator):
             epochs = evaluator.table.epochs("valid")
         found = _ascending(
-            [self.epochs] if epochs is None else epochs, self.architecture_space.name
+            [self.epochs] if epochs is None else epochs, self.architecture_space.name, self.dataset
         )
         if not 2 <= len(found) <= self._num_choices:
             raise InvalidInput(
@@ -206,12 +206,13 @@ class BudgetedEnv(ConstructionEnv):
         return {"incumbent": (self._incumbent_index, self._incumbent) if known else None}
 
 
-def _ascending(epochs: Any, space: str) -> tuple[Epochs, ...]:
+def _ascending(epochs: Any, space: str, dataset: str) -> tuple[Epochs, ...]:
     """Schedules, each once, cheap to dear."""
     if isinstance(epochs, (str, int, np.integer)):
         epochs = [epochs]
+    full = get_space(space).full_epochs_on(dataset)
     try:
-        checked = {check_epochs(one, get_space(space).full_epochs) for one in epochs}
+        checked = {check_epochs(one, full) for one in epochs}
     except TypeError:
         raise InvalidInput(
             f"epochs beside fidelity_action is a list of schedules, got {shown(epochs)}"

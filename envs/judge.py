@@ -19,7 +19,7 @@ class Judge:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        self._epochs = table.space.full_epochs
+        self._epochs = table.full_epochs
         self._accuracy = table.mean_accuracy("test", self._epochs)
         self._provenance = table.provenance("accuracy", "test", self._epochs)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from nats_gym.datasets import get_dataset
+from nats_gym.datasets import DIGITS, get_dataset
 from nats_gym.errors import InvalidInput, SurrogateWarning, shown
-from nats_gym.evaluators import UNSTATED, Evaluator, TableEvaluator
+from nats_gym.evaluators import UNSTATED, Evaluator, TableEvaluator, make_evaluator
 from nats_gym.files import check_source
 from nats_gym.schedule import Epochs
 from nats_gym.tables import SURROGATE, Table, load_table
@@ -24,19 +25,29 @@ def choose_evaluator(
     epochs: Epochs,
     trial: str | int,
     source: str | os.PathLike[str],
-    evaluator: Evaluator | None,
+    evaluator: Evaluator | str | Mapping[str, Any] | None,
+    options: Mapping[str, Any],
 ) -> tuple[Evaluator, tuple[str, str]]:
     """The evaluator of an environment, and the provenance of its accuracies and seconds.
 
-    Without an ``evaluator`` the table of ``source`` answers. A warning says once per table and
-    schedule if a table estimates. Another evaluator says what its figures rest on with every
-    outcome.
+    Without an ``evaluator`` the table of ``source`` answers, or on digits, of which no table is
+    complete, training. A warning says once per table and schedule if a table estimates. Another
+    evaluator says what its figures rest on with every outcome.
+
+    Args:
+        space, dataset, epochs, trial, source: the environment's.
+        evaluator: an object, or what :func:`nats_gym.evaluators.make_evaluator` makes one of.
+        options: of an evaluator that is made here.
 
     Raises:
         InvalidInput: for what is no evaluator, for one of another space or data set, and for a
             ``trial`` or ``source`` beside an evaluator, which would not be asked.
     """
     get_dataset(dataset)
+    if evaluator is None and dataset == DIGITS.name and source == "auto":
+        evaluator = "train"
+    if isinstance(evaluator, (str, Mapping)):
+        evaluator = make_evaluator(evaluator, space, dataset, **options)
     if evaluator is None:
         evaluator = TableEvaluator(load_table(space, dataset, check_source(source)), trial)
     elif (trial, source) != ("random", "auto"):

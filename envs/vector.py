@@ -262,6 +262,8 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
             "provenance": self._objects(outcome.provenance, len(which)),
             "seconds_provenance": self._objects(outcome.seconds_provenance, len(which)),
         }
+        for name, values in outcome.metrics.items():
+            metrics[name] = values.astype(object) if values.dtype.kind == "U" else values
         if self._limited:
             metrics["cost"] = self.shared.limits.cost[index]
         return metrics
@@ -287,6 +289,7 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
         group = self._answering[which] * len(schedules) + place
         accuracy, seconds = np.zeros(len(which)), np.zeros(len(which))
         provenance = np.empty((2, len(which)), object)
+        metrics: dict[str, NDArray[Any]] = {}
         for one in np.unique(group).tolist():
             of_it = group == one
             evaluator = self._evaluators[one // len(schedules)]
@@ -294,7 +297,10 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
             accuracy[of_it], seconds[of_it] = outcome.accuracy, outcome.seconds
             provenance[0, of_it] = outcome.provenance
             provenance[1, of_it] = outcome.seconds_provenance
-        return Outcome(accuracy, seconds, provenance[0], provenance[1])
+            for name, values in outcome.metrics.items():
+                kind = object if values.dtype.kind == "U" else values.dtype
+                metrics.setdefault(name, np.zeros(len(which), kind))[of_it] = values
+        return Outcome(accuracy, seconds, provenance[0], provenance[1], metrics)
 
     def _reward_of(
         self, metrics: dict[str, NDArray[Any]], incumbent: Any, previous: Any, last: Any

@@ -118,7 +118,7 @@ def search_arguments(
     from nats_gym.agents import find_agent
 
     name, _ = find_agent(agent)
-    epochs = check_epochs(epochs, get_space(space).full_epochs)
+    epochs = check_epochs(epochs, get_space(space).full_epochs_on(dataset))
     budget = check_budget(default_budget(space, dataset, epochs) if budget is None else budget)
     if not math.isfinite(budget):
         raise InvalidInput(f"a search needs a finite budget of seconds, got {budget}")
@@ -266,7 +266,7 @@ def _checked_infos(infos: Any) -> list[dict[str, Any]]:
 
 
 def _provenance(table: Table, search_accuracy: str) -> dict[str, str]:
-    full = table.space.full_epochs
+    full = table.full_epochs
     record = {
         "table": table.source,
         "checksum": table.checksum,

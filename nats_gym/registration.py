@@ -9,7 +9,7 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 
-from nats_gym.datasets import DATASETS
+from nats_gym.datasets import DATASETS, DIGITS
 
 #: Of each family, by how its ids read: the environment, and its native vector environment.
 FAMILIES: dict[str, tuple[str, str]] = {
@@ -20,13 +20,17 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "mo-{}-v0": ("MultiObjectiveEnv", "MultiObjectiveVectorEnv"),
 }
 
-#: Every registered id, with the space and data set it is made with.
+#: Every registered id, with the space and data set it is made with. Digits are trained on for
+#: real; several objectives need a table.
 ENVIRONMENTS: dict[str, dict[str, str]] = {
     family.format(f"NATS-{space.upper()}-{dataset}"): {"space": space, "dataset": dataset}
     for family in FAMILIES
     for space in ("tss", "sss")
-    for dataset in DATASETS
+    for dataset in (*DATASETS, DIGITS.name)
+    if not (family.startswith("mo-") and dataset == DIGITS.name)
 }
+#: Those that answer from a table without further ado.
+TABULAR = tuple(env_id for env_id, made in ENVIRONMENTS.items() if made["dataset"] in DATASETS)
 
 
 def family_of(env_id: str) -> str:

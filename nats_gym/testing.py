@@ -84,7 +84,7 @@ def check_evaluator(
     """
     architectures = get_space(space)
     get_dataset(dataset)
-    epochs = check_epochs(epochs, architectures.full_epochs)
+    epochs = check_epochs(epochs, architectures.full_epochs_on(dataset))
     rng = np.random.default_rng(0)
     if index is None:
         index = rng.choice(architectures.size, 16, replace=False)

@@ -28,10 +28,10 @@ from nats_gym.envs import (
     make_sb3,
 )
 from nats_gym.errors import SurrogateWarning
-from nats_gym.registration import ENVIRONMENTS
+from nats_gym.registration import TABULAR
 from nats_gym.rewards import REWARDS
 
-SCALAR = [env_id for env_id in ENVIRONMENTS if not env_id.startswith("mo-")]
+SCALAR = [env_id for env_id in TABULAR if not env_id.startswith("mo-")]
 CIFAR10 = [env_id for env_id in SCALAR if "cifar10-" in env_id]
 OBSERVATIONS = {
     "flat": lambda env: env,
@@ -55,7 +55,7 @@ def no_warnings():
         yield
 
 
-@pytest.mark.parametrize("env_id", ENVIRONMENTS)
+@pytest.mark.parametrize("env_id", TABULAR)
 def test_gymnasiums_checker_on_every_id(env_id: str) -> None:
     if env_id.startswith("mo-"):
         pytest.skip("vector rewards are checked through LinearReward, in test_multi_objective")
@@ -118,7 +118,7 @@ def test_seeds_go_through_every_wrapper(wrapper: int) -> None:
     assert any(seen[0])
 
 
-@pytest.mark.parametrize("env_id", ENVIRONMENTS)
+@pytest.mark.parametrize("env_id", TABULAR)
 def test_specs_are_json_and_make_the_same_environment(env_id: str) -> None:
     options: dict[str, Any] = {"max_params": 0.5, "trial": "mean"}
     env = gym.make(env_id, **options)

@@ -23,14 +23,14 @@ from nats_gym.clock import default_budget
 from nats_gym.envs import BudgetedEnv, ConstructionEnv
 from nats_gym.errors import InvalidInput, MissingTable, NatsGymError, NotInTable, SurrogateWarning
 from nats_gym.evaluators import UNSTATED, Outcome, TableEvaluator
-from nats_gym.registration import ENVIRONMENTS, family_of
+from nats_gym.registration import ENVIRONMENTS, TABULAR, family_of
 from nats_gym.spaces import get_space
 from nats_gym.streams import combine, combine_int, seed_key
 from nats_gym.tables import SURROGATE_VERSION
 
-BUDGETED = [env_id for env_id in ENVIRONMENTS if "Budgeted" in env_id]
-BUILDING = [env_id for env_id in ENVIRONMENTS if family_of(env_id) in ("{}-v0", "{}-Budgeted-v0")]
-SCALAR = [env_id for env_id in ENVIRONMENTS if not env_id.startswith("mo-")]
+BUDGETED = [env_id for env_id in TABULAR if "Budgeted" in env_id]
+BUILDING = [env_id for env_id in TABULAR if family_of(env_id) in ("{}-v0", "{}-Budgeted-v0")]
+SCALAR = [env_id for env_id in TABULAR if not env_id.startswith("mo-")]
 TSS = ("tss", "cifar10")
 UNBUDGETED = [env_id for env_id in BUILDING if "Budgeted" not in env_id]
 
@@ -55,12 +55,13 @@ def same(left: Any, right: Any) -> bool:
 
 
 def test_the_ids_are_those_of_the_design() -> None:
-    assert len(ENVIRONMENTS) == 5 * 2 * 3
+    assert len(ENVIRONMENTS) == 5 * 2 * 3 + 4 * 2
     assert "NATS-TSS-cifar10-v0" in ENVIRONMENTS
     assert "NATS-SSS-ImageNet16-120-Budgeted-v0" in ENVIRONMENTS
     assert "NATS-TSS-cifar100-OneShot-v0" in ENVIRONMENTS
     assert "NATS-SSS-cifar10-Edit-v0" in ENVIRONMENTS
     assert "mo-NATS-TSS-ImageNet16-120-v0" in ENVIRONMENTS
+    assert "NATS-SSS-digits-OneShot-v0" in ENVIRONMENTS
     assert all(env_id in gym.registry for env_id in ENVIRONMENTS)
 
 

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nats_gym.errors import InvalidInput
-from nats_gym.registration import ENVIRONMENTS, FAMILIES, family_of
+from nats_gym.registration import FAMILIES, TABULAR, family_of
 from nats_gym.testing import check_vector_env
 
 MODES = list(AutoresetMode)
@@ -72,7 +72,7 @@ def test_bit_for_bit_what_scalar_environments_do(env_id: str, mode: AutoresetMod
                 assert_same(*starts, f"masked reset after {step}")
 
 
-@pytest.mark.parametrize("env_id", ENVIRONMENTS)
+@pytest.mark.parametrize("env_id", TABULAR)
 def test_make_vec_makes_native_ones(env_id: str) -> None:
     envs = gym.make_vec(env_id, num_envs=3)
     assert type(envs.unwrapped).__name__ == FAMILIES[family_of(env_id)][1]

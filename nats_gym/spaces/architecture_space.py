@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, shown
 
 Digits = NDArray[np.int64]
@@ -43,7 +44,7 @@ class ArchitectureSpace(ABC):
         choice_names: what the choices are called, in order (``k`` of them).
         decision_names: what is decided, in order (``n`` of them).
         size: number of architectures, ``k ** n``.
-        full_epochs: the full training schedule, by which an answer is judged.
+        full_epochs: NATS-Bench's full training schedule, by which an answer is judged.
         place_values: what a digit counts in the lexicographic rank, ``(n,)``, the first most.
     """
 
@@ -70,6 +71,10 @@ class ArchitectureSpace(ABC):
 
     def __len__(self) -> int:
         return self.size
+
+    def full_epochs_on(self, dataset: str) -> int:
+        """Length of the full training schedule on a data set."""
+        return get_dataset(dataset).full_epochs or self.full_epochs
 
     # ── digits ⇄ official index ──────────────────────────────────────────────────────────────
 

@@ -59,6 +59,11 @@ class Table:
     def __repr__(self) -> str:
         return f"Table({self.space.name!r}, {self.dataset!r}, source={self.source!r})"
 
+    @property
+    def full_epochs(self) -> int:
+        """Length of the full training schedule."""
+        return self.space.full_epochs_on(self.dataset)
+
     # ── figures ──────────────────────────────────────────────────────────────────────────────
 
     def accuracy(self, split: str = "valid", epochs: Epochs | None = None) -> NDArray[np.floating]:
@@ -181,7 +186,7 @@ class Table:
     @property
     def latency_provenance(self) -> str:
         """Provenance of :meth:`latency`."""
-        return self._cost_column("latency", epochs=self.space.full_epochs).provenance
+        return self._cost_column("latency", epochs=self.full_epochs).provenance
 
     @property
     def surrogate_version(self) -> int:
@@ -200,11 +205,11 @@ class Table:
 
     def _schedule(self, split: str, epochs: Epochs | None) -> tuple[int, int]:
         """Epochs trained, and length of the schedule that they belong to."""
-        checked = check_epochs(epochs, self.space.full_epochs)
+        checked = check_epochs(epochs, self.full_epochs)
         if isinstance(checked, str):
             trained, length = map(int, checked.split("/"))
             return trained, length
-        full = self.space.full_epochs
+        full = self.full_epochs
         known = {*self.epochs(split), *self.epochs("valid")}
         has_curve = any(c.quantity == "accuracy_curve" and c.epochs == full for c in self.columns)
         within = checked not in known and checked < full and has_curve

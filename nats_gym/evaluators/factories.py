@@ -1,0 +1,122 @@
+"""The package's own evaluators as they are made by name: training, with a cache in front."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from nats_gym.errors import InvalidInput, shown
+from nats_gym.evaluators.cached import CachedEvaluator
+from nats_gym.evaluators.cluster import RayEvaluator
+from nats_gym.evaluators.protocol import Evaluator, StreamingEvaluator
+from nats_gym.evaluators.training import TrainingEvaluator
+
+
+def make_training_evaluator(
+    space: str,
+    dataset: str,
+    *,
+    device: str = "auto",
+    recipe: Mapping[str, Any] | None = None,
+    network: Mapping[str, Any] | None = None,
+    trials: int | None = 1,
+    workers: int = 1,
+    data_dir: str | os.PathLike[str] | None = None,
+    download: bool = True,
+    time_limit: float | None = None,
+    timeout: float | None = None,
+    retries: int = 1,
+    cache: bool | str | os.PathLike[str] = True,
+    share_isomorphic: bool = False,
+) -> Evaluator:
+    """``evaluator="train"``: a :class:`TrainingEvaluator` behind a :class:`CachedEvaluator`.
+
+    Args:
+        space, dataset: what is searched.
+        device, recipe, network, trials, workers, data_dir, download, time_limit, timeout,
+            retries: see :class:`TrainingEvaluator`.
+        cache: path of the cache; True for the one under nats-gym's home, False for none.
+        share_isomorphic: see :class:`CachedEvaluator`.
+    """
+    trainer = TrainingEvaluator(
+        space,
+        dataset,
+        device=device,
+        recipe=recipe,
+        network=network,
+        trials=trials,
+        workers=workers,
+        data_dir=data_dir,
+        download=download,
+        time_limit=time_limit,
+        timeout=timeout,
+        retries=retries,
+    )
+    return _cached(trainer, space, cache, share_isomorphic)
+
+
+def make_ray_evaluator(
+    space: str,
+    dataset: str,
+    *,
+    device: str = "auto",
+    recipe: Mapping[str, Any] | None = None,
+    network: Mapping[str, Any] | None = None,
+    trials: int | None = 1,
+    data_dir: str | os.PathLike[str] | None = None,
+    download: bool = True,
+    time_limit: float | None = None,
+    timeout: float | None = None,
+    num_cpus: float = 1,
+    num_gpus: float = 0,
+    max_retries: int = 3,
+    address: str | None = None,
+    cache: bool | str | os.PathLike[str] = True,
+    share_isomorphic: bool = False,
+) -> Evaluator:
+    """``evaluator="ray"``: the same on a Ray cluster, one training a task.
+
+    Args:
+        space, dataset: what is searched.
+        device, recipe, network, trials, data_dir, download, time_limit: see
+            :class:`TrainingEvaluator`, which each process of the cluster makes.
+        timeout, num_cpus, num_gpus, max_retries, address: see :class:`RayEvaluator`.
+        cache: path of the cache, on this machine; True for the one under nats-gym's home, False
+            for none.
+        share_isomorphic: see :class:`CachedEvaluator`.
+    """
+    trainer = TrainingEvaluator(
+        space,
+        dataset,
+        device=device if num_gpus or device != "auto" else "cpu",
+        recipe=recipe,
+        network=network,
+        trials=trials,
+        data_dir=data_dir,
+        download=download,
+        time_limit=time_limit,
+    )
+    cluster = RayEvaluator(
+        trainer,
+        num_cpus=num_cpus,
+        num_gpus=num_gpus,
+        max_retries=max_retries,
+        timeout=timeout,
+        address=address,
+    )
+    return _cached(cluster, space, cache, share_isomorphic)
+
+
+def _cached(
+    evaluator: StreamingEvaluator,
+    space: str,
+    cache: bool | str | os.PathLike[str],
+    share_isomorphic: bool,
+) -> Evaluator:
+    if cache is False:
+        return evaluator
+    if cache is not True and not isinstance(cache, (str, os.PathLike)):
+        raise InvalidInput(f"cache is a path, True or False, got {shown(cache)}")
+    path = None if cache is True else cache
+    return CachedEvaluator(evaluator, space, path, share_isomorphic=share_isomorphic)

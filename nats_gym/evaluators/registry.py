@@ -1,0 +1,71 @@
+"""Evaluators by name: the package's own, and those that other packages register.
+
+A package registers one through the entry-point group ``nats_gym.evaluators``: a function that is
+called with the space, the data set and the options given, and returns an evaluator::
+
+    [project.entry-points."nats_gym.evaluators"]
+    mine = "my_package:make_evaluator"
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.evaluators.protocol import Evaluator
+
+GROUP = "nats_gym.evaluators"
+_OWN = {
+    "train": "nats_gym.evaluators.factories:make_training_evaluator",
+    "ray": "nats_gym.evaluators.factories:make_ray_evaluator",
+}
+
+
+def evaluator_names() -> tuple[str, ...]:
+    """Names that :func:`make_evaluator` knows here."""
+    return (*_OWN, *sorted({entry.name for entry in entry_points(group=GROUP)} - {*_OWN}))
+
+
+def make_evaluator(
+    given: str | Mapping[str, Any], space: str, dataset: str, **options: Any
+) -> Evaluator:
+    """Make the evaluator of a name.
+
+    Args:
+        given: the name, or a dictionary of it (under ``"name"``) and options.
+        space: ``"tss"`` or ``"sss"``.
+        dataset: the data set searched on.
+        options: further options.
+
+    Raises:
+        InvalidInput: for an unknown name or option; it lists the known ones.
+    """
+    name: Any = given
+    if isinstance(given, Mapping):
+        options = {**given, **options}
+        name = options.pop("name", None)
+    if not isinstance(name, str) or name not in evaluator_names():
+        raise unknown_name("evaluator", name, evaluator_names())
+    factory = _factory(name)
+    parameters = inspect.signature(factory).parameters
+    takes_any = any(p.kind == p.VAR_KEYWORD for p in parameters.values())
+    allowed = [one for one in parameters if one not in ("space", "dataset")]
+    for option in options:
+        if option not in parameters and not takes_any:
+            raise unknown_name(f"option of evaluator {name}", option, allowed)
+    made: Any = factory(space, dataset, **options)
+    if isinstance(made, type) or not isinstance(made, Evaluator):
+        raise InvalidInput(f"evaluator {name} made {shown(made)}, which has no evaluate()")
+    return made
+
+
+def _factory(name: str) -> Callable[..., Any]:
+    if name in _OWN:
+        module, function = _OWN[name].split(":")
+        return getattr(import_module(module), function)  # type: ignore[no-any-return]
+    (entry, *_) = entry_points(group=GROUP, name=name)
+    return entry.load()  # type: ignore[no-any-return]

@@ -1,0 +1,235 @@
+"""Answers by training the networks, on this machine."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.datasets import get_dataset
+from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.evaluators.protocol import Answer, Outcome, collect
+from nats_gym.schedule import Epochs, trained_epochs
+from nats_gym.spaces import get_space
+from nats_gym.streams import combine, uniform_below
+from nats_gym.tables import MEASURED
+from nats_gym.training.architecture import preset, train_architecture
+from nats_gym.training.batched import TrainingPool
+from nats_gym.training.data import ImageData, load_data
+from nats_gym.training.pool import TaskTimedOut
+from nats_gym.training.recipe import Recipe
+from nats_gym.training.record import COMPLETED, TIMED_OUT, TrainingRecord
+from nats_gym.training.trainer import choose_device
+
+#: Data that a search on a data set trains and validates on, where the two are called differently.
+DATA_KEYS = {"cifar10": "cifar10-valid"}
+
+
+class TrainingEvaluator:
+    """Evaluates architectures by training them and validating them once.
+
+    Real seconds of training and validation are what an evaluation costs. On the CPU the same
+    architecture, schedule and trial give the same accuracy.
+
+    Args:
+        space: ``"tss"`` or ``"sss"``.
+        dataset: ``"cifar10"`` (trained on one half of its training images, validated on the
+            other), ``"cifar100"``, ``"ImageNet16-120"`` or ``"digits"``.
+        device: ``"auto"`` takes a CUDA device if there is one.
+        recipe: default the data set's own; a mapping changes fields of that.
+        network: arguments of :func:`nats_gym.networks.build`; default the data set's own.
+        trials: how many trainings of an architecture there are to draw from, each with a seed
+            of its own, 0, 1, …; None for a new one at every evaluation.
+        workers: trainings at a time; more than one run in processes that stay, a thread each.
+        split: what the accuracy is of.
+        data_dir: see :func:`nats_gym.training.data.load_data`.
+        download: fetch the data set if it is not there.
+        time_limit: real seconds after which a training counts as failed.
+        timeout: real seconds after which a worker process that does not answer is killed; its
+            training counts as failed.
+        retries: how often a training is begun again whose process died.
+
+    Raises:
+        InvalidInput: for arguments out of range.
+        NatsGymError: at the first evaluation, if the data cannot be loaded.
+    """
+
+    provenance = MEASURED, MEASURED
+
+    def __init__(
+        self,
+        space: str,
+        dataset: str,
+        *,
+        device: str = "auto",
+        recipe: Recipe | Mapping[str, Any] | None = None,
+        network: Mapping[str, Any] | None = None,
+        trials: int | None = 1,
+        workers: int = 1,
+        split: str = "x-valid",
+        data_dir: str | os.PathLike[str] | None = None,
+        download: bool = True,
+        time_limit: float | None = None,
+        timeout: float | None = None,
+        retries: int = 1,
+    ) -> None:
+        self._arguments = {
+            name: value for name, value in locals().items() if name not in ("self", "__class__")
+        }
+        self.space = get_space(space)
+        self.dataset = get_dataset(dataset).name
+        self._device = device
+        choose_device(device)  # a wrong one is refused now
+        own_recipe, own_network = preset(space, dataset)
+        self.recipe = recipe if isinstance(recipe, Recipe) else _changed(own_recipe, recipe or {})
+        self.network = dict(own_network if network is None else network)
+        if trials is not None:
+            _check_positive("trials", trials)
+        _check_positive("workers", workers)
+        self._trials, self._workers, self._split = trials, workers, split
+        self._data_dir, self._download = data_dir, download
+        self._time_limit, self._timeout, self._retries = time_limit, timeout, retries
+        self._data: ImageData | None = None
+        self._pool: tuple[str, TrainingPool] | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _made, (self._arguments,)  # data and processes stay where they are
+
+    @property
+    def identity(self) -> str:
+        """What an accuracy depends on beside architecture, schedule and trial."""
+        # The length of the schedule is the evaluation's.
+        recipe = replace(self.recipe, epochs=1).to_json()
+        network = json.dumps(self.network, sort_keys=True)
+        return f"{self.dataset} {self._split} {recipe} {network}"
+
+    @property
+    def full_epochs(self) -> int:
+        """Length of the schedule that the recipe was made for."""
+        return self.recipe.epochs
+
+    def evaluate(
+        self, index: NDArray[np.int64], epochs: Epochs, trial_keys: NDArray[np.uint64]
+    ) -> Outcome:
+        """Train and validate a batch; see :class:`~nats_gym.evaluators.Evaluator`."""
+        trials = self.trials_of(index, trial_keys)
+        return collect(len(index), self.stream(index, epochs, trials), self.provenance)
+
+    def trials_of(
+        self, index: NDArray[np.int64], trial_keys: NDArray[np.uint64]
+    ) -> NDArray[np.uint64]:
+        """The trial that each key draws: a seed below ``trials``, or one of its own."""
+        if self._trials is None:
+            return np.asarray(trial_keys, np.uint64)
+        return uniform_below(combine(trial_keys, index), self._trials).astype(np.uint64)
+
+    def stream(
+        self, index: NDArray[np.int64], epochs: Epochs, trials: NDArray[np.uint64]
+    ) -> Iterator[tuple[int, Answer]]:
+        """Train a batch with the trials as seeds; yield each as it is done.
+
+        Raises:
+            NatsGymError: for a training that fails where the recipe says to raise, or whose
+                process died as often as it was tried.
+        """
+        index = self.space.check_index(index)
+        length = int(str(epochs).split("/")[-1])
+        recipe = replace(self.recipe, epochs=length)
+        until = trained_epochs(epochs)
+        if self._workers == 1:
+            for position, (one, seed) in enumerate(
+                zip(index.tolist(), trials.tolist(), strict=True)
+            ):
+                record = train_architecture(
+                    self.space.name,
+                    one,
+                    self._loaded(),
+                    recipe,
+                    network=self.network,
+                    seed=seed,
+                    device=self._device,
+                    evaluate_on=(self._split,),
+                    epochs=until,
+                    time_limit=self._time_limit,
+                )
+                yield position, self._answer(record)
+            return
+        records = self._processes(recipe).train(
+            index,
+            trials,
+            evaluate_on=(self._split,),
+            epochs=until,
+            time_limit=self._time_limit,
+            timeout=self._timeout,
+        )
+        for position, found in records:
+            if isinstance(found, TaskTimedOut) and recipe.on_failure != "raise":
+                yield position, self._timed_out()
+            elif isinstance(found, Exception):
+                raise found
+            else:
+                yield position, self._answer(found)
+
+    def close(self) -> None:
+        """End the worker processes, if there are any; the next evaluation begins new ones."""
+        if self._pool:
+            self._pool[1].close()
+            self._pool = None
+
+    def _answer(self, record: TrainingRecord) -> Answer:
+        last = record.train.accuracy[-1] if record.status == COMPLETED else math.nan
+        metrics = {"status": record.status, "train_accuracy": last}
+        return Answer(record.accuracy(self._split), record.seconds, metrics)
+
+    def _timed_out(self) -> Answer:
+        chance = 100.0 / self._loaded().num_classes
+        accuracy = chance if self.recipe.on_failure == "chance" else 0.0
+        metrics = {"status": TIMED_OUT, "train_accuracy": math.nan}
+        return Answer(accuracy, float(self._timeout or 0.0), metrics)
+
+    def _loaded(self) -> ImageData:
+        if self._data is None:
+            key = DATA_KEYS.get(self.dataset, self.dataset)
+            data = load_data(key, self._data_dir, "cpu", self._download)
+            data.rows(self._split)
+            self._data = data.to(choose_device(self._device)) if self._workers == 1 else data
+        return self._data
+
+    def _processes(self, recipe: Recipe) -> TrainingPool:
+        if self._pool and self._pool[0] != recipe.digest:
+            self.close()
+        if not self._pool:
+            pool = TrainingPool(
+                self.space.name,
+                self._loaded(),
+                recipe,
+                network=self.network,
+                workers=self._workers,
+                devices=(str(choose_device(self._device)),),
+                retries=self._retries,
+            )
+            self._pool = recipe.digest, pool
+        return self._pool[1]
+
+
+def _made(arguments: dict[str, Any]) -> TrainingEvaluator:
+    return TrainingEvaluator(**arguments)
+
+
+def _changed(recipe: Recipe, fields: Mapping[str, Any]) -> Recipe:
+    known = vars(recipe)
+    for name in fields:
+        if name not in known:
+            raise unknown_name("field of a recipe", name, known)
+    return replace(recipe, **fields)
+
+
+def _check_positive(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
+        raise InvalidInput(f"{name} is a positive integer, got {shown(value)}")
