@@ -704,9 +704,9 @@ def test_a_killed_worker_s_training_goes_on(trainings: Any, tmp_path: Path) -> N
 
 def test_wrong_batches_are_refused(trainings: Any) -> None:
     with pytest.raises(InvalidInput, match="out of range"):
-        next(trainings.train([32768], [0]))
+        trainings.train([32768], [0])
     with pytest.raises(InvalidInput, match="one seed per index"):
-        next(trainings.train([1, 2], [0]))
+        trainings.train([1, 2], [0])
     with pytest.raises(InvalidInput, match="Did you mean 'x-valid'"):
         raise next(trainings.train([1], [0], evaluate_on=["x-vali"]))[1]
 

@@ -117,33 +117,44 @@ class TrainingPool:
         Raises:
             InvalidInput: for an index out of range, or another number of seeds.
         """
-        checked = self._space.check_index(np.asarray(index, dtype=np.int64))
+        checked = self._space.check_index(np.asarray(index))
         if checked.ndim != 1 or len(seeds) != len(checked):
             raise InvalidInput(
                 f"one seed per index: got index {checked.shape} and {len(seeds)} seeds"
             )
         folder = None if checkpoints is None else Path(checkpoints)
-        positions = {}
-        for position, (one, seed) in enumerate(zip(checked.tolist(), seeds, strict=True)):
-            path = folder and folder / f"{self._space.name}-{one}-{int(seed)}.pt"
-            task = {
-                "index": one,
-                "seed": int(seed),
-                "evaluate_on": list(evaluate_on),
-                "evaluate": evaluate,
-                "epochs": epochs,
-                "time_limit": time_limit,
-                "checkpoint": path and str(path),
-            }
-            positions[self._pool.submit(task, timeout)] = position, path
+        tasks, paths = [], []
+        for one, seed in zip(checked.tolist(), map(int, seeds), strict=True):
+            path = folder and folder / f"{self._space.name}-{one}-{seed}.pt"
+            paths.append(path)
+            tasks.append(
+                {
+                    "index": one,
+                    "seed": seed,
+                    "evaluate_on": list(evaluate_on),
+                    "evaluate": evaluate,
+                    "epochs": epochs,
+                    "time_limit": time_limit,
+                    "checkpoint": path and str(path),
+                }
+            )
+        return self._records(tasks, paths, timeout)
+
+    def _records(
+        self, tasks: list[dict[str, Any]], paths: list[Path | None], timeout: float | None
+    ) -> Iterator[tuple[int, TrainingRecord | Exception]]:
+        positions = {
+            self._pool.submit(task, timeout): position for position, task in enumerate(tasks)
+        }
         try:
             for future in as_completed(positions):
-                position, path = positions[future]
+                position = positions[future]
                 error = future.exception()
                 if isinstance(error, Exception):
                     yield position, error
                     continue
                 yield position, TrainingRecord.from_content(future.result())
+                path = paths[position]
                 if path is not None:
                     path.unlink(missing_ok=True)
         finally:
