@@ -1,0 +1,11 @@
+"""Torch networks of both spaces: built from an architecture, or loaded with official weights.
+
+``blocks`` holds what an edge can be, ``cell`` computes the edges that matter, ``network`` puts
+stem, cells and classifier together.
+"""
+
+from __future__ import annotations
+
+from nats_gym.networks.network import Network, build
+
+__all__ = ["Network", "build"]

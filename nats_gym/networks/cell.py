@@ -1,75 +1,105 @@
-"""The cell: a graph of four nodes, of which only what reaches the output is computed."""
+"""A cell: four nodes, six edges, of which only those are computed that matter."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.nn import functional
 
-from nats_gym.networks.operations import Norm, ReLUConvBN, operation
+from nats_gym.networks.blocks import ConvBN, Pool, ProjectedPool, Projection
 from nats_gym.spaces.topology import EDGES, OPERATIONS
 
-OUTPUT = 3
+INPUT, OUTPUT = 0, 3
+_NONE, _SKIP, _POOL = (OPERATIONS.index(n) for n in ("none", "skip_connect", "avg_pool_3x3"))
+_KERNELS = {OPERATIONS.index("nor_conv_1x1"): 1, OPERATIONS.index("nor_conv_3x3"): 3}
 
 
-@dataclass(frozen=True)
-class LiveNode:
-    """What a node sums up; edges are numbers into :data:`nats_gym.spaces.topology.EDGES`.
+class Cell(nn.Module):
+    """One cell of either space.
 
-    Attributes:
-        node: its number, 1 to 3.
-        computed: (edge, source) of each edge with an operation to compute.
-        identical: sources that are added as they are.
-        of_zeros: edges whose source is zero, but which are not: convolutions, whose batch norm
-            adds its bias.
-    """
-
-    node: int
-    computed: tuple[tuple[int, int], ...]
-    identical: tuple[int, ...]
-    of_zeros: tuple[int, ...]
-
-
-def live_nodes(digits: Sequence[int], same_width: bool = True) -> tuple[LiveNode, ...]:
-    """Plan a cell: the nodes that reach its output, in order, without those that are zero.
-
-    Empty if the output itself is zero.
+    An edge is left out of the computation if its operation is ``none``, if no path without
+    ``none`` leads from its target to the output, or if it hands on a node that is exactly zero.
+    A convolution of such a node is *not* left out: its batch norm adds a bias that is trained.
+    The module list holds every edge all the same, so names and parameters are complete.
 
     Args:
-        digits: the operation of each edge.
-        same_width: whether the cell's input is as wide as its output. If not, skips and pools
-            of it have a convolution too.
+        digits: operation of each edge, in the order of :data:`nats_gym.spaces.topology.EDGES`.
+        c_in, c_out: widths of its input and of the other nodes.
+
+    Attributes:
+        c_in: likewise.
+        live: numbers of the edges that are computed.
+        reads_input: whether one of them starts at the cell's input.
     """
-    names = [OPERATIONS[digit] for digit in digits]
-    edges = [
-        (edge, *ends)
-        for edge, (name, ends) in enumerate(zip(names, EDGES, strict=True))
-        if name != "none"
-    ]
-    reaches = {OUTPUT}
-    for _, target, source in reversed(edges):
-        if target in reaches:
-            reaches.add(source)
-    alias = {0: 0}  # a node that is another unchanged; nodes that are zero have no entry
-    plan = []
-    for node in range(1, OUTPUT + 1):
-        computed, identical, of_zeros = [], [], []
-        for edge, target, source in edges:
-            if target != node or node not in reaches:
-                continue
-            if source not in alias:
-                if names[edge].startswith("nor_conv"):
-                    of_zeros.append(edge)
-            elif names[edge] == "skip_connect" and (same_width or source != 0):
-                identical.append(alias[source])
-            else:
-                computed.append((edge, alias[source]))
-        if not computed and not of_zeros and len(identical) == 1:
-            alias[node] = identical[0]
-        elif computed or of_zeros or identical:
-            alias[node] = node
-            plan.append(LiveNode(node, tuple(computed), tuple(identical), tuple(of_zeros)))
-    return tuple(plan), alias.get(OUTPUT)
+
+    def __init__(self, digits: Sequence[int], c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.c_in, self.c_out = c_in, c_out
+        self.layers = nn.ModuleList(
+            _edge(digit, c_out if source else c_in, c_out)
+            for digit, (_, source) in zip(digits, EDGES, strict=True)
+        )
+        self.live = _live_edges(digits, c_in != c_out)
+        self.reads_input = any(EDGES[edge][1] == INPUT for edge in self.live)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """``(B, c_in, H, W)`` → ``(B, c_out, H, W)``."""
+        nodes = [x]
+        rectified: dict[int, torch.Tensor] = {}
+        zero: set[int] = set()
+        for target in range(1, OUTPUT + 1):
+            total: torch.Tensor | None = None
+            fresh = False  # whether nobody else reads it, so that it may be added to in place
+            for edge in self.live:
+                end, source = EDGES[edge]
+                if end != target:
+                    continue
+                layer = self.layers[edge]
+                if isinstance(layer, ConvBN | ProjectedPool):
+                    if source not in rectified:
+                        rectified[source] = nodes[source].relu()
+                    value = layer(rectified[source])
+                else:
+                    value = layer(nodes[source])
+                new = not isinstance(layer, nn.Identity) and source not in zero
+                if source in zero:  # it makes the same of every pixel
+                    value = value[:1].expand(len(x), -1, *x.shape[2:])
+                if total is None:
+                    total, fresh = value, new
+                elif fresh:
+                    total = total.add_(value)
+                else:
+                    total, fresh = (value.add_(total) if new else total + value), True
+            if total is None:
+                zero.add(target)
+                # Two pixels stand for all: the fewest that batch norm takes in training.
+                total = x.new_zeros(2, self.c_out, 1, 1)
+            nodes.append(total)
+        if OUTPUT in zero:
+            return x.new_zeros(len(x), self.c_out, *x.shape[2:])
+        return nodes[OUTPUT]
+
+
+def _edge(digit: int, c_in: int, c_out: int) -> nn.Module:
+    if digit in _KERNELS:
+        return ConvBN(c_in, c_out, _KERNELS[digit])
+    if digit == _SKIP:
+        return nn.Identity() if c_in == c_out else Projection(c_in, c_out)
+    if digit == _POOL:
+        return Pool() if c_in == c_out else ProjectedPool(c_in, c_out)
+    return nn.Identity()  # none: never computed
+
+
+def _live_edges(digits: Sequence[int], widths_differ: bool) -> tuple[int, ...]:
+    reaches_output = {OUTPUT}
+    for (target, source), digit in reversed(list(zip(EDGES, digits, strict=True))):
+        if digit != _NONE and target in reaches_output:
+            reaches_output.add(source)
+    live, nonzero = [], {INPUT}
+    for edge, ((target, source), digit) in enumerate(zip(EDGES, digits, strict=True)):
+        normed = digit in _KERNELS or (source == INPUT and widths_differ)
+        if digit != _NONE and target in reaches_output and (source in nonzero or normed):
+            live.append(edge)
+            nonzero.add(target)
+    return tuple(live)

@@ -55,7 +55,10 @@ class Network(nn.Module):
         self.classifier = nn.Linear(width, num_classes)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Normalised images ``(B, 3, H, W)``, sides divisible by 4 → logits ``(B, num_classes)``."""
+        """Normalised images ``(B, 3, H, W)``, sides divisible by 4 → logits of each class."""
+        if images.device.type == "cpu":
+            # oneDNN's own format: half again as fast there.
+            images = images.contiguous(memory_format=torch.channels_last)
         last = self.cells[-1]
         assert isinstance(last, Cell)
         if last.reads_input:

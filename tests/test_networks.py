@@ -1,0 +1,423 @@
+"""Networks against the plain one, closed forms and official figures; official weights."""
+
+from __future__ import annotations
+
+import copy
+import re
+from itertools import product
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from reference_network import ENDS, ReferenceNetwork, reference
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from nats_gym.datasets import DATASETS
+from nats_gym.errors import InvalidInput
+from nats_gym.networks import build
+from nats_gym.spaces import ArchitectureSpace, get_space
+
+TSS, SSS = get_space("tss"), get_space("sss")
+STRING = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|nor_conv_1x1~1|avg_pool_3x3~2|"
+
+#: What leaves edges without effect, by digits of the edges 1←0, 2←0, 2←1, 3←0, 3←1, 3←2.
+SPECIAL = {
+    "nothing at all": (0, 0, 0, 0, 0, 0),
+    "input never read, output zero": (3, 3, 3, 0, 0, 0),
+    "skip of a zero node": (0, 0, 0, 3, 1, 0),
+    "pool of a zero node": (0, 0, 0, 2, 4, 4),
+    "zero handed on twice": (0, 0, 1, 0, 0, 4),
+    "convolution of a zero node": (0, 3, 3, 0, 0, 1),
+    "both kernels of zero nodes": (0, 0, 0, 3, 2, 3),
+    "convolution of a zero node alone": (0, 0, 0, 0, 3, 0),
+    "chain of convolutions from zero": (0, 0, 3, 0, 0, 3),
+    "pooled constant": (0, 0, 2, 0, 0, 4),
+    "skipped constant": (0, 0, 3, 1, 0, 1),
+    "constant only, beside a dead convolution": (3, 0, 0, 0, 0, 2),
+    "convolutions into a dead end": (3, 2, 3, 3, 0, 0),
+    "dead end through a skip": (3, 0, 1, 4, 0, 0),
+    "skips only": (1, 1, 1, 1, 1, 1),
+    "skip straight through": (0, 0, 0, 1, 0, 0),
+    "input added to itself": (1, 0, 0, 1, 1, 0),
+    "pools only": (4, 4, 4, 4, 4, 4),
+    "pool and skip share": (1, 4, 1, 0, 4, 1),
+    "everything": (3, 3, 3, 3, 3, 3),
+    "mixed": (3, 1, 4, 2, 1, 3),
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Any:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    yield
+    torch.set_num_threads(threads)
+
+
+def random_indices(space: ArchitectureSpace, count: int, seed: int = 0) -> list[int]:
+    return np.random.default_rng(seed).choice(space.size, count, replace=False).tolist()
+
+
+def small_pair(
+    space: str, digits: Any, by_product: bool = False
+) -> tuple[nn.Module, ReferenceNetwork]:
+    """Ours and the plain one with the same weights, one cell a stage, in double precision."""
+    plain = ReferenceNetwork(space, digits, 7, 1, 4, by_product)
+    for name, parameter in plain.named_parameters():  # else biases begin at 0 and hide a lot
+        if name.endswith("bias"):
+            nn.init.normal_(parameter)
+    ours = build(space, digits, 7, cells_per_stage=1, stem_width=4 if space == "tss" else None)
+    ours.load_state_dict(plain.state_dict(), strict=True)
+    return ours.double(), plain.double()
+
+
+def images(batch: int = 3, side: int = 8) -> torch.Tensor:
+    return torch.randn(batch, 3, side, side, dtype=torch.float64)
+
+
+def same(a: torch.Tensor, b: torch.Tensor, what: str = "") -> None:
+    torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9, msg=lambda text: f"{what}: {text}")
+
+
+def live_by_hand(digits: Any) -> set[int]:
+    """Edges on which the output depends, by trying: none is left out but in name.
+
+    A path of edges leads to the output, and what comes in is not zero or goes through a
+    convolution.
+    """
+    paths = [(3,), (0, 4), (1, 5), (0, 2, 5), (4,), (5,), (2, 5)]
+    reaching = {path[0] for path in paths if all(digits[edge] for edge in path)}
+    nonzero = {0}
+    live = set()
+    for edge, (target, source) in enumerate(ENDS):
+        if edge in reaching and (source in nonzero or digits[edge] in (2, 3)):
+            live.add(edge)
+            nonzero.add(target)
+    return live
+
+
+def check_equal(space: str, digits: Any) -> None:
+    """Outputs, gradients and statistics of one step; outputs and parameters after four."""
+    ours, plain = small_pair(space, digits)
+    untrained = copy.deepcopy(ours.state_dict())
+    sgd = [
+        torch.optim.SGD(net.parameters(), 0.1, 0.9, weight_decay=0.05, nesterov=True)
+        for net in (ours, plain)
+    ]
+    batches = [images() for _ in range(4)]
+    for number, batch in enumerate(batches):
+        given = [batch.clone().requires_grad_() for _ in range(2)]
+        out = [net(x) for net, x in zip((ours, plain), given, strict=True)]
+        same(out[0], out[1], "logits")
+        for optimizer, logits in zip(sgd, out, strict=True):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(logits, torch.tensor([0, 3, 6])).backward()
+        if given[1].grad is None:
+            assert given[0].grad is None
+        else:
+            same(given[0].grad, given[1].grad, "images")
+        if number == 0:
+            theirs = dict(plain.named_parameters())
+            for name, parameter in ours.named_parameters():
+                if theirs[name].grad is None:
+                    assert parameter.grad is None, name
+                else:
+                    assert parameter.grad is not None, name
+                    same(parameter.grad, theirs[name].grad, name)
+        for optimizer in sgd:
+            optimizer.step()
+    ours.eval(), plain.eval()
+    same(ours(batches[0]), plain(batches[0]), "in evaluation")
+    state = ours.state_dict()
+    parameters = dict(ours.named_parameters())
+    for name, value in plain.state_dict().items():
+        norm = name.rpartition(".")[0]
+        if name in parameters or parameters[f"{norm}.bias"].grad is not None:
+            same(state[name], value, name)
+        else:  # of a batch norm that is not computed
+            same(state[name], untrained[name], name)
+
+
+@pytest.mark.parametrize("digits", SPECIAL.values(), ids=SPECIAL.keys())
+def test_special_cells_equal_the_plain_network(digits: tuple[int, ...]) -> None:
+    check_equal("tss", digits)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_cells_equal_the_plain_network(seed: int) -> None:
+    for index in random_indices(TSS, 15, seed):
+        check_equal("tss", TSS.digits(index).tolist())
+
+
+def test_random_sizes_equal_the_plain_network() -> None:
+    for index in random_indices(SSS, 6):
+        check_equal("sss", SSS.digits(index).tolist())
+
+
+@pytest.mark.slow
+def test_every_pattern_of_nothing_skip_and_convolution_equals_the_plain_network() -> None:
+    for digits in product((0, 1, 3), repeat=6):
+        check_equal("tss", digits)
+
+
+@pytest.mark.parametrize("digits", SPECIAL.values(), ids=SPECIAL.keys())
+def test_outputs_equal_those_of_a_network_that_multiplies_by_zero(digits: Any) -> None:
+    # Then gradients that never matter are zero, not None, and weight decay acts on weights that
+    # never matter either.
+    ours, plain = small_pair("tss", digits, by_product=True)
+    sgd = [
+        torch.optim.SGD(net.parameters(), 0.1, 0.9, weight_decay=0.05, nesterov=True)
+        for net in (ours, plain)
+    ]
+    for _ in range(4):
+        batch = images()
+        for net, optimizer in zip((ours, plain), sgd, strict=True):
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(net(batch), torch.tensor([0, 3, 6])).backward()
+            optimizer.step()
+    ours.eval(), plain.eval()
+    same(ours(batch), plain(batch))
+
+
+def test_the_same_plain_network_of_official_size() -> None:
+    for space in (TSS, SSS):
+        for index in random_indices(space, 2):
+            plain = reference(space.name, index, 10)
+            ours = build(space.name, index, 10)
+            ours.load_state_dict(plain.state_dict(), strict=True)
+            batch = torch.randn(2, 3, 32, 32)
+            torch.testing.assert_close(ours(batch), plain(batch), rtol=1e-3, atol=1e-4)
+
+
+def test_only_live_edges_are_computed() -> None:
+    for index in [*random_indices(TSS, 40), *TSS.index([*SPECIAL.values()]).tolist()]:
+        digits = TSS.digits(index).tolist()
+        net = build("tss", index, 10, cells_per_stage=1, stem_width=4)
+        seen: set[int] = set()
+        for edge, layer in enumerate(net.cells[-1].layers):
+            for module in layer.modules():
+                module.register_forward_hook(lambda *_, e=edge, s=seen: s.add(e))
+        net(torch.randn(2, 3, 8, 8))
+        convolutions = {edge for edge in live_by_hand(digits) if digits[edge] in (2, 3)}
+        assert convolutions <= seen <= live_by_hand(digits), digits
+
+
+# ── names ────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("space", ["tss", "sss"])
+def test_names_and_shapes_are_those_of_the_plain_network(space: str) -> None:
+    with torch.device("meta"):
+        for index in random_indices(get_space(space), 10):
+            ours, plain = build(space, index, 10), reference(space, index, 10)
+            shapes = [{k: v.shape for k, v in net.state_dict().items()} for net in (ours, plain)]
+            assert shapes[0] == shapes[1]
+
+
+def test_names_by_hand() -> None:
+    bn = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    norm = lambda prefix: {f"{prefix}.{name}" for name in bn}  # noqa: E731
+    names = {"stem.0.weight", "classifier.weight", "classifier.bias"}
+    names |= norm("stem.1") | norm("lastact.0")
+    for cell in (0, 2, 4):
+        for edge in (0, 4):
+            names |= {f"cells.{cell}.layers.{edge}.op.1.weight"}
+            names |= norm(f"cells.{cell}.layers.{edge}.op.2")
+    for cell in (1, 3):
+        for conv in ("conv_a", "conv_b"):
+            names |= {f"cells.{cell}.{conv}.op.1.weight"} | norm(f"cells.{cell}.{conv}.op.2")
+        names.add(f"cells.{cell}.downsample.1.weight")
+    assert set(build("tss", STRING, 10, cells_per_stage=1).state_dict()) == names
+
+
+def test_a_size_networks_skip_between_widths_holds_conv_and_bn() -> None:
+    names = set(build("sss", "8:16:24:32:32", 10).state_dict())
+    assert "cells.2.layers.3.conv.weight" in names
+    assert "cells.2.layers.3.bn.running_var" in names
+    assert not any(name.startswith(("cells.0.layers.3", "cells.4.layers.3")) for name in names)
+
+
+# ── counts ───────────────────────────────────────────────────────────────────────────────────
+
+GOLDEN = [  # space, index, (MFLOPs, Mparams) on CIFAR-10, CIFAR-100 and ImageNet16-120
+    ("tss", 0, (15.64737, 0.129306), (15.65322, 0.135156), (3.91948, 0.136456)),
+    ("tss", 11, (113.95137, 0.802426), (113.95722, 0.808276), (28.49548, 0.809576)),
+    ("sss", 0, (4.481114, 0.011714), (4.481924, 0.012524), (1.121336, 0.012704)),
+    ("sss", 11, (6.840650, 0.049202), (6.843620, 0.052172), (1.714040, 0.052832)),
+]
+
+
+def params(net: nn.Module) -> float:
+    return sum(parameter.numel() for parameter in net.parameters()) / 1e6
+
+
+def flops(net: nn.Module, side: int, num_classes: int) -> float:
+    """Multiply-accumulates of an image in millions, by torch's counter, plus the last bias."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        net.eval()(torch.empty(1, 3, side, side, device="meta"))
+    return (counter.get_total_flops() / 2 + num_classes) / 1e6
+
+
+@pytest.mark.parametrize(("space", "index", "figures"), [(s, i, f) for s, i, *f in GOLDEN])
+def test_golden_figures(space: str, index: int, figures: list[tuple[float, float]]) -> None:
+    for data, (mflops, mparams) in zip(DATASETS.values(), figures, strict=True):
+        with torch.device("meta"):
+            net = build(space, index, data.num_classes)
+        assert params(net) == pytest.approx(mparams, abs=1e-9)
+        plain = reference(space, index, data.num_classes).to("meta")
+        assert flops(plain, data.resolution, data.num_classes) == pytest.approx(mflops, abs=1e-9)
+        if space == "sss":
+            assert flops(net, data.resolution, data.num_classes) == pytest.approx(mflops, abs=1e-9)
+
+
+def without_dead_edges(digits: list[int]) -> list[int]:
+    """Digits with ``none`` for what is not computed."""
+    return [digit if edge in live_by_hand(digits) else 0 for edge, digit in enumerate(digits)]
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_flops_are_those_of_the_closed_form(space: ArchitectureSpace, dataset: str) -> None:
+    data = DATASETS[dataset]
+    for index in random_indices(space, 12):
+        digits = space.digits(index).tolist()
+        with torch.device("meta"):
+            net = build(space.name, index, data.num_classes)
+            plain = reference(space.name, index, data.num_classes)
+        closed = float(space.flops(digits, dataset))
+        assert flops(plain, data.resolution, data.num_classes) == pytest.approx(closed, abs=1e-9)
+        counted = flops(net, data.resolution, data.num_classes)
+        if space.name == "tss":
+            # Dead edges are in the closed form, as in the official files, and cost us nothing.
+            digits = without_dead_edges(digits)
+            if not space.is_live(digits) or zero_convolutions(digits):
+                assert counted < closed
+                continue
+        assert counted == pytest.approx(float(space.flops(digits, dataset)), abs=1e-9)
+
+
+def zero_convolutions(digits: list[int]) -> bool:
+    """Whether a live convolution reads a node that is zero: it may cost less than in general."""
+    nonzero = {0}
+    for edge, (target, source) in enumerate(ENDS):
+        if digits[edge] and source in nonzero:
+            nonzero.add(target)
+        elif digits[edge]:
+            return True
+    return False
+
+
+def test_params_by_construction() -> None:
+    for space in (TSS, SSS):
+        closed = space.params(space.all_digits(), "cifar100")
+        for index in random_indices(space, 100):
+            assert params(build(space.name, index, 100)) == pytest.approx(closed[index], abs=1e-9)
+
+
+def check_classes(classes: Any) -> None:
+    closed = TSS.params(TSS.all_digits(), "cifar10")
+    with torch.device("meta"):
+        for index in classes:
+            net = build("tss", int(index), 10)
+            assert params(net) == pytest.approx(closed[index], abs=1e-9)
+
+
+def test_params_of_some_isomorphism_classes() -> None:
+    classes = np.unique(TSS.isomorphism_class(TSS.all_digits()))
+    assert len(classes) == 6466
+    check_classes(classes[::100])
+
+
+@pytest.mark.slow
+def test_params_of_all_isomorphism_classes() -> None:
+    check_classes(np.unique(TSS.isomorphism_class(TSS.all_digits())))
+
+
+# ── arguments ────────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_architecture_is_an_index_digits_or_a_string() -> None:
+    shapes = [
+        {name: value.shape for name, value in build("tss", given, 10).state_dict().items()}
+        for given in (
+            int(TSS.resolve(STRING)),
+            TSS.parse(STRING),
+            STRING,
+            np.int64(TSS.resolve(STRING)),
+        )
+    ]
+    assert all(shape == shapes[0] for shape in shapes)
+
+
+def test_depth_and_width_can_be_chosen() -> None:
+    net = build("tss", 11, 10, cells_per_stage=2, stem_width=8)
+    assert len(net.cells) == 8
+    assert net.classifier.in_features == 32
+    assert len(build("sss", 11, 10, cells_per_stage=3).cells) == 11
+    assert build("sss", 0, 10)(torch.randn(2, 3, 16, 16)).shape == (2, 10)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "message"),
+    [
+        (("tsss", 0, 10), {}, "unknown space 'tsss'; allowed: tss, sss. Did you mean 'tss'?"),
+        (("tss", 15_625, 10), {}, "tss index 15625 is out of range 0…15624"),
+        (("tss", 0, 0), {}, "num_classes is an integer from 1, got 0"),
+        (("tss", 0, True), {}, "num_classes is an integer from 1, got True"),
+        (("tss", 0, 10), {"cells_per_stage": 0}, "cells_per_stage is an integer from 1, got 0"),
+        (("tss", 0, 10), {"stem_width": 1.5}, "stem_width is an integer from 1, got 1.5"),
+        (("sss", 0, 10), {"stem_width": 16}, "stem_width=16: a size architecture has its widths"),
+    ],
+)
+def test_bad_arguments(arguments: Any, options: Any, message: str) -> None:
+    with pytest.raises(InvalidInput, match=re.escape(message)):
+        build(*arguments, **options)
+
+
+# ── formats and modes ────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("digits", [SPECIAL["mixed"], SPECIAL["both kernels of zero nodes"]])
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize("bf16", [False, True])
+def test_memory_formats_and_autocast(digits: Any, memory: torch.memory_format, bf16: bool) -> None:
+    net = build("tss", digits, 10, cells_per_stage=1).to(memory_format=memory)
+    batch = torch.randn(8, 3, 16, 16)
+    expected = net(batch)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        logits = net(batch.contiguous(memory_format=memory))
+    logits.float().sum().backward()
+    assert logits.dtype == (torch.bfloat16 if bf16 else torch.float32)
+    tolerance = 0.15 if bf16 else 1e-4
+    torch.testing.assert_close(logits.float(), expected, rtol=tolerance, atol=tolerance)
+    assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())
+
+
+def test_the_same_network_twice_and_without_gradients() -> None:
+    net = build("tss", STRING, 10, cells_per_stage=1).eval()
+    batch = torch.randn(4, 3, 16, 16)
+    before = batch.clone()
+    with torch.no_grad():
+        assert torch.equal(net(batch), net(batch))
+    assert torch.equal(batch, before)
+    copied = copy.deepcopy(net)
+    assert torch.equal(copied(batch), net(batch))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("digits", [SPECIAL["mixed"], SPECIAL["both kernels of zero nodes"]])
+def test_compiled(digits: Any) -> None:
+    net = build("tss", digits, 10, cells_per_stage=1)
+    batch = torch.randn(4, 3, 16, 16)
+    expected = net(batch)
+    try:
+        compiled = torch.compile(net)
+        logits = compiled(batch)
+    except Exception as error:
+        if "compiler" in str(error).lower():
+            pytest.skip("no C++ compiler here")
+        raise
+    torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-3)
+    logits.sum().backward()
