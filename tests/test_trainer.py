@@ -686,6 +686,7 @@ def test_one_that_fails_does_not_end_the_others(trainings: Any) -> None:
     assert answers[0].status == COMPLETED
 
 
+@pytest.mark.slow
 def test_a_killed_worker_s_training_goes_on(trainings: Any, tmp_path: Path) -> None:
     wanted = dict(trainings.train([5], [1], evaluate="every"))[0]
     stop = dict(trainings.train([5], [1], evaluate="every", epochs=2, checkpoints=tmp_path))

@@ -7,6 +7,7 @@ stranger can be damaged, not dangerous.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ import torch
 from torch import nn
 
 from nats_gym.errors import InvalidInput, NatsGymError
-from nats_gym.files import replacing
 from nats_gym.training.record import TrainingRecord
 
 _FORMAT = 1
@@ -48,8 +48,11 @@ def save_checkpoint(
         "optimizer": optimizer.state_dict(),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        torch.save(content, temporary)
+    # One name for what is not whole yet: a training that is killed here, again and again, leaves
+    # one such file, and the next checkpoint replaces it.
+    temporary = path.with_name(f"{path.name}.part")
+    torch.save(content, temporary)
+    os.replace(temporary, path)
 
 
 def load_checkpoint(
