@@ -174,6 +174,36 @@ def test_any_caption_can_be_drawn(caption: str) -> None:
     assert draw(dataclasses.replace(BUDGETED, caption=caption)).shape == (480, 640, 3)
 
 
+def test_letters_that_the_font_lacks_are_question_marks() -> None:
+    def drawn(caption: str) -> NDArray[np.uint8]:
+        return draw(dataclasses.replace(OPEN_SIZE, caption=caption))
+
+    assert np.array_equal(drawn("é → µ\n×"), drawn("? ? ? ?"))
+    assert not np.array_equal(drawn("1←0"), drawn("1?0"))  # an arrow that we draw
+    font = picture._font(20)
+    missing = bytes(font.getmask("\uffff"))
+    for letter in [*map(chr, range(33, 127)), "·", "…", "±"]:
+        assert bytes(font.getmask(letter)) != missing, letter
+
+
+@pytest.mark.parametrize("choices", [[-1] * 6, [1] * 6], ids=["empty", "complete"])
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("accuracy", 50.0),
+        ("incumbent", (1, 50.0)),
+        ("horizon", (1, 2)),
+        ("budget", 10.0),
+        ("clock", 5.0),
+        ("evaluations", 1),
+        ("caption", "x"),
+    ],
+)
+def test_every_field_shows_alone(choices: list[int], field: str, value: Any) -> None:
+    bare = Scene(CELL, "cifar10", choices)
+    assert not np.array_equal(draw(bare), draw(dataclasses.replace(bare, **{field: value})))
+
+
 def test_overdrawn_and_empty_budgets_fill_the_bar() -> None:
     def filled(clock: float, budget: float) -> int:
         scene = dataclasses.replace(OPEN_CELL, clock=clock, budget=budget)
