@@ -76,8 +76,13 @@ class StreamingEvaluator(Evaluator, Protocol):
         provenance: of the accuracies and of the seconds.
     """
 
-    identity: str
-    provenance: tuple[str, str]
+    @property
+    def identity(self) -> str:
+        """See above."""
+
+    @property
+    def provenance(self) -> tuple[str, str]:
+        """See above."""
 
     def stream(
         self, index: NDArray[np.int64], epochs: Epochs, trials: NDArray[np.uint64]

@@ -66,6 +66,6 @@ def make_evaluator(
 def _factory(name: str) -> Callable[..., Any]:
     if name in _OWN:
         module, function = _OWN[name].split(":")
-        return getattr(import_module(module), function)  # type: ignore[no-any-return]
+        return getattr(import_module(module), function)
     (entry, *_) = entry_points(group=GROUP, name=name)
-    return entry.load()  # type: ignore[no-any-return]
+    return entry.load()
