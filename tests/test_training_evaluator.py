@@ -1,0 +1,244 @@
+"""Evaluators that train: figures, seeds, failures, names, and environments on top of them."""
+
+from __future__ import annotations
+
+import pickle
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+
+from nats_gym.envs import ConstructionEnv
+from nats_gym.errors import InvalidInput
+from nats_gym.evaluators import (
+    CachedEvaluator,
+    Outcome,
+    TrainingEvaluator,
+    evaluator_names,
+    make_evaluator,
+    registry,
+)
+from nats_gym.networks import build
+from nats_gym.testing import check_evaluator
+from nats_gym.training.data import load_data
+from nats_gym.training.recipe import Recipe
+from nats_gym.training.trainer import seeded, train
+
+pytest.importorskip("sklearn")
+#: One cell a stage and two epochs of large batches: a training takes a fraction of a second.
+QUICK: dict[str, Any] = {
+    "device": "cpu",
+    "recipe": {"batch_size": 128, "learning_rate": 0.05},
+    "network": {"cells_per_stage": 1},
+}
+SMALL = np.array([0, 1, 9])  # narrow networks of the size space
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def keys(*values: int) -> Any:
+    return np.array(values, np.uint64)
+
+
+def test_an_accuracy_is_that_of_the_trainer() -> None:
+    evaluator = TrainingEvaluator("sss", "digits", trials=None, **QUICK)
+    outcome = evaluator.evaluate(SMALL[:1], 2, keys(7))
+    data = load_data("digits")
+    recipe = Recipe(epochs=2, batch_size=128, learning_rate=0.05, horizontal_flip=False)
+    network = seeded(lambda: build("sss", 0, 10, cells_per_stage=1), 7)
+    record = train(network, data, recipe, seed=7, device="cpu")
+    assert outcome.accuracy[0] == record.accuracy("x-valid")
+    assert outcome.metrics["train_accuracy"][0] == record.train.accuracy[-1]
+    assert outcome.metrics["status"][0] == "completed"
+    assert (outcome.provenance, outcome.seconds_provenance) == ("measured", "measured")
+    assert 0 < outcome.seconds[0] < 60
+
+
+def test_a_part_of_a_schedule_is_cheaper_than_all_of_it() -> None:
+    evaluator = TrainingEvaluator("sss", "digits", **QUICK)
+    part = evaluator.evaluate(SMALL[:1], "1/6", keys(0))
+    whole = evaluator.evaluate(SMALL[:1], 6, keys(0))
+    assert part.seconds[0] < whole.seconds[0]
+    assert part.accuracy[0] != whole.accuracy[0]
+
+
+def test_trials_are_seeds_that_keys_draw() -> None:
+    two = TrainingEvaluator("sss", "digits", trials=2, **QUICK)
+    drawn = two.trials_of(np.zeros(200, int), np.arange(200, dtype=np.uint64))
+    assert set(drawn.tolist()) == {0, 1}
+    assert 70 < drawn.sum() < 130
+    endless = TrainingEvaluator("sss", "digits", trials=None, **QUICK)
+    assert endless.trials_of(SMALL, keys(5, 6, 7)).tolist() == [5, 6, 7]
+
+
+def test_it_is_an_evaluator_by_the_checker() -> None:
+    evaluator = TrainingEvaluator("sss", "digits", **QUICK)
+    check_evaluator(evaluator, "sss", "digits", epochs=1, index=[0], deterministic=False)
+
+
+def test_a_copy_answers_alike_and_brings_no_data() -> None:
+    evaluator = TrainingEvaluator("sss", "digits", **QUICK)
+    first = evaluator.evaluate(SMALL, 1, keys(0, 0, 0))
+    content = pickle.dumps(evaluator)
+    assert len(content) < 2000
+    again = pickle.loads(content).evaluate(SMALL, 1, keys(0, 0, 0))
+    assert first.accuracy.tolist() == again.accuracy.tolist()
+
+
+def test_an_identity_tells_what_an_answer_depends_on() -> None:
+    plain = TrainingEvaluator("sss", "digits", **QUICK)
+    assert plain.identity == TrainingEvaluator("sss", "digits", workers=2, **QUICK).identity
+    for change in (
+        {"recipe": {"batch_size": 64}},
+        {"network": {"cells_per_stage": 2}},
+        {"split": "x-test"},
+    ):
+        assert TrainingEvaluator("sss", "digits", **{**QUICK, **change}).identity != plain.identity
+
+
+def test_a_training_that_diverges_is_a_low_reward_or_an_exception() -> None:
+    wild = {**QUICK, "recipe": {"learning_rate": 1e20, "batch_size": 128}}
+    outcome = TrainingEvaluator("sss", "digits", **wild).evaluate(SMALL[:1], 2, keys(0))
+    assert outcome.accuracy[0] == 10.0  # chance
+    assert outcome.metrics["status"][0] == "diverged"
+    wild["recipe"]["on_failure"] = "raise"
+    from nats_gym.training.record import TrainingFailed
+
+    with pytest.raises(TrainingFailed):
+        TrainingEvaluator("sss", "digits", **wild).evaluate(SMALL[:1], 2, keys(0))
+
+
+@pytest.mark.slow
+def test_processes_answer_as_one_does_and_a_stuck_one_is_ended() -> None:
+    alone = TrainingEvaluator("sss", "digits", **QUICK).evaluate(SMALL, 1, keys(0, 0, 0))
+    several = TrainingEvaluator("sss", "digits", workers=2, **QUICK)
+    assert several.evaluate(SMALL, 1, keys(0, 0, 0)).accuracy.tolist() == alone.accuracy.tolist()
+    several.close()
+    hurried = TrainingEvaluator("sss", "digits", workers=2, timeout=0.01, **QUICK)
+    outcome = hurried.evaluate(SMALL[:2], 1, keys(0, 0))
+    assert outcome.metrics["status"].tolist() == ["timed out"] * 2
+    assert outcome.accuracy.tolist() == [10.0] * 2
+    assert outcome.seconds.tolist() == [0.01] * 2
+    hurried.close()
+
+
+# ── environments ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_an_environment_that_trains(tmp_path: Path) -> None:
+    options: dict[str, Any] = {**QUICK, "epochs": 1, "cache": str(tmp_path / "cache.sqlite")}
+    env = gym.make("NATS-SSS-digits-v0", **options)
+    env.reset(seed=0)
+    _, reward, terminated, _, info = [env.step(0) for _ in range(5)][-1]
+    assert terminated
+    assert reward == info["accuracy"] / 100
+    assert (info["provenance"], info["status"]) == ("measured", "completed")
+    assert info["clock"] == info["seconds"] > 0
+    again = gym.make("NATS-SSS-digits-v0", **options)
+    again.reset(seed=1)
+    assert [again.step(0) for _ in range(5)][-1][4] == info  # seconds too: it was kept
+
+
+def test_real_seconds_spend_a_budget(tmp_path: Path) -> None:
+    env = gym.make(
+        "NATS-SSS-digits-Budgeted-v0",
+        time_budget=0.05,
+        epochs=1,
+        cache=str(tmp_path / "cache.sqlite"),
+        **QUICK,
+    )
+    env.reset(seed=0)
+    _, _, terminated, _, info = [env.step(0) for _ in range(5)][-1]
+    assert terminated == (info["clock"] >= 0.05)
+
+
+def test_a_native_vector_hands_over_whole_batches(tmp_path: Path) -> None:
+    class Batches:
+        sizes: list[int] = []  # noqa: RUF012
+
+        def evaluate(self, index: Any, epochs: Any, trial_keys: Any) -> Outcome:
+            self.sizes.append(len(index))
+            return Outcome(np.full(len(index), 50.0), np.ones(len(index)))
+
+    evaluator = Batches()
+    envs = gym.make_vec("NATS-SSS-digits-OneShot-v0", num_envs=7, evaluator=evaluator)
+    envs.reset(seed=0)
+    envs.step(envs.action_space.sample())
+    assert evaluator.sizes == [7]
+    envs = gym.make_vec(
+        "NATS-SSS-digits-OneShot-v0",
+        num_envs=2,
+        epochs=1,
+        cache=str(tmp_path / "cache.sqlite"),
+        **QUICK,
+    )
+    envs.reset(seed=0)
+    infos = envs.step(np.zeros((2, 5), int))[4]
+    assert infos["status"].tolist() == ["completed"] * 2
+
+
+# ── names ────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_evaluators_by_name_and_dictionary(tmp_path: Path) -> None:
+    made = make_evaluator("train", "sss", "digits", cache=False, **QUICK)
+    assert isinstance(made, TrainingEvaluator)
+    path = tmp_path / "cache.sqlite"
+    made = make_evaluator({"name": "train", "cache": str(path)}, "tss", "digits")
+    assert isinstance(made, CachedEvaluator)
+    assert made.path == path
+    env = ConstructionEnv("sss", "cifar10", evaluator={"name": "train", "cache": False}, epochs=12)
+    assert isinstance(env.evaluator, TrainingEvaluator)
+    assert env.evaluator.recipe == Recipe()
+
+
+def make_constant(space: str, dataset: str, *, accuracy: float = 50.0) -> Any:
+    class Constant:
+        def evaluate(self, index: Any, epochs: Any, trial_keys: Any) -> Outcome:
+            return Outcome(np.full(len(index), accuracy), np.ones(len(index)))
+
+    return Constant()
+
+
+def test_evaluators_of_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = EntryPoint("constant", f"{__name__}:make_constant", registry.GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group, name="constant": [entry])
+    assert evaluator_names() == ("train", "ray", "constant")
+    env = ConstructionEnv("tss", "cifar10", evaluator="constant", accuracy=40.0)
+    env.reset(seed=0)
+    assert [env.step(0) for _ in range(6)][-1][1] == 0.4
+    with pytest.raises(InvalidInput, match="Did you mean 'accuracy'"):
+        ConstructionEnv("tss", "cifar10", evaluator="constant", acuracy=40.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"evaluator": "trian"}, ["unknown evaluator 'trian'", "Did you mean 'train'"]),
+        ({"evaluator": {"device": "cpu"}}, ["unknown evaluator None"]),
+        ({"evaluator": "train", "devise": "cpu"}, ["Did you mean 'device'"]),
+        ({"evaluator": "train", "device": "gpu7"}, ["gpu7"]),
+        ({"evaluator": "train", "recipe": {"lr": 0.1}}, ["field of a recipe 'lr'"]),
+        ({"evaluator": "train", "recipe": {"batch_size": 0}}, ["batch_size"]),
+        ({"evaluator": "train", "trials": 0}, ["trials"]),
+        ({"evaluator": {"name": "train", "workers": 0}}, ["workers"]),
+        ({"evaluator": "train", "trial": 777}, ["trial and source"]),
+        ({"evaluator": "train", "cache": 5}, ["cache"]),
+        ({"evaluator": "ray", "max_retries": -1}, ["max_retries"]),
+    ],
+)
+def test_bad_options_of_evaluators_are_refused(options: Any, words: list[str]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        ConstructionEnv("sss", "cifar10", **options)
+    for word in words:
+        assert word in str(caught.value)
