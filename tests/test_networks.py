@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import copy
 import re
+import tarfile
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from reference_network import ENDS, ReferenceNetwork, reference
+from synthetic_archive import BASE_NAMES, SHORT, record, write_archive, write_record
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nats_gym.datasets import DATASETS
-from nats_gym.errors import InvalidInput
-from nats_gym.networks import build
+from nats_gym.errors import InvalidInput, MissingTable, NotInTable
+from nats_gym.networks import build, load_official
 from nats_gym.spaces import ArchitectureSpace, get_space
+from nats_gym.tables.official import import_archive
+from nats_gym.tables.official.unpickling import UnreadableFile
 
 TSS, SSS = get_space("tss"), get_space("sss")
 STRING = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|nor_conv_1x1~1|avg_pool_3x3~2|"
@@ -407,9 +412,8 @@ def test_the_same_network_twice_and_without_gradients() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("digits", [SPECIAL["mixed"], SPECIAL["both kernels of zero nodes"]])
-def test_compiled(digits: Any) -> None:
-    net = build("tss", digits, 10, cells_per_stage=1)
+def test_compiled() -> None:
+    net = build("tss", SPECIAL["both kernels of zero nodes"], 10, cells_per_stage=1)
     batch = torch.randn(4, 3, 16, 16)
     expected = net(batch)
     try:
@@ -421,3 +425,100 @@ def test_compiled(digits: Any) -> None:
         raise
     torch.testing.assert_close(logits, expected, rtol=1e-3, atol=1e-3)
     logits.sum().backward()
+
+
+# ── official weights ─────────────────────────────────────────────────────────────────────────
+
+CLASSES = {"cifar10-valid": 10, "cifar10": 10, "cifar100": 100, "ImageNet16-120": 120}
+
+
+def trained_weights(space: str, index: int, key: str, seed: int) -> dict[str, torch.Tensor]:
+    """Weights of a plain network that has seen some images, another for each seed."""
+    torch.manual_seed(seed)
+    plain = reference(space, index, CLASSES[key])
+    with torch.no_grad():
+        plain(torch.randn(4, 3, 16, 16))
+    return plain.state_dict()
+
+
+def write_full(folder: Path, space: str, index: int, runs: list[tuple[str, str, int]]) -> Path:
+    """A ``-full`` archive of one architecture; weights for (hp, key, seed) of ``runs``."""
+    path = folder / f"{BASE_NAMES[space]}-full"
+    path.mkdir()
+    content = record(space, index, schedules=SHORT[space])
+    for hp, key, seed in runs:
+        result = content[hp]["all_results"][key, seed]
+        result["net_state_dict"] = trained_weights(space, index, key, seed)
+    write_record(path / f"{index:06d}.pickle.pbz2", content)
+    return path
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def same_as_plain(net: nn.Module, space: str, index: int, key: str, seed: int) -> None:
+    plain = reference(space, index, CLASSES[key])
+    plain.load_state_dict(trained_weights(space, index, key, seed), strict=True)
+    batch = torch.randn(4, 3, 16, 16)
+    assert not net.training
+    torch.testing.assert_close(net(batch), plain.eval()(batch), rtol=1e-4, atol=1e-4)
+
+
+def test_official_weights_of_the_topology_space(home: Path, tmp_path: Path) -> None:
+    index = TSS.resolve(STRING)
+    runs = [("200", "cifar10", 777), ("200", "cifar100", 888), ("12", "cifar10-valid", 111)]
+    path = write_full(tmp_path, "tss", index, runs)
+    net = load_official(index, "cifar10", 777, source=path)  # imports it
+    same_as_plain(net, "tss", index, "cifar10", 777)
+    same_as_plain(load_official(STRING, "cifar100", 888), "tss", index, "cifar100", 888)
+    imported = import_archive(path).folder
+    net = load_official(index, "cifar10-valid", 111, hp="12", source=imported)
+    same_as_plain(net, "tss", index, "cifar10-valid", 111)
+
+
+def test_official_weights_of_the_size_space_in_a_tar(home: Path, tmp_path: Path) -> None:
+    index = SSS.resolve("8:16:24:8:16")
+    folder = write_full(tmp_path, "sss", index, [("90", "ImageNet16-120", 777)])
+    path = tmp_path / "full.tar"
+    with tarfile.open(path, "w") as archive:
+        archive.add(folder, folder.name)
+    net = load_official(index, "ImageNet16-120", 777, space="sss", source=path)
+    same_as_plain(net, "sss", index, "ImageNet16-120", 777)
+
+
+def test_weights_that_are_not_there(home: Path, tmp_path: Path) -> None:
+    with pytest.raises(MissingTable, match=r"no archive of tss with weights was imported"):
+        load_official(0, "cifar10", 777)
+    with pytest.raises(MissingTable, match="no archive at"):
+        load_official(0, "cifar10", 777, source=tmp_path / "nowhere")
+    simple = write_archive(tmp_path, "tss", (0,), schedules=SHORT["tss"])
+    with pytest.raises(NotInTable, match=r"-simple' holds no weights; .* -full archives"):
+        load_official(0, "cifar10", 777, source=simple)
+    with pytest.raises(MissingTable, match=r"no archive of tss with weights was imported"):
+        load_official(0, "cifar10", 777)
+    path = write_full(tmp_path, "tss", 0, [("200", "cifar10", 777)])
+    import_archive(path)
+    with pytest.raises(InvalidInput, match=r"with seed 111; allowed: 777, 888"):
+        load_official(0, "cifar10", 111)
+    with pytest.raises(InvalidInput, match=r"unknown hp '90'; allowed: 12, 200"):
+        load_official(0, "cifar10", 777, hp="90")
+    with pytest.raises(InvalidInput, match=r"unknown dataset 'cifar-10'; .*Did you mean"):
+        load_official(0, "cifar-10", 777)
+    with pytest.raises(NotInTable, match="has no index 5"):
+        load_official(5, "cifar10", 777)
+    with pytest.raises(NotInTable, match="no weights of cifar10, hp 200, seed 888"):
+        load_official(0, "cifar10", 888)
+    with pytest.raises(InvalidInput, match="is an archive of tss, asked for was sss"):
+        load_official(0, "cifar10", 777, space="sss", source=path)
+    (path / "000000.pickle.pbz2").rename(path / "000001.pickle.pbz2")
+    with pytest.raises(NotInTable, match="no record of architecture 0 now"):
+        load_official(0, "cifar10", 777)
+
+
+def test_weights_of_another_network_are_refused(home: Path, tmp_path: Path) -> None:
+    path = write_archive(tmp_path, "tss", (0,), kind="full", schedules=SHORT["tss"])
+    with pytest.raises(UnreadableFile, match=r"000000.pickle.pbz2: weights that do not fit"):
+        load_official(0, "cifar10", 777, source=path)
