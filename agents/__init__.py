@@ -35,6 +35,11 @@ _HOMES = {
     "random": ".random_search:RandomSearch",
     "reinforce": ".reinforce:Reinforce",
     "ppo": ".ppo:PPOAgent",
+    "rea": ".regularized_evolution:RegularizedEvolution",
+    "local-search": ".local_search:LocalSearch",
+    "bandit": ".bandit:Bandit",
+    "largest": ".largest:Largest",
+    "bananas": ".bananas:Bananas",
 }
 
 #: Names of the agents.

@@ -1,0 +1,87 @@
+"""A bandit per decision: every decision learns its own choices' worth from the shared reward.
+
+Source: Thompson sampling with Gaussian posteriors (Thompson, Biometrika 1933; Agrawal & Goyal,
+AISTATS 2013) and UCB1 (Auer et al., Machine Learning 2002), one bandit per decision as in factored
+bandits (Zimmert & Seldin, NeurIPS 2018). Reward = validation accuracy; its scale is the standard
+deviation of the run's own rewards, so that neither rule needs to know its range.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.errors import unknown_name
+from nats_gym.evaluators import Outcome
+from nats_gym.spaces import ArchitectureSpace
+from nats_gym.streams import RunStreams
+
+#: How a decision picks its choice.
+RULES = ("thompson", "ucb")
+RULE = "thompson"
+EXPLORATION = 2.0  # UCB1's, inside the root
+#: With one round all decisions would have seen the same rewards, and UCB would keep them in step.
+ROUNDS = 3
+
+
+class Bandit:
+    """Independent bandits over the decisions, over all runs at once.
+
+    It starts with :data:`ROUNDS` rounds of ``k`` evaluations; in each every decision takes each of
+    its choices once, in a random order of its own.
+
+    Args:
+        space: what to search.
+        streams: one random stream per run.
+        rule: one of :data:`RULES`.
+
+    Attributes:
+        counts: how often each choice was taken, ``(runs, n, k)``.
+        means: mean accuracy with each choice, percent, ``(runs, n, k)``.
+
+    Raises:
+        InvalidInput: for an unknown ``rule``.
+    """
+
+    def __init__(self, space: ArchitectureSpace, streams: RunStreams, rule: str = RULE) -> None:
+        if rule not in RULES:
+            raise unknown_name("rule", rule, RULES)
+        self.space = space
+        self.streams = streams
+        self.rule = rule
+        shape = (streams.runs, space.num_decisions, space.num_choices)
+        self.counts = np.zeros(shape)
+        self.means = np.zeros(shape)
+        orders = streams.random((streams.runs, ROUNDS, *shape[1:])).argsort(axis=-1)
+        # (runs, n, ROUNDS · k)
+        self._first = np.concatenate(np.moveaxis(orders, 1, 0), axis=-1)
+        self._evaluations = 0
+        self._mean = np.zeros(streams.runs)  # of a run's rewards
+        self._squares = np.zeros(streams.runs)  # their summed squares about it
+
+    def ask(self) -> NDArray[np.int64]:
+        """The choice that every decision of a run likes best now: digits ``(runs, n)``."""
+        if self._evaluations < self._first.shape[-1]:
+            self._asked = self._first[..., self._evaluations]
+            return self._asked
+        if self.rule == "thompson":
+            width = self.streams.normal(self.counts.shape)
+        else:
+            width = np.full(self.counts.shape, math.sqrt(EXPLORATION * math.log(self._evaluations)))
+        scale = np.sqrt(self._squares / self._evaluations)[:, None, None]
+        self._asked = (self.means + scale * width / np.sqrt(self.counts)).argmax(axis=-1)
+        return self._asked
+
+    def tell(self, outcome: Outcome) -> None:
+        """Every choice taken learns the accuracy of the whole."""
+        self._evaluations += 1
+        deviation = outcome.accuracy - self._mean
+        self._mean += deviation / self._evaluations
+        self._squares += deviation * (outcome.accuracy - self._mean)  # Welford's update
+
+        taken = np.arange(self.space.num_choices) == self._asked[..., None]  # (runs, n, k)
+        self.counts += taken
+        step = (outcome.accuracy[:, None, None] - self.means) / np.maximum(self.counts, 1)
+        self.means += np.where(taken, step, 0.0)

@@ -1,0 +1,108 @@
+"""The zero-cost baseline: evaluate the largest architecture that fits, then the next largest.
+
+Nothing is learnt. The first evaluation of a run is what the size alone would pick; later ones go
+down the list, so that a run's answer is the best observed among the largest few. What a search
+gains over this is what its evaluations taught it.
+
+Source: parameters and FLOPs as baselines, Ning et al., NeurIPS 2021 (arXiv 2008.03064) and White
+et al., ICLR blog track 2022 ("A Deeper Look at Zero-Cost Proxies for Lightweight NAS").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.evaluators import Outcome
+from nats_gym.spaces import ArchitectureSpace, TopologySpace
+from nats_gym.spaces.topology import EDGES, NONE
+from nats_gym.streams import RunStreams
+
+#: What is large: millions of parameters, millions of FLOPs, live paths from input to output.
+PROXIES = ("params", "flops", "paths")
+#: An agent is not told the data set. Only the size space's classifier depends on it, by little.
+PROXY_DATASET = "cifar10"
+
+
+class Largest:
+    """Architectures from the largest down; equals in random order, all runs at once.
+
+    Large by several proxies is large by the mean of the ranks that they give.
+
+    Args:
+        space: what to search.
+        streams: one random stream per run.
+        proxies: some of :data:`PROXIES`.
+        limits: the most allowed of a proxy, by its name; ``{"flops": 100.0}``.
+
+    Raises:
+        InvalidInput: for an unknown or no proxy, or where nothing fits.
+    """
+
+    def __init__(
+        self,
+        space: ArchitectureSpace,
+        streams: RunStreams,
+        proxies: Sequence[str] = PROXIES,
+        limits: Mapping[str, float] | None = None,
+    ) -> None:
+        limits = {} if limits is None else limits
+        if not proxies:
+            raise InvalidInput(f"an order needs one proxy at least, of {', '.join(PROXIES)}")
+        architectures = space.all_digits()
+        fits = np.ones(space.size, dtype=bool)
+        for name, limit in limits.items():
+            fits &= proxy(space, architectures, name) <= limit
+        if not fits.any():
+            raise InvalidInput(f"no {space.name} architecture fits {shown(dict(limits))}")
+        architectures = architectures[fits]
+        ranks = sum(_doubled_rank(proxy(space, architectures, name)) for name in proxies)
+        order = np.argsort(-ranks, kind="stable")
+        ends = np.flatnonzero(np.diff(ranks[order])) + 1
+
+        self.space = space
+        self.streams = streams
+        self._groups = np.split(architectures[order], ends)  # of equals, the largest first
+        self._entered = 0
+        self._queue = np.zeros((streams.runs, 0, space.num_decisions), dtype=np.int64)
+
+    def ask(self) -> NDArray[np.int64]:
+        """The next largest per run, from the start again at the end: digits ``(runs, n)``."""
+        if not self._queue.shape[1]:
+            equals = self._groups[self._entered % len(self._groups)]
+            self._entered += 1
+            self._queue = equals[self.streams.random((self.streams.runs, len(equals))).argsort(1)]
+        asked, self._queue = self._queue[:, 0], self._queue[:, 1:]
+        return asked
+
+    def tell(self, outcome: Outcome) -> None:
+        """The order is settled before."""
+
+
+def proxy(space: ArchitectureSpace, digits: NDArray[np.int64], name: str) -> NDArray[np.float64]:
+    """A zero-cost proxy ``(...)`` of ``digits (..., n)``, in closed form.
+
+    Raises:
+        InvalidInput: for a name that is not one of :data:`PROXIES`.
+    """
+    if name == "params":
+        return space.params(digits, PROXY_DATASET)
+    if name == "flops":
+        return space.flops(digits, PROXY_DATASET)
+    if name != "paths":
+        raise unknown_name("proxy", name, PROXIES)
+    if not isinstance(space, TopologySpace):
+        return np.ones(digits.shape[:-1])  # one cell for all
+    paths = [np.ones(digits.shape[:-1])] + [np.zeros(digits.shape[:-1]) for _ in range(3)]
+    for edge, (target, source) in enumerate(EDGES):
+        paths[target] = paths[target] + paths[source] * (digits[..., edge] != NONE)
+    return paths[3]
+
+
+def _doubled_rank(values: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Twice the mean rank among equals, so that ranks stay integers and ties exact."""
+    ordered = np.sort(values := values.round(6))
+    return np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")

@@ -1,0 +1,63 @@
+"""REA, regularized evolution: a population that drops its oldest, not its worst.
+
+Source: Real et al., AAAI 2019 (arXiv 1802.01548); settings and mutation as run in NATS-Bench (Dong
+et al., arXiv 2009.00437).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.evaluators import Outcome
+from nats_gym.spaces import ArchitectureSpace
+from nats_gym.spaces.architecture_space import uniform_integers
+from nats_gym.streams import RunStreams
+
+POPULATION = 10
+SAMPLE = 3  # drawn with replacement
+
+
+class RegularizedEvolution:
+    """Regularized evolution over all runs at once.
+
+    Args:
+        space: what to search.
+        streams: one random stream per run.
+
+    Attributes:
+        population: the architectures alive, ``(runs, POPULATION, n)``; evaluation ``t`` stands at
+            place ``t % POPULATION``.
+        accuracy: what they scored, percent, ``(runs, POPULATION)``.
+    """
+
+    def __init__(self, space: ArchitectureSpace, streams: RunStreams) -> None:
+        self.space = space
+        self.streams = streams
+        self.population = np.zeros((streams.runs, POPULATION, space.num_decisions), dtype=np.int64)
+        self.accuracy = np.zeros((streams.runs, POPULATION))
+        self._evaluations = 0
+
+    def ask(self) -> NDArray[np.int64]:
+        """A uniform architecture per run while the population fills, then a child: ``(runs, n)``.
+
+        The parent is the best of the sample, the first drawn of equals.
+        """
+        runs = self.streams.runs
+        if self._evaluations < POPULATION:
+            self._asked = self.space.sample(self.streams, (runs,))
+            return self._asked
+        # Places are drawn by age, the oldest first; it stands where the child will.
+        age = uniform_integers(self.streams, POPULATION, (runs, SAMPLE))
+        places = (self._evaluations + age) % POPULATION
+        best = np.take_along_axis(self.accuracy, places, axis=1).argmax(axis=1)
+        parents = self.population[np.arange(runs), places[np.arange(runs), best]]
+        self._asked = self.space.mutate(parents, self.streams)
+        return self._asked
+
+    def tell(self, outcome: Outcome) -> None:
+        """The child takes the place of the oldest."""
+        place = self._evaluations % POPULATION
+        self.population[:, place] = self._asked
+        self.accuracy[:, place] = outcome.accuracy
+        self._evaluations += 1
