@@ -109,7 +109,7 @@ def _check_number(name: str, value: Any, below: float) -> None:
 
 
 #: For digits: in four epochs of NATS-Bench's recipe every network stays near chance. This one takes
-#: one to two seconds on one core, and spreads random architectures out.
+#: one to two seconds on an idle core, and spreads random architectures out.
 DIGITS_RECIPE = Recipe(epochs=4, batch_size=24, learning_rate=0.005, horizontal_flip=False)
 
 #: Cells a stage for digits, by space; NATS-Bench has 5 and 1. With one alone, topologies hardly
