@@ -14,6 +14,7 @@ PPO_SETTINGS: dict[str, Any] = {
     "learning_rate": 1e-3,
     "gamma": 1.0,
     "gae_lambda": 0.95,
+    "ent_coef": 0.01,
 }
 
 #: PPO within a budget of about a hundred evaluations, on one environment: short rollouts, each
