@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import doctest
 import re
 import tarfile
 from itertools import product
@@ -17,9 +18,11 @@ from synthetic_archive import BASE_NAMES, SHORT, record, write_archive, write_re
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from nats_gym import networks
 from nats_gym.datasets import DATASETS
 from nats_gym.errors import InvalidInput, MissingTable, NotInTable
 from nats_gym.networks import build, load_official
+from nats_gym.networks.cell import live_edges, make_edge, run_cell
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.tables.official import import_archive
 from nats_gym.tables.official.unpickling import UnreadableFile
@@ -210,6 +213,28 @@ def test_only_live_edges_are_computed() -> None:
         assert convolutions <= seen <= live_by_hand(digits), digits
 
 
+def test_a_cell_runs_whichever_operation_of_each_edge_is_chosen() -> None:
+    # As a supernet would have it: all operations of all edges, batch norm without parameters and
+    # statistics, another path each time.
+    def norm(width: int) -> nn.Module:
+        return nn.BatchNorm2d(width, affine=False, track_running_stats=False)
+
+    layers = [[make_edge(digit, 4, 4, norm).double() for digit in range(5)] for _ in ENDS]
+    assert not any(layer.state_dict() for edge in layers for layer in (*edge[:2], edge[4]))
+    batch = torch.randn(3, 4, 8, 8, dtype=torch.float64)
+    for digits in [*SPECIAL.values(), *TSS.digits(random_indices(TSS, 30)).tolist()]:
+        path = [edge[digit] for edge, digit in zip(layers, digits, strict=True)]
+        nodes = [batch]
+        for node in range(1, 4):
+            values = [torch.zeros_like(batch)]
+            for layer, digit, (target, source) in zip(path, digits, ENDS, strict=True):
+                if target == node and digit != 0:
+                    x = nodes[source].relu() if digit in (2, 3) else nodes[source]
+                    values.append(layer(x))
+            nodes.append(torch.stack(values).sum(0))
+        same(run_cell(live_edges(digits), path, batch, 4), nodes[3], str(digits))
+
+
 # ── names ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -379,6 +404,10 @@ def test_depth_and_width_can_be_chosen() -> None:
 def test_bad_arguments(arguments: Any, options: Any, message: str) -> None:
     with pytest.raises(InvalidInput, match=re.escape(message)):
         build(*arguments, **options)
+
+
+def test_the_example_in_the_documentation() -> None:
+    assert doctest.testmod(networks).failed == 0
 
 
 # ── formats and modes ────────────────────────────────────────────────────────────────────────

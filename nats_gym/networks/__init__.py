@@ -2,6 +2,13 @@
 
 ``blocks`` holds what an edge can be, ``cell`` computes the edges that matter, ``network`` puts
 stem, cells and classifier together, ``official`` reads weights.
+
+>>> import torch
+>>> network = build("sss", "8:16:24:32:32", num_classes=10)
+>>> network(torch.zeros(2, 3, 32, 32)).shape
+torch.Size([2, 10])
+>>> sum(parameter.numel() for parameter in network.parameters())
+93794
 """
 
 from __future__ import annotations

@@ -9,9 +9,13 @@ Source: NAS-Bench-201 (arXiv 2001.00326), figure 1, and NATS-Bench (arXiv 2009.0
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 import torch
 from torch import nn
+
+#: Makes the normalisation of so many channels.
+Norm = Callable[[int], nn.Module]
 
 
 class ConvBN(nn.Module):
@@ -21,12 +25,15 @@ class ConvBN(nn.Module):
         c_in, c_out: widths.
         kernel: 1 or 3; the size stays, but for the stride.
         stride: 1 or 2.
+        norm: makes what normalises; supernets have batch norm without parameters and statistics.
     """
 
-    def __init__(self, c_in: int, c_out: int, kernel: int, stride: int = 1) -> None:
+    def __init__(
+        self, c_in: int, c_out: int, kernel: int, stride: int = 1, norm: Norm = nn.BatchNorm2d
+    ) -> None:
         super().__init__()
         conv = nn.Conv2d(c_in, c_out, kernel, stride, padding=kernel // 2, bias=False)
-        self.op = nn.Sequential(OrderedDict({"1": conv, "2": nn.BatchNorm2d(c_out)}))
+        self.op = nn.Sequential(OrderedDict({"1": conv, "2": norm(c_out)}))
 
     def forward(self, rectified: torch.Tensor) -> torch.Tensor:
         """``(B, c_in, H, W)`` → ``(B, c_out, H / stride, W / stride)``."""
@@ -36,10 +43,10 @@ class ConvBN(nn.Module):
 class Projection(nn.Module):
     """``skip_connect`` between different widths: 1×1 convolution and batch norm, no ReLU."""
 
-    def __init__(self, c_in: int, c_out: int) -> None:
+    def __init__(self, c_in: int, c_out: int, norm: Norm = nn.BatchNorm2d) -> None:
         super().__init__()
         self.conv = nn.Conv2d(c_in, c_out, 1, bias=False)
-        self.bn = nn.BatchNorm2d(c_out)
+        self.bn = norm(c_out)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(B, c_in, H, W)`` → ``(B, c_out, H, W)``."""
@@ -57,9 +64,9 @@ class Pool(nn.Module):
 class ProjectedPool(Pool):
     """``avg_pool_3x3`` between different widths, of a tensor that has been through a ReLU."""
 
-    def __init__(self, c_in: int, c_out: int) -> None:
+    def __init__(self, c_in: int, c_out: int, norm: Norm = nn.BatchNorm2d) -> None:
         super().__init__()
-        self.preprocess = ConvBN(c_in, c_out, 1)
+        self.preprocess = ConvBN(c_in, c_out, 1, norm=norm)
 
     def forward(self, rectified: torch.Tensor) -> torch.Tensor:
         """``(B, c_in, H, W)`` → ``(B, c_out, H, W)``."""
@@ -69,10 +76,10 @@ class ProjectedPool(Pool):
 class ResidualBlock(nn.Module):
     """Halves height and width between two stages."""
 
-    def __init__(self, c_in: int, c_out: int) -> None:
+    def __init__(self, c_in: int, c_out: int, norm: Norm = nn.BatchNorm2d) -> None:
         super().__init__()
-        self.conv_a = ConvBN(c_in, c_out, 3, stride=2)
-        self.conv_b = ConvBN(c_out, c_out, 3)
+        self.conv_a = ConvBN(c_in, c_out, 3, stride=2, norm=norm)
+        self.conv_b = ConvBN(c_out, c_out, 3, norm=norm)
         self.downsample = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(c_in, c_out, 1, bias=False))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from nats_gym.networks.blocks import ConvBN, Pool, ProjectedPool, Projection
+from nats_gym.networks.blocks import ConvBN, Norm, Pool, ProjectedPool, Projection
 from nats_gym.spaces.topology import EDGES, OPERATIONS
 
 INPUT, OUTPUT = 0, 3
@@ -37,61 +37,86 @@ class Cell(nn.Module):
         super().__init__()
         self.c_in, self.c_out = c_in, c_out
         self.layers = nn.ModuleList(
-            _edge(digit, c_out if source else c_in, c_out)
+            make_edge(digit, c_out if source else c_in, c_out)
             for digit, (_, source) in zip(digits, EDGES, strict=True)
         )
-        self.live = _live_edges(digits, c_in != c_out)
+        self.live = live_edges(digits, c_in != c_out)
         self.reads_input = any(EDGES[edge][1] == INPUT for edge in self.live)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(B, c_in, H, W)`` → ``(B, c_out, H, W)``."""
-        nodes = [x]
-        rectified: dict[int, torch.Tensor] = {}
-        zero: set[int] = set()
-        for target in range(1, OUTPUT + 1):
-            total: torch.Tensor | None = None
-            fresh = False  # whether nobody else reads it, so that it may be added to in place
-            for edge in self.live:
-                end, source = EDGES[edge]
-                if end != target:
-                    continue
-                layer = self.layers[edge]
-                if isinstance(layer, ConvBN | ProjectedPool):
-                    if source not in rectified:
-                        rectified[source] = nodes[source].relu()
-                    value = layer(rectified[source])
-                else:
-                    value = layer(nodes[source])
-                new = not isinstance(layer, nn.Identity) and source not in zero
-                if source in zero:  # it makes the same of every pixel
-                    value = value[:1].expand(len(x), -1, *x.shape[2:])
-                if total is None:
-                    total, fresh = value, new
-                elif fresh:
-                    total = total.add_(value)
-                else:
-                    total, fresh = (value.add_(total) if new else total + value), True
+        return run_cell(self.live, self.layers, x, self.c_out)
+
+
+def run_cell(
+    live: Sequence[int], layers: Sequence[nn.Module] | nn.ModuleList, x: torch.Tensor, c_out: int
+) -> torch.Tensor:
+    """Compute a cell from its live edges alone.
+
+    Args:
+        live: what :func:`live_edges` says of the operations in ``layers``.
+        layers: the module of each edge, by its number.
+        x: the cell's input, ``(B, c_in, H, W)``.
+        c_out: width of the other nodes.
+
+    Returns:
+        ``(B, c_out, H, W)``.
+    """
+    nodes = [x]
+    rectified: dict[int, torch.Tensor] = {}
+    zero: set[int] = set()
+    for target in range(1, OUTPUT + 1):
+        total: torch.Tensor | None = None
+        fresh = False  # whether nobody else reads it, so that it may be added to in place
+        for edge in live:
+            end, source = EDGES[edge]
+            if end != target:
+                continue
+            layer = layers[edge]
+            if isinstance(layer, ConvBN | ProjectedPool):
+                if source not in rectified:
+                    rectified[source] = nodes[source].relu()
+                value = layer(rectified[source])
+            else:
+                value = layer(nodes[source])
+            new = not isinstance(layer, nn.Identity) and source not in zero
+            if source in zero:  # it makes the same of every pixel
+                value = value[:1].expand(len(x), -1, *x.shape[2:])
             if total is None:
-                zero.add(target)
-                # Two pixels stand for all: the fewest that batch norm takes in training.
-                total = x.new_zeros(2, self.c_out, 1, 1)
-            nodes.append(total)
-        if OUTPUT in zero:
-            return x.new_zeros(len(x), self.c_out, *x.shape[2:])
-        return nodes[OUTPUT]
+                total, fresh = value, new
+            elif fresh:
+                total = total.add_(value)
+            else:
+                total, fresh = (value.add_(total) if new else total + value), True
+        if total is None:
+            zero.add(target)
+            # Two pixels stand for all: the fewest that batch norm takes in training.
+            total = x.new_zeros(2, c_out, 1, 1)
+        nodes.append(total)
+    if OUTPUT in zero:
+        return x.new_zeros(len(x), c_out, *x.shape[2:])
+    return nodes[OUTPUT]
 
 
-def _edge(digit: int, c_in: int, c_out: int) -> nn.Module:
+def make_edge(digit: int, c_in: int, c_out: int, norm: Norm = nn.BatchNorm2d) -> nn.Module:
+    """The module of an edge with an operation; a :class:`ConvBN` is fed what is rectified."""
     if digit in _KERNELS:
-        return ConvBN(c_in, c_out, _KERNELS[digit])
+        return ConvBN(c_in, c_out, _KERNELS[digit], norm=norm)
     if digit == _SKIP:
-        return nn.Identity() if c_in == c_out else Projection(c_in, c_out)
+        return nn.Identity() if c_in == c_out else Projection(c_in, c_out, norm)
     if digit == _POOL:
-        return Pool() if c_in == c_out else ProjectedPool(c_in, c_out)
+        return Pool() if c_in == c_out else ProjectedPool(c_in, c_out, norm)
     return nn.Identity()  # none: never computed
 
 
-def _live_edges(digits: Sequence[int], widths_differ: bool) -> tuple[int, ...]:
+def live_edges(digits: Sequence[int], widths_differ: bool = False) -> tuple[int, ...]:
+    """Numbers of the edges that matter, see :class:`Cell`, in ascending order.
+
+    Args:
+        digits: operation of each edge.
+        widths_differ: whether the cell's input is of another width: then skips and pools of it
+            hold a convolution too.
+    """
     reaches_output = {OUTPUT}
     for (target, source), digit in reversed(list(zip(EDGES, digits, strict=True))):
         if digit != _NONE and target in reaches_output:
