@@ -1,5 +1,18 @@
 """Search algorithms: each in one readable file, importable by name.
 
+By name, one algorithm each:
+
+================  ==============================================================
+``random``        uniform, independent architectures
+``reinforce``     a categorical per decision, trained by policy gradient
+``ppo``           Stable-Baselines3's PPO in the environment
+``rea``           regularized evolution
+``local-search``  climbing to local optima, with restarts
+``bandit``        a bandit per decision, Thompson sampling or UCB
+``largest``       zero-cost baseline: the largest architectures first
+``bananas``       an ensemble predicts accuracies, the best guesses are evaluated
+================  ==============================================================
+
 Two kinds. An *ask/tell agent* needs no gradient through an environment and is batched over
 independent runs::
 

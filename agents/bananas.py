@@ -27,6 +27,13 @@ ENSEMBLE = 5
 HIDDEN = 32
 RIDGE = 1.0
 
+#: Paths of the topology space's cell from input to output, by length.
+PATHS: dict[int, tuple[tuple[int, ...], ...]] = {
+    1: ((0, 3),),
+    2: ((0, 1, 3), (0, 2, 3)),
+    3: ((0, 1, 2, 3),),
+}
+
 
 class Bananas:
     """Predictor search over all runs at once.
@@ -73,7 +80,8 @@ class Bananas:
         guesses = self._predict(evaluated, accuracy, ranks)  # (runs, ENSEMBLE, candidates)
         noise = self.streams.normal(ranks.shape)
         sampled = guesses.mean(axis=1) + guesses.std(axis=1) * noise
-        sampled[(ranks[..., None] == evaluated[:, None]).any(axis=-1)] -= 1e6  # only in need
+        # What was evaluated is chosen only where the candidates run out.
+        sampled[(ranks[..., None] == evaluated[:, None]).any(axis=-1)] -= 1e6
         sampled[_repeats(ranks)] = -np.inf
         chosen = np.argsort(-sampled, axis=1, kind="stable")[:, :BATCH, None]
         return np.take_along_axis(candidates, chosen, axis=1)
@@ -119,14 +127,6 @@ def encode(space: ArchitectureSpace, digits: NDArray[np.int64]) -> NDArray[np.fl
                 present |= (digits[..., steps] == operations).all(axis=-1)
             columns.append(present)
     return np.concatenate([np.stack(columns, axis=-1), one], axis=-1)
-
-
-#: Paths of the topology space's cell from input to output, by length.
-PATHS: dict[int, tuple[tuple[int, ...], ...]] = {
-    1: ((0, 3),),
-    2: ((0, 1, 3), (0, 2, 3)),
-    3: ((0, 1, 2, 3),),
-}
 
 
 def _repeats(ranks: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -59,7 +59,9 @@ class Largest:
         if not fits.any():
             raise InvalidInput(f"no {space.name} architecture fits {shown(dict(limits))}")
         architectures = architectures[fits]
-        ranks = sum(_doubled_rank(proxy(space, architectures, name)) for name in proxies)
+        ranks = np.zeros(len(architectures), dtype=np.int64)
+        for name in proxies:
+            ranks += _doubled_rank(proxy(space, architectures, name))
         order = np.argsort(-ranks, kind="stable")
         ends = np.flatnonzero(np.diff(ranks[order])) + 1
 

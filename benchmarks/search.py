@@ -10,13 +10,14 @@ from machine import describe
 import nats_gym
 
 RUNS, ROUNDS = 500, 5
+AGENTS = ("random", "reinforce", "rea", "local-search", "bandit", "largest")
 
 
 def main() -> None:
     print(f"search, {RUNS} runs at the paper's budget, median of {ROUNDS}, {describe()}")
     for space, epochs in (("tss", 12), ("sss", 90)):
         for dataset in ("cifar10", "cifar100", "ImageNet16-120"):
-            for agent in ("random", "reinforce"):
+            for agent in AGENTS:
                 times = []
                 for _ in range(ROUNDS):
                     start = perf_counter()
@@ -24,7 +25,7 @@ def main() -> None:
                     times.append(perf_counter() - start)
                 valid = result.full_schedule_accuracy()
                 print(
-                    f"  {space} {dataset:<15} {agent:<10} {median(times):6.2f} s   "
+                    f"  {space} {dataset:<15} {agent:<12} {median(times):6.2f} s   "
                     f"{result.evaluations.mean():5.0f} evaluations a run   "
                     f"full-schedule valid {valid.mean():.2f} ± {valid.std():.2f} "
                     f"({result.provenance['full_schedule_valid_accuracy']})"
