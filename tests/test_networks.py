@@ -429,6 +429,16 @@ def test_memory_formats_and_autocast(digits: Any, memory: torch.memory_format, b
     assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())
 
 
+def test_narrow_networks_do_the_same_on_two_threads() -> None:
+    index = SSS.resolve("8:16:8:16:8")
+    ours, plain = build("sss", index, 10), reference("sss", index, 10)
+    ours.load_state_dict(plain.state_dict())
+    batch = torch.randn(4, 3, 16, 16)
+    for threads in (2, 1):
+        torch.set_num_threads(threads)
+        torch.testing.assert_close(ours(batch), plain(batch), rtol=1e-4, atol=1e-4)
+
+
 def test_the_same_network_twice_and_without_gradients() -> None:
     net = build("tss", STRING, 10, cells_per_stage=1).eval()
     batch = torch.randn(4, 3, 16, 16)
@@ -442,11 +452,13 @@ def test_the_same_network_twice_and_without_gradients() -> None:
 
 @pytest.mark.slow
 def test_compiled() -> None:
-    net = build("tss", SPECIAL["both kernels of zero nodes"], 10, cells_per_stage=1)
+    torch.set_num_threads(2)
+    digits = SPECIAL["both kernels of zero nodes"]
+    net = build("tss", digits, 10, cells_per_stage=1, stem_width=8)
     batch = torch.randn(4, 3, 16, 16)
     expected = net(batch)
     try:
-        compiled = torch.compile(net)
+        compiled = torch.compile(net, fullgraph=True)
         logits = compiled(batch)
     except Exception as error:
         if "compiler" in str(error).lower():
