@@ -6,7 +6,7 @@ import functools
 import inspect
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from operator import index as as_int
 from typing import Any, ClassVar
 
@@ -18,13 +18,20 @@ from numpy.typing import ArrayLike, NDArray
 from nats_gym.clock import SimulatedClock
 from nats_gym.datasets import DIGITS
 from nats_gym.errors import InvalidInput, shown, unknown_name
-from nats_gym.evaluators import Evaluator, TableEvaluator
+from nats_gym.evaluators import (
+    Evaluator,
+    TableEvaluator,
+    check_trial,
+    checked,
+    evaluator_options,
+)
 from nats_gym.registration import FAMILIES
 from nats_gym.rewards import (
     Evaluation,
     Lagrangian,
     RewardFunction,
     bind_reward,
+    check_reward,
     find_reward,
 )
 from nats_gym.schedule import Epochs, check_epochs
@@ -33,7 +40,7 @@ from nats_gym.streams import combine_int, seed_key
 from nats_gym.tables import SURROGATE_VERSION
 
 from .ground_truth import GroundTruth
-from .limits import Limits
+from .limits import Limits, no_limits
 from .observation import FlatObservation, Observation
 from .rendering import Scene, Window, draw, text
 from .sources import choose_evaluator, choose_judge, judging_table, table_evaluator
@@ -41,6 +48,8 @@ from .sources import choose_evaluator, choose_judge, judging_table, table_evalua
 Step = tuple[Observation, Any, bool, bool, dict[str, Any]]
 Start = tuple[Observation, dict[str, Any]]
 
+#: Other trials than its own that an environment keeps ready.
+KEPT_TRIALS = 8
 #: Keys of `reset(options=...)` that every environment knows.
 TRIAL, START = "trial", "start"
 
@@ -85,8 +94,8 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         made = isinstance(evaluator, (str, Mapping)) or (
             evaluator is None and dataset == DIGITS.name and source == "auto"
         )
-        if not made:
-            self._refuse(unknown, space, dataset)
+        own = evaluator_options(evaluator or "train") if made else ()
+        self._refuse({name for name in unknown if name not in own}, space, dataset, own)
         self.architecture_space = get_space(space)
         self.dataset = dataset
         self.epochs = check_epochs(epochs, self.architecture_space.full_epochs_on(dataset))
@@ -101,6 +110,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         }
         self._set_limits()
         self.reward_function = self._choose_reward(reward, penalty)
+        check_reward(self.reward_function, arrays=False)
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise unknown_name("render_mode", render_mode, self.metadata["render_modes"])
         self.render_mode = render_mode
@@ -110,14 +120,15 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         self._num_decisions = self.architecture_space.num_decisions
         self._num_choices = self.architecture_space.num_choices
         self._view: FlatObservation
-        self._table_evaluators: dict[str | int, TableEvaluator] = {}
+        self._table_evaluators: dict[str | int, TableEvaluator] = {}  # those used last
         self._ground_truths: dict[str, GroundTruth] = {}
         self._answering: Evaluator = self.evaluator
         self._stream: int | None = None
         self._evaluations = 0
         self._previous = 0.0
         self._last: dict[str, Any] = {}
-        self._ended = True
+        self._incumbent_index, self._incumbent = -1, 0.0
+        self._ended = True  # and while an evaluation is under way, which may fail
 
     # ── episodes ─────────────────────────────────────────────────────────────────────────────
 
@@ -141,10 +152,12 @@ class ArchitectureEnv(gym.Env[Any, Any]):
             self._evaluations = 0
             self.clock.reset()
         self._answering = answering
-        self._ended = False
+        self._ended = True
         self._previous = 0.0
         self._last = {}
+        self._incumbent_index, self._incumbent = -1, 0.0
         self._begin_episode(start)
+        self._ended = False
         info = self._begin_info()
         if self.render_mode == "human":
             self.render()
@@ -159,7 +172,9 @@ class ArchitectureEnv(gym.Env[Any, Any]):
 
     def check_options(self, options: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """Return the options of a reset; ``InvalidInput`` for one that is not known."""
-        options = options or {}
+        options = {} if options is None else options
+        if not isinstance(options, Mapping):
+            raise InvalidInput(f"options of a reset are a dictionary, got {shown(options)}")
         known = (TRIAL, START) if self.takes_start else (TRIAL,)
         for name in options:
             if name not in known:
@@ -172,7 +187,10 @@ class ArchitectureEnv(gym.Env[Any, Any]):
             return self.evaluator
         if not isinstance(self.evaluator, TableEvaluator):
             raise InvalidInput("reset option trial chooses among a table's; evaluator= has none")
+        trial = check_trial(trial)
         if trial not in self._table_evaluators:
+            if len(self._table_evaluators) >= KEPT_TRIALS:  # the one made first goes
+                del self._table_evaluators[next(iter(self._table_evaluators))]
             self._table_evaluators[trial] = table_evaluator(
                 self.evaluator.table, trial, self.schedules
             )
@@ -212,12 +230,11 @@ class ArchitectureEnv(gym.Env[Any, Any]):
             accuracy, seconds = self._answering.evaluate_one(index, epochs, key)
             provenance = self._answering.prepare(epochs), provenance[1]
         else:
-            outcome = self._answering.evaluate(
-                np.array([index]), epochs, np.array([key], dtype=np.uint64)
-            )
+            asked = np.array([index]), epochs, np.array([key], dtype=np.uint64)
+            outcome = checked(self._answering.evaluate(*asked), 1)
             provenance = outcome.provenance, outcome.seconds_provenance
-            accuracy, seconds = float(outcome.accuracy[0]), float(outcome.seconds[0])
-            metrics = {name: values[0].item() for name, values in outcome.metrics.items()}
+            accuracy, seconds = outcome.accuracy.item(), outcome.seconds.item()
+            metrics = {name: values.tolist()[0] for name, values in outcome.metrics.items()}
         info = {
             "index": index,
             "arch": self.architecture_space.name_of(index),
@@ -238,6 +255,14 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         reward = self.reward_function(Evaluation(accuracy, incumbent, self._previous, cost, last))
         self._previous = accuracy
         return reward
+
+    def _keep_best(self, info: dict[str, Any]) -> None:
+        """Keep the best accuracy of what meets the limits, and say it."""
+        better = self._incumbent_index < 0 or info["accuracy"] > self._incumbent
+        if better and not (self._limited and info["cost"] > 0):
+            self._incumbent_index, self._incumbent = info["index"], info["accuracy"]
+        info["incumbent_index"] = self._incumbent_index
+        info["incumbent_accuracy"] = self._incumbent
 
     def _choice(self, action: Any, below: int) -> int:
         try:
@@ -332,6 +357,8 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         return self._ground_truth(split).rank(index)
 
     def _ground_truth(self, split: str) -> GroundTruth:
+        if split not in ("valid", "test"):
+            raise unknown_name("split", split, ("valid", "test"))
         if split not in self._ground_truths:
             space = self.architecture_space.name
             table = judging_table(space, self.dataset, self.evaluator)
@@ -347,7 +374,12 @@ class ArchitectureEnv(gym.Env[Any, Any]):
             name: ``"accuracy"`` (percent, what an evaluation is expected to observe), ``"latency"``
                 (seconds of a batch of 256, from the table), ``"flops"`` or ``"params"`` (millions,
                 in closed form).
+
+        Raises:
+            InvalidInput: for another name, and for accuracies of live training.
         """
+        if name not in ("accuracy", "latency", "flops", "params"):
+            raise unknown_name("figure", name, ("accuracy", "latency", "flops", "params"))
         space = self.architecture_space
         if name in ("params", "flops"):
             return getattr(space, name)(space.all_digits(), self.dataset)
@@ -378,8 +410,10 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         self, reward: str | Mapping[str, Any] | RewardFunction | None, penalty: float
     ) -> RewardFunction:
         chosen = find_reward(self.default_reward if reward is None else reward)
-        if isinstance(penalty, bool) or not isinstance(penalty, (int, float)) or penalty != 0:
-            chosen = Lagrangian(_check_penalty(penalty), chosen)
+        if multiplier := _check_penalty(penalty):
+            if not self.limits:
+                raise InvalidInput("penalty weighs the cost of limits; give max_params, max_flops…")
+            chosen = Lagrangian(multiplier, chosen)
         return self._bound(chosen)
 
     def _bound(self, reward: RewardFunction) -> RewardFunction:
@@ -391,14 +425,20 @@ class ArchitectureEnv(gym.Env[Any, Any]):
             f"max_{name}": functools.partial(self.figure, name)
             for name in ("params", "flops", "latency")
         }
-        self.limits = Limits(self.architecture_space, figures, self._maxima)
+        self.limits = (
+            Limits(self.architecture_space, figures, self._maxima)
+            if any(limit is not None for limit in self._maxima.values())
+            else no_limits(self.architecture_space.name)
+        )
         self._limited = bool(self.limits)
         self._cost = self.limits.cost
 
     @classmethod
-    def _refuse(cls, unknown: Mapping[str, Any], space: str, dataset: str) -> None:
+    def _refuse(
+        cls, unknown: Iterable[str], space: str, dataset: str, others: Iterable[str]
+    ) -> None:
         """Raise ``InvalidInput`` for options that no family, or another one, has."""
-        for option in unknown:
+        for option in sorted(unknown):
             owners = {one.__name__ for one in _families(ArchitectureEnv) if option in _options(one)}
             ids = [
                 family.format(f"NATS-{str(space).upper()}-{dataset}")
@@ -409,7 +449,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
                 raise InvalidInput(
                     f"{option} is an option of {' and '.join(ids)}; this environment has none"
                 )
-            raise unknown_name("option", option, sorted(_options(cls)))
+            raise unknown_name("option", option, sorted({*_options(cls), *others}))
 
 
 def _options(cls: type) -> set[str]:

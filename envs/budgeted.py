@@ -109,8 +109,6 @@ class BudgetedEnv(ConstructionEnv):
         if time_budget is None:
             time_budget = default_budget(space, dataset, self.epochs)
         self.clock = SimulatedClock(time_budget)
-        self._incumbent_index = -1
-        self._incumbent = 0.0
         # In flight: when it is done, the number of its submission, and what it will have found.
         self._in_flight: list[tuple[float, int, dict[str, Any]]] = []
 
@@ -149,20 +147,22 @@ class BudgetedEnv(ConstructionEnv):
 
     def _begin_episode(self, start: list[int]) -> None:
         self.clock.reset()
-        self._incumbent_index, self._incumbent = -1, 0.0
         self._in_flight.clear()
         self._view.set_figures(*self._first_figures)
         super()._begin_episode(start)
 
     def _complete(self) -> Step:
         """Hand the architecture to a worker; take in the result that arrives, if one does."""
+        self._ended = True
         info = self._arrival()
         if info is None:
+            self._ended = False
             self._begin_architecture()
             return self._result(0.0, {})
         self._ended = bool(self.clock.spent)
         reward = self._reward_of(info, self._incumbent, self._ended)
         self._keep_best(info)
+        self._view.set_figures(float(self.clock.fraction_left), self._incumbent / 100.0)
         if self._ended and self.judge and self._incumbent_index >= 0:
             info["evaluation"] = self.judge(self._incumbent_index)
         if not self._ended:
@@ -193,14 +193,6 @@ class BudgetedEnv(ConstructionEnv):
             self._last = info
         return info
 
-    def _keep_best(self, info: dict[str, Any]) -> None:
-        better = self._incumbent_index < 0 or info["accuracy"] > self._incumbent
-        if better and not (self._limited and info["cost"] > 0):
-            self._incumbent_index, self._incumbent = info["index"], info["accuracy"]
-        info["incumbent_index"] = self._incumbent_index
-        info["incumbent_accuracy"] = self._incumbent
-        self._view.set_figures(float(self.clock.fraction_left), self._incumbent / 100.0)
-
     def _scene_extras(self) -> dict[str, Any]:
         known = self._incumbent_index >= 0
         return {"incumbent": (self._incumbent_index, self._incumbent) if known else None}
@@ -211,12 +203,11 @@ def _ascending(epochs: Any, space: str, dataset: str) -> tuple[Epochs, ...]:
     if isinstance(epochs, (str, int, np.integer)):
         epochs = [epochs]
     full = get_space(space).full_epochs_on(dataset)
-    try:
-        checked = {check_epochs(one, full) for one in epochs}
-    except TypeError:
+    if not isinstance(epochs, (list, tuple, set, np.ndarray)) or not len(epochs):
         raise InvalidInput(
             f"epochs beside fidelity_action is a list of schedules, got {shown(epochs)}"
-        ) from None
+        )
+    checked = {check_epochs(one, full) for one in epochs}
     return tuple(sorted(checked, key=trained_epochs))
 
 

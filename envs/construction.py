@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import numpy as np
@@ -66,18 +67,22 @@ class ConstructionEnv(ArchitectureEnv):
       (measured, the default); size 90 (surrogate). An imported official archive has every
       schedule, and the states within one: `"4/12"` is 4 epochs into the 12-epoch schedule, and
       a number that is no schedule so many epochs into the full one.
-    - `trial`: `"random"` (default), `"mean"`, a training seed (777) or its position (0, 1, …).
+    - `trial`: `"random"` (default), `"mean"`, a training seed (777) or its position (0, 1, …). A
+      surrogate has no trainings: there any number from 0 is a fixed draw of its noise.
     - `source`: `"auto"` (an imported official archive if there is one), `"embedded"`, the folder
       of a table, or the path of an official archive.
     - `reward`: `"accuracy"` (default) or another of `nats_gym.rewards`, by name (`"rank"`), as a
       dictionary (`{"name": "threshold-bonus", "threshold": 94}`), as an object, or a function of
-      one `nats_gym.rewards.Evaluation`.
+      one `nats_gym.rewards.Evaluation`, whose fields are numbers here and arrays in native vector
+      environments.
     - `max_params` (millions), `max_flops` (millions), `max_latency` (seconds of a batch of 256,
       from the table): limits; masks and `cost` as above.
-    - `penalty`: reward lost per unit of `cost`; default 0. `reward=Lagrangian(...)` is the same
-      with a multiplier that may change.
-    - `evaluator`: an object with `evaluate(index, epochs, trial_keys)` to ask instead of a table
-      (`nats_gym.evaluators.Evaluator`); `trial` and `source` are refused beside it.
+    - `penalty`: reward lost per unit of `cost`; default 0, and refused without limits.
+      `reward=Lagrangian(...)` is the same with a multiplier that may change.
+    - `evaluator`: who answers instead of a table: an object with `evaluate(index, epochs,
+      trial_keys)` (`nats_gym.evaluators.Evaluator`), a name (`"train"`, `"ray"`) whose options go
+      beside it, or a dictionary of both. `trial` and `source` are refused beside it. Its metrics
+      appear in `info`. If it raises, the episode has ended and needs a reset.
     - `report_test`: put the full-schedule test accuracy, mean over trials, under
       `info["evaluation"]` at the end. Never part of a reward or an observation. Needs a table
       with test accuracies: embedded, that is the size space alone. A table that evaluates also
@@ -106,13 +111,13 @@ class ConstructionEnv(ArchitectureEnv):
 
     def check_start(self, start: Any) -> list[int]:
         """The decisions that count as taken: fewer than n choices; none by default."""
-        try:
-            prefix = (
-                [] if start is None else [self._choice(one, self._num_choices) for one in start]
-            )
-        except TypeError:
-            prefix = [OPEN] * self._num_decisions
-        if len(prefix) >= self._num_decisions or isinstance(start, str):
+        if start is None:
+            return []
+        prefix = [OPEN] * self._num_decisions
+        if isinstance(start, (list, tuple, np.ndarray)):
+            with suppress(InvalidInput):  # said below, in terms of a start
+                prefix = [self._choice(one, self._num_choices) for one in start]
+        if len(prefix) >= self._num_decisions:
             raise InvalidInput(
                 f"a start is a list of fewer than {self._num_decisions} choices of "
                 f"0…{self._num_choices - 1}, got {shown(start)}"
@@ -138,8 +143,8 @@ class ConstructionEnv(ArchitectureEnv):
 
     def _complete(self) -> Step:
         """Evaluate the complete architecture and end the episode."""
-        info = self._evaluate(self.architecture_space.index_of(self._choices), self.epochs)
         self._ended = True
+        info = self._evaluate(self.architecture_space.index_of(self._choices), self.epochs)
         if self.judge:
             info["evaluation"] = self.judge(info["index"])
         return self._result(self._reward_of(info, 0.0, True), info)

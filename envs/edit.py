@@ -38,7 +38,8 @@ class EditEnv(ArchitectureEnv):
     that a mask is never empty. `action_masks()` is the same as a bool array.
 
     An action that changes nothing may be taken: nothing is evaluated, the reward is 0, and it
-    counts towards the horizon.
+    counts towards the horizon. If the episode ends with it, the reward sees the architecture as it
+    is, so that `final` is paid.
 
     ## Observation Space
     `Box(0, 1, (n·k + 4,), float32)`: the architecture as `n` one-hot rows of `k`, then the
@@ -100,7 +101,6 @@ class EditEnv(ArchitectureEnv):
         self._choices: list[int] = []
         self._index = -1
         self._steps = 0
-        self._incumbent_index, self._incumbent = -1, 0.0
 
     def check_start(self, start: Any) -> int | None:
         """Official index of the start; None for a random one."""
@@ -118,7 +118,6 @@ class EditEnv(ArchitectureEnv):
     def _begin_episode(self, start: int | None) -> None:
         self.clock.reset()
         self._steps = 0
-        self._incumbent_index, self._incumbent = -1, 0.0
         if start is None:
             assert self._stream is not None
             draw = combine_int(combine_int(self._stream, self._evaluations), START_DRAW)
@@ -147,6 +146,7 @@ class EditEnv(ArchitectureEnv):
             self._view.change(decision, self._choices[decision], choice)
             self._choices[decision] = choice
             self._index = self.architecture_space.index_of(self._choices)
+            self._ended = True
             info = self._evaluate(self._index, self.epochs)
         terminated = bool(self.clock.spent)
         truncated = not terminated and self._steps >= self.horizon
@@ -154,6 +154,8 @@ class EditEnv(ArchitectureEnv):
         if info:
             reward = self._reward_of(info, self._incumbent, self._ended)
             self._keep_best(info)
+        elif self._ended:  # a reward that comes at the end comes at any end
+            reward = self._reward_of(self._standing(), self._incumbent, True)
         self._show_figures()
         if self._ended and self.judge and self._incumbent_index >= 0:
             info["evaluation"] = self.judge(self._incumbent_index)
@@ -162,12 +164,9 @@ class EditEnv(ArchitectureEnv):
             self.render()
         return self._view.read(), reward, terminated, truncated, info
 
-    def _keep_best(self, info: dict[str, Any]) -> None:
-        better = self._incumbent_index < 0 or info["accuracy"] > self._incumbent
-        if better and not (self._limited and info["cost"] > 0):
-            self._incumbent_index, self._incumbent = info["index"], info["accuracy"]
-        info["incumbent_index"] = self._incumbent_index
-        info["incumbent_accuracy"] = self._incumbent
+    def _standing(self) -> dict[str, Any]:
+        """What a reward sees of the architecture as it is."""
+        return {"accuracy": self._previous, "cost": self._cost.item(self._index)}
 
     def _show_figures(self) -> None:
         self._view.set_figures(
@@ -316,8 +315,21 @@ class EditVectorEnv(ArchitectureVectorEnv):
             if resetting is not None:
                 earned = np.where(resetting[which], 0.0, earned)
             rewards[which] = earned
-            return which, metrics
-        return None
+        standing = self._ended & ~stepping
+        if standing.any():  # ended by a step that changed nothing
+            still = np.flatnonzero(standing)
+            rewards[still] = self._reward_of(*self._standing(still))
+        return (which, metrics) if len(which) else None
+
+    def _standing(self, which: NDArray[np.int64]) -> tuple[dict[str, NDArray[Any]], Any, Any, bool]:
+        """What a reward sees of architectures as they are."""
+        cost = self.shared.limits.cost[self._architectures(which)]
+        seen = {"accuracy": self._previous[which], "cost": cost}
+        return seen, self._incumbent[which], self._previous[which], True
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._flat_digits = self._digits.reshape(-1)
 
     def _edit(self, actions: NDArray[np.int64], resetting: Bools | None) -> Bools:
         """Make the changes; which copies they change."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from nats_gym.tables import Table
 
 
@@ -32,4 +35,12 @@ class Judge:
             "test_accuracy": self._accuracy.item(index),
             "epochs": self._epochs,
             "provenance": self._provenance,
+        }
+
+    def columns(self, index: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
+        """The judgements of a batch ``(batch,)``, an array for each figure."""
+        return {
+            "test_accuracy": self._accuracy[index],
+            "epochs": np.full(len(index), self._epochs),
+            "provenance": np.array([self._provenance] * len(index), object),
         }

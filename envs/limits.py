@@ -6,16 +6,16 @@ table of every prefix answers; so a mask is never empty and never leads into a d
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Mapping
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.errors import InvalidInput, shown
-from nats_gym.spaces import ArchitectureSpace
+from nats_gym.spaces import ArchitectureSpace, get_space
 
 Mask = NDArray[np.int8]
 UNITS = {"max_params": "million parameters", "max_flops": "MFLOPs", "max_latency": "seconds"}
@@ -129,8 +129,14 @@ class Limits:
         return np.asarray(admitted.reshape(len(digits), -1).astype(np.int8))
 
 
+@cache
+def no_limits(space: str) -> Limits:
+    """What an environment without limits has: shared, for it is the same for all."""
+    return Limits(get_space(space), {}, {})
+
+
 def _check_limit(name: str, value: Any) -> float:
     is_number = isinstance(value, (int, float, np.integer, np.floating))
-    if is_number and not isinstance(value, bool) and 0 < value < math.inf:
+    if is_number and not isinstance(value, bool) and 0 < value <= sys.float_info.max:
         return float(value)
     raise InvalidInput(f"{name} is a positive number of {UNITS[name]}, got {shown(value)}")

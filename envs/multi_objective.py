@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 from nats_gym.errors import InvalidInput, shown, unknown_name
 from nats_gym.pareto import hypervolume, non_dominated
 
-from .architecture import Step
 from .construction import ConstructionEnv, ConstructionVectorEnv
 from .sources import judging_table
 
@@ -96,19 +95,15 @@ class MultiObjectiveEnv(ConstructionEnv):
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in super().__getstate__().items() if name != "costs"}
 
-    def _complete(self) -> Step:
-        info = self._evaluate(self.architecture_space.index_of(self._choices), self.epochs)
-        self._ended = True
+    def _reward_of(self, info: dict[str, Any], incumbent: float, last: bool) -> Vector:
         index = info["index"]
         for name, of in self.costs.items():
             info[name] = of.item(index)
         if "latency" in self.objectives:
             info["latency_provenance"] = self._latency_provenance
-        if self.judge:
-            info["evaluation"] = self.judge(index)
-        return self._result(self.vector(index, info["accuracy"]), info)
+        return self.vector(index, info["accuracy"])
 
-    def _result(self, reward: Any, info: dict[str, Any]) -> Step:
+    def _result(self, reward: Any, info: dict[str, Any]) -> Any:
         if not self._ended:
             reward = np.zeros(self.reward_dim, np.float32)
         return super()._result(reward, info)
@@ -139,6 +134,8 @@ class MultiObjectiveEnv(ConstructionEnv):
 
     def pareto_front(self, gamma: float = 1.0) -> list[NDArray[np.float32]]:
         """Expected discounted returns of :meth:`pareto_indices`, one vector ``(m,)`` each."""
+        if isinstance(gamma, bool) or not isinstance(gamma, (int, float)) or not 0 <= gamma <= 1:
+            raise InvalidInput(f"gamma is a number from 0 to 1, got {shown(gamma)}")
         index = self.pareto_indices()
         discount = np.float32(gamma ** (self._num_decisions - 1))
         return list(self.vector(index, self._expected(index)) * discount)
@@ -154,8 +151,9 @@ class MultiObjectiveEnv(ConstructionEnv):
         """
         if points is None:
             points = np.array(self.pareto_front())
-        corner = self.reward_space.low if reference is None else reference
-        return hypervolume(np.asarray(points, np.float64), np.asarray(corner, np.float64))
+        if np.size(points) == 0:
+            return 0.0
+        return hypervolume(points, self.reward_space.low if reference is None else reference)
 
     def _expected(self, index: NDArray[np.int64]) -> NDArray[np.float64]:
         if "accuracy" not in self.objectives:
@@ -199,6 +197,20 @@ class MultiObjectiveVectorEnv(ConstructionVectorEnv):
         super().__init__(num_envs, **options)
         self.reward_space = self.shared.reward_space
         self.reward_dim = self.shared.reward_dim
+
+    def pareto_indices(self) -> NDArray[np.int64]:
+        """As in the scalar environment."""
+        return self.shared.pareto_indices()
+
+    def pareto_front(self, gamma: float = 1.0) -> list[NDArray[np.float32]]:
+        """As in the scalar environment."""
+        return self.shared.pareto_front(gamma)
+
+    def hypervolume(
+        self, points: ArrayLike | None = None, reference: ArrayLike | None = None
+    ) -> float:
+        """As in the scalar environment."""
+        return self.shared.hypervolume(points, reference)
 
     def _no_rewards(self) -> NDArray[Any]:
         return np.zeros((self.num_envs, self.reward_dim), np.float32)

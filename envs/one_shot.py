@@ -68,11 +68,10 @@ class OneShotEnv(ArchitectureEnv):
 
     def step(self, action: NDArray[np.int64]) -> Step:
         """Evaluate an architecture, n choices; `InvalidInput` for what is none."""
-        try:
+        choices: list[int] = []
+        if isinstance(action, (list, tuple, np.ndarray)) and np.ndim(action) == 1:
             choices = [self._choice(one, self._num_choices) for one in action]
-        except TypeError:
-            choices = []
-        if len(choices) != self._num_decisions or isinstance(action, str):
+        if len(choices) != self._num_decisions:
             raise InvalidInput(
                 f"an action is {self._num_decisions} integers in 0…{self._num_choices - 1}, "
                 f"got {shown(action)}"
@@ -80,8 +79,8 @@ class OneShotEnv(ArchitectureEnv):
         self._need_episode()
         self._choices = choices
         self._view.begin(choices)
-        info = self._evaluate(self.architecture_space.index_of(choices), self.epochs)
         self._ended = True
+        info = self._evaluate(self.architecture_space.index_of(choices), self.epochs)
         if self.judge:
             info["evaluation"] = self.judge(info["index"])
         reward = self._reward_of(info, 0.0, True)

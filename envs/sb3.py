@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
-from nats_gym.errors import InvalidInput, shown
+from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.registration import ENVIRONMENTS
 
 from .multi_objective import MultiObjectiveVectorEnv
 from .vector import ArchitectureVectorEnv
@@ -121,7 +122,7 @@ class SB3VecEnv(VecEnv):
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """An attribute, which all environments share, once for each of ``indices``."""
-        owner = self.venv if hasattr(self.venv, attr_name) else self.venv.shared
+        owner = self.venv.shared if hasattr(self.venv.shared, attr_name) else self.venv
         value = getattr(owner, attr_name)
         return [value for _ in self._get_indices(indices)]
 
@@ -138,6 +139,8 @@ class SB3VecEnv(VecEnv):
         if method_name == "action_masks":
             masks = self.venv.action_masks()
             return [masks[i] for i in self._get_indices(indices)]
+        if method_name in ("reset", "step", "close"):
+            raise AttributeError(f"{method_name}: native vector environments do that all together")
         method = self.get_attr(method_name, [0])[0]
         return [method(*method_args, **method_kwargs) for _ in self._get_indices(indices)]
 
@@ -162,10 +165,18 @@ def make_sb3(
         seed: of the first; copy i takes ``seed + i`` at the next reset.
         options: those of ``gym.make``.
 
+    Raises:
+        InvalidInput: for another id than those of `nats_gym.registration.ENVIRONMENTS`, or vector
+            rewards.
+
     >>> env = make_sb3("NATS-TSS-cifar10-v0", num_envs=4)
     >>> env.reset().shape
     (4, 36)
     """
+    if env_id not in ENVIRONMENTS:
+        raise unknown_name("environment", env_id, ENVIRONMENTS)
+    if "autoreset_mode" in options:
+        raise InvalidInput("SB3 needs autoreset_mode SAME_STEP; make_sb3 sees to that")
     venv = gym.make_vec(
         env_id, num_envs=num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **options
     )

@@ -5,18 +5,18 @@ Copy i of a vector does to the bit what the scalar environment seeded ``seed + i
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium.error import ResetNeeded
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from nats_gym.errors import InvalidInput, unknown_name
-from nats_gym.evaluators import Evaluator, Outcome
-from nats_gym.rewards import Evaluation
+from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.evaluators import Evaluator, TableEvaluator, checked
+from nats_gym.rewards import Evaluation, RewardFunction, check_reward
 from nats_gym.schedule import Epochs
 from nats_gym.streams import combine, seed_key
 
@@ -24,6 +24,8 @@ from .architecture import START, TRIAL, ArchitectureEnv
 from .rendering import Scene, draw, text
 
 Bools = NDArray[np.bool_]
+#: Under which an evaluator's own metrics travel until they are spread over all copies.
+METRICS = "_metrics"
 #: Which copies were evaluated, ascending, and by name what `info` says of each of them.
 Metrics = tuple[NDArray[np.int64], dict[str, NDArray[Any]]]
 VectorStep = tuple[NDArray[np.float32], NDArray[Any], Bools, Bools, dict[str, Any]]
@@ -62,6 +64,7 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
         if options.get("render_mode") not in (None, *self.metadata["render_modes"]):
             raise unknown_name("render_mode", options["render_mode"], self.metadata["render_modes"])
         self.shared = self.scalar(space, dataset, **options)
+        check_reward(self.shared.reward_function, arrays=True)
         self.num_envs = int(num_envs)
         self.autoreset_mode = _mode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
@@ -110,22 +113,28 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
         An integer seed gives copy i the seed ``seed + i``; a list gives each its own. Options
         ``trial`` and ``start`` are for all copies that are reset.
         """
-        own = {name: value for name, value in (options or {}).items() if name != "reset_mask"}
-        self.shared.check_options(own)
+        own: Any = options
+        if isinstance(options, Mapping):
+            own = {name: value for name, value in options.items() if name != "reset_mask"}
+        own = self.shared.check_options(own)
         answering = self._place_of(self.shared.evaluator_of(own.get(TRIAL)))
         start = self.shared.check_start(own.get(START))
         seeds = self._seeds(seed)
         mask = self._reset_mask(options)
+        if isinstance(seed, (int, np.integer)):
+            super().reset(seed=int(seed))
         for i in np.flatnonzero(mask & ~self._has_stream).tolist():
             if seeds[i] is None:
                 seeds[i] = int(self.np_random.integers(2**63))
+        keys = [None if one is None else seed_key(one) for one in seeds]
         for i in np.flatnonzero(mask).tolist():
-            if (given := seeds[i]) is not None:
-                self._streams[i] = seed_key(given)
+            if (key := keys[i]) is not None:
+                self._streams[i] = key
                 self._has_stream[i] = True
                 self._evaluations[i] = 0
                 self._clock[i] = 0.0
         self._answering[mask] = answering
+        self._forget_evaluators()
         begun = self._begin_episodes(mask, start)
         if begun and self.render_mode:
             self._note_last(*begun)
@@ -138,11 +147,23 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
         self._evaluators.append(evaluator)
         return len(self._evaluators) - 1
 
+    def _forget_evaluators(self) -> None:
+        """Drop those of trials that no copy's episode is of any more."""
+        used = sorted({0, *self._answering.tolist()})
+        if len(used) < len(self._evaluators):
+            self._evaluators = [self._evaluators[place] for place in used]
+            self._answering = np.searchsorted(used, self._answering)
+
     def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
         if seed is None:
             return [None] * self.num_envs
-        if isinstance(seed, (int, np.integer)):
+        if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
             return [int(seed) + i for i in range(self.num_envs)]
+        whole = (int, np.integer, type(None))
+        if not isinstance(seed, (list, tuple, np.ndarray)) or not all(
+            isinstance(one, whole) and not isinstance(one, bool) for one in seed
+        ):
+            raise InvalidInput(f"a seed is an integer, or a list of one a copy, got {shown(seed)}")
         if len(seed) != self.num_envs:
             raise InvalidInput(
                 f"{self.num_envs} seeds expected, one an environment, got {len(seed)}"
@@ -222,12 +243,12 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
         if actions.shape != shape or actions.dtype.kind not in "iu":
             wanted = f"{self.num_envs} integers" + (f" × {shape[1]}" if len(shape) > 1 else "")  # type: ignore[arg-type,index]
             raise InvalidInput(f"actions are {wanted}, got {actions.dtype} of {actions.shape}")
-        actions = actions.astype(np.int64, copy=False)
+        given, actions = actions, actions.astype(np.int64, copy=False)
         below = self._actions_below
         if actions.size and actions.view(np.uint64).max() >= below:  # a negative one is huge
             place = np.argwhere((actions < 0) | (actions >= below))[0]
             raise InvalidInput(
-                f"an action is an integer in 0…{below - 1}, got {actions[tuple(place)]} "
+                f"an action is an integer in 0…{below - 1}, got {given[tuple(place)]} "
                 f"for environment {place[0]}"
             )
         return actions
@@ -249,29 +270,39 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
         """
         keys = combine(self._streams[which], self._evaluations[which])
         self._evaluations[which] += np.uint64(1)
+        self._ended[which] = True  # while an evaluation is under way, which may fail
         if schedule is None and len(self._evaluators) == 1:
-            outcome = self.shared.evaluator.evaluate(index, self.shared.epochs, keys)
+            found = self._ask(self.shared.evaluator, index, self.shared.epochs, keys)
         else:
-            outcome = self._ask_several(index, which, keys, schedule)
-        metrics = {
-            "index": index,
-            "arch": self._names.take(index),
-            "accuracy": outcome.accuracy,
-            "seconds": outcome.seconds,
-            "clock": outcome.seconds,
-            "provenance": self._objects(outcome.provenance, len(which)),
-            "seconds_provenance": self._objects(outcome.seconds_provenance, len(which)),
-        }
-        for name, values in outcome.metrics.items():
-            metrics[name] = values.astype(object) if values.dtype.kind == "U" else values
+            found = self._ask_several(index, which, keys, schedule)
+        self._ended[which] = False
+        metrics = {"index": index, "arch": self._names.take(index), **found}
+        metrics["clock"] = metrics["seconds"]
         if self._limited:
             metrics["cost"] = self.shared.limits.cost[index]
         return metrics
 
-    def _objects(self, word: Any, count: int) -> NDArray[Any]:
-        """A word for each, as an array of objects, unless it is one."""
-        if isinstance(word, np.ndarray):
-            return word
+    def _ask(
+        self,
+        evaluator: Evaluator,
+        index: NDArray[np.int64],
+        epochs: Epochs,
+        keys: NDArray[np.uint64],
+    ) -> dict[str, NDArray[Any]]:
+        """What an evaluator finds, an array for each figure; its own metrics are one of objects."""
+        outcome = evaluator.evaluate(index, epochs, keys)
+        count = len(index)
+        found: dict[str, NDArray[Any]] = {}
+        if not isinstance(evaluator, TableEvaluator):
+            outcome = checked(outcome, count)
+            found[METRICS] = _dictionaries(outcome.metrics, count)
+        found["accuracy"], found["seconds"] = outcome.accuracy, outcome.seconds
+        found["provenance"] = self._objects(outcome.provenance, count)
+        found["seconds_provenance"] = self._objects(outcome.seconds_provenance, count)
+        return found
+
+    def _objects(self, word: str, count: int) -> NDArray[Any]:
+        """A word for each, as an array of objects."""
         if word not in self._words:  # a copy is several times as fast as filling an array
             self._words[word] = np.array([word] * self.num_envs, object)
         return self._words[word][:count].copy()
@@ -282,25 +313,19 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
         which: NDArray[np.int64],
         keys: NDArray[np.uint64],
         schedule: NDArray[np.int64] | None,
-    ) -> Any:
-        """One outcome from several evaluators and schedules, each asked for its own."""
+    ) -> dict[str, NDArray[Any]]:
+        """:meth:`_ask` of several evaluators and schedules, each for its own copies."""
         schedules: Sequence[Epochs] = self.shared.schedules
         place = np.zeros(len(which), np.int64) if schedule is None else schedule
         group = self._answering[which] * len(schedules) + place
-        accuracy, seconds = np.zeros(len(which)), np.zeros(len(which))
-        provenance = np.empty((2, len(which)), object)
-        metrics: dict[str, NDArray[Any]] = {}
+        found: dict[str, NDArray[Any]] = {}
         for one in np.unique(group).tolist():
             of_it = group == one
             evaluator = self._evaluators[one // len(schedules)]
-            outcome = evaluator.evaluate(index[of_it], schedules[one % len(schedules)], keys[of_it])
-            accuracy[of_it], seconds[of_it] = outcome.accuracy, outcome.seconds
-            provenance[0, of_it] = outcome.provenance
-            provenance[1, of_it] = outcome.seconds_provenance
-            for name, values in outcome.metrics.items():
-                kind = object if values.dtype.kind == "U" else values.dtype
-                metrics.setdefault(name, np.zeros(len(which), kind))[of_it] = values
-        return Outcome(accuracy, seconds, provenance[0], provenance[1], metrics)
+            part = self._ask(evaluator, index[of_it], schedules[one % len(schedules)], keys[of_it])
+            for name, values in part.items():
+                found.setdefault(name, np.empty(len(which), values.dtype))[of_it] = values
+        return found
 
     def _reward_of(
         self, metrics: dict[str, NDArray[Any]], incumbent: Any, previous: Any, last: Any
@@ -332,6 +357,10 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
     def _spread(self, which: NDArray[np.int64], metrics: dict[str, NDArray[Any]]) -> dict[str, Any]:
         """Spread figures of some copies over arrays of all, with their masks."""
         infos: dict[str, Any] = {}
+        if METRICS in metrics:
+            metrics = dict(metrics)
+            for name, rows, values in _columns(metrics.pop(METRICS)):
+                infos.update(self._spread(which[rows], {name: values}))
         if len(which) == self.num_envs:
             for name, values in metrics.items():
                 infos[name], infos[f"_{name}"] = values, np.ones(self.num_envs, bool)
@@ -353,9 +382,7 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
         which, answers = which[answers >= 0], answers[answers >= 0]
         if len(which):
             assert self.shared.judge
-            judged = [self.shared.judge(i) for i in answers.tolist()]
-            columns = {name: _column([one[name] for one in judged]) for name in judged[0]}
-            infos["evaluation"] = self._spread(which, columns)
+            infos["evaluation"] = self._spread(which, self.shared.judge.columns(answers))
             infos["_evaluation"] = np.isin(np.arange(self.num_envs), which)
 
     def _answers(self, ended: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -374,6 +401,39 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
         infos["final_obs"], infos["_final_obs"] = last, ended.copy()
         infos["final_info"], infos["_final_info"] = final, ended.copy()
         return infos
+
+    # ── what the copies share ────────────────────────────────────────────────────────────────
+
+    @property
+    def reward_function(self) -> RewardFunction:
+        """The reward of all copies."""
+        return self.shared.reward_function
+
+    def optimum(self, split: str = "valid") -> int:
+        """As in the scalar environment."""
+        return self.shared.optimum(split)
+
+    def regret(self, index: ArrayLike, split: str = "valid") -> NDArray[np.float64]:
+        """As in the scalar environment."""
+        return self.shared.regret(index, split)
+
+    def rank(self, index: ArrayLike, split: str = "valid") -> NDArray[np.int64]:
+        """As in the scalar environment."""
+        return self.shared.rank(index, split)
+
+    def encode(self, architecture: int | str | ArrayLike) -> NDArray[np.float32]:
+        """As in the scalar environment."""
+        return self.shared.encode(architecture)
+
+    def decode(self, observation: ArrayLike) -> NDArray[np.int64]:
+        """As in the scalar environment."""
+        return self.shared.decode(observation)
+
+    # Views into arrays would be arrays of their own in a copy.
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._flat = self._observations.reshape(-1)
 
     # ── masks ────────────────────────────────────────────────────────────────────────────────
 
@@ -414,9 +474,23 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
         return str(self._names[self._last_index[i]]) if self._last_index[i] >= 0 else ""
 
 
-def _column(values: list[Any]) -> NDArray[Any]:
-    array = np.array(values)
-    return array.astype(object) if array.dtype.kind == "U" else array
+def _dictionaries(metrics: dict[str, NDArray[Any]], count: int) -> NDArray[Any]:
+    """Figures by name as an array of objects: a dictionary for each evaluation."""
+    columns = {name: values.tolist() for name, values in metrics.items()}
+    found = np.empty(count, object)
+    for i in range(count):
+        found[i] = {name: values[i] for name, values in columns.items()}
+    return found
+
+
+def _columns(
+    dictionaries: NDArray[Any],
+) -> Iterator[tuple[str, NDArray[np.int64], NDArray[Any]]]:
+    """Of every name in them: which have it, and its values."""
+    for name in dict.fromkeys(name for one in dictionaries for name in one):
+        rows = np.flatnonzero([name in one for one in dictionaries])
+        values = np.array([dictionaries[row][name] for row in rows])
+        yield name, rows, values.astype(object) if values.dtype.kind == "U" else values
 
 
 def _part(evaluated: Metrics | None, of: Bools) -> Metrics | None:

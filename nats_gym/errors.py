@@ -34,6 +34,10 @@ class MissingTable(NatsGymError, FileNotFoundError):
     """No table where one was expected."""
 
 
+class EvaluatorError(NatsGymError, ValueError):
+    """An evaluator returned what no outcome can be."""
+
+
 class UnreadableResult(NatsGymError, OSError):
     """A saved search is incomplete or damaged, or its table is not the one that was searched."""
 

@@ -3,7 +3,9 @@
 Accuracies come in percent and rewards go out as fractions, because a fraction trains PPO about
 three times faster. ``gym.make(..., reward=...)`` takes a name of :data:`REWARDS`, a dictionary of a
 name and its arguments (``{"name": "lagrangian", "multiplier": 0.5}``, which an environment's spec
-can write as JSON), one of the objects below, or any function of an :class:`Evaluation`.
+can write as JSON), one of the objects below, or any function of an :class:`Evaluation`. Native
+vector environments call it with arrays, so it is written with numpy's functions rather than
+``if``.
 
 | name | range | needs the table |
 |---|---|---|
@@ -29,7 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.errors import InvalidInput, NatsGymError, shown, unknown_name
 
 
 class Evaluation(NamedTuple):
@@ -61,6 +63,8 @@ Accuracies = Callable[[], NDArray[np.float64]]
 class Accuracy:
     """Observed accuracy / 100, in [0, 1]."""
 
+    name: str = field(default="accuracy", init=False)
+
     def __call__(self, evaluation: Evaluation) -> Any:
         return evaluation.accuracy / 100.0
 
@@ -69,9 +73,11 @@ class Accuracy:
 class Improvement:
     """What the observation adds to the incumbent, / 100, in [0, 1].
 
-    An episode's rewards add up to the best accuracy that it observed. An architecture that
-    violates a limit adds nothing.
+    A budgeted episode's rewards add up to the best accuracy that it observed, an edit episode's
+    to what that is above its start. An architecture that violates a limit adds nothing.
     """
+
+    name: str = field(default="improvement", init=False)
 
     def __call__(self, evaluation: Evaluation) -> Any:
         gain = (evaluation.accuracy - evaluation.incumbent) / 100.0
@@ -82,6 +88,8 @@ class Improvement:
 class Change:
     """Observed accuracy minus that of the evaluation before it, / 100, in [-1, 1]."""
 
+    name: str = field(default="change", init=False)
+
     def __call__(self, evaluation: Evaluation) -> Any:
         return (evaluation.accuracy - evaluation.previous) / 100.0
 
@@ -89,6 +97,8 @@ class Change:
 @dataclass(frozen=True)
 class Final:
     """0 until the episode's last evaluation, then the best accuracy observed / 100, in [0, 1]."""
+
+    name: str = field(default="final", init=False)
 
     def __call__(self, evaluation: Evaluation) -> Any:
         counts = np.where(np.asarray(evaluation.cost) <= 0, evaluation.accuracy, 0.0)
@@ -108,12 +118,19 @@ class NegativeRegret:
     """
 
     best: float | None = None
+    name: str = field(default="negative-regret", init=False)
+
+    def __post_init__(self) -> None:
+        if self.best is not None:
+            _check_number("best", self.best)
 
     def bind(self, accuracies: Accuracies) -> NegativeRegret:
         """The same with the table's best, unless it was given one."""
         return self if self.best is not None else replace(self, best=float(np.nanmax(accuracies())))
 
     def __call__(self, evaluation: Evaluation) -> Any:
+        if self.best is None:
+            raise InvalidInput("NegativeRegret needs best=..., or a table: see bind()")
         return (evaluation.accuracy - self.best) / 100.0
 
 
@@ -125,18 +142,20 @@ class RankNormalised:
     architecture at the environment's schedule. Not available to live training.
     """
 
+    name: str = field(default="rank", init=False)
     _ascending: NDArray[np.float64] | None = field(default=None, repr=False, compare=False)
 
     def bind(self, accuracies: Accuracies) -> RankNormalised:
         """The same with the table's accuracies."""
         known = accuracies()
-        return RankNormalised(np.sort(known[~np.isnan(known)]))
+        return RankNormalised(_ascending=np.sort(known[~np.isnan(known)]))
 
     def __reduce__(self) -> tuple[type[RankNormalised], tuple[()]]:
         return RankNormalised, ()  # whoever holds a copy binds it again
 
     def __call__(self, evaluation: Evaluation) -> Any:
-        assert self._ascending is not None
+        if self._ascending is None:
+            raise InvalidInput("RankNormalised needs a table: see bind()")
         below = np.searchsorted(self._ascending, evaluation.accuracy, side="right")
         share = below / len(self._ascending)
         return share if np.ndim(share) else float(share)
@@ -145,6 +164,8 @@ class RankNormalised:
 @dataclass(frozen=True)
 class ThresholdBonus:
     """Another reward, and ``bonus`` on top where the accuracy reaches a threshold.
+
+    At every evaluation that does, whether or not the architecture meets the limits.
 
     Args:
         threshold: percent.
@@ -155,6 +176,7 @@ class ThresholdBonus:
     threshold: float
     bonus: float = 1.0
     base: Any = "accuracy"
+    name: str = field(default="threshold-bonus", init=False)
 
     def __post_init__(self) -> None:
         _check_number("threshold", self.threshold)
@@ -174,9 +196,10 @@ class Lagrangian:
     """Another reward minus ``multiplier`` times the cost of violating the limits.
 
     The Lagrangian of maximising the base reward under limits (Altman, "Constrained Markov
-    Decision Processes", 1999). ``env.unwrapped.reward_function.multiplier`` may be changed while
-    an agent trains: dual ascent raises it by a step times the mean ``info["cost"]``, and lowers
-    it, never below 0, where limits are met.
+    Decision Processes", 1999). ``reward_function.multiplier`` of an environment, scalar or native
+    vector (``env.unwrapped.reward_function``), may be changed while an agent trains: dual ascent
+    raises it by a step times the mean ``info["cost"]``, and lowers it where limits are met; keep it
+    from 0 on.
 
     Args:
         multiplier: from 0; reward lost per unit of cost (an excess of 100 % of a limit).
@@ -185,6 +208,7 @@ class Lagrangian:
 
     multiplier: float = 1.0
     base: Any = "accuracy"
+    name: str = field(default="lagrangian", init=False)
 
     def __post_init__(self) -> None:
         if _check_number("multiplier", self.multiplier) < 0:
@@ -192,9 +216,8 @@ class Lagrangian:
         self.base = find_reward(self.base)
 
     def bind(self, accuracies: Accuracies) -> Lagrangian:
-        """Bind the base; the object stays the one whose multiplier is changed."""
-        self.base = bind_reward(self.base, accuracies)
-        return self
+        """A copy over a bound base."""
+        return Lagrangian(self.multiplier, bind_reward(self.base, accuracies))
 
     def __call__(self, evaluation: Evaluation) -> Any:
         return self.base(evaluation) - self.multiplier * evaluation.cost
@@ -221,7 +244,8 @@ def find_reward(reward: str | Mapping[str, Any] | RewardFunction) -> RewardFunct
     arguments: dict[str, Any] = {}
     name: Any = reward
     if isinstance(reward, Mapping):
-        arguments = dict(reward)
+        # A spec writes an object's hidden fields too.
+        arguments = {key: value for key, value in reward.items() if not str(key).startswith("_")}
         name = arguments.pop("name", None)
     elif callable(reward) and not isinstance(reward, type):
         return _takes_one(reward)
@@ -252,6 +276,32 @@ def bind_reward(reward: RewardFunction, accuracies: Accuracies | None) -> Reward
         return accuracies()
 
     return reward.bind(known)
+
+
+def check_reward(reward: RewardFunction, arrays: bool) -> None:
+    """Call a reward once, on an evaluation or on a batch of two, and look at what it returns.
+
+    Raises:
+        InvalidInput: unless it returns a number, or one for each of the batch.
+    """
+    evaluation = Evaluation(50.0, 40.0, 30.0, 0.0, True)
+    if arrays:
+        evaluation = Evaluation(*(np.array([value, value]) for value in evaluation))
+    try:
+        returned = reward(evaluation)
+    except NatsGymError:
+        raise
+    except Exception as error:
+        kind = "arrays (batch,), as native vector environments give" if arrays else "plain numbers"
+        raise InvalidInput(
+            f"reward {shown(reward)} fails on an Evaluation of {kind}: {error}; numpy functions "
+            "take both"
+        ) from error
+    given = np.asarray(returned)
+    is_number = given.dtype.kind in "biuf" and np.isfinite(given).all()
+    if not is_number or given.shape not in (((2,), ()) if arrays else ((),)):
+        wanted = "a finite number for each of a batch" if arrays else "a finite number"
+        raise InvalidInput(f"a reward returns {wanted}, {shown(reward)} returned {shown(returned)}")
 
 
 def _made(name: str, arguments: dict[str, Any]) -> RewardFunction:

@@ -24,17 +24,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from nats_gym.datasets import get_dataset
 from nats_gym.envs import ConstructionEnv
-from nats_gym.errors import InvalidInput, NatsGymError, shown
-from nats_gym.evaluators import Evaluator, Outcome
+from nats_gym.errors import EvaluatorError, InvalidInput, NatsGymError, shown
+from nats_gym.evaluators import Evaluator, Outcome, checked
 from nats_gym.schedule import Epochs, check_epochs
 from nats_gym.spaces import get_space
 
 Bools = NDArray[np.bool_]
 AnyVectorEnv = VectorEnv[Any, Any, Any]
-
-
-class EvaluatorError(NatsGymError, AssertionError):
-    """An evaluator does not keep to :class:`nats_gym.evaluators.Evaluator`."""
 
 
 class VectorEnvError(NatsGymError, AssertionError):
@@ -188,6 +184,7 @@ def _check_outcome(outcome: Outcome, index: NDArray[np.int64], what: str) -> Non
         if not isinstance(name, str):
             raise EvaluatorError(f"a metric of {what} is named by a string, got {shown(name)}")
         _check_column(f"metric {name!r}", values, len(index), what)
+    checked(outcome, len(index))
 
 
 def _check_column(name: str, values: Any, batch: int, what: str) -> None:

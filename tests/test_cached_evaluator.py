@@ -180,7 +180,7 @@ def test_what_cannot_be_a_cache_is_refused(tmp_path: Path) -> None:
         CachedEvaluator(Deaf(), "sss", tmp_path / "cache.sqlite")  # type: ignore[arg-type]
     text = tmp_path / "notes.txt"
     text.write_text("no database at all, but long enough to be looked at" * 10)
-    with pytest.raises(UnreadableCache, match="notes.txt"):
+    with pytest.raises(UnreadableCache, match=r"notes\.txt"):
         CachedEvaluator(Counting(), "sss", text)
     other = tmp_path / "other.sqlite"
     with sqlite3.connect(other) as connection:

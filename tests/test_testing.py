@@ -210,7 +210,7 @@ def test_the_cause_is_chained() -> None:
         check_evaluator(Changed(raises))
     assert isinstance(caught.value.__cause__, KeyError)
     assert isinstance(caught.value, NatsGymError)
-    assert isinstance(caught.value, AssertionError)
+    assert isinstance(caught.value, ValueError)
 
 
 def test_a_schedule_that_a_table_lacks() -> None:

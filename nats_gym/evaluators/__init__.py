@@ -8,9 +8,10 @@ from nats_gym.evaluators.protocol import (
     Evaluator,
     Outcome,
     StreamingEvaluator,
+    checked,
     collect,
 )
-from nats_gym.evaluators.registry import evaluator_names, make_evaluator
+from nats_gym.evaluators.registry import evaluator_names, evaluator_options, make_evaluator
 from nats_gym.evaluators.table import TableEvaluator, check_trial
 
 if TYPE_CHECKING:
@@ -36,8 +37,10 @@ __all__ = [
     "TableEvaluator",
     "TrainingEvaluator",
     "check_trial",
+    "checked",
     "collect",
     "evaluator_names",
+    "evaluator_options",
     "make_evaluator",
 ]
 

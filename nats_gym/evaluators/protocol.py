@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -9,6 +10,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.errors import EvaluatorError, shown
 from nats_gym.schedule import Epochs
 
 #: Provenance of figures whose evaluator does not say what they rest on.
@@ -35,6 +37,62 @@ class Outcome:
     metrics: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
+#: Names that an environment's `info` needs for itself, so that no metric may have them.
+RESERVED = frozenset(
+    "index arch accuracy seconds clock provenance seconds_provenance cost epochs action_mask "
+    "incumbent_index incumbent_accuracy evaluation latency flops params latency_provenance "
+    "episode final_obs final_info".split()
+)
+
+
+def checked(outcome: Any, batch: int) -> Outcome:
+    """An outcome in plain form: fresh float64 arrays ``(batch,)``, checked.
+
+    Raises:
+        EvaluatorError: says what is wrong: no outcome, another shape, an accuracy outside
+            0…100, seconds that are no number from 0, a metric that `info` has no place for. A
+            training that failed has an accuracy too, such as that of guessing; never NaN.
+    """
+    if not isinstance(outcome, Outcome):
+        raise EvaluatorError(
+            f"evaluate() returns a nats_gym.evaluators.Outcome, got {shown(outcome)}"
+        )
+    columns = {}
+    for name, low, high in (("accuracy", 0.0, 100.0), ("seconds", 0.0, math.inf)):
+        try:
+            values = np.array(getattr(outcome, name), np.float64)
+        except (TypeError, ValueError):
+            raise EvaluatorError(
+                f"{name} is an array of numbers, got {shown(getattr(outcome, name))}"
+            ) from None
+        if values.shape != (batch,):
+            raise EvaluatorError(
+                f"{name} has shape ({batch},), one an architecture, got {values.shape}"
+            )
+        wrong = ~((values >= low) & (values <= high) & (values < math.inf))
+        if wrong.any():
+            allowed = "0…100 percent" if name == "accuracy" else "a finite number from 0"
+            raise EvaluatorError(f"{name} is {allowed}, got {values[wrong][0]}")
+        columns[name] = values
+    if not isinstance(outcome.metrics, dict):
+        raise EvaluatorError(f"metrics are a dictionary of arrays, got {shown(outcome.metrics)}")
+    metrics = {}
+    for name, given in outcome.metrics.items():
+        if not isinstance(name, str) or name.startswith("_") or name in RESERVED:
+            raise EvaluatorError(
+                f"a metric cannot be called {shown(name)}: `info` has another use for that name"
+            )
+        metrics[name] = np.array(given)
+        if metrics[name].shape != (batch,):
+            raise EvaluatorError(f"metric {name} has shape ({batch},), got {metrics[name].shape}")
+    return Outcome(
+        **columns,
+        provenance=outcome.provenance,
+        seconds_provenance=outcome.seconds_provenance,
+        metrics=metrics,
+    )
+
+
 @runtime_checkable
 class Evaluator(Protocol):
     """Evaluates architectures: from a table, by training them, on a cluster, or from a cache."""
@@ -49,6 +107,10 @@ class Evaluator(Protocol):
             epochs: training schedule, or ``"4/12"`` for the state after 4 epochs of one.
             trial_keys: what random trials derive from, ``(batch,)``: a hash of the
                 environment's seed and the number of the evaluation.
+
+        Returns:
+            Accuracies in percent and seconds, ``(batch,)`` each, finite; environments refuse
+            what :func:`checked` does.
         """
 
 

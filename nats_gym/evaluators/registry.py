@@ -30,6 +30,19 @@ def evaluator_names() -> tuple[str, ...]:
     return (*_OWN, *sorted({entry.name for entry in entry_points(group=GROUP)} - {*_OWN}))
 
 
+def evaluator_options(given: str | Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the options that an evaluator takes, made by name or dictionary.
+
+    Raises:
+        InvalidInput: for an unknown name.
+    """
+    name: Any = given.get("name") if isinstance(given, Mapping) else given
+    if not isinstance(name, str) or name not in evaluator_names():
+        raise unknown_name("evaluator", name, evaluator_names())
+    parameters = inspect.signature(_factory(name)).parameters
+    return tuple(one for one in parameters if one not in ("space", "dataset"))
+
+
 def make_evaluator(
     given: str | Mapping[str, Any], space: str, dataset: str, **options: Any
 ) -> Evaluator:
