@@ -91,6 +91,7 @@ LAYERS = (
         "networks",
         "training",
         "evaluators",
+        "building",
         "registration",
         "envs",
         "testing",

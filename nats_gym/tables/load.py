@@ -6,7 +6,7 @@ import os
 from functools import cache, lru_cache
 from pathlib import Path
 
-from nats_gym.datasets import get_dataset
+from nats_gym.datasets import DATASETS, get_dataset
 from nats_gym.errors import InvalidInput, MissingTable, NotInTable, did_you_mean
 from nats_gym.files import check_source
 from nats_gym.spaces import get_space
@@ -15,12 +15,15 @@ from nats_gym.tables.folder import MANIFEST
 from nats_gym.tables.official.archive import ARCHIVE_FILE
 from nats_gym.tables.table import Table
 
-SOURCES = ("auto", "embedded")
+#: Partial tables that ship inside the package under a name of their own, and their data sets.
+SHIPPED = {"digits-300": "digits"}
+SOURCES = ("auto", "embedded", *SHIPPED)
 
 
 def embedded_folder(space: str, dataset: str) -> Path:
     """Folder of the table that ships inside the package."""
-    return Path(__file__).parent.parent / "data" / f"{space}-{dataset}"
+    names = {of: name for name, of in SHIPPED.items()}
+    return Path(__file__).parent.parent / "data" / f"{space}-{names.get(dataset, dataset)}"
 
 
 @cache
@@ -33,10 +36,11 @@ def load_table(space: str, dataset: str, source: str | os.PathLike[str] = "auto"
 
     Args:
         space: ``"tss"`` or ``"sss"``.
-        dataset: ``"cifar10"``, ``"cifar100"`` or ``"ImageNet16-120"``.
+        dataset: ``"cifar10"``, ``"cifar100"``, ``"ImageNet16-120"`` or ``"digits"``.
         source: ``"embedded"`` for the figures inside the package; ``"auto"`` for an imported
-            official archive if there is one, else these; a table's folder; or the path of an
-            official archive, which is imported on first use.
+            official archive if there is one, else these; ``"digits-300"`` for the 300 trainings
+            of each space on digits; a table's folder; or the path of an official archive, which
+            is imported on first use.
 
     Raises:
         InvalidInput: for an unknown space or data set, or a table of another one.
@@ -47,10 +51,15 @@ def load_table(space: str, dataset: str, source: str | os.PathLike[str] = "auto"
     get_space(space)
     get_dataset(dataset)
     source = check_source(source)
-    if source == "embedded":
+    if source in SHIPPED and dataset != SHIPPED[str(source)]:
+        raise InvalidInput(
+            f"{source!r} is a table of {SHIPPED[str(source)]}, asked for was {dataset}"
+        )
+    if source == "embedded" or source in SHIPPED:
         return _embedded(space, dataset)
     if source == "auto":
-        archive = official.newest_archive(space) if official.archives_folder().is_dir() else None
+        imported = dataset in DATASETS and official.archives_folder().is_dir()
+        archive = official.newest_archive(space) if imported else None
         if archive is None:
             return _embedded(space, dataset)
         return _of_archive(archive, dataset)

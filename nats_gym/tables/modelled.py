@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import CorruptTable, NatsGymError
+from nats_gym.tables import fitted
 from nats_gym.tables.column import Column
 from nats_gym.tables.folder import checked_file
 from nats_gym.tables.surrogates import (
@@ -33,6 +34,11 @@ def figures(table: Table, column: Column) -> NDArray[Any]:
     Raises:
         CorruptTable: if its coefficients are missing or damaged, or its model is unknown.
     """
+    if column.model == fitted.MODEL:
+        checked_file(table.folder, column)
+        with _coefficients_of(table.folder / column.file):
+            model_of_column, features = _fitted_column(table, column)
+            return model_of_column.figures(features, column.quantity)
     model = _MODELS.get(column.model)
     if model is None or model.space != table.space.name or column.name not in model.columns:
         raise CorruptTable(
@@ -47,6 +53,11 @@ def noise_std(table: Table, column: Column, expected: NDArray[np.floating]) -> N
     """Standard deviation of one trial in points, ``(arch,)``, around ``expected`` (percent)."""
     folder = (table.folder / column.file).parent
     with _coefficients_of(folder):
+        if column.model == fitted.MODEL:
+            noise = _fitted_column(table, column)[0].noise
+            if noise is None:
+                raise ValueError(f"{column.name} without noise")
+            return noise(expected)
         if table.space.name == "tss":
             return TopologySurrogate.load(folder).sigma(expected, table.dataset)
         return SizeSurrogate.load(table.dataset, column.split, folder).sigma(expected)
@@ -61,6 +72,13 @@ def _coefficients_of(folder: Path) -> Iterator[None]:
         if isinstance(error, NatsGymError):
             raise
         raise CorruptTable(f"{folder}: not a surrogate's coefficients ({error})") from error
+
+
+def _fitted_column(table: Table, column: Column) -> tuple[fitted.FittedColumn, NDArray[Any]]:
+    digits = table.space.all_digits()
+    features = fitted.architecture_features(table.space, digits, table.dataset)
+    path = table.folder / column.file
+    return fitted.FittedColumn.load(path, features.shape[1]), features
 
 
 def _topology_accuracy(table: Table, column: Column, folder: Path) -> NDArray[Any]:

@@ -1,0 +1,147 @@
+"""A build's trainings in NATS-Bench's official file format, for the public ``nats_bench``.
+
+One bz2 pickle an architecture, which holds built-in types and ``OrderedDict`` alone, and a meta
+file. Pickles are written for that package; nothing of ours reads one without a restricted
+unpickler.
+"""
+
+from __future__ import annotations
+
+import bz2
+import os
+import pickle
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from nats_gym.building.plan import VALID_SPLIT, Plan
+from nats_gym.building.trainings import Training, TrainingStore
+from nats_gym.errors import InvalidInput, unknown_name
+from nats_gym.files import check_folder, replacing
+from nats_gym.spaces.size import CELL
+
+#: Keys that the public package searches on, and what it calls their test images.
+_TEST_SETS = {"cifar10-valid": "ori-test", "cifar100": "x-test", "ImageNet16-120": "x-test"}
+
+
+def export_official(
+    store: TrainingStore,
+    folder: str | os.PathLike[str],
+    key: str | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> int:
+    """Write every architecture of a build in the official format.
+
+    The public package reads a file under any schedule and data set key, but for two things: its
+    ``simulate_train_eval`` takes the three official data sets alone, and so does our own importer,
+    which besides knows no schedule but 01, 12, 90 and 200.
+
+    Args:
+        store: the build's trainings.
+        folder: made if it is not there; files of the same architectures are replaced.
+        key: data set key to file the figures under. Default the data's own;
+            ``"cifar10-valid"``, ``"cifar100"`` or ``"ImageNet16-120"`` lends them to tools that
+            know no other. What they were trained on stays in ``arch_config["trained_on"]``.
+        progress: called with the number of written architectures and of all.
+
+    Returns:
+        Number of architectures written. Their schedule's key is its length in two digits
+        (``"04"``).
+
+    Raises:
+        InvalidInput: for another key, or a build of a network whose FLOPs have no closed form.
+    """
+    plan = store.plan
+    allowed = tuple(dict.fromkeys((plan.data_key, *_TEST_SETS)))
+    key = plan.data_key if key is None else key
+    if key not in allowed:
+        raise unknown_name("data set key", key, allowed)
+    if not plan.has_own_network:
+        raise InvalidInput(
+            f"official files hold FLOPs, which are known for the own network of {plan.dataset}; "
+            f"this build's is {dict(plan.network)}"
+        )
+    folder = Path(folder)
+    check_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    space = plan.architectures
+    strings = [str(string) for string in space.string(space.all_digits())]
+    meta = {
+        "meta_archs": strings,
+        "total_archs": space.size,
+        "arch2infos": None,
+        "evaluated_indexes": set(),
+    }
+    _write(folder / "meta.pickle.pbz2", meta)
+    total = len({index for index, _ in store.finished()})
+    done = 0
+    for index, trainings in groupby(store, attrgetter("architecture")):
+        content = _record(plan, key, strings[index], list(trainings))
+        _write(folder / f"{index:06d}.pickle.pbz2", content)
+        done += 1
+        progress(done, total)
+    return done
+
+
+def _record(plan: Plan, key: str, string: str, trainings: Sequence[Training]) -> dict[str, Any]:
+    """Content of one architecture's file."""
+    results = {(key, training.trial): _trial(plan, key, string, training) for training in trainings}
+    return {
+        f"{plan.epochs:02d}": {
+            "arch_index": trainings[0].architecture,
+            "arch_str": string,
+            "all_results": results,
+            "dataset_seed": {key: [training.trial for training in trainings]},
+            "clear_net_done": True,
+        }
+    }
+
+
+def _trial(plan: Plan, key: str, string: str, training: Training) -> dict[str, Any]:
+    epochs = plan.epochs
+    digits = plan.architectures.digits(training.architecture)
+    splits = {VALID_SPLIT: VALID_SPLIT, _TEST_SETS.get(key, plan.test_split): plan.test_split}
+    accuracies, losses, seconds = {}, {}, {}
+    for name, split in splits.items():
+        for epoch, (accuracy, loss) in enumerate(training.curve(split, epochs)):
+            accuracies[f"{name}@{epoch}"] = accuracy
+            losses[f"{name}@{epoch}"] = loss
+            seconds[f"{name}@{epoch}"] = training.evaluation_seconds(split)
+    train = training.record.train
+    trained = list(zip(train.accuracy, train.loss, strict=True))
+    trained += [(training.record.failed_accuracy, float("nan"))] * (epochs - len(trained))
+    return {
+        "name": key,
+        "train_acc1es": {epoch: accuracy for epoch, (accuracy, _) in enumerate(trained)},
+        "train_acc5es": None,
+        "train_losses": {epoch: loss for epoch, (_, loss) in enumerate(trained)},
+        "train_times": OrderedDict.fromkeys(range(epochs), training.train_seconds(epochs)),
+        "arch_config": _config(plan, string),
+        "params": training.params,
+        "flop": float(plan.architectures.flops(digits, plan.dataset)),
+        "seed": f"{training.trial:04d}",
+        "epochs": epochs,
+        "latency": [training.latency],
+        "eval_names": list(splits),
+        "eval_acc1es": accuracies,
+        "eval_times": seconds,
+        "eval_losses": losses,
+        "net_state_dict": None,
+    }
+
+
+def _config(plan: Plan, string: str) -> dict[str, Any]:
+    classes = {"class_num": plan.number_of_classes, "trained_on": plan.dataset}
+    if plan.space == "sss":
+        config = {"name": "infer.shape.tiny", "channels": string, "genotype": CELL}
+        return {**config, "arch_str": string, **classes}
+    cells = plan.network.get("cells_per_stage", 5)
+    return {"channel": 16, "num_cells": cells, "arch_str": string, **classes}
+
+
+def _write(path: Path, content: Any) -> None:
+    with replacing(path) as temporary:
+        temporary.write_bytes(bz2.compress(pickle.dumps(content, protocol=4)))

@@ -1,0 +1,168 @@
+"""What a process of a build does: one training, evaluated after every epoch, and its latency."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+import nats_gym
+from nats_gym.building.plan import VALID_SPLIT, Plan
+from nats_gym.evaluators.protocol import Answer, Outcome, collect
+from nats_gym.networks import build
+from nats_gym.schedule import Epochs
+from nats_gym.tables import MEASURED
+from nats_gym.training.data import ImageData, load_data
+from nats_gym.training.pool import Task
+from nats_gym.training.trainer import choose_device, seeded, train
+
+_LATENCY_BATCH = 256
+_LATENCY_PASSES = 3
+
+
+def train_once(
+    plan: Plan,
+    data: ImageData,
+    index: int,
+    trial: int,
+    device: torch.device,
+    checkpoint: str | None = None,
+) -> dict[str, Any]:
+    """Train an architecture once; its record, latency, parameters and machine as plain values."""
+
+    def built() -> nn.Module:
+        return build(plan.space, index, data.num_classes, **plan.network)
+
+    network = seeded(built, trial)
+    record = train(
+        network,
+        data,
+        plan.recipe,
+        seed=trial,
+        device=device,
+        evaluate_on=(VALID_SPLIT, plan.test_split),
+        evaluate="every",
+        checkpoint=checkpoint,
+    )
+    return {
+        "record": record.to_content(),
+        "latency": latency(network, data.resolution, device, plan.recipe.channels_last),
+        "params": sum(p.numel() for p in network.parameters()) / 1e6,
+        "machine": machine(device),
+    }
+
+
+@torch.no_grad()
+def latency(
+    network: nn.Module, resolution: int, device: torch.device, channels_last: bool
+) -> float:
+    """Seconds of a forward pass over a batch of 256, in float32: the median of three."""
+    network.eval()
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    images = torch.rand(_LATENCY_BATCH, 3, resolution, resolution, device=device)
+    images = images.to(memory_format=layout)
+    seconds = []
+    for _ in range(1 + _LATENCY_PASSES):
+        start = perf_counter()
+        network(images)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        seconds.append(perf_counter() - start)
+    return statistics.median(seconds[1:])  # the first warms up
+
+
+def machine(device: torch.device) -> str:
+    """What trainings run on here: processor or accelerator, and versions."""
+    if device.type == "cuda":
+        where = torch.cuda.get_device_name(device)
+    else:
+        threads = torch.get_num_threads()
+        where = f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
+    return f"nats-gym {nats_gym.__version__}, torch {torch.__version__}, {where}"
+
+
+@lru_cache(maxsize=1)
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == "model name" and value.strip():
+                return value.strip()
+    return platform.processor() or platform.machine()
+
+
+@lru_cache(maxsize=1)
+def _images(key: str, data_dir: str | None, download: bool, device: str) -> ImageData:
+    return load_data(key, data_dir, device, download)
+
+
+def make_trainer(plan: dict[str, Any], data_dir: str | None, device: str) -> Task:
+    """What a worker of a :class:`~nats_gym.training.pool.Pool` runs; see :func:`train_once`."""
+    read = Plan.from_json(plan)
+    # The parent has loaded it once: nothing is left to fetch.
+    data = _images(read.data_key, data_dir, False, device)
+
+    def trainer(index: int, trial: int, checkpoint: str) -> dict[str, Any]:
+        return train_once(read, data, index, trial, torch.device(device), checkpoint)
+
+    return trainer
+
+
+class RecordingEvaluator:
+    """The same as an evaluator, for a cluster: the whole training is a metric of its answer.
+
+    Args:
+        plan: what to train.
+        data_dir: see :func:`nats_gym.training.data.load_data`, on the cluster's machines.
+        device: ``"auto"`` takes a CUDA device if there is one.
+    """
+
+    provenance = MEASURED, MEASURED
+
+    def __init__(
+        self, plan: Plan, data_dir: str | os.PathLike[str] | None, device: str = "auto"
+    ) -> None:
+        self._plan, self._device = plan, device
+        self._data_dir = None if data_dir is None else str(data_dir)
+
+    @property
+    def identity(self) -> str:
+        """The plan."""
+        return json.dumps(self._plan.to_json(), sort_keys=True)
+
+    def evaluate(
+        self, index: NDArray[np.int64], epochs: Epochs, trial_keys: NDArray[np.uint64]
+    ) -> Outcome:
+        """Train a batch; see :class:`~nats_gym.evaluators.Evaluator`."""
+        trials = self.trials_of(index, trial_keys)
+        return collect(len(index), self.stream(index, epochs, trials), self.provenance)
+
+    def trials_of(
+        self, index: NDArray[np.int64], trial_keys: NDArray[np.uint64]
+    ) -> NDArray[np.uint64]:
+        """The keys themselves: seeds."""
+        return trial_keys
+
+    def stream(
+        self, index: NDArray[np.int64], epochs: Epochs, trials: NDArray[np.uint64]
+    ) -> Iterator[tuple[int, Answer]]:
+        """Train a batch, by the plan's schedule; yield each as it is done."""
+        device = choose_device(self._device)
+        data = _images(self._plan.data_key, self._data_dir, True, str(device))
+        for position, (one, trial) in enumerate(zip(index.tolist(), trials.tolist(), strict=True)):
+            answer = train_once(self._plan, data, one, trial, device)
+            figures: Mapping[str, Any] = answer["record"]["evaluated"][VALID_SPLIT]
+            accuracy = (figures["accuracy"] or [0.0])[-1]
+            yield position, Answer(accuracy, sum(figures["seconds"]), {"training": answer})

@@ -1,0 +1,135 @@
+"""A model that makes a whole column of a partial table: a ridge on what describes an architecture.
+
+``nats_gym.building.fitting`` fits it. A column's file is one float64 vector: intercept, a weight
+for each feature, then the knots of the noise, their accuracies and their deviations.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nats_gym.spaces import ArchitectureSpace
+from nats_gym.tables.surrogates import (
+    DATASET_ORDER,
+    EQUAL_WIDTHS,
+    LOGIT_RANGE,
+    Array,
+    Figures,
+    NoiseCurve,
+    topology_features,
+)
+
+#: Name of the model in a column's description, and the version of what it reads.
+MODEL, VERSION = "ridge", 1
+_DEGREE = 3
+
+
+@dataclass(frozen=True)
+class FittedColumn:
+    """One fitted column.
+
+    Attributes:
+        intercept: see :meth:`figures`.
+        weights: of :func:`architecture_features`, ``(feature,)``.
+        noise: spread of an accuracy's trials, by expected accuracy; None for seconds and latency.
+    """
+
+    intercept: float
+    weights: Figures
+    noise: NoiseCurve | None = None
+
+    def to_vector(self) -> Figures:
+        """The file's content."""
+        knots = [] if self.noise is None else [self.noise.accuracy, self.noise.sd]
+        return np.concatenate([[self.intercept], self.weights, *knots]).astype(np.float64)
+
+    @classmethod
+    def from_vector(cls, vector: Array, features: int) -> FittedColumn:
+        """Inverse of :meth:`to_vector`, of a model of so many features.
+
+        Raises:
+            ValueError: for a vector that cannot be one.
+        """
+        knots = vector[1 + features :]
+        if vector.ndim != 1 or vector.dtype != np.float64 or len(vector) < 1 + features:
+            raise ValueError(f"{vector.dtype} {vector.shape} for {features} features")
+        if len(knots) % 2 or not np.isfinite(vector).all():
+            raise ValueError("no finite weights and pairs of knots")
+        noise = NoiseCurve(*np.split(knots, 2)) if len(knots) else None
+        return cls(float(vector[0]), vector[1 : 1 + features], noise)
+
+    @classmethod
+    def load(cls, path: Path, features: int) -> FittedColumn:
+        """Read a column's file; ``ValueError`` or ``OSError`` if it is none."""
+        return cls.from_vector(np.load(path, allow_pickle=False), features)
+
+    def figures(self, features: Array, quantity: str) -> Figures:
+        """The column, ``(arch,)``: percent, or seconds.
+
+        Intercept and weighted features are an accuracy's logit, or the logarithm of seconds.
+
+        Args:
+            features: those of the architectures, ``(arch, feature)``.
+            quantity: the column's.
+        """
+        return unlinked(self.intercept + features @ self.weights, quantity)
+
+
+def linked(figures: Array, quantity: str) -> Figures:
+    """Accuracies (percent) as logits, anything else as logarithms."""
+    if quantity != "accuracy":
+        return np.asarray(np.log(figures), np.float64)
+    share = np.clip(np.asarray(figures, np.float64), *LOGIT_RANGE) / 100
+    return np.asarray(np.log(share / (1 - share)))
+
+
+def unlinked(values: Array, quantity: str) -> Figures:
+    """Inverse of :func:`linked`, but for its clipping."""
+    if quantity != "accuracy":
+        return np.asarray(np.exp(values))
+    return np.asarray(100 / (1 + np.exp(-np.clip(values, -30, 30))))
+
+
+def architecture_features(space: ArchitectureSpace, digits: Array, dataset: str) -> Figures:
+    """Describe architectures to the model, ``(arch, feature)``.
+
+    In the topology space operations, live edges and paths, and which two operations each pair of
+    edges has; in the size space the products up to degree 3 of the widths' logarithms, and where
+    a skip is an identity. In both the closed-form cost, as logarithms and their squares.
+
+    Args:
+        space: whose.
+        digits: ``(arch, n)``.
+        dataset: whose networks' cost.
+    """
+    cost = np.log(np.stack([space.params(digits, dataset), space.flops(digits, dataset)], axis=1))
+    describe = _size_features if space.name == "sss" else _topology_features
+    return np.concatenate([describe(space, np.asarray(digits)), cost, cost**2], axis=1)
+
+
+def _size_features(space: ArchitectureSpace, digits: Array) -> Figures:
+    width = 2 * np.log(1.0 + digits) / np.log(space.num_choices) - 1  # −1 … 1
+    products = [
+        width[:, list(axes)].prod(axis=1)
+        for degree in range(1, _DEGREE + 1)
+        for axes in itertools.combinations_with_replacement(range(digits.shape[1]), degree)
+    ]
+    equal = [digits[:, one] == digits[:, two] for one, two in EQUAL_WIDTHS]
+    narrowest = width.min(axis=1)
+    return np.stack([*products, *equal, narrowest], axis=1).astype(np.float64)
+
+
+def _topology_features(space: ArchitectureSpace, digits: Array) -> Figures:
+    # Accuracies that nobody has measured are no features: the last rows go.
+    unmeasured = np.full((len(digits), len(DATASET_ORDER)), 50.0)
+    cell = topology_features(digits, unmeasured)[: -2 * len(DATASET_ORDER)].T
+    one_hot = digits[:, :, None] == np.arange(space.num_choices)
+    pairs = [
+        (one_hot[:, one, :, None] & one_hot[:, two, None, :]).reshape(len(digits), -1)
+        for one, two in itertools.combinations(range(digits.shape[1]), 2)
+    ]
+    return np.concatenate([cell, *pairs], axis=1).astype(np.float64)
