@@ -23,28 +23,35 @@ from nats_gym.errors import InvalidInput, unknown_name
 from nats_gym.files import check_folder, replacing
 from nats_gym.spaces.size import CELL
 
-#: Keys that the public package searches on, and what it calls their test images.
-_TEST_SETS = {"cifar10-valid": "ori-test", "cifar100": "x-test", "ImageNet16-120": "x-test"}
+#: Names of the public package that figures may be lent, and the data set keys behind each: its
+#: searches on CIFAR-10 take accuracies from cifar10-valid and latency from cifar10.
+_KEYS = {
+    "cifar10-valid": ("cifar10-valid",),
+    "cifar10": ("cifar10-valid", "cifar10"),
+    "cifar100": ("cifar100",),
+    "ImageNet16-120": ("ImageNet16-120",),
+}
 
 
 def export_official(
     store: TrainingStore,
     folder: str | os.PathLike[str],
-    key: str | None = None,
+    name: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
     """Write every architecture of a build in the official format.
 
-    The public package reads a file under any schedule and data set key, but for two things: its
-    ``simulate_train_eval`` takes the three official data sets alone, and so does our own importer,
-    which besides knows no schedule but 01, 12, 90 and 200.
+    The public package reads files of any schedule and data set key, but its ``simulate_train_eval``
+    and ``find_best`` take official data sets alone. So does our own importer, which besides knows
+    no schedules but 01, 12, 90 and 200.
 
     Args:
         store: the build's trainings.
         folder: made if it is not there; files of the same architectures are replaced.
-        key: data set key to file the figures under. Default the data's own;
-            ``"cifar10-valid"``, ``"cifar100"`` or ``"ImageNet16-120"`` lends them to tools that
-            know no other. What they were trained on stays in ``arch_config["trained_on"]``.
+        name: data set to file the figures under. Default the data's own key; ``"cifar10"``
+            (both its keys hold the same trainings), ``"cifar10-valid"`` alone, ``"cifar100"`` or
+            ``"ImageNet16-120"`` lends them to tools that know no other. What they were trained
+            on stays in ``arch_config["trained_on"]``.
         progress: called with the number of written architectures and of all.
 
     Returns:
@@ -52,13 +59,13 @@ def export_official(
         (``"04"``).
 
     Raises:
-        InvalidInput: for another key, or a build of a network whose FLOPs have no closed form.
+        InvalidInput: for another name, or a build of a network whose FLOPs have no closed form.
     """
     plan = store.plan
-    allowed = tuple(dict.fromkeys((plan.data_key, *_TEST_SETS)))
-    key = plan.data_key if key is None else key
-    if key not in allowed:
-        raise unknown_name("data set key", key, allowed)
+    allowed = {plan.data_key: (plan.data_key,), **_KEYS}
+    name = plan.data_key if name is None else name
+    if name not in allowed:
+        raise unknown_name("data set", name, allowed)
     if not plan.has_own_network:
         raise InvalidInput(
             f"official files hold FLOPs, which are known for the own network of {plan.dataset}; "
@@ -79,22 +86,28 @@ def export_official(
     total = len({index for index, _ in store.finished()})
     done = 0
     for index, trainings in groupby(store, attrgetter("architecture")):
-        content = _record(plan, key, strings[index], list(trainings))
+        content = _record(plan, allowed[name], strings[index], list(trainings))
         _write(folder / f"{index:06d}.pickle.pbz2", content)
         done += 1
         progress(done, total)
     return done
 
 
-def _record(plan: Plan, key: str, string: str, trainings: Sequence[Training]) -> dict[str, Any]:
+def _record(
+    plan: Plan, keys: Sequence[str], string: str, trainings: Sequence[Training]
+) -> dict[str, Any]:
     """Content of one architecture's file."""
-    results = {(key, training.trial): _trial(plan, key, string, training) for training in trainings}
+    results = {
+        (key, training.trial): _trial(plan, key, string, training)
+        for training in trainings
+        for key in keys
+    }
     return {
         f"{plan.epochs:02d}": {
             "arch_index": trainings[0].architecture,
             "arch_str": string,
             "all_results": results,
-            "dataset_seed": {key: [training.trial for training in trainings]},
+            "dataset_seed": {key: [training.trial for training in trainings] for key in keys},
             "clear_net_done": True,
         }
     }
@@ -103,7 +116,13 @@ def _record(plan: Plan, key: str, string: str, trainings: Sequence[Training]) ->
 def _trial(plan: Plan, key: str, string: str, training: Training) -> dict[str, Any]:
     epochs = plan.epochs
     digits = plan.architectures.digits(training.architecture)
-    splits = {VALID_SPLIT: VALID_SPLIT, _TEST_SETS.get(key, plan.test_split): plan.test_split}
+    # What the package calls validation and test images under that key, and what they are here.
+    if key == "cifar10":
+        splits = {"ori-test": plan.test_split}
+    elif key == "cifar10-valid":
+        splits = {VALID_SPLIT: VALID_SPLIT, "ori-test": plan.test_split}
+    else:
+        splits = {VALID_SPLIT: VALID_SPLIT, "x-test": plan.test_split}
     accuracies, losses, seconds = {}, {}, {}
     for name, split in splits.items():
         for epoch, (accuracy, loss) in enumerate(training.curve(split, epochs)):
