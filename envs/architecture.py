@@ -91,10 +91,10 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         **unknown: Any,
     ) -> None:
         # Options that no environment has are those of an evaluator that is made by name.
-        made = isinstance(evaluator, (str, Mapping)) or (
-            evaluator is None and dataset == DIGITS.name and source == "auto"
-        )
-        own = evaluator_options(evaluator or "train") if made else ()
+        if evaluator is None and dataset == DIGITS.name and source == "auto":
+            evaluator = "train"
+        named = isinstance(evaluator, (str, Mapping))
+        own = evaluator_options(evaluator) if named else ()  # type: ignore[arg-type]
         self._refuse({name for name in unknown if name not in own}, space, dataset, own)
         self.architecture_space = get_space(space)
         self.dataset = dataset

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nats_gym.datasets import DIGITS, get_dataset
+from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, SurrogateWarning, shown
 from nats_gym.evaluators import UNSTATED, Evaluator, TableEvaluator, make_evaluator
 from nats_gym.files import check_source
@@ -30,9 +30,9 @@ def choose_evaluator(
 ) -> tuple[Evaluator, tuple[str, str]]:
     """The evaluator of an environment, and the provenance of its accuracies and seconds.
 
-    Without an ``evaluator`` the table of ``source`` answers, or on digits, of which no table is
-    complete, training. A warning says once per table and schedule if a table estimates. Another
-    evaluator says what its figures rest on with every outcome.
+    Without an ``evaluator`` the table of ``source`` answers. A warning says once per table and
+    schedule if a table estimates. Another evaluator says what its figures rest on with every
+    outcome.
 
     Args:
         space, dataset, epochs, trial, source: the environment's.
@@ -44,8 +44,6 @@ def choose_evaluator(
             ``trial`` or ``source`` beside an evaluator, which would not be asked.
     """
     get_dataset(dataset)
-    if evaluator is None and dataset == DIGITS.name and source == "auto":
-        evaluator = "train"
     if isinstance(evaluator, (str, Mapping)):
         evaluator = make_evaluator(evaluator, space, dataset, **options)
     if evaluator is None:

@@ -356,7 +356,7 @@ def made_up(folder: Path, space_name: str, rows: int, noise: float = 1.0) -> Any
     digits = space.all_digits()
     level = np.log(space.params(digits, "digits"))
     level = (level - level.mean()) / level.std() + 0.3 * digits[:, 0]
-    truth = 100 / (1 + np.exp(-level))
+    truth = 100 / (1 + np.exp(-0.6 * level))
     rng = np.random.default_rng(0)
     held = rng.choice(space.size, rows, replace=False)
     accuracy = np.full((space.size, 2), np.nan)

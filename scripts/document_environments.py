@@ -1,0 +1,130 @@
+"""Write docs/environments from the docstrings of the environment classes.
+
+python scripts/document_environments.py [--check]
+
+With ``--check`` nothing is written; the exit code is 1 if a page is not what it should be.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import warnings
+from pathlib import Path
+
+import gymnasium as gym
+
+import nats_gym.envs
+from nats_gym.registration import ENVIRONMENTS, FAMILIES, family_of
+from nats_gym.rewards import __doc__ as rewards_text
+
+FOLDER = Path(__file__).parent.parent / "docs" / "environments"
+#: Of each family: its page, and what it is called.
+PAGES = {
+    "{}-v0": ("building.md", "Building one architecture"),
+    "{}-Budgeted-v0": ("budgeted.md", "Searching within a budget"),
+    "{}-OneShot-v0": ("one-shot.md", "All decisions at once"),
+    "{}-Edit-v0": ("edit.md", "Changing one decision at a time"),
+    "mo-{}-v0": ("multi-objective.md", "Several objectives"),
+}
+INDEX = """# Environments
+
+Made by `scripts/document_environments.py` from the docstrings.
+
+{pages}
+
+## Native vector environments
+
+`gym.make_vec(id, num_envs=1024)` makes copies that step together in numpy and do to the bit what
+scalar ones do. Gymnasium refuses `vector_kwargs` and `wrappers` beside a native vector
+environment, and `max_episode_steps` is no option of ours: pass options themselves, wrap what comes
+back. `vectorization_mode="sync"` and `"async"` make Gymnasium's own of the scalar environments.
+
+| Gymnasium 1.4's vector wrapper | NEXT_STEP | SAME_STEP | DISABLED |
+|---|---|---|---|
+| `RecordEpisodeStatistics`, `TransformReward`, `ClipReward`, `DictInfoToList` | yes | yes | yes |
+| `NormalizeReward` | yes | from 1.4 on | yes |
+| `FlattenObservation`, our `DictVectorObservation`, `MultiDiscreteVectorObservation` | yes | no | yes |
+| `NormalizeObservation` | yes | no | no |
+
+Wrappers that change observations refuse `SAME_STEP`, because they would leave `final_obs` as it
+was. Releases before 1.4 let `NormalizeReward` under `SAME_STEP` skip the first step of every
+episode and carry the last one's return on: take `NEXT_STEP` there. `RecordEpisodeStatistics` counts
+scalar rewards; for `mo-` environments take MO-Gymnasium's.
+
+For Stable-Baselines3, `nats_gym.envs.make_sb3(id, num_envs=1024)` adapts the native environment,
+action masks included. TorchRL wraps the scalar one: `torchrl.envs.GymWrapper(gym.make(id))` (not
+tested here).
+
+## Observations
+
+The flat observation of each page is the default. `nats_gym.envs.DictObservation`,
+`MultiDiscreteObservation` and `GraphObservation` turn it into a `Dict`, one integer a decision, or
+a Gymnasium `GraphInstance`; `DictVectorObservation` and `MultiDiscreteVectorObservation` do so for
+native vector environments.
+
+## Rewards
+
+{rewards}
+
+## Your own parts
+
+`nats_gym.testing.check_evaluator` checks an evaluator of yours, `check_vector_env` a vector
+environment against looped scalar ones. [Real training](../training.md) says how evaluators are made
+and named.
+"""
+
+
+def docstring(name: str, level: int) -> str:
+    """Docstring of an environment class, its headings ``level`` deeper."""
+    text = inspect.cleandoc(getattr(nats_gym.envs, name).__doc__)
+    lines = ("#" * level + line if line.startswith("#") else line for line in text.splitlines())
+    return "\n".join(lines)
+
+
+def page(family: str) -> str:
+    """The page of a family."""
+    scalar, vector = FAMILIES[family]
+    ids = [env_id for env_id in ENVIRONMENTS if family_of(env_id) == family]
+    lines = [f"# {PAGES[family][1]}", "", *(f"- `{env_id}`" for env_id in ids), ""]
+    lines += ["| cifar10 | action space | observation space |", "|---|---|---|"]
+    for space in ("TSS", "SSS"):
+        env = gym.make(family.format(f"NATS-{space}-cifar10"))
+        lines.append(f"| {space} | `{env.action_space}` | `{env.observation_space}` |")
+    lines += ["", f"`nats_gym.envs.{scalar}`", "", docstring(scalar, 0), ""]
+    lines += [f"## Native vector environment: `nats_gym.envs.{vector}`", "", docstring(vector, 1)]
+    return "\n".join(lines) + "\n"
+
+
+def index() -> str:
+    """The page that leads to the others."""
+    pages = "\n".join(
+        f"- [{title}]({name}): `{family.format('NATS-…')}`"
+        for family, (name, title) in PAGES.items()
+    )
+    text = inspect.cleandoc(rewards_text or "").partition("\n\n")[2].replace("``", "`")
+    return INDEX.format(pages=pages, rewards=text.replace(":data:", "").replace(":class:", ""))
+
+
+def pages() -> dict[Path, str]:
+    """Every page by its path."""
+    warnings.simplefilter("ignore")
+    made = {FOLDER / name: page(family) for family, (name, _) in PAGES.items()}
+    return {FOLDER / "README.md": index(), **made}
+
+
+def main() -> None:
+    check = sys.argv[1:] == ["--check"]
+    stale = []
+    for path, text in pages().items():
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        elif not path.is_file() or path.read_text(encoding="utf-8") != text:
+            stale.append(str(path))
+    if stale:
+        sys.exit(f"stale: {', '.join(stale)}; run python scripts/document_environments.py")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""The pages on environments are what the docstrings say, in Gymnasium's order of sections."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import nats_gym.envs
+from nats_gym.registration import FAMILIES
+
+ROOT = Path(__file__).parent.parent
+SECTIONS = [
+    *("Description", "Action Space", "Observation Space", "Rewards"),
+    *("Starting State", "Episode End", "Arguments", "Version History"),
+]
+
+
+@pytest.mark.parametrize("name", [scalar for scalar, _ in FAMILIES.values()])
+def test_docstrings_follow_gymnasiums_page(name: str) -> None:
+    text = inspect.cleandoc(getattr(nats_gym.envs, name).__doc__)
+    assert re.findall(r"^## (.*)", text, re.M) == SECTIONS
+
+
+@pytest.mark.parametrize("name", [vector for _, vector in FAMILIES.values()])
+def test_vector_docstrings_keep_its_order(name: str) -> None:
+    found = re.findall(r"^## (.*)", inspect.cleandoc(getattr(nats_gym.envs, name).__doc__), re.M)
+    assert found == [section for section in SECTIONS if section in found]
+    assert {"Description", "Version History"} <= {*found}
+
+
+def test_the_pages_are_current() -> None:
+    command = [sys.executable, str(ROOT / "scripts" / "document_environments.py"), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
