@@ -43,18 +43,33 @@ back. `vectorization_mode="sync"` and `"async"` make Gymnasium's own of the scal
 | Gymnasium 1.4's vector wrapper | NEXT_STEP | SAME_STEP | DISABLED |
 |---|---|---|---|
 | `RecordEpisodeStatistics`, `TransformReward`, `ClipReward`, `DictInfoToList` | yes | yes | yes |
-| `NormalizeReward` | yes | from 1.4 on | yes |
-| `FlattenObservation`, our `DictVectorObservation`, `MultiDiscreteVectorObservation` | yes | no | yes |
+| `NormalizeReward` | see below | from 1.4 on | see below |
+| `FlattenObservation` | yes | no | yes |
+| our `DictVectorObservation`, `MultiDiscreteVectorObservation` | yes | no | yes |
 | `NormalizeObservation` | yes | no | no |
 
 Wrappers that change observations refuse `SAME_STEP`, because they would leave `final_obs` as it
-was. Releases before 1.4 let `NormalizeReward` under `SAME_STEP` skip the first step of every
-episode and carry the last one's return on: take `NEXT_STEP` there. `RecordEpisodeStatistics` counts
-scalar rewards; for `mo-` environments take MO-Gymnasium's.
+was.
+
+`NormalizeReward` divides rewards by the spread of discounted returns; where it does not restart
+these at an episode's end, the spread is off. Under `SAME_STEP` it restarts them since 1.4;
+before, it carried the last episode's on, and 1.3 skipped the first step of each episode. Under
+`NEXT_STEP` it does not, in 1.4 either: the next episode starts from the last reward, or after
+truncation (`Edit`'s horizon) from the whole return. Under `DISABLED` a `reset_mask` restarts the
+returns of all copies. In every mode the step that terminates an episode counts its own reward
+alone. Stable-Baselines3's `VecNormalize` restarts them rightly.
+
+`RecordEpisodeStatistics` and `NormalizeReward` fail on the vector rewards of `mo-` environments;
+MO-Gymnasium's `MORecordEpisodeStatistics` works in every mode.
 
 For Stable-Baselines3, `nats_gym.envs.make_sb3(id, num_envs=1024)` adapts the native environment,
-action masks included. TorchRL wraps the scalar one: `torchrl.envs.GymWrapper(gym.make(id))` (not
-tested here).
+action masks included. TorchRL wraps the scalar one. Tried with TorchRL 0.14.1: its
+`check_env_specs` and a rollout, in the topology space of CIFAR-10, not with masks or `mo-`:
+
+```python
+from torchrl.envs import GymWrapper
+env = GymWrapper(gym.make("NATS-TSS-cifar10-v0"))
+```
 
 ## Observations
 
