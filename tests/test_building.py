@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import shutil
@@ -11,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +34,18 @@ from nats_gym.envs import ConstructionEnv
 from nats_gym.errors import CorruptTable, InvalidInput, MissingTable, NotInTable
 from nats_gym.networks import build as build_network
 from nats_gym.spaces import get_space
-from nats_gym.tables import MEASURED, SURROGATE, Column, write_table
+from nats_gym.tables import MEASURED, SURROGATE, Column, embedded_folder, write_table
+from nats_gym.tables.fitted import FINER, architecture_features
 from nats_gym.training.data import load_data
 from nats_gym.training.recipe import Recipe
 from nats_gym.training.trainer import seeded, train
 
 pytest.importorskip("sklearn")
-#: One epoch of large batches on narrow networks: a training takes a tenth of a second.
+#: One epoch of narrow networks, what the command line builds too.
+PLAN = Plan.of("sss", "digits", 1)
+#: Larger batches, and a training takes a tenth of a second.
 RECIPE = Recipe(batch_size=128, learning_rate=0.05, horizontal_flip=False)
-PLAN = Plan.of("sss", "digits", 1, RECIPE)
+QUICK = Plan.of("sss", "digits", 1, RECIPE)
 ARCHS = np.array([0, 1, 9])
 
 
@@ -60,9 +63,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     return build(folder, PLAN, ARCHS, 2, workers=2, devices=("cpu",), licence="mine")
 
 
-def trained(index: int, seed: int, epochs: int = 1) -> Any:
+@cache
+def trained(index: int, seed: int, recipe: Recipe = PLAN.recipe) -> Any:
     """The same training, by the trainer alone."""
-    recipe = Plan.of("sss", "digits", epochs, RECIPE).recipe
     network = seeded(lambda: build_network("sss", index, 10, cells_per_stage=1), seed)
     splits = ("x-valid", "x-test")
     options: dict[str, Any] = {"device": "cpu", "evaluate_on": splits, "evaluate": "every"}
@@ -119,24 +122,11 @@ def test_a_build_is_a_table_of_the_trainer_s_figures(built: Built) -> None:
     assert column.trials == (0, 1)
 
 
-def test_more_architectures_and_trials_add_to_a_build(built: Built, tmp_path: Path) -> None:
-    folder = tmp_path / "mine"
-    shutil.copytree(built.table.folder.parent, folder)
-    before = built.table.accuracy("valid", 1)
-    more = build(folder, PLAN, np.array([1, 2]), 1, devices=("cpu",), curves=False)
-    assert (more.architectures, more.trainings, more.trained) == (4, 7, 1)
-    after = more.table.accuracy("valid", 1)
-    assert np.array_equal(after[ARCHS], before[ARCHS])
-    assert np.isnan(after[2]).tolist() == [False, True]
-    assert more.table.row(more.table.column("accuracy", "valid", 1), 2).shape == (1,)
-    assert not any(c.quantity == "accuracy_curve" for c in more.table.columns)
-
-
 @pytest.mark.slow
 def test_learning_curves_are_kept(tmp_path: Path) -> None:
     plan = Plan.of("sss", "digits", 3, RECIPE)
     table = build(tmp_path / "b", plan, ARCHS[:1], devices=("cpu",)).table
-    record = trained(0, 0, epochs=3)
+    record = trained(0, 0, plan.recipe)
     for epoch in (1, 2):
         accuracy = table.accuracy("test", f"{epoch}/3")[0, 0]
         assert accuracy == np.float32(record.evaluated["x-test"].accuracy[epoch - 1])
@@ -158,10 +148,10 @@ def test_a_training_that_diverges_counts_as_its_recipe_says(tmp_path: Path) -> N
 def test_another_plan_is_refused_in_a_build_s_folder(built: Built) -> None:
     folder = built.table.folder.parent
     for other, words in (
-        (Plan.of("tss", "digits", 1, RECIPE), 'space "sss", not "tss"'),
-        (Plan.of("sss", "digits", 2, RECIPE), "epochs 1, not 2"),
-        (Plan.of("sss", "digits", 1, Recipe()), "batch_size 128, not 256"),
-        (Plan.of("sss", "digits", 1, RECIPE, {}), "cells_per_stage 1, not null"),
+        (Plan.of("tss", "digits", 1), 'space "sss", not "tss"'),
+        (Plan.of("sss", "digits", 2), "epochs 1, not 2"),
+        (QUICK, "batch_size 24, not 128"),
+        (Plan.of("sss", "digits", 1, network={}), "cells_per_stage 1, not null"),
     ):
         with pytest.raises(InvalidInput, match="holds another build") as caught:
             build(folder, other, ARCHS)
@@ -206,6 +196,29 @@ def test_shipped_names_are_known(tmp_path: Path) -> None:
         load_table("sss", "digits", "digits-30")
 
 
+@pytest.mark.parametrize("name", ["sss", "tss"])
+def test_digits_300_is_a_build_of_300(name: str) -> None:
+    folder = embedded_folder(name, "digits")
+    assert folder.name == f"{name}-digits-300"
+    if not folder.is_dir():
+        pytest.skip("digits-300 is not built yet")
+    table = load_table(name, "digits", "digits-300")
+    assert load_table(name, "digits").checksum == table.checksum
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 1_000_000
+    accuracy = table.accuracy("valid")
+    held = np.flatnonzero(~np.isnan(accuracy).any(axis=1))
+    assert accuracy.shape[1] == 2
+    assert len(held) >= 300
+    assert set(held) == set(parse_architectures("random:300:seed0", get_space(name)))
+    assert np.array_equal(np.isnan(accuracy), np.isnan(table.accuracy("test")))
+    assert np.isfinite(table.query_seconds(4)[held] + table.latency()[held]).all()
+    env = ConstructionEnv(name, "digits", source="digits-300")
+    env.reset(seed=0)
+    for choice in get_space(name).digits(held[0]).tolist():
+        *_, info = env.step(choice)
+    assert info["accuracy"] in accuracy[held[0]]
+
+
 # ── killed ───────────────────────────────────────────────────────────────────────────────────
 
 KILLED = """
@@ -229,7 +242,6 @@ def rows(folder: Path) -> list[Any]:
 @pytest.mark.slow
 def test_a_build_killed_in_the_middle_goes_on(tmp_path: Path) -> None:
     folder = tmp_path / "b"
-    counts = []
     for wanted in (3, 12):
         process = subprocess.Popen([sys.executable, "-c", KILLED, str(folder)])
         deadline = time.monotonic() + 120
@@ -239,11 +251,10 @@ def test_a_build_killed_in_the_middle_goes_on(tmp_path: Path) -> None:
             time.sleep(0.02)
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        counts.append(len(rows(folder)))
         assert not (folder / "table").exists()
     before = rows(folder)
     assert wanted <= len(before) < 40
-    again = build(folder, PLAN, np.arange(40), 1, workers=2, devices=("cpu",))
+    again = build(folder, QUICK, np.arange(40), 1, workers=2, devices=("cpu",))
     assert again.trained == 40 - len(before)  # none twice
     assert [row for row in rows(folder) if row in before] == before  # none lost
     assert [row[0] for row in rows(folder)] == list(range(40))
@@ -251,7 +262,7 @@ def test_a_build_killed_in_the_middle_goes_on(tmp_path: Path) -> None:
     # What was begun before the kill came out as if it had not been.
     for index in (0, before[-1][0], 39):
         assert again.table.accuracy("valid", 1)[index, 0] == np.float32(
-            trained(index, 0).accuracy("x-valid")
+            trained(index, 0, QUICK.recipe).accuracy("x-valid")
         )
 
 
@@ -342,7 +353,7 @@ def test_other_keys_and_networks_are_not_exported(built: Built, tmp_path: Path) 
         pytest.raises(InvalidInput, match="Did you mean 'cifar10-valid'"),
     ):
         export_official(store, tmp_path, "cifar10-vaild")
-    other = Plan.of("sss", "digits", 1, RECIPE, {"cells_per_stage": 2})
+    other = Plan.of("sss", "digits", 1, network={"cells_per_stage": 2})
     with TrainingStore(tmp_path, other) as store, pytest.raises(InvalidInput, match="own network"):
         export_official(store, tmp_path / "files")
 
@@ -444,6 +455,17 @@ def test_a_damaged_fit_is_a_corrupt_table(tmp_path: Path) -> None:
         load_table("sss", "digits", fitted.folder).accuracy("valid", 4)
 
 
+def test_finer_features_come_last() -> None:
+    space = get_space("tss")
+    digits = space.digits(np.arange(50))
+    pairs = architecture_features(space, digits, "digits")[:, -FINER["tss"] :]
+    assert set(np.unique(pairs)) == {0.0, 1.0}
+    assert (pairs.sum(axis=1) == 15).all()  # each pair of six edges has one of 25
+    space = get_space("sss")
+    widest = architecture_features(space, np.array([[7] * 5, [0] * 5]), "digits")
+    assert widest[:, -FINER["sss"] :].tolist() == [[1.0] * 35, [-1.0] * 35]  # ±1 cubed
+
+
 def test_kendall_s_tau_is_scipy_s() -> None:
     stats = pytest.importorskip("scipy.stats")
     rng = np.random.default_rng(0)
@@ -464,21 +486,29 @@ def call(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
     return int(caught.value.code or 0), printed.out, printed.err
 
 
-def test_build_and_fit_from_the_command_line(monkeypatch, capsys, tmp_path: Path) -> None:
+def test_the_command_line_adds_to_a_build(
+    built: Built, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
     out = tmp_path / "mine"
+    shutil.copytree(built.table.folder.parent, out)
     line = f"build --space sss --dataset digits --epochs 1 --device cpu --out {out}"
+    official = f"--export-official {tmp_path / 'files'} --as cifar100"
     code, said, _ = call(
-        monkeypatch,
-        capsys,
-        *f"{line} --archs 0,1 --export-official {tmp_path / 'files'}".split(),
+        monkeypatch, capsys, *f"{line} --archs 1,2 --trials 1 --no-curves {official}".split()
     )
     assert code == 0
-    assert "2 trained now; 2 trainings" in said
-    assert "official files of 2 architectures" in said
-    manifest = json.loads((out / "table" / "manifest.json").read_text())
-    assert {column["provenance"] for column in manifest["columns"]} == {MEASURED}
-    code, said, _ = call(monkeypatch, capsys, *f"{line} --archs 0,1".split())
-    assert (code, "0 trained now; 2 trainings" in said) == (0, True)
+    assert "1 trained now; 7 trainings" in said
+    assert "official files of 4 architectures" in said
+    table = load_table("sss", "digits", out / "table")
+    before, after = built.table.accuracy("valid", 1), table.accuracy("valid", 1)
+    assert np.array_equal(after[ARCHS], before[ARCHS])
+    assert np.isnan(after[2]).tolist() == [False, True]
+    assert table.row(table.column("accuracy", "valid", 1), 2).shape == (1,)
+    assert not any(column.quantity == "accuracy_curve" for column in table.columns)
+    api = public_api(tmp_path / "files")
+    assert np.float32(api.simulate_train_eval(2, "cifar100", hp="01")[0]) == after[2, 0]
+    code, said, _ = call(monkeypatch, capsys, *f"{line} --archs 0-2".split())
+    assert (code, "0 trained now; 7 trainings" in said) == (0, True)
     for wrong, words in (
         (f"{line} --archs 0-x", "architectures are given as"),
         (line.replace("--epochs 1", "--epochs 2") + " --archs 0", "holds another build"),
@@ -488,6 +518,11 @@ def test_build_and_fit_from_the_command_line(monkeypatch, capsys, tmp_path: Path
         code, _, error = call(monkeypatch, capsys, *wrong.split())
         assert (code, error.count("\n")) == (2, 1)
         assert words in error
+
+
+def test_the_command_line_fits(
+    monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
+) -> None:
     made_up(tmp_path / "table", "sss", 60)
     code, said, _ = call(monkeypatch, capsys, "fit", str(tmp_path / "table"))
     assert code == 0

@@ -13,6 +13,7 @@ from nats_gym.errors import InvalidInput, NotInTable
 from nats_gym.files import check_folder
 from nats_gym.tables import SURROGATE, Column, Table, write_table
 from nats_gym.tables.fitted import (
+    FINER,
     MODEL,
     VERSION,
     FittedColumn,
@@ -28,6 +29,8 @@ Figures = NDArray[np.float64]
 LEAST_ROWS = 20
 _FOLDS = 5
 _PENALTIES = np.geomspace(1e-3, 1e5, 33)
+#: What finer features are multiplied by before they are penalised like the others.
+_FINER_SCALES = (1.0, 0.5, 0.25, 0.0)
 _FITTED = ("accuracy", "train_seconds_per_epoch", "evaluation_seconds", "latency")
 _RESIDUALS_A_KNOT = 40
 _MOST_KNOTS = 12
@@ -82,9 +85,10 @@ def _fitted(table: Table, column: Column, features: Figures) -> tuple[Column, Fi
     accuracy = column.quantity == "accuracy"
     # A pass that never came takes no time, which has no logarithm.
     targets = linked(truth if accuracy else np.maximum(truth, 1e-9), column.quantity)
-    predicted = unlinked(_out_of_fold(design, targets), column.quantity)
+    finer = FINER[table.space.name]
+    predicted = unlinked(_out_of_fold(design, targets, finer), column.quantity)
     noise = _noise(predicted, trials) if accuracy else None
-    model = FittedColumn(*_ridge(design, targets), noise)
+    model = FittedColumn(*_ridge(design, targets, finer), noise)
     note = (
         f"every row is the model's, fitted to {len(rows):,} architectures, means over trials; "
         f"held-out errors by {_FOLDS} folds"
@@ -118,32 +122,43 @@ def _figures(table: Table, column: Column) -> Figures:
     return np.asarray(costs[column.quantity](), np.float64)[:, None]
 
 
-def _ridge(design: Figures, targets: Figures) -> tuple[float, Figures]:
-    """Intercept and weights ``(feature,)`` of the penalty that leaves one out best."""
-    mean, scale = design.mean(axis=0), design.std(axis=0)
-    scale = np.where(scale > 1e-12, scale, np.inf)  # what never varies tells nothing
-    left, values, right = np.linalg.svd((design - mean) / scale, full_matrices=False)
+def _ridge(design: Figures, targets: Figures, finer: int) -> tuple[float, Figures]:
+    """Intercept and weights ``(feature,)`` of the penalties that leave one out best.
+
+    Args:
+        design: ``(row, feature)``.
+        targets: ``(row,)``.
+        finer: how many features, the last, have a penalty of their own.
+    """
+    mean, deviation = design.mean(axis=0), design.std(axis=0)
+    varies = deviation > 1e-12  # what never varies tells nothing
+    standard = (design - mean)[:, varies] / deviation[varies]
     centred = targets - targets.mean()
-    along = left.T @ centred
-    best, chosen = np.inf, _PENALTIES[-1]
-    for penalty in _PENALTIES:
-        shrink = values**2 / (values**2 + penalty)
-        leverage = 1 / len(targets) + (left**2) @ shrink
-        residual = (centred - left @ (shrink * along)) / np.maximum(1 - leverage, 1e-9)
-        error = float(np.mean(residual**2))
-        if error < best:
-            best, chosen = error, penalty
-    weights = right.T @ (values / (values**2 + chosen) * along) / scale
+    best, weights = np.inf, np.zeros(design.shape[1])
+    for scale in _FINER_SCALES:
+        scales = np.ones(design.shape[1])
+        scales[-finer:] = scale
+        left, values, right = np.linalg.svd(standard * scales[varies], full_matrices=False)
+        along = left.T @ centred
+        for penalty in _PENALTIES:
+            shrink = values**2 / (values**2 + penalty)
+            leverage = 1 / len(targets) + (left**2) @ shrink
+            residual = (centred - left @ (shrink * along)) / np.maximum(1 - leverage, 1e-9)
+            error = float(np.mean(residual**2))
+            if error < best:
+                best = error
+                found = right.T @ (values / (values**2 + penalty) * along)
+                weights[varies] = found * scales[varies] / deviation[varies]
     return float(targets.mean() - mean @ weights), weights
 
 
-def _out_of_fold(design: Figures, targets: Figures) -> Figures:
-    """Predict every row by a model, its penalty included, that did not see it."""
+def _out_of_fold(design: Figures, targets: Figures, finer: int) -> Figures:
+    """Predict every row by a model, its penalties included, that did not see it."""
     rows = len(targets)
     folds = np.random.default_rng(0).permutation(np.arange(rows) % _FOLDS)
     predicted = np.empty(rows)
     for fold in range(_FOLDS):
-        intercept, weights = _ridge(design[folds != fold], targets[folds != fold])
+        intercept, weights = _ridge(design[folds != fold], targets[folds != fold], finer)
         predicted[folds == fold] = intercept + design[folds == fold] @ weights
     return predicted
 
