@@ -41,9 +41,7 @@ for update in range(int(sys.argv[1]) if len(sys.argv) > 1 else 100):
         following = torch.where(torch.tensor(reset), following, reward + following * ~end)
         returns.append(following)  # undiscounted; episodes are five steps long
     kept = ~torch.tensor(np.array(resets))
-    b_obs, b_action, b_log, b_value = (
-        torch.stack(column)[kept] for column in zip(*rollout, strict=True)
-    )
+    b_obs, b_action, b_log, b_value = (torch.stack(x)[kept] for x in zip(*rollout, strict=True))
     b_return = torch.stack(returns[::-1])[kept]
     for _ in range(EPOCHS):
         for rows in torch.randperm(len(b_obs)).split(BATCH):

@@ -42,9 +42,10 @@ back. `vectorization_mode="sync"` and `"async"` make Gymnasium's own of the scal
 
 | Gymnasium 1.4's vector wrapper | NEXT_STEP | SAME_STEP | DISABLED |
 |---|---|---|---|
-| `RecordEpisodeStatistics`, `TransformReward`, `ClipReward`, `DictInfoToList` | yes | yes | yes |
+| `RecordEpisodeStatistics`, `RecordVideo`, `DictInfoToList` | yes | yes | yes |
+| `TransformReward`, `ClipReward` | yes | yes | yes |
 | `NormalizeReward` | see below | from 1.4 on | see below |
-| `FlattenObservation` | yes | no | yes |
+| `FlattenObservation`, `RescaleObservation`, `TransformObservation` | yes | no | yes |
 | our `DictVectorObservation`, `MultiDiscreteVectorObservation` | yes | no | yes |
 | `NormalizeObservation` | yes | no | no |
 
@@ -60,15 +61,20 @@ returns of all copies. In every mode the step that terminates an episode counts 
 alone. Stable-Baselines3's `VecNormalize` restarts them rightly.
 
 `RecordEpisodeStatistics` and `NormalizeReward` fail on the vector rewards of `mo-` environments;
-MO-Gymnasium's `MORecordEpisodeStatistics` works in every mode.
+MO-Gymnasium's `MORecordEpisodeStatistics` counts them in `NEXT_STEP`; in `SAME_STEP` it leaves out
+the first step of every episode but the first (1.3.2), and so counts five steps of six.
 
 For Stable-Baselines3, `nats_gym.envs.make_sb3(id, num_envs=1024)` adapts the native environment,
-action masks included. TorchRL wraps the scalar one. Tried with TorchRL 0.14.1: its
-`check_env_specs` and a rollout, in the topology space of CIFAR-10, not with masks or `mo-`:
+action masks included.
+
+TorchRL's `GymWrapper` takes the scalar environment, and the native one with
+`autoreset_mode="Disabled"` or `"SameStep"`; it refuses `NEXT_STEP`. Tried with TorchRL 0.14.1: its
+`check_env_specs` and rollouts, not with masks or `mo-`; `examples/torchrl_gym.py` shows both:
 
 ```python
 from torchrl.envs import GymWrapper
-env = GymWrapper(gym.make("NATS-TSS-cifar10-v0"))
+one = GymWrapper(gym.make("NATS-TSS-cifar10-v0"))
+many = GymWrapper(gym.make_vec("NATS-TSS-cifar10-v0", num_envs=64, autoreset_mode="Disabled"))
 ```
 
 ## Observations

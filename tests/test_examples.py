@@ -20,8 +20,9 @@ RUNS: dict[str, tuple[list[str], str, str | None]] = {
     "multi_objective.py": (["480"], "of its hypervolume", "mo_gymnasium"),
     "my_agent.py": ([], "random: ", None),
     "tabular_reinforce.py": (["50"], "points from the best", None),
+    "torchrl_gym.py": (["12"], "64 copies: 128 random architectures", "torchrl"),
     "train_digits.py": (["2"], "2 episodes in", "sklearn"),
-    "train_ppo.py": (["sss", "1", "24576"], "points on average", None),
+    "train_ppo.py": (["sss", "1", "24576"], "points from the best on average", None),
 }
 #: Those whose only form takes a while: the demo, which `make demo` runs too.
 SLOW = {"compare_agents.py": "plot: "}
