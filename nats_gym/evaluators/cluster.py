@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import threading
+import faulthandler
+import math
+import warnings
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,28 +18,34 @@ from nats_gym.schedule import Epochs
 
 
 class ClusterFailed(NatsGymError, RuntimeError):
-    """An evaluation failed on the cluster, as often as it was tried."""
+    """A cluster cannot be reached, or an evaluation failed on it as often as it was tried."""
 
 
 class RayEvaluator:
     """Lets the processes of a Ray cluster answer, one evaluation a task.
 
-    Ray starts a task again whose process or node is lost; answers arrive as they are done. The
-    evaluator is sent to the cluster once and stays in each process, with the data it loads.
+    Ray starts a task again whose process or node is lost; answers arrive as they are done. A
+    process keeps the evaluator, with the data it loaded, for its next task; Ray ends the process
+    of a task with GPUs after it, so that the next one sees the GPUs it was given.
 
     Args:
-        evaluator: who answers there, e.g. a :class:`TrainingEvaluator` with one worker.
+        evaluator: who answers there, e.g. a :class:`TrainingEvaluator` with one worker. It is
+            pickled; its module has to be importable on every node.
         num_cpus: processors that a task holds.
         num_gpus: GPUs that a task holds; a fraction lets several share one.
         max_retries: how often a task is started again whose process or node is lost.
         timeout: seconds after which the process of a task is taken for stuck and killed, which
-            counts as lost. What takes too long of itself is better ended by the evaluator's own
-            ``time_limit``.
-        address: of the cluster; None for one on this machine, unless ``ray.init`` was called.
+            counts as lost; loading the data is part of them. What takes too long of itself is
+            better ended by the evaluator's own ``time_limit``.
+        address: of the cluster, as ``ray.init`` takes it; not used where that was called before.
+            None is the cluster of ``RAY_ADDRESS`` or of ``ray start`` on this machine, else a
+            new one on this machine for this process.
 
     Raises:
-        InvalidInput: for an evaluator that does not stream, or numbers out of range.
-        ClusterFailed: at an evaluation, for one that fails, or is lost more often than allowed.
+        InvalidInput: for an evaluator that does not stream, or numbers out of range; at the
+            first evaluation, without Ray.
+        ClusterFailed: at an evaluation, for one that fails, or is lost more often than allowed,
+            or for a cluster that cannot be reached. What is under way is cancelled.
     """
 
     def __init__(
@@ -56,14 +64,19 @@ class RayEvaluator:
                 f"nats_gym.evaluators.StreamingEvaluator; got {shown(evaluator)}"
             )
         for name, value in (("num_cpus", num_cpus), ("num_gpus", num_gpus)):
-            if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-                raise InvalidInput(f"{name} is a number from 0, got {shown(value)}")
+            if not _is_number(value) or value < 0 or (value > 1 and value % 1):
+                raise InvalidInput(
+                    f"{name} is a fraction of one, or a whole number, got {shown(value)}"
+                )
         if isinstance(max_retries, bool) or not isinstance(max_retries, int) or max_retries < 0:
             raise InvalidInput(f"max_retries is an integer from 0, got {shown(max_retries)}")
+        if timeout is not None and (not _is_number(timeout) or timeout <= 0):
+            raise InvalidInput(f"timeout is a number of seconds above 0, got {shown(timeout)}")
+        if address is not None and not isinstance(address, str):
+            raise InvalidInput(f"address is a string like '10.0.0.1:6379', got {shown(address)}")
         self.evaluator = evaluator
         self._resources = {"num_cpus": num_cpus, "num_gpus": num_gpus}
         self._max_retries, self._timeout, self._address = max_retries, timeout, address
-        self._sent: Any = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         options = {
@@ -105,15 +118,16 @@ class RayEvaluator:
     def stream(
         self, index: NDArray[np.int64], epochs: Epochs, trials: NDArray[np.uint64]
     ) -> Iterator[tuple[int, Answer]]:
-        """Submit a batch; yield each answer as it arrives."""
+        """Submit a batch; yield each answer as it arrives. Left early, it cancels the rest."""
         ray = self._cluster()
         task = ray.remote(
             max_retries=self._max_retries,
-            retry_exceptions=False,
+            retry_exceptions=False,  # what an evaluator raises once it would raise again
             **self._resources,
         )(_evaluate_one)
+        pickled = ray.put(ray.cloudpickle.dumps(self.evaluator))
         pending = {
-            task.remote(self._sent, one, epochs, trial, self._timeout): position
+            task.remote(pickled, one, epochs, trial, self._timeout): position
             for position, (one, trial) in enumerate(
                 zip(index.tolist(), trials.tolist(), strict=True)
             )
@@ -124,14 +138,18 @@ class RayEvaluator:
                     position = pending.pop(done)
                     try:
                         answer = ray.get(done)
+                    except ray.exceptions.RayTaskError as error:
+                        cause = f"{type(error.cause).__name__}: {error.cause}"
+                        raise _failed(index[position], f"failed: {cause}") from error
                     except ray.exceptions.RayError as error:
-                        raise ClusterFailed(
-                            f"architecture {int(index[position])}: {str(error).strip()}"
-                        ) from error
+                        cause = str(error).strip().partition("\n")[0]
+                        tried = f"did not come back, of {self._max_retries + 1} tries: {cause}"
+                        raise _failed(index[position], tried) from error
                     yield position, Answer(*answer)
         finally:
-            for reference in pending:
-                ray.cancel(reference, force=True)
+            if pending and ray.is_initialized():
+                for reference in pending:
+                    ray.cancel(reference, force=True)
 
     def _cluster(self) -> Any:
         try:
@@ -139,31 +157,56 @@ class RayEvaluator:
         except ImportError:
             raise InvalidInput("a RayEvaluator needs Ray: pip install 'nats-gym[ray]'") from None
         if not ray.is_initialized():
-            ray.init(address=self._address, log_to_driver=False)
-            self._sent = None
-        if self._sent is None:
-            self._sent = ray.put(self.evaluator)
+            try:
+                ray.init(address=self._address, log_to_driver=False)
+            except (ConnectionError, ValueError, RuntimeError) as error:
+                where = self._address or "this machine"
+                raise ClusterFailed(f"no Ray cluster at {where}: {error}") from error
+        held = {"CPU": self._resources["num_cpus"], "GPU": self._resources["num_gpus"]}
+        if not any(
+            node["Alive"] and all(node["Resources"].get(key, 0) >= held[key] for key in held)
+            for node in ray.nodes()
+        ):
+            warnings.warn(
+                f"no node of the Ray cluster has {held['CPU']} CPUs and {held['GPU']} GPUs: "
+                "evaluations wait until one joins",
+                RuntimeWarning,
+                stacklevel=4,
+            )
         return ray
 
 
 def _evaluate_one(
-    evaluator: StreamingEvaluator, index: int, epochs: Epochs, trial: int, timeout: float | None
+    pickled: bytes, index: int, epochs: Epochs, trial: int, timeout: float | None
 ) -> tuple[float, float, dict[str, Any]]:
     """What a process of the cluster runs."""
-    watchdog = None
     if timeout is not None:
-        watchdog = threading.Timer(timeout, os._exit, [1])
-        watchdog.daemon = True
-        watchdog.start()
+        # Its thread needs no interpreter lock, so that it also ends what is stuck in C.
+        faulthandler.dump_traceback_later(timeout, exit=True)
     try:
-        answers = evaluator.stream(
+        answers = _unpickled(pickled).stream(
             np.array([index], np.int64), epochs, np.array([trial], np.uint64)
         )
         ((_, answer),) = answers
         return tuple(answer)
     finally:
-        if watchdog:
-            watchdog.cancel()
+        if timeout is not None:
+            faulthandler.cancel_dump_traceback_later()
+
+
+@lru_cache(maxsize=1)  # more would keep more than one data set in memory
+def _unpickled(pickled: bytes) -> StreamingEvaluator:
+    from ray import cloudpickle
+
+    return cloudpickle.loads(pickled)
+
+
+def _failed(architecture: Any, what: str) -> ClusterFailed:
+    return ClusterFailed(f"the evaluation of architecture {int(architecture)} {what}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _made(evaluator: StreamingEvaluator, options: dict[str, Any]) -> RayEvaluator:

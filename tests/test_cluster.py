@@ -1,0 +1,343 @@
+"""Ray: what comes of a batch whose processes, nodes or driver are killed. All on loopback."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pickle
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cluster_toys import Toy
+
+from nats_gym.errors import InvalidInput
+from nats_gym.evaluators import CachedEvaluator, RayEvaluator, TrainingEvaluator
+from nats_gym.evaluators.cluster import ClusterFailed
+
+# 127.0.0.1 will not do: ray.init takes it for the machine's outer address.
+HEAD, OTHER = "127.0.0.2", "127.0.0.3"
+# Ray reads these once a process: before any test imports it.
+os.environ.update(
+    RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",  # else a FutureWarning
+    RAY_USAGE_STATS_ENABLED="0",
+    # Ray listens on every interface; strangers lack this.
+    RAY_AUTH_MODE="token",
+    RAY_AUTH_TOKEN=secrets.token_hex(32),
+)
+SMALL = {"num_gpus": 0, "object_store_memory": 80_000_000, "include_dashboard": False}
+NODE_LOST_AFTER = {
+    "health_check_initial_delay_ms": 1000,
+    "health_check_period_ms": 1000,
+    "health_check_failure_threshold": 5,
+}
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """One node of two processors, and this process its driver."""
+    pytest.importorskip("ray")
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short: Unix sockets lie in it
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_TMPDIR", folder)
+        patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # of the workers, for the toys
+        import ray
+        from ray.cluster_utils import Cluster
+
+        started = Cluster()
+        try:
+            (Path(folder) / "ray").mkdir()
+            started.add_node(
+                node_ip_address=HEAD, num_cpus=2, _system_config=NODE_LOST_AFTER, **SMALL
+            )
+            ray.init(address=started.address, _node_ip_address=HEAD, log_to_driver=False)
+            yield started
+        finally:
+            ray.shutdown()
+            started.shutdown()
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def keys(*values: int) -> Any:
+    return np.array(values, np.uint64)
+
+
+def meanwhile(done: Callable[[], Any]) -> threading.Thread:
+    thread = threading.Thread(target=done, daemon=True)
+    thread.start()
+    return thread
+
+
+def wait_for(found: Callable[[], Any], seconds: float = 60.0) -> Any:
+    until = time.monotonic() + seconds
+    while not (value := found()):
+        assert time.monotonic() < until, "did not happen"
+        time.sleep(0.02)
+    return value
+
+
+def attempts(toy: Toy) -> Counter[int]:
+    return Counter(one for one, _ in toy.noted("attempts"))
+
+
+# ── without a cluster ────────────────────────────────────────────────────────────────────────
+
+
+def test_ray_is_imported_at_the_first_evaluation_only() -> None:
+    program = (
+        "import sys, nats_gym.evaluators as e\n"
+        "e.RayEvaluator(e.TrainingEvaluator('sss', 'digits'))\n"
+        "assert 'ray' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"num_cpus": -1}, "num_cpus"),
+        ({"num_gpus": 1.5}, "num_gpus"),  # Ray would refuse it
+        ({"num_gpus": "1"}, "num_gpus"),
+        ({"max_retries": -1}, "max_retries"),
+        ({"max_retries": True}, "max_retries"),
+        ({"timeout": 0}, "timeout"),
+        ({"timeout": float("nan")}, "timeout"),
+        ({"address": 6379}, "address"),
+    ],
+)
+def test_bad_options_are_refused(tmp_path: Path, options: Any, word: str) -> None:
+    with pytest.raises(InvalidInput, match=word):
+        RayEvaluator(Toy(tmp_path), **options)
+
+
+def test_an_evaluator_that_does_not_stream_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="StreamingEvaluator"):
+        RayEvaluator(object())  # type: ignore[arg-type]
+
+
+def test_without_ray_it_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InvalidInput, match=r"pip install 'nats-gym\[ray\]'"):
+        RayEvaluator(Toy(tmp_path)).evaluate(np.array([1]), 12, keys(0))
+
+
+def test_a_copy_runs_the_same(tmp_path: Path) -> None:
+    options = {"num_cpus": 2, "num_gpus": 0.5, "max_retries": 1, "timeout": 9.0, "address": "a:1"}
+    copy = pickle.loads(pickle.dumps(RayEvaluator(Toy(tmp_path, 0.5), **options)))
+    assert copy.__reduce__()[1][1] == options
+    assert copy.evaluator.wait == 0.5
+
+
+# ── on one node ──────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_a_batch_gets_the_figures_it_gets_without_ray(tmp_path: Path) -> None:
+    toy = Toy(tmp_path)
+    index, trial_keys = np.array([5, 9, 5, 2, 9, 7]), keys(0, 1, 2, 3, 4, 2**63)
+    spread = RayEvaluator(toy).evaluate(index, "4/12", trial_keys)
+    direct = toy.evaluate(index, "4/12", trial_keys)
+    assert spread.accuracy.tolist() == direct.accuracy.tolist()
+    assert spread.seconds.tolist() == direct.seconds.tolist()
+    assert spread.metrics["twice"].tolist() == direct.metrics["twice"].tolist()
+    assert spread.metrics["epochs"].tolist() == ["4/12"] * 6
+    assert (spread.provenance, spread.seconds_provenance) == ("measured", "measured")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_answers_come_as_they_are_done(tmp_path: Path) -> None:
+    toy = Toy(tmp_path, wait=0.3)
+    answers = RayEvaluator(toy).stream(np.arange(8), 12, np.zeros(8, np.uint64))
+    next(answers)
+    assert len(toy.noted("ends")) < 8
+    assert len(list(answers)) == 7
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_a_process_keeps_the_evaluator(tmp_path: Path) -> None:
+    toy = Toy(tmp_path)
+    evaluator = RayEvaluator(toy)
+    for _ in range(2):
+        evaluator.evaluate(np.arange(6), 12, np.arange(6, dtype=np.uint64))
+    assert len(toy.noted("attempts")) == 12
+    copies = Counter(process for _, process in toy.noted("copies"))
+    assert set(copies.values()) == {1}
+    assert set(copies) == {process for _, process in toy.noted("attempts")}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_a_batch_outlives_a_killed_process(tmp_path: Path) -> None:
+    toy = Toy(tmp_path, wait=0.05, fates={3: "stuck once"})
+
+    def kill() -> None:
+        process = wait_for(lambda: dict(toy.noted("attempts")).get(3))
+        os.kill(process, signal.SIGKILL)
+
+    thread = meanwhile(kill)
+    answers = list(RayEvaluator(toy).stream(np.arange(8), 12, np.ones(8, np.uint64)))
+    thread.join()
+    assert sorted(position for position, _ in answers) == list(range(8))
+    assert all(answer.accuracy == position / 1000 + 1 for position, answer in answers)
+    assert attempts(toy) == {**dict.fromkeys(range(8), 1), 3: 2}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_a_stuck_process_is_killed_and_its_task_begun_again(tmp_path: Path) -> None:
+    toy = Toy(tmp_path, fates={2: "stuck once"})
+    found = RayEvaluator(toy, timeout=2.0).evaluate(np.arange(4), 12, keys(0, 0, 0, 0))
+    assert found.accuracy.tolist() == [0.0, 0.001, 0.002, 0.003]
+    assert attempts(toy) == {0: 1, 1: 1, 2: 2, 3: 1}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize(("fate", "timeout"), [("dies", None), ("stuck", 1.0)])
+def test_lost_more_often_than_allowed(tmp_path: Path, fate: str, timeout: float | None) -> None:
+    toy = Toy(tmp_path, fates={4: fate})
+    with pytest.raises(ClusterFailed, match="architecture 4 did not come back, of 2 tries: The"):
+        RayEvaluator(toy, max_retries=1, timeout=timeout).evaluate(np.array([4]), 12, keys(0))
+    assert attempts(toy) == {4: 2}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_an_evaluator_that_raises_ends_the_batch(tmp_path: Path) -> None:
+    toy = Toy(tmp_path, wait=0.5, fates={1: "broken"})
+    with pytest.raises(ClusterFailed) as caught:
+        RayEvaluator(toy).evaluate(np.arange(20), 12, np.zeros(20, np.uint64))
+    assert str(caught.value) == "the evaluation of architecture 1 failed: ValueError: broken"
+    assert isinstance(caught.value.__cause__, ValueError)
+    # What ran is cancelled, and what waited never begins.
+    time.sleep(1.5)
+    assert len(toy.noted("attempts")) <= 4
+    assert attempts(toy)[1] == 1
+    # The cluster is as good as new.
+    toy.fates = {}
+    assert RayEvaluator(toy).evaluate(np.array([1]), 12, keys(0)).accuracy.tolist() == [0.001]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_what_no_node_can_hold_is_said(tmp_path: Path) -> None:
+    with pytest.warns(RuntimeWarning, match="no node of the Ray cluster has 1 CPUs and 4 GPUs"):
+        RayEvaluator(Toy(tmp_path), num_gpus=4)._cluster()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_training_on_a_cluster_is_training() -> None:
+    trainer = TrainingEvaluator("sss", "digits", device="cpu", trials=2)
+    index, trial_keys = np.array([0, 17_000]), keys(1, 2)
+    spread = RayEvaluator(trainer).evaluate(index, 1, trial_keys)
+    direct = trainer.evaluate(index, 1, trial_keys)
+    assert spread.accuracy.tolist() == direct.accuracy.tolist()
+    assert (spread.seconds > 0).all()
+    assert spread.metrics["status"].tolist() == ["completed"] * 2
+
+
+# ── a driver that is killed ──────────────────────────────────────────────────────────────────
+
+DRIVER = """
+import sys
+from pathlib import Path
+import numpy as np
+import ray
+from cluster_toys import Toy
+from nats_gym.evaluators import CachedEvaluator, RayEvaluator
+
+address, head, folder = sys.argv[1:]
+ray.init(address=address, _node_ip_address=head, log_to_driver=False)
+toy = Toy(Path(folder), wait=0.3)
+cached = CachedEvaluator(RayEvaluator(toy), "sss", Path(folder) / "cache.sqlite")
+for _ in cached.stream(np.arange(12), 12, np.zeros(12, np.uint64)):
+    print("answer", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_a_cache_keeps_what_arrived_before_the_driver_was_killed(
+    cluster: Any, tmp_path: Path
+) -> None:
+    driver = subprocess.Popen(
+        [sys.executable, "-c", DRIVER, cluster.address, HEAD, str(tmp_path)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with driver:
+        assert driver.stdout
+        assert len(list(itertools.islice(driver.stdout, 3))) == 3
+        driver.kill()
+    toy = Toy(tmp_path)
+    with_cache = CachedEvaluator(RayEvaluator(toy), "sss", tmp_path / "cache.sqlite")
+    kept = len(with_cache)
+    assert 3 <= kept < 12
+    # Ray ends what the dead driver had under way.
+    wait_for(lambda: not any(Path(f"/proc/{one}").exists() for _, one in toy.noted("attempts")))
+    (tmp_path / "attempts").unlink()
+    found = with_cache.evaluate(np.arange(12), 12, np.zeros(12, np.uint64))
+    assert found.accuracy.tolist() == [one / 1000 for one in range(12)]
+    assert sum(attempts(toy).values()) == 12 - kept
+    assert len(with_cache) == 12
+    with_cache.close()
+
+
+# ── two nodes, one of which is lost ──────────────────────────────────────────────────────────
+
+
+@pytest.mark.slow
+def test_a_batch_outlives_a_lost_node(cluster: Any, tmp_path: Path) -> None:
+    import ray
+
+    other = cluster.add_node(node_ip_address=OTHER, num_cpus=2, **SMALL)
+    (raylet,) = (info.process.pid for info in other.all_processes["raylet"])
+    toy = Toy(tmp_path, wait=0.5)
+    lost: list[int] = []
+
+    def running_there() -> list[int]:
+        """Architectures in work on the other node: its raylet is the parent of their process."""
+        ended = {one for one, _ in toy.noted("ends")}
+        return [
+            one
+            for one, process in toy.noted("attempts")
+            if one not in ended and parent(process) == raylet
+        ]
+
+    def kill() -> None:
+        lost.extend(wait_for(running_there))
+        os.kill(raylet, signal.SIGKILL)
+
+    thread = meanwhile(kill)
+    answers = list(RayEvaluator(toy).stream(np.arange(16), 12, np.ones(16, np.uint64)))
+    thread.join()
+    assert lost
+    assert sorted(position for position, _ in answers) == list(range(16))
+    assert all(answer.accuracy == position / 1000 + 1 for position, answer in answers)
+    assert any(attempts(toy)[one] == 2 for one in lost)
+    assert [node["NodeName"] for node in ray.nodes() if node["Alive"]] == [HEAD]
+    cluster.remove_node(other)
+
+
+def parent(process: int) -> int | None:
+    try:
+        status = Path(f"/proc/{process}/stat").read_text()
+    except FileNotFoundError:
+        return None
+    return int(status.rpartition(")")[2].split()[1])
