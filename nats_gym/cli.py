@@ -68,7 +68,7 @@ def _help_without_command(context: typer.Context) -> None:
 def search(
     space: Annotated[str, typer.Option(help="tss (topology) or sss (size)")] = "tss",
     dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or ImageNet16-120")] = "cifar10",
-    agent: Annotated[str, typer.Option(help="one of nats_gym.agents.AGENTS: random, rea, ppo, …")] = "reinforce",
+    agent: Annotated[str, typer.Option(help="random, reinforce, rea, ppo, …")] = "reinforce",
     epochs: Annotated[
         str | None,
         typer.Option(help="schedule to search on, e.g. 12, or 4/12; default the full one"),
