@@ -73,6 +73,7 @@ TorchRL's `GymWrapper` takes the scalar environment, and the native one with
 
 ```python
 from torchrl.envs import GymWrapper
+
 one = GymWrapper(gym.make("NATS-TSS-cifar10-v0"))
 many = GymWrapper(gym.make_vec("NATS-TSS-cifar10-v0", num_envs=64, autoreset_mode="Disabled"))
 ```
