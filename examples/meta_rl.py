@@ -17,6 +17,7 @@ from nats_gym.envs import make_sb3
 torch.set_num_threads(1)
 OPTIONS = {"epochs": 12, "time_budget": 2000.0}  # about ten evaluations a search
 ENV_ID = "NATS-TSS-cifar10-Budgeted-v0"
+RNG = np.random.default_rng(0)  # of random search
 
 
 def incumbents(choose, searches: int = 512) -> np.ndarray:
@@ -31,7 +32,7 @@ def incumbents(choose, searches: int = 512) -> np.ndarray:
 
 
 def at_random(env, observations):
-    return np.random.default_rng().integers(env.action_space.n, size=env.num_envs)
+    return RNG.integers(env.action_space.n, size=env.num_envs)
 
 
 if __name__ == "__main__":
