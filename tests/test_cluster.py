@@ -8,6 +8,7 @@ import pickle
 import secrets
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -47,10 +48,13 @@ NODE_LOST_AFTER = {
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """One node of two processors, and this process its driver."""
+    if sys.platform != "linux":
+        pytest.skip("needs /proc, and 127.0.0.2 without further ado")
     pytest.importorskip("ray")
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # short: Unix sockets lie in it
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_TMPDIR", folder)
+        patch.delenv("RAY_ADDRESS", raising=False)
         patch.setenv("PYTHONPATH", str(Path(__file__).parent))  # of the workers, for the toys
         import ray
         from ray.cluster_utils import Cluster
@@ -139,6 +143,19 @@ def test_a_copy_runs_the_same(tmp_path: Path) -> None:
     copy = pickle.loads(pickle.dumps(RayEvaluator(Toy(tmp_path, 0.5), **options)))
     assert copy.__reduce__()[1][1] == options
     assert copy.evaluator.wait == 0.5
+
+
+def test_a_cluster_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))  # where "auto" looks
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with socket.socket() as taken:  # bound but not listening: nobody answers
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(ClusterFailed, match=f"no Ray cluster at {address}"):
+            RayEvaluator(Toy(tmp_path), address=address).evaluate(np.array([1]), 12, keys(0))
+    with pytest.raises(ClusterFailed, match="no Ray cluster at auto"):
+        RayEvaluator(Toy(tmp_path), address="auto").evaluate(np.array([1]), 12, keys(0))
 
 
 # ── on one node ──────────────────────────────────────────────────────────────────────────────

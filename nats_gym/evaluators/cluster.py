@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import math
+import socket
 import warnings
 from collections.abc import Iterator
 from functools import lru_cache
@@ -157,23 +158,35 @@ class RayEvaluator:
         except ImportError:
             raise InvalidInput("a RayEvaluator needs Ray: pip install 'nats-gym[ray]'") from None
         if not ray.is_initialized():
+            where = self._address or "this machine"
             try:
+                _knock(where)
                 ray.init(address=self._address, log_to_driver=False)
-            except (ConnectionError, ValueError, RuntimeError) as error:
-                where = self._address or "this machine"
+            except (OSError, ValueError, RuntimeError) as error:
                 raise ClusterFailed(f"no Ray cluster at {where}: {error}") from error
-        held = {"CPU": self._resources["num_cpus"], "GPU": self._resources["num_gpus"]}
-        if not any(
-            node["Alive"] and all(node["Resources"].get(key, 0) >= held[key] for key in held)
-            for node in ray.nodes()
-        ):
-            warnings.warn(
-                f"no node of the Ray cluster has {held['CPU']} CPUs and {held['GPU']} GPUs: "
-                "evaluations wait until one joins",
-                RuntimeWarning,
-                stacklevel=4,
-            )
+        self._warn_of_waiting(ray)
         return ray
+
+    def _warn_of_waiting(self, ray: Any) -> None:
+        cpus, gpus = self._resources["num_cpus"], self._resources["num_gpus"]
+        for node in ray.nodes():
+            has = node["Resources"]
+            if node["Alive"] and has.get("CPU", 0) >= cpus and has.get("GPU", 0) >= gpus:
+                return
+        warnings.warn(
+            f"no node of the Ray cluster has {cpus} CPUs and {gpus} GPUs: evaluations wait until "
+            "one joins",
+            RuntimeWarning,
+            stacklevel=4,
+        )
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody answers; Ray would take minutes to say so."""
+    host, _, port = address.rpartition(":")
+    if port.isdigit() and "/" not in host:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=10.0):
+            pass
 
 
 def _evaluate_one(
@@ -188,7 +201,7 @@ def _evaluate_one(
             np.array([index], np.int64), epochs, np.array([trial], np.uint64)
         )
         ((_, answer),) = answers
-        return tuple(answer)
+        return answer.accuracy, answer.seconds, answer.metrics
     finally:
         if timeout is not None:
             faulthandler.cancel_dump_traceback_later()
