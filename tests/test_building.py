@@ -234,6 +234,10 @@ build(sys.argv[1], plan, parse_architectures("0-39", plan.architectures), 1,
 
 def rows(folder: Path) -> list[Any]:
     with sqlite3.connect(folder / "trainings.sqlite") as connection:
+        if not connection.execute(
+            "SELECT 1 FROM sqlite_master WHERE name = 'trainings'"
+        ).fetchall():
+            return []  # the file is there a moment before its table
         return connection.execute(
             "SELECT architecture, trial, record, finished FROM trainings ORDER BY 1, 2"
         ).fetchall()
