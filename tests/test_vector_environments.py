@@ -121,6 +121,8 @@ def cases(draw: Any) -> tuple[str, dict[str, Any]]:
     options = draw(st.fixed_dictionaries({}, optional=optional))
     if "fidelity_action" in own:
         options["fidelity_action"] = True
+    if not any(name.startswith("max_") for name in options):
+        options.pop("penalty", None)  # refused without limits
     return family.format(space), options
 
 
