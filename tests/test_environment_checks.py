@@ -55,10 +55,8 @@ def no_warnings():
         yield
 
 
-@pytest.mark.parametrize("env_id", TABULAR)
+@pytest.mark.parametrize("env_id", SCALAR)  # vector rewards: test_multi_objective
 def test_gymnasiums_checker_on_every_id(env_id: str) -> None:
-    if env_id.startswith("mo-"):
-        pytest.skip("vector rewards are checked through LinearReward, in test_multi_objective")
     check_env(gym.make(env_id).unwrapped, skip_render_check=True)
     sb3_check_env(gym.make(env_id))
 
