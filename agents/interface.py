@@ -1,8 +1,8 @@
-"""The two shapes of an agent."""
+"""The shapes of an agent."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import gymnasium as gym
 import numpy as np
@@ -39,4 +39,44 @@ class EnvironmentAgent(Protocol):
 
         Returns:
             The terminal ``info`` of every evaluation, in order, the overshooting one included.
+        """
+
+
+class Question(NamedTuple):
+    """What a multi-fidelity agent asks for in every run.
+
+    Attributes:
+        digits: the architectures, ``(runs, n)``.
+        rung: the rung of the ladder to train each to, ``(runs,)``, 0 the cheapest.
+        continues: number of the evaluation (counted from 0 in each run) whose training goes on,
+            ``(runs,)``; -1 where one begins. It must be answered, of the same architecture, and
+            of a lower rung.
+    """
+
+    digits: NDArray[np.int64]
+    rung: NDArray[np.int64]
+    continues: NDArray[np.int64]
+
+
+class MultiFidelityAgent(Protocol):
+    """A search algorithm that chooses how long each architecture is trained, batched over runs.
+
+    It is made with the architecture space, the runs' random streams, and the number of rungs of
+    the ladder of schedules. Asks and answers come in the same pattern in all runs: workers are
+    filled, then an answer and an ask in turn. Which evaluation is answered differs between runs.
+
+    Attributes:
+        continuing: what going on with a training costs unless the search says otherwise: the
+            ``"difference"``, or all of it from ``"scratch"``, as a new random trial.
+    """
+
+    continuing: str
+
+    def ask(self) -> Question | None:
+        """The next evaluation of every run; None to wait in all runs for the next answer."""
+
+    def tell(self, outcome: Outcome, evaluation: NDArray[np.int64]) -> None:
+        """What evaluation number ``evaluation (runs,)`` scored; outcome arrays are ``(runs,)``.
+
+        With one worker it is the last that was asked for, with more the first to be done.
         """
