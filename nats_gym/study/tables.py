@@ -1,0 +1,346 @@
+"""The headline table of a study, in the layout of the NATS-Bench paper (arXiv 2009.00437).
+
+A row per agent; for each data set the full-schedule validation and test accuracy of each run's
+answer, percent, mean ± standard deviation over runs. Test accuracy appears where the table has
+measured it, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.errors import NotInTable
+from nats_gym.result import SearchResult
+from nats_gym.tables.column import MEASURED
+
+if TYPE_CHECKING:
+    from nats_gym.study.results import Group, StudyResults
+
+DATASET_TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+SPLIT_TITLES = {"valid": "validation", "test": "test"}
+#: An agent whose difference from the best has a larger p is not called worse.
+SIGNIFICANCE = 0.05
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One agent's figure in one column.
+
+    Attributes:
+        mean: percent, over the runs that the table can judge; NaN without any.
+        std: standard deviation over the same runs, percent.
+        judged: how many they are.
+        runs: how many ran; more than judged where a partial table lacks an answer.
+        best: whether no mean of the column is higher.
+        close: whether it is not the best, but not significantly worse either.
+    """
+
+    mean: float
+    std: float
+    judged: int
+    runs: int
+    best: bool = False
+    close: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """One split of one group of cells.
+
+    Attributes:
+        group: space, data set, search schedule and budget.
+        heading: the data set, and what tells the group from others on it.
+        split: ``"valid"`` or ``"test"``.
+        provenance: what the accuracies rest on, ``"measured"`` or ``"surrogate"``.
+        entries: by the agent's label.
+        best_known: highest mean accuracy in the table, percent.
+    """
+
+    group: Group
+    heading: str
+    split: str
+    provenance: str
+    entries: dict[str, Entry]
+    best_known: float
+
+    @property
+    def title(self) -> str:
+        """The split, and a warning where it is estimated."""
+        estimated = "" if self.provenance == MEASURED else f" ({self.provenance})"
+        return SPLIT_TITLES[self.split] + estimated
+
+
+@dataclass(frozen=True)
+class HeadlineTable:
+    """The table of one space.
+
+    Attributes:
+        space: ``"tss"`` or ``"sss"``.
+        title: of the space.
+        labels: the agents, in the study's order.
+        columns: in the study's order, test after validation.
+        notes: what a reader must know, a sentence each.
+    """
+
+    space: str
+    title: str
+    labels: tuple[str, ...]
+    columns: tuple[Column, ...]
+    notes: tuple[str, ...]
+
+    def headings(self) -> list[tuple[str, int]]:
+        """Headings over the columns, and how many each spans."""
+        spans: dict[str, int] = {}
+        for column in self.columns:
+            spans[column.heading] = spans.get(column.heading, 0) + 1
+        return list(spans.items())
+
+
+def headline_tables(study: StudyResults) -> list[HeadlineTable]:
+    """Return the headline table of each space of a study.
+
+    Within a column the best mean and those that are not significantly worse are marked: two-sided
+    Mann–Whitney tests against the best, p > 0.05 after Holm's correction for their number.
+
+    Raises:
+        NotInTable: if a table lacks the full-schedule validation accuracy.
+    """
+    groups = study.groups()
+    by_space: dict[str, list[Group]] = {}
+    for group in groups:
+        by_space.setdefault(group.space, []).append(group)
+    return [
+        _headline_table(space, {group: groups[group] for group in members})
+        for space, members in by_space.items()
+    ]
+
+
+def _headline_table(space: str, groups: dict[Group, dict[str, SearchResult]]) -> HeadlineTable:
+    columns = [
+        column
+        for group, results in groups.items()
+        for split in ("valid", "test")
+        if (column := _column(group, group_heading(group, groups), split, results)) is not None
+    ]
+    labels = tuple(dict.fromkeys(label for results in groups.values() for label in results))
+    first = next(iter(next(iter(groups.values())).values()))
+    return HeadlineTable(
+        space=space,
+        title=f"{first.table.space.title} space",
+        labels=labels,
+        columns=tuple(columns),
+        notes=tuple(_notes(groups, columns)),
+    )
+
+
+def group_heading(group: Group, others: Sequence[Group] | dict[Group, object]) -> str:
+    """Return the data set's title, and the schedule and budget if ``others`` share the data set."""
+    title = DATASET_TITLES.get(group.dataset, group.dataset)
+    alike = [other for other in others if other[:2] == group[:2]]
+    if len(alike) > 1:
+        title += f", {group.epochs} epochs, {group.budget:,.0f} s"
+    return title
+
+
+def _column(
+    group: Group, heading: str, split: str, results: dict[str, SearchResult]
+) -> Column | None:
+    """One column; None if it is of test accuracies that were not measured."""
+    table = next(iter(results.values())).table
+    provenance = next(iter(results.values())).provenance.get(f"full_schedule_{split}_accuracy")
+    if split == "test" and provenance != MEASURED:
+        return None
+    if provenance is None:
+        raise NotInTable(
+            f"the {table.source} table of {group.space} {group.dataset} has no full-schedule "
+            "validation accuracy, by which answers are judged"
+        )
+    scores = {label: result.full_schedule_accuracy(split) for label, result in results.items()}
+    return Column(
+        group=group,
+        heading=heading,
+        split=split,
+        provenance=provenance,
+        entries=entries(scores),
+        best_known=table.best(split)[1],
+    )
+
+
+def entries(scores: dict[str, NDArray[np.float64]]) -> dict[str, Entry]:
+    """Return mean, deviation and marks of every agent's scores, ``(runs,)`` each, NaN unjudged."""
+    judged = {label: values[~np.isnan(values)] for label, values in scores.items()}
+    means = {label: float(np.mean(values)) for label, values in judged.items() if len(values)}
+    if not means:
+        return {label: Entry(np.nan, np.nan, 0, len(values)) for label, values in scores.items()}
+    top = max(means.values())
+    best = [label for label, mean in means.items() if mean == top]
+    rivals = {label: values for label, values in judged.items() if label in means.keys() - best}
+    close = _not_worse(judged[best[0]], rivals)
+    return {
+        label: Entry(
+            mean=means.get(label, np.nan),
+            std=float(np.std(values)) if len(values) else np.nan,
+            judged=len(values),
+            runs=len(scores[label]),
+            best=label in best,
+            close=label in close,
+        )
+        for label, values in judged.items()
+    }
+
+
+def _not_worse(best: NDArray[np.float64], rivals: dict[str, NDArray[np.float64]]) -> frozenset[str]:
+    """The rivals not significantly different from the best; none if a sample is one run."""
+    from scipy.stats import mannwhitneyu
+
+    # From a single run nothing can be told apart, and no mark is better than one on everything.
+    compared = {
+        label: values for label, values in rivals.items() if min(len(best), len(values)) > 1
+    }
+    p_values = {label: mannwhitneyu(best, values).pvalue for label, values in compared.items()}
+    ascending = sorted(p_values, key=p_values.__getitem__)
+    for rank, label in enumerate(ascending):
+        if p_values[label] * (len(ascending) - rank) > SIGNIFICANCE:  # Holm: the rest passes too
+            return frozenset(ascending[rank:])
+    return frozenset()
+
+
+def _notes(groups: dict[Group, dict[str, SearchResult]], columns: list[Column]) -> list[str]:
+    runs = sorted({result.runs for results in groups.values() for result in results.values()})
+    counted = f"{runs[0]:,}" if len(runs) == 1 else f"{runs[0]:,} to {runs[-1]:,}"
+    over = "of one run" if runs == [1] else f"mean ± standard deviation over {counted} runs"
+    notes = [f"Full-schedule accuracy of the answer of each run, percent; {over}."]
+    if any(entry.close for c in columns for entry in c.entries.values()):
+        notes.append(
+            "† not significantly worse than the best of its column "
+            f"(Mann–Whitney, Holm's correction, p > {SIGNIFICANCE})."
+        )
+    if not any(column.split == "test" for column in columns):
+        notes.append("These tables hold no measured test accuracy.")
+    if any(entry.judged < entry.runs for c in columns for entry in c.entries.values()):
+        notes.append("‡ over the runs alone whose answer the table holds a full training of.")
+    searched = {
+        result.provenance["search_accuracy"]
+        for results in groups.values()
+        for result in results.values()
+    }
+    if searched != {MEASURED}:
+        notes.append("The accuracies seen during search are a surrogate's estimates.")
+    return notes
+
+
+# ── as text ──────────────────────────────────────────────────────────────────────────────────
+
+
+def entry_text(entry: Entry | None) -> str:
+    """Return ``"93.86 ± 0.23"`` and its marks; a dash for what did not run or is not judged."""
+    if entry is None or not entry.judged:
+        return "–"
+    spread = f" ± {entry.std:.2f}" if entry.judged > 1 else ""
+    close = " †" if entry.close else ""
+    partial = " ‡" if entry.judged < entry.runs else ""
+    return f"{entry.mean:.2f}{spread}{close}{partial}"
+
+
+def markdown(tables: Sequence[HeadlineTable]) -> str:
+    """Return the tables as GitHub's Markdown, a section each."""
+    return "\n".join(_markdown_section(table) for table in tables)
+
+
+def _markdown_section(table: HeadlineTable) -> str:
+    titles = (f"{column.heading}, {column.title}" for column in table.columns)
+    lines = [
+        _markdown_row("", *map(_markdown_escaped, titles)),
+        _markdown_row(":--", *["--:"] * len(table.columns)),
+    ]
+    for label in table.labels:
+        cells = []
+        for column in table.columns:
+            entry = column.entries.get(label)
+            text = entry_text(entry)
+            cells.append(f"**{text}**" if entry is not None and entry.best else text)
+        lines.append(_markdown_row(_markdown_escaped(label), *cells))
+    best = (f"{column.best_known:.2f}" for column in table.columns)
+    lines.append(_markdown_row("*best known*", *best))
+    notes = [_markdown_escaped(note) for note in table.notes]
+    return "\n".join([f"## {table.title.capitalize()}", "", *lines, "", " ".join(notes), ""])
+
+
+def _markdown_row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _markdown_escaped(text: str) -> str:
+    return re.sub(r"([\\`*_<>|\[\]])", r"\\\1", " ".join(text.split()))
+
+
+def latex(tables: Sequence[HeadlineTable]) -> str:
+    """Return the tables as LaTeX that needs no package, a ``table`` environment each."""
+    return "\n".join(_latex_table(table) for table in tables)
+
+
+def _latex_table(table: HeadlineTable) -> str:
+    spans = [
+        rf"\multicolumn{{{span}}}{{c}}{{{_latex_escaped(heading)}}}"
+        for heading, span in table.headings()
+    ]
+    rows = [
+        _latex_row("", *spans),
+        _latex_row("Agent", *(_latex_escaped(column.title) for column in table.columns))
+        + r" \hline",
+    ]
+    for label in table.labels:
+        cells = []
+        for column in table.columns:
+            entry = column.entries.get(label)
+            text = _latex_escaped(entry_text(entry))
+            cells.append(rf"\textbf{{{text}}}" if entry is not None and entry.best else text)
+        rows.append(_latex_row(_latex_escaped(label), *cells))
+    rows[-1] += r" \hline"
+    rows.append(_latex_row("Best known", *(f"{column.best_known:.2f}" for column in table.columns)))
+    caption = _latex_escaped(f"{table.title.capitalize()}. {' '.join(table.notes)}")
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{caption}}}",
+            rf"\label{{tab:nats-gym-{table.space}}}",
+            rf"\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
+            r"\hline",
+            *rows,
+            r"\hline",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _latex_row(*cells: str) -> str:
+    return rf"{' & '.join(cells)} \\"
+
+
+#: What is special to LaTeX, and our own signs, which an 8-bit font lacks.
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    "±": r"$\pm$",
+    "†": r"$^\dagger$",
+    "‡": r"$^\ddagger$",
+    "–": "--",
+}
+
+
+def _latex_escaped(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
