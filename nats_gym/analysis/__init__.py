@@ -1,0 +1,25 @@
+"""What a space looks like on a data set, as the NATS-Bench paper shows it.
+
+>>> from nats_gym.analysis import analyse
+>>> found = analyse("tss", "cifar10", "embedded")
+>>> found.provenance, found.neighborhoods[0].local_optima
+('measured', 13)
+"""
+
+from nats_gym.analysis.analysis import (
+    Analysis,
+    Distribution,
+    FitnessDistance,
+    Neighborhood,
+    analyse,
+)
+from nats_gym.analysis.correlations import Correlation
+
+__all__ = [
+    "Analysis",
+    "Correlation",
+    "Distribution",
+    "FitnessDistance",
+    "Neighborhood",
+    "analyse",
+]

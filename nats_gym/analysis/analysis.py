@@ -1,0 +1,540 @@
+"""The analysis of one space on one data set: what is asked of its table, and the answers.
+
+As in NATS-Bench (Dong et al., arXiv 2009.00437, section 4) and NAS-Bench-201 (arXiv 2001.00326):
+accuracy against cost, rank correlation between data sets, and how accuracies are distributed;
+besides, between schedules and trials, and the landscape that local search walks on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.analysis.correlations import Correlation, correlate, pearson, spearman, top
+from nats_gym.analysis.landscape import (
+    additive_autocorrelation,
+    autocorrelation,
+    climb,
+    correlation_length,
+    distance_to,
+    neighbor_indices,
+)
+from nats_gym.datasets import DATASETS
+from nats_gym.errors import InvalidInput, MissingTable, NotInTable, shown
+from nats_gym.files import check_folder
+from nats_gym.schedule import Epochs, check_epochs, trained_epochs
+from nats_gym.spaces import TopologySpace
+from nats_gym.streams import combine, combine_int, normal, seed_key
+from nats_gym.tables import MEASURED, SURROGATE, Table, load_table
+
+if TYPE_CHECKING:
+    from rich.table import Table as Grid
+
+Values = NDArray[np.float64]
+
+QUANTILES = (0, 1, 5, 10, 25, 50, 75, 90, 95, 99, 100)
+#: Of the accuracies at one distance from the optimum: what a box plot draws.
+BOX = (5, 25, 50, 75, 95)
+BINS = 50
+WALK_STEPS = 20
+#: Draws of a surrogate's noise that stand for trials.
+SAMPLES = 4
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """How the accuracies of one split and schedule are distributed, mean over trials, percent.
+
+    Attributes:
+        split: ``"valid"`` or ``"test"``.
+        epochs: the schedule.
+        architectures: how many the table holds.
+        mean: over these.
+        std: over these.
+        best: official index of the best.
+        quantiles: percentile → accuracy, at :data:`QUANTILES`.
+        edges: of the histogram's bins, ``(BINS + 1,)``.
+        counts: architectures in each, ``(BINS,)``.
+        provenance: ``"measured"`` or ``"surrogate"``.
+        checksum: of the table.
+    """
+
+    split: str
+    epochs: Epochs
+    architectures: int
+    mean: float
+    std: float
+    best: int
+    quantiles: dict[int, float]
+    edges: tuple[float, ...]
+    counts: tuple[int, ...]
+    provenance: str
+    checksum: str
+
+    @property
+    def name(self) -> str:
+        """Split and schedule."""
+        return f"{self.split}, {self.epochs} epochs"
+
+
+@dataclass(frozen=True)
+class FitnessDistance:
+    """Accuracy against distance from the optimum: the decisions in which the two differ.
+
+    A correlation of −1 is a landscape that leads straight to the optimum.
+
+    Attributes:
+        to: ``"the best"`` (all of equals), or ``"the best and its isomorphic cells"``.
+        targets: architectures that the distance is to the nearest of.
+        pearson: the fitness–distance correlation.
+        spearman: the same of ranks.
+        pearson_top: among the top 10 %.
+        distances: those that occur, ascending.
+        architectures: how many at each.
+        quantiles: accuracies at each, at :data:`BOX`.
+        provenance: ``"measured"`` or ``"surrogate"``.
+        checksum: of the table.
+    """
+
+    to: str
+    targets: int
+    pearson: float
+    spearman: float
+    pearson_top: float
+    distances: tuple[int, ...]
+    architectures: tuple[int, ...]
+    quantiles: tuple[tuple[float, ...], ...]
+    provenance: str
+    checksum: str
+
+
+@dataclass(frozen=True)
+class Neighborhood:
+    """Ruggedness: how alike neighbours are, and where climbing to the best of them ends.
+
+    Attributes:
+        of: ``"mean over trials"``, one trial's seed, or one draw of a surrogate's noise.
+        autocorrelation: expected along a random walk, from lag 0; lag 1 is that of neighbours.
+        additive: autocorrelation at lag 1 if decisions did not interact, the most there can be.
+        correlation_length: steps until it has fallen to 1/e, −1/ln ρ(1).
+        local_optima: architectures without a strictly better neighbour.
+        plateaus: those of them with a neighbour that is just as good.
+        optima: their official indices, best first.
+        accuracies: of these, percent.
+        basins: architectures from which best-improvement ends at each.
+        basin_of_best: share of the space from which it ends at the best.
+        mean_steps: moves of a climb, mean over the space.
+        provenance: ``"measured"`` or ``"surrogate"``.
+        checksum: of the table.
+    """
+
+    of: str
+    autocorrelation: tuple[float, ...]
+    additive: float
+    correlation_length: float
+    local_optima: int
+    plateaus: int
+    optima: tuple[int, ...]
+    accuracies: tuple[float, ...]
+    basins: tuple[int, ...]
+    basin_of_best: float
+    mean_steps: float
+    provenance: str
+    checksum: str
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What :func:`analyse` found. Accuracies are validation accuracies in percent.
+
+    Attributes:
+        table: the table analysed.
+        epochs: the schedule.
+        arguments: what :func:`analyse` was called with, defaults filled in.
+        distributions: of every split and schedule of the table, the analysed one first.
+        costs: accuracy against params, FLOPs and latency.
+        datasets: between the data sets and splits of this space.
+        schedules: between the schedules of the table, the longer first.
+        trials: between the trials of an architecture, or draws of a surrogate's noise.
+        fitness_distance: to the best, and, where others compute the same, to these too.
+        neighborhoods: of the mean over trials, then of each trial that is complete.
+        left_out: what could not be computed, and why.
+    """
+
+    table: Table
+    epochs: Epochs
+    arguments: dict[str, Any]
+    distributions: list[Distribution]
+    costs: list[Correlation]
+    datasets: list[Correlation]
+    schedules: list[Correlation]
+    trials: list[Correlation]
+    fitness_distance: list[FitnessDistance]
+    neighborhoods: list[Neighborhood]
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def provenance(self) -> str:
+        """What the analysed accuracies are: ``"measured"`` or ``"surrogate"``."""
+        return self.table.accuracy_column("valid", self.epochs).provenance
+
+    @cached_property
+    def accuracy(self) -> Values:
+        """Validation accuracy, mean over trials, percent, ``(arch,)``; NaN where none is held."""
+        return self.table.mean_accuracy("valid", self.epochs)
+
+    @cached_property
+    def trial_accuracy(self) -> dict[str, Values]:
+        """Validation accuracy of each trial, or draw of a surrogate's noise, ``(arch,)``."""
+        return trials_of(self.table, self.epochs, **self._draws())
+
+    def _draws(self) -> dict[str, int]:
+        return {name: self.arguments[name] for name in ("samples", "seed")}
+
+    def to_json(self) -> dict[str, Any]:
+        """Every figure as plain values; None for what is not defined."""
+        from nats_gym.analysis.report import to_json
+
+        return to_json(self)
+
+    def grids(self) -> list[Grid]:
+        """Tables for the terminal."""
+        from nats_gym.analysis.report import grids
+
+        return grids(self)
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write ``analysis.json``, ``analysis.md`` and the figures as PNG and SVG.
+
+        Each file is written under a temporary name and renamed. Returns the folder.
+
+        Raises:
+            InvalidInput: if ``folder`` cannot be written.
+        """
+        from nats_gym.analysis.report import save
+
+        return save(self, Path(folder))
+
+
+def analyse(
+    space: str,
+    dataset: str,
+    source: str | os.PathLike[str] = "auto",
+    out: str | os.PathLike[str] | None = None,
+    epochs: Epochs | None = None,
+    samples: int = SAMPLES,
+    seed: int = 0,
+) -> Analysis:
+    """Analyse a space on a data set.
+
+    A partial table is analysed as far as it goes: what needs all architectures is left out, and
+    :attr:`Analysis.left_out` says so.
+
+    Args:
+        space: ``"tss"`` or ``"sss"``.
+        dataset: official data set key, or ``"digits"``.
+        source: what :func:`nats_gym.load_table` takes.
+        out: folder to save the analysis to.
+        epochs: training schedule; None for the full one.
+        samples: draws of a surrogate's noise that stand for trials, from 2.
+        seed: of these draws.
+
+    Raises:
+        InvalidInput: for an unknown space, data set or schedule, too few samples, a negative
+            seed, a folder that cannot be written, or a table of another space.
+        MissingTable, CorruptTable: if there is no such table, or it is damaged.
+        NotInTable: if the table lacks the schedule.
+    """
+    if not isinstance(samples, (int, np.integer)) or isinstance(samples, bool) or samples < 2:
+        raise InvalidInput(f"samples is an integer from 2, got {shown(samples)}")
+    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
+        raise InvalidInput(f"a seed is an integer from 0, got {shown(seed)}")
+    if out is not None:
+        check_folder(Path(out))  # before the work, not after it
+    table = load_table(space, dataset, source)
+    schedule = check_epochs(epochs, table.full_epochs)
+    accuracy = table.mean_accuracy("valid", schedule)
+    trials = trials_of(table, schedule, int(samples), int(seed))
+    left_out: dict[str, str] = {}
+    analysis = Analysis(
+        table=table,
+        epochs=schedule,
+        arguments={
+            "space": space,
+            "dataset": dataset,
+            "source": os.fspath(source),
+            "epochs": schedule,
+            "samples": int(samples),
+            "seed": int(seed),
+        },
+        distributions=_distributions(table, schedule),
+        costs=_costs(table, schedule, accuracy, left_out),
+        datasets=_between_datasets(table, source, schedule, left_out),
+        schedules=_between_schedules(table, schedule, left_out),
+        trials=_between_trials(table, schedule, accuracy, trials, left_out),
+        fitness_distance=_fitness_distance(table, schedule, accuracy, left_out),
+        neighborhoods=_neighborhoods(table, schedule, accuracy, trials, left_out),
+        left_out=left_out,
+    )
+    if out is not None:
+        analysis.save(out)
+    return analysis
+
+
+def trials_of(table: Table, epochs: Epochs, samples: int, seed: int) -> dict[str, Values]:
+    """Validation accuracy of each trial, percent, ``(arch,)``; NaN where there is none.
+
+    A surrogate has no trials: ``samples`` draws of its noise stand for them, clipped to 0…100.
+    """
+    column = table.accuracy_column("valid", epochs)
+    accuracy = table.accuracy("valid", epochs).astype(np.float64)
+    if column.provenance == MEASURED:
+        names = [f"trial {trial}" for trial in column.trials] or ["trial"]
+        return dict(zip(names, accuracy.T, strict=True))
+    noise_std = table.noise_std("valid", epochs)
+    arch = np.arange(table.space.size)
+    return {
+        f"draw {draw + 1}": np.clip(
+            accuracy[:, 0] + noise_std * normal(combine(combine_int(seed_key(seed), draw), arch)),
+            *(0.0, 100.0),
+        )
+        for draw in range(samples)
+    }
+
+
+def _distributions(table: Table, epochs: Epochs) -> list[Distribution]:
+    others = [(s, e) for s in ("valid", "test") for e in reversed(table.epochs(s))]
+    return [
+        _distribution(table, split, schedule)
+        for split, schedule in dict.fromkeys([("valid", epochs), *others])
+    ]
+
+
+def _distribution(table: Table, split: str, epochs: Epochs) -> Distribution:
+    accuracy = table.mean_accuracy(split, epochs)
+    held = accuracy[_held(table, accuracy, epochs)]
+    counts, edges = np.histogram(held, BINS)
+    return Distribution(
+        split=split,
+        epochs=epochs,
+        architectures=len(held),
+        mean=float(held.mean()),
+        std=float(held.std()),
+        best=int(np.nanargmax(accuracy)),
+        quantiles=dict(zip(QUANTILES, np.percentile(held, QUANTILES).tolist(), strict=True)),
+        edges=tuple(edges.tolist()),
+        counts=tuple(counts.tolist()),
+        provenance=table.accuracy_column(split, epochs).provenance,
+        checksum=table.checksum,
+    )
+
+
+def _held(table: Table, accuracy: Values, epochs: Epochs) -> NDArray[np.int64]:
+    held = np.flatnonzero(~np.isnan(accuracy))
+    if not held.size:
+        raise NotInTable(f"{table!r} holds no architecture trained for {epochs} epochs")
+    return held
+
+
+def _costs(
+    table: Table, epochs: Epochs, accuracy: Values, left_out: dict[str, str]
+) -> list[Correlation]:
+    found: list[Correlation] = []
+    provenance = table.accuracy_column("valid", epochs).provenance
+    for name, (cost, rests_on) in costs_of(table, epochs, left_out).items():
+        basis = together(provenance, rests_on)
+        found += correlate(("accuracy", name), accuracy, cost, basis, [table.checksum])
+    return found
+
+
+def costs_of(
+    table: Table, epochs: Epochs, left_out: dict[str, str]
+) -> dict[str, tuple[Values, str]]:
+    """Costs ``(arch,)`` of every architecture by name, and what each rests on.
+
+    Params and FLOPs are closed forms, as exact as a measurement.
+    """
+    space, digits = table.space, table.space.all_digits()
+    costs = {
+        "params [M]": (space.params(digits, table.dataset), MEASURED),
+        "FLOPs [M]": (space.flops(digits, table.dataset), MEASURED),
+    }
+    try:
+        costs["latency [s]"] = table.latency(epochs), table.latency_provenance
+    except NotInTable as error:
+        left_out["latency"] = str(error)
+    return costs
+
+
+def _between_datasets(
+    table: Table, source: str | os.PathLike[str], epochs: Epochs, left_out: dict[str, str]
+) -> list[Correlation]:
+    """Every pair of data set and split; the analysed data set first, so first in its pairs."""
+    accuracies: dict[str, tuple[Values, Table, str]] = {}
+    others = [name for name in DATASETS if name != table.dataset] if table.dataset in DATASETS else []
+    for dataset in (table.dataset, *others):
+        estimates = set()
+        for split in ("valid", "test"):
+            name = f"{dataset} {split}"
+            try:
+                of = table if dataset == table.dataset else load_table(table.space.name, dataset, source)
+                accuracy = of.mean_accuracy(split, epochs)
+            except (InvalidInput, MissingTable, NotInTable) as error:
+                left_out[f"between data sets: {name}"] = str(error)
+                continue
+            column = of.accuracy_column(split, epochs)
+            if column.model and (column.model, column.sha256) in estimates:
+                left_out[f"between data sets: {name}"] = "one estimate serves both splits"
+                continue
+            estimates.add((column.model, column.sha256))
+            accuracies[name] = accuracy, of, column.provenance
+    found: list[Correlation] = []
+    for first, second in combinations(accuracies, 2):
+        (x, one, x_basis), (y, other, y_basis) = accuracies[first], accuracies[second]
+        checksums = [one.checksum, other.checksum]
+        found += correlate((first, second), x, y, together(x_basis, y_basis), checksums)
+    return found
+
+
+def _between_schedules(
+    table: Table, epochs: Epochs, left_out: dict[str, str]
+) -> list[Correlation]:
+    schedules = sorted({*table.epochs("valid"), epochs}, key=trained_epochs, reverse=True)
+    if len(schedules) < 2:
+        left_out["between schedules"] = f"the table holds {epochs} epochs only"
+    found: list[Correlation] = []
+    for longer, shorter in combinations(schedules, 2):
+        bases = [table.accuracy_column("valid", e).provenance for e in (longer, shorter)]
+        found += correlate(
+            (f"{longer} epochs", f"{shorter} epochs"),
+            table.mean_accuracy("valid", longer),
+            table.mean_accuracy("valid", shorter),
+            together(*bases),
+            [table.checksum],
+        )
+    return found
+
+
+def _between_trials(
+    table: Table,
+    epochs: Epochs,
+    accuracy: Values,
+    trials: dict[str, Values],
+    left_out: dict[str, str],
+) -> list[Correlation]:
+    if len(trials) < 2:
+        left_out["between trials"] = "the table holds one trial"
+    provenance = table.accuracy_column("valid", epochs).provenance
+    found: list[Correlation] = []
+    for (first, x), (second, y) in combinations(trials.items(), 2):
+        # The best by their mean: those of one trial owe part of their rank to its luck.
+        found += correlate((first, second), x, y, provenance, [table.checksum], by=accuracy)
+    return found
+
+
+def _fitness_distance(
+    table: Table, epochs: Epochs, accuracy: Values, left_out: dict[str, str]
+) -> list[FitnessDistance]:
+    space, neighbors = table.space, neighbor_indices(table.space)
+    held = _held(table, accuracy, epochs)
+    if len(held) < space.size:
+        left_out["the optimum"] = (
+            f"distances are to the best of the {len(held):,} architectures held, "
+            f"of {space.size:,}"
+        )
+    best = accuracy == np.nanmax(accuracy)
+    targets = {"the best": best}
+    if isinstance(space, TopologySpace):
+        classes = space.isomorphism_class(space.all_digits())
+        same = np.isin(classes, classes[best])
+        if same.sum() > best.sum():
+            targets["the best and its isomorphic cells"] = same
+    found = []
+    for to, target in targets.items():
+        distance = distance_to(target, neighbors)[held]
+        values = accuracy[held]
+        leaders = top(values)
+        occurring = np.unique(distance)
+        at = [values[distance == d] for d in occurring]
+        found.append(
+            FitnessDistance(
+                to=to,
+                targets=int(target.sum()),
+                pearson=pearson(values, distance),
+                spearman=spearman(values, distance),
+                pearson_top=pearson(values[leaders], distance[leaders]),
+                distances=tuple(occurring.tolist()),
+                architectures=tuple(map(len, at)),
+                quantiles=tuple(tuple(np.percentile(v, BOX).tolist()) for v in at),
+                provenance=table.accuracy_column("valid", epochs).provenance,
+                checksum=table.checksum,
+            )
+        )
+    return found
+
+
+def _neighborhoods(
+    table: Table,
+    epochs: Epochs,
+    accuracy: Values,
+    trials: dict[str, Values],
+    left_out: dict[str, str],
+) -> list[Neighborhood]:
+    missing = int(np.isnan(accuracy).sum())
+    if missing:
+        left_out["neighbourhoods"] = (
+            f"the table lacks {missing:,} of {table.space.size:,} architectures, and so neighbours"
+        )
+        return []
+    landscapes = {"mean over trials": accuracy}
+    if len(trials) > 1:
+        landscapes |= trials
+    neighbors = neighbor_indices(table.space)
+    provenance = table.accuracy_column("valid", epochs).provenance
+    found = []
+    for of, values in landscapes.items():
+        if np.isnan(values).any():
+            left_out[f"neighbourhoods of {of}"] = (
+                f"{np.isnan(values).sum():,} architectures were not trained so often"
+            )
+            continue
+        found.append(_neighborhood(of, table, values, neighbors, provenance))
+    return found
+
+
+def _neighborhood(
+    of: str, table: Table, accuracy: Values, neighbors: NDArray[np.int64], provenance: str
+) -> Neighborhood:
+    walk = autocorrelation(accuracy, neighbors, WALK_STEPS)
+    climbs = climb(accuracy, neighbors)
+    optima, basins = np.unique(climbs.end, return_counts=True)
+    order = np.argsort(-accuracy[optima], kind="stable")
+    optima, basins = optima[order], basins[order]
+    return Neighborhood(
+        of=of,
+        autocorrelation=tuple(walk.tolist()),
+        additive=additive_autocorrelation(table.space),
+        correlation_length=correlation_length(float(walk[1])),
+        local_optima=len(optima),
+        plateaus=int(climbs.plateau[optima].sum()),
+        optima=tuple(optima.tolist()),
+        accuracies=tuple(accuracy[optima].tolist()),
+        basins=tuple(basins.tolist()),
+        basin_of_best=int(basins[accuracy[optima] == accuracy.max()].sum()) / table.space.size,
+        mean_steps=float(climbs.steps.mean()),
+        provenance=provenance,
+        checksum=table.checksum,
+    )
+
+
+def together(*provenances: str) -> str:
+    """What figures rest on together: measured only if all are."""
+    return SURROGATE if SURROGATE in provenances else MEASURED

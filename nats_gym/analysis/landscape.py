@@ -1,0 +1,113 @@
+"""The accuracies of a space as a landscape: neighbours are one decision apart.
+
+Sources: fitness–distance correlation (Jones & Forrest, ICGA 1995), random-walk autocorrelation
+(Weinberger, Biological Cybernetics 1990), local optima and basins of architectures as in White et
+al. (UAI 2021, arXiv 2005.02960). Nothing here is sampled: a space is small enough to be walked
+whole.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.spaces import ArchitectureSpace
+
+Indices = NDArray[np.int64]
+Values = NDArray[np.float64]
+
+
+def neighbor_indices(space: ArchitectureSpace) -> Indices:
+    """Official indices of every architecture's neighbours, ``(arch, n·(k-1))``."""
+    return space.index(space.neighbors(space.all_digits()))
+
+
+def distance_to(targets: NDArray[np.bool_], neighbors: Indices) -> Indices:
+    """Decisions in which each architecture differs from its nearest target, ``(arch,)``.
+
+    Args:
+        targets: which architectures are targets, ``(arch,)``, at least one.
+        neighbors: of :func:`neighbor_indices`.
+    """
+    reached = targets
+    distance = np.zeros(len(targets), dtype=np.int64)
+    while not reached.all():
+        distance += ~reached
+        reached = reached | reached[neighbors].any(axis=1)
+    return distance
+
+
+def autocorrelation(accuracy: Values, neighbors: Indices, steps: int) -> Values:
+    """Autocorrelation of accuracy along a random walk, ``(steps + 1,)`` from lag 0.
+
+    The walk goes to a uniform neighbour at every step. This is its exact expectation over all
+    walks: entry s correlates an architecture's accuracy with the mean of those s steps away.
+    Entry 1 is the correlation of one neighbour with another. NaN if the accuracy is constant.
+
+    Args:
+        accuracy: percent, ``(arch,)``, without NaN.
+        neighbors: of :func:`neighbor_indices`.
+        steps: the greatest lag.
+    """
+    if not np.ptp(accuracy):
+        return np.full(steps + 1, np.nan)
+    centred = accuracy - accuracy.mean()
+    ahead = centred
+    covariance = [centred @ ahead]
+    for _ in range(steps):
+        ahead = ahead[neighbors].mean(axis=1)
+        covariance.append(centred @ ahead)
+    return np.array(covariance) / covariance[0]
+
+
+def additive_autocorrelation(space: ArchitectureSpace) -> float:
+    """Autocorrelation at lag 1 if every decision added its share, whatever the others are.
+
+    The most that a space allows: 1 − k/(n(k−1)), an eigenvalue of its Hamming graph.
+    """
+    n, k = space.num_decisions, space.num_choices
+    return 1 - k / (n * (k - 1))
+
+
+def correlation_length(first: float) -> float:
+    """Steps after which autocorrelation has fallen to 1/e, from that at lag 1: −1/ln ρ(1).
+
+    NaN unless ρ(1) lies between 0 and 1.
+    """
+    return -1 / math.log(first) if 0 < first < 1 else math.nan
+
+
+class Climbs(NamedTuple):
+    """Where best-improvement ends from each architecture.
+
+    Attributes:
+        end: official index of the local optimum, ``(arch,)``.
+        steps: moves to it, ``(arch,)``.
+        plateau: whether a neighbour is just as good, ``(arch,)``; of interest at an end.
+    """
+
+    end: Indices
+    steps: Indices
+    plateau: NDArray[np.bool_]
+
+
+def climb(accuracy: Values, neighbors: Indices) -> Climbs:
+    """Climb from every architecture to its best neighbour, until none is strictly better.
+
+    Of equally good neighbours the first is taken, in the order of ``space.neighbors``.
+
+    Args:
+        accuracy: percent, ``(arch,)``, without NaN.
+        neighbors: of :func:`neighbor_indices`.
+    """
+    here = np.arange(len(accuracy))
+    around = accuracy[neighbors]  # (arch, neighbor)
+    best = neighbors[here, around.argmax(axis=1)]
+    ahead = np.where(accuracy[best] > accuracy, best, here)
+    end, steps = here, np.zeros_like(here)
+    while np.any(moves := ahead[end] != end):
+        end, steps = ahead[end], steps + moves
+    return Climbs(end, steps, (around == accuracy[:, None]).any(axis=1))
