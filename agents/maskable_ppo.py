@@ -1,0 +1,32 @@
+"""MaskablePPO from sb3-contrib, trained on the environment within a simulated budget.
+
+Source: Huang & Ontañón, FLAIRS 2022 (arXiv 2006.14171). Its policy gives no probability to
+decisions that the environment's ``action_masks()`` rules out: under ``max_params``, ``max_flops``
+or ``max_latency`` it never completes an architecture beyond the limits. Without limits every mask
+is full and the algorithm is PPO.
+"""
+
+from __future__ import annotations
+
+from nats_gym.errors import InvalidInput
+
+from .sb3_agent import SB3Agent
+from .settings import MASKABLE_PPO_BUDGET_SETTINGS
+
+try:
+    from sb3_contrib import MaskablePPO
+except ModuleNotFoundError as error:
+    raise InvalidInput(
+        "the agent maskable-ppo needs sb3-contrib: pip install 'nats-gym[maskable]'"
+    ) from error
+
+
+class MaskablePPOAgent(SB3Agent):
+    """MaskablePPO on one environment per run.
+
+    Args:
+        settings: MaskablePPO's keyword arguments, in place of ``MASKABLE_PPO_BUDGET_SETTINGS``.
+    """
+
+    algorithm = MaskablePPO
+    budget_settings = MASKABLE_PPO_BUDGET_SETTINGS

@@ -1,0 +1,118 @@
+"""What the agents of Stable-Baselines3 share: one environment per run, stopped by the clock.
+
+Source: Stable-Baselines3 (Raffin et al., JMLR 2021).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import torch
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback
+
+from nats_gym.clock import SimulatedClock
+from nats_gym.errors import InvalidInput, shown, unknown_name
+
+#: Parameters of SB3's algorithms that the agents set themselves.
+OURS = {"policy", "env", "seed", "device", "_init_setup_model"}
+#: What an algorithm calls with the share of its training that is left, where it has it.
+SCHEDULES = ("lr_schedule", "clip_range", "clip_range_vf", "exploration_schedule")
+#: Steps that no search takes: the clock ends it.
+ENDLESS = 1 << 40
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread: these networks are too small for two, which slow each other down."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+class BudgetCallback(BaseCallback):
+    """Charges every evaluation to a simulated clock and stops learning when it is spent.
+
+    Args:
+        clock: the clock to charge.
+
+    Attributes:
+        infos: the terminal infos of the evaluations charged, in order.
+    """
+
+    def __init__(self, clock: SimulatedClock) -> None:
+        super().__init__()
+        self.clock = clock
+        self.infos: list[dict[str, Any]] = []
+
+    def _on_step(self) -> bool:
+        for info in self.locals["infos"]:
+            if "seconds" in info and not self.clock.spent:
+                self.clock.charge(info["seconds"])
+                self.infos.append(info)
+        return not self.clock.spent
+
+
+class SB3Agent:
+    """One of SB3's algorithms, trained anew on the environment of every run.
+
+    Args:
+        settings: the algorithm's keyword arguments, in place of :attr:`budget_settings`.
+            Schedules (of the learning rate, of exploration) go from the start to the end of the
+            simulated budget, not of a number of steps, which no agent knows beforehand.
+
+    Raises:
+        InvalidInput: for a setting that the algorithm does not have. Wrong values are SB3's to
+            refuse.
+    """
+
+    algorithm: ClassVar[type[BaseAlgorithm]]
+    #: Settings for a budget of about a hundred evaluations.
+    budget_settings: ClassVar[dict[str, Any]]
+
+    def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
+        if settings is None:
+            settings = self.budget_settings
+        if not isinstance(settings, Mapping):
+            raise InvalidInput(
+                f"settings are the keyword arguments of {self.algorithm.__name__}, a dictionary; "
+                f"got {shown(settings)}"
+            )
+        allowed = [
+            name for name in inspect.signature(self.algorithm).parameters if name not in OURS
+        ]
+        for name in settings:
+            if name not in allowed:
+                raise unknown_name(f"setting of {self.algorithm.__name__}", name, allowed)
+        self.settings = settings
+
+    def learn(self, env: gym.Env[Any, Any], budget: float, seed: int) -> list[dict[str, Any]]:
+        """Learn until the clock is spent; see :class:`~nats_gym.agents.EnvironmentAgent`."""
+        clock = SimulatedClock(budget)
+        callback = BudgetCallback(clock)
+        with one_thread():
+            model = self.algorithm(
+                "MlpPolicy",
+                env,
+                device="cpu",
+                seed=seed & 0xFFFFFFFF,
+                **self.settings,
+            )
+            _follow(clock, model)
+            model.get_env().seed(seed)  # type: ignore[union-attr] # it was made with one
+            model.learn(total_timesteps=ENDLESS, callback=callback)
+        return callback.infos
+
+
+def _follow(clock: SimulatedClock, model: BaseAlgorithm) -> None:
+    """Make the schedules of ``model`` those of the clock."""
+    for name in SCHEDULES:
+        if (schedule := getattr(model, name, None)) is not None:
+            setattr(model, name, lambda _, schedule=schedule: schedule(clock.fraction_left))
