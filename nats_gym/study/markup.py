@@ -19,10 +19,11 @@ def element(name: str, *children: object, **attributes: object) -> Markup:
     Args:
         name: of the element.
         children: :class:`Markup` as it is, anything else as escaped text.
-        attributes: a trailing underscore is dropped (``class_``); None leaves one out.
+        attributes: of the element; ``class_`` is class, ``aria_label`` aria-label; None leaves
+            one out.
     """
     opening = "".join(
-        f' {key.rstrip("_")}="{escape(str(value))}"'
+        f' {key.rstrip("_").replace("_", "-")}="{escape(str(value))}"'
         for key, value in attributes.items()
         if value is not None
     )

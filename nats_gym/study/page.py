@@ -1,0 +1,487 @@
+"""The HTML page of a study: one file that needs nothing else, on a desk, a phone or paper."""
+
+from __future__ import annotations
+
+import base64
+import os
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+import nats_gym
+from nats_gym.result import SearchResult
+from nats_gym.study import published
+from nats_gym.study.markup import Markup, element, heading_row, joined, row, table
+from nats_gym.study.tables import DATASET_TITLES, SPLIT_TITLES, HeadlineTable, entry_text
+
+if TYPE_CHECKING:
+    from nats_gym.study.results import Group, StudyResults
+
+PAPER = "https://arxiv.org/abs/2009.00437"
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A plot on the page.
+
+    Attributes:
+        name: stem of its files.
+        svg: the drawing.
+        alt: what it shows, for those who cannot see it.
+        caption: how it is read.
+    """
+
+    name: str
+    svg: bytes
+    alt: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """What is shown of one group of cells, or of all.
+
+    Attributes:
+        pictures: the plots.
+        left_out: what could not be shown and why, a sentence each.
+        head: column headings of the table of numbers; empty without one.
+        rows: its rows, the agent's label first.
+        caption: of the table.
+    """
+
+    pictures: tuple[Picture, ...]
+    left_out: tuple[str, ...] = ()
+    head: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    caption: str = ""
+
+
+def page(
+    study: StudyResults,
+    headlines: Sequence[HeadlineTable],
+    overall: Section,
+    sections: Mapping[Group, tuple[str, Section]],
+    folder: str | os.PathLike[str],
+) -> str:
+    """Return the page.
+
+    Args:
+        study: what ran.
+        headlines: its headline tables.
+        overall: what is shown of all groups together.
+        sections: the title and content of each group's section.
+        folder: the study's, for the commands that replay it.
+    """
+    body = [
+        element("header", element("h1", study.name), *_introduction(study)),
+        _contents([title for title, _ in sections.values()], study),
+        element(
+            "main",
+            _section("headline", "Headline", *map(_headline, headlines)),
+            _published(study, headlines),
+            _section("overall", "Over all searches", *_shown(overall)),
+            *(
+                _section(f"group-{number}", title, _ran(group, study), *_shown(content))
+                for number, (group, (title, content)) in enumerate(sections.items(), start=1)
+            ),
+            _basis(study),
+            _skipped(study),
+            _replay(study, folder),
+        ),
+        element(
+            "footer",
+            f"Made by nats-gym {nats_gym.__version__} from the files of the study alone; the "
+            "page loads nothing.",
+        ),
+    ]
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("title", f"{study.name} – nats-gym study"),
+        element("style", Markup(files("nats_gym.study").joinpath("page.css").read_text("utf-8"))),
+    )
+    document = element("html", head, element("body", *body), lang="en")
+    return f"<!DOCTYPE html>\n{document}\n"
+
+
+def _section(anchor: str, title: str, *content: object) -> Markup:
+    return element("section", element("h2", title), *content, id=anchor)
+
+
+def _paragraphs(sentences: Iterable[object], class_: str | None = None) -> Markup:
+    return joined(*(element("p", sentence, class_=class_) for sentence in sentences))
+
+
+# ── what ran ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _introduction(study: StudyResults) -> list[Markup]:
+    results = [cell.result for cell in study.cells]
+    labels = list(dict.fromkeys(cell.label for cell in study.cells))
+    places = list(
+        dict.fromkeys(
+            f"the {result.table.space.title} space on {dataset_title(result.table.dataset)}"
+            for result in results
+        )
+    )
+    runs = sorted({result.runs for result in results})
+    counted = f"{runs[0]:,}" if len(runs) == 1 else f"{runs[0]:,} to {runs[-1]:,}"
+    evaluations = sum(int(result.evaluations.sum()) for result in results)
+    return [
+        element(
+            "p",
+            f"{_count(len(labels), 'agent')} ({', '.join(labels)}) searched {_listed(places)}: "
+            f"{_count(len(study.cells), 'search', 'searches')} of {counted} independent "
+            f"{'run' if runs == [1] else 'runs'} each, {evaluations:,} evaluations in all.",
+            class_="lead",
+        ),
+        element(
+            "p",
+            "The protocol is that of the ",
+            element("a", "NATS-Bench paper", href=PAPER),
+            ": a run evaluates architectures, each at the price of its training in simulated "
+            "seconds, until the budget is spent; the evaluation that overshoots counts. Its "
+            "answer is the best architecture that it has observed, and is judged by that "
+            "architecture’s accuracy after the full training schedule, mean over trials.",
+        ),
+        *_estimate_warning(results),
+    ]
+
+
+def _estimate_warning(results: Sequence[SearchResult]) -> list[Markup]:
+    estimated = {
+        name
+        for result in results
+        for name, basis in result.provenance.items()
+        if basis == "surrogate"
+    }
+    if not estimated:
+        return []
+    words = {
+        "search_accuracy": "accuracies seen during search",
+        "seconds": "seconds charged",
+        "full_schedule_valid_accuracy": "full-schedule validation accuracies",
+        "full_schedule_test_accuracy": "full-schedule test accuracies",
+    }
+    named = [words.get(name, name) for name in words if name in estimated]
+    return [
+        element(
+            "p",
+            element("strong", "Some figures are estimates. "),
+            f"In part of the searches the {_listed(named)} come from a surrogate model, not from "
+            "trainings. ",
+            element("a", "What rests on what", href="#basis"),
+            ".",
+            class_="warn",
+        )
+    ]
+
+
+def _contents(titles: Sequence[str], study: StudyResults) -> Markup:
+    entries = [
+        ("headline", "Headline"),
+        ("published", "Published figures"),
+        ("overall", "Over all searches"),
+        *((f"group-{number}", title) for number, title in enumerate(titles, start=1)),
+        ("basis", "What the figures rest on"),
+        *([("skipped", "What did not run")] if study.skipped else []),
+        ("replay", "Replay"),
+    ]
+    links = (element("li", element("a", title, href=f"#{anchor}")) for anchor, title in entries)
+    return element("nav", element("ul", *links), aria_label="contents")
+
+
+def _ran(group: Group, study: StudyResults) -> Markup:
+    results = study.groups()[group]
+    first = next(iter(results.values()))
+    space = first.table.space
+    text = (
+        f"Searched on the schedule of {epochs_title(group.epochs)} "
+        f"({first.provenance['search_accuracy']} accuracies) within {group.budget:,.0f} simulated "
+        f"seconds ({first.provenance['seconds']}); judged after {first.table.full_epochs} epochs "
+        f"({first.provenance['full_schedule_valid_accuracy']}). The best validation accuracy that "
+        f"the table knows is {first.table.best('valid')[1]:.2f} %."
+    )
+    trained = group.epochs if isinstance(group.epochs, int) else None
+    if space.name == "sss" and trained == space.full_epochs:
+        text += (
+            f" The paper searches on 12 epochs; this table holds the {trained}-epoch figures, so "
+            f"that an evaluation costs {trained}/12 of the paper’s, and the budget that admits as "
+            f"many of them is the paper’s × {trained}/12."
+        )
+    return element("p", text)
+
+
+# ── tables ───────────────────────────────────────────────────────────────────────────────────
+
+
+def _headline(headline: HeadlineTable) -> Markup:
+    over = [
+        element("td", ""),
+        *(
+            element("th", heading, scope="colgroup", colspan=span)
+            for heading, span in headline.headings()
+        ),
+    ]
+    head = [
+        element("tr", *over),
+        heading_row("agent", *(column.title for column in headline.columns)),
+    ]
+    agents = []
+    for label in headline.labels:
+        cells = []
+        for column in headline.columns:
+            entry = column.entries.get(label)
+            best = entry is not None and entry.best
+            cells.append(element("td", entry_text(entry), class_="best" if best else None))
+        agents.append(row(label, *cells))
+    known = [f"{column.best_known:.2f}" for column in headline.columns]
+    reference = element(
+        "tr",
+        element("th", "best known", scope="row"),
+        *(element("td", figure) for figure in known),
+        class_="reference",
+    )
+    best_note = "Best mean of a column in bold; the last row is the best that the table holds."
+    return joined(
+        table(f"{headline.title.capitalize()}: accuracy, %", head, [agents, [reference]]),
+        element("p", f"{best_note} {' '.join(headline.notes)}", class_="notes"),
+    )
+
+
+def _published(study: StudyResults, headlines: Sequence[HeadlineTable]) -> Markup:
+    tables = [_published_table(study, headline) for headline in headlines]
+    content = [
+        element(
+            "p",
+            element("strong", "Not measured here: "),
+            "rows marked published are copied from the paper (",
+            element("a", published.CITATION, href=PAPER),
+            "). Under an agent of the same method stands this study’s figure. They compare only "
+            "where schedule, budget and what the figures rest on are the paper’s: a search on 12 "
+            "measured epochs within the paper’s budget, 500 runs.",
+        ),
+        *tables,
+    ]
+    if not any(tables):
+        content = [element("p", "The paper has no figures for these spaces and data sets.")]
+    return _section("published", "Published figures", *content)
+
+
+def _published_table(study: StudyResults, headline: HeadlineTable) -> Markup:
+    """The paper's figures of one space, ours below; empty if the paper has none."""
+    agents = {
+        cell.label: cell.result.arguments["agent"]
+        for cell in study.cells
+        if cell.result.arguments["space"] == headline.space
+    }
+    # Of several searches on one data set the first.
+    ours = {(c.group.dataset, c.split): c for c in reversed(headline.columns)}
+    datasets = dict.fromkeys(column.group.dataset for column in headline.columns)
+    methods = published.METHODS.get(headline.space, ())
+    keys = [
+        (dataset, split)
+        for dataset in datasets
+        for split in ("valid", "test")
+        if any((dataset, split) in method.figures for method in methods)
+    ]
+    if not keys:
+        return Markup("")
+    bodies = []
+    for method in methods:
+        rows = [
+            element(
+                "tr",
+                element("th", f"{method.title} (published)", scope="row"),
+                *(element("td", method.figures.get(key, "–")) for key in keys),
+                class_="reference",
+            )
+        ]
+        for label in (label for label, agent in agents.items() if agent == method.agent):
+            columns = [ours.get(key) for key in keys]
+            rows.append(
+                row(
+                    f"{label} (this study)",
+                    *(
+                        entry_text(column.entries.get(label)) if column else "not in table"
+                        for column in columns
+                    ),
+                )
+            )
+        bodies.append(rows)
+    titles = (f"{dataset_title(dataset)}, {SPLIT_TITLES[split]}" for dataset, split in keys)
+    return table(
+        f"{headline.title.capitalize()}: published accuracy, %",
+        [heading_row("method", *titles)],
+        bodies,
+    )
+
+
+def _shown(section: Section) -> list[Markup]:
+    shown = [element("div", *map(_figure, section.pictures), class_="pair")]
+    if section.rows:
+        rows = [row(*cells) for cells in section.rows]
+        shown.append(table(section.caption, [heading_row(*section.head)], [rows]))
+    return [*shown, _paragraphs(section.left_out, class_="notes")]
+
+
+def _figure(picture: Picture) -> Markup:
+    data = base64.b64encode(picture.svg).decode("ascii")
+    image = element("img", src=f"data:image/svg+xml;base64,{data}", alt=picture.alt)
+    return element(
+        "figure",
+        element("div", image, class_="scroll", tabindex=0, role="region", aria_label="plot"),
+        element("figcaption", picture.caption),
+    )
+
+
+# ── what it rests on ─────────────────────────────────────────────────────────────────────────
+
+
+def _basis(study: StudyResults) -> Markup:
+    rows = []
+    for group, results in study.groups().items():
+        for record, labels in _alike(results).items():
+            basis = dict(record)
+            rows.append(
+                row(
+                    f"{group.space} {dataset_title(group.dataset)}",
+                    element("td", ", ".join(labels), class_="text"),
+                    f"{epochs_title(group.epochs)}",
+                    f"{group.budget:,.0f} s",
+                    basis["search_accuracy"],
+                    basis["seconds"],
+                    basis["full_schedule_valid_accuracy"],
+                    basis.get("full_schedule_test_accuracy", "not held"),
+                    basis.get("surrogate_version", "–"),
+                    element("td", basis["table"], class_="text"),
+                    element("td", basis["checksum"], class_="hash"),
+                )
+            )
+    head = heading_row(
+        "table",
+        "agents",
+        "search on",
+        "budget",
+        "search accuracy",
+        "seconds",
+        "judged, validation",
+        "judged, test",
+        "surrogate version",
+        "source",
+        "checksum (SHA-256)",
+    )
+    return _section(
+        "basis",
+        "What the figures rest on",
+        element(
+            "p",
+            element("strong", "measured"),
+            " is a real training’s figure, ",
+            element("strong", "surrogate"),
+            " the estimate of a model fitted to real ones; a sum is measured only if all its "
+            "parts are. Test accuracies are shown where they are measured, and never guide a "
+            "search.",
+        ),
+        table("Tables searched", [head], [rows]),
+    )
+
+
+def _alike(results: Mapping[str, SearchResult]) -> dict[tuple[tuple[str, str], ...], list[str]]:
+    """Labels by what their searches rest on."""
+    alike: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for label, result in results.items():
+        alike.setdefault(tuple(result.provenance.items()), []).append(label)
+    return alike
+
+
+def _skipped(study: StudyResults) -> Markup:
+    if not study.skipped:
+        return Markup("")
+    rows = [
+        row(
+            skipped.label,
+            element("td", skipped.space, class_="text"),
+            element("td", dataset_title(skipped.dataset), class_="text"),
+            element("td", skipped.reason, class_="text"),
+        )
+        for skipped in study.skipped
+    ]
+    return _section(
+        "skipped",
+        "What did not run",
+        table("Left out", [heading_row("agent", "space", "data set", "why")], [rows]),
+    )
+
+
+def _replay(study: StudyResults, folder: str | os.PathLike[str]) -> Markup:
+    where = os.fspath(folder)
+    record = study.record
+    rows = [
+        row(name, element("td", str(value), class_="text"))
+        for key in ("versions", "machine")
+        for name, value in _flat(key, record.get(key))
+    ]
+    seeds = sorted({cell.result.arguments["seed"] for cell in study.cells})
+    rows.insert(0, row("seed", element("td", ", ".join(map(str, seeds)), class_="text")))
+    calls = "\n".join(f"{_call(cell.result.arguments)}  # {cell.name}" for cell in study.cells)
+    return _section(
+        "replay",
+        "Replay",
+        element("p", "Every figure above can be made again, to the last bit:"),
+        element(
+            "pre",
+            element(
+                "code",
+                f"nats-gym study STUDY.toml --out {shlex.quote(where)}   # runs the searches\n"
+                f"nats-gym validate {shlex.quote(where)}   # replays every run against its table\n"
+                f"nats-gym report {shlex.quote(where)}   # writes this page",
+            ),
+            tabindex=0,
+        ),
+        element(
+            "details",
+            element("summary", f"The {_count(len(study.cells), 'search', 'searches')} in Python"),
+            element("pre", element("code", calls), tabindex=0),
+        ),
+        table("Made with", [heading_row("what", "which")], [rows]),
+    )
+
+
+def _flat(key: str, value: Any) -> list[tuple[str, Any]]:
+    if value is None:
+        return []
+    if isinstance(value, Mapping):
+        return [(str(name), found) for name, found in value.items()]
+    return [(key, value)]
+
+
+def _call(arguments: Mapping[str, Any]) -> str:
+    given = (f"{name}={value!r}" for name, value in arguments.items() if value not in (None, {}))
+    return f"nats_gym.search({', '.join(given)})"
+
+
+# ── words ────────────────────────────────────────────────────────────────────────────────────
+
+
+def dataset_title(dataset: str) -> str:
+    """Return ``"CIFAR-10"`` for ``"cifar10"``."""
+    return DATASET_TITLES.get(dataset, dataset)
+
+
+def epochs_title(epochs: object) -> str:
+    """Return ``"12 epochs"``, or ``"4 of 12 epochs"`` for ``"4/12"``."""
+    return f"{str(epochs).replace('/', ' of ')} epochs"
+
+
+def _count(number: int, singular: str, plural: str = "") -> str:
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def _listed(words: Sequence[str]) -> str:
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"
