@@ -13,7 +13,7 @@ By name, one algorithm each:
 ``bananas``       an ensemble predicts accuracies, the best guesses are evaluated
 ================  ==============================================================
 
-Two kinds. An *ask/tell agent* needs no gradient through an environment and is batched over
+Three kinds. An *ask/tell agent* needs no gradient through an environment and is batched over
 independent runs::
 
     class MyAgent:
@@ -21,27 +21,35 @@ independent runs::
         def ask(self): ...                           # digits (runs, n)
         def tell(self, outcome): ...                 # what they scored, arrays of (runs,)
 
+A *multi-fidelity agent* is made with the number of rungs of a ladder of schedules, too, and says
+how far each architecture is trained::
+
+    class MyAgent:
+        continuing = "difference"                    # what going on with a training costs
+        def __init__(self, space, streams, rungs): ...
+        def ask(self): ...                           # a Question: digits, rung, continues
+        def tell(self, outcome, evaluation): ...     # which evaluations these outcomes answer
+
 An *environment agent* learns in a Gymnasium environment, one run at a time::
 
     class MyAgent:
         def learn(self, env, budget, seed): ...      # -> list of the env's terminal infos
 
 ``nats_gym.search`` takes a name of :data:`AGENTS` or whatever makes an agent when it is called: a
-class, ``functools.partial(PPOAgent, settings)``, a function. What can be called without arguments
-makes environment agents; what is called with ``(space, streams)`` makes ask/tell agents.
+class, ``functools.partial(PPOAgent, settings)``, a function. What it is called with tells its kind.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from typing import Any
 
 from nats_gym.errors import InvalidInput, shown, unknown_name
 
-from .interface import AskTellAgent, EnvironmentAgent
+from .interface import AskTellAgent, EnvironmentAgent, MultiFidelityAgent, Question
 from .settings import PPO_BUDGET_SETTINGS, PPO_SETTINGS
 
 _HOMES = {
@@ -53,6 +61,13 @@ _HOMES = {
     "bandit": ".bandit:Bandit",
     "largest": ".largest:Largest",
     "bananas": ".bananas:Bananas",
+}
+
+#: Kinds of agents, and what each is made with.
+KINDS: dict[str, tuple[str, ...]] = {
+    "environment": (),
+    "ask-tell": ("space", "streams"),
+    "multi-fidelity": ("space", "streams", "rungs"),
 }
 
 #: Names of the agents.
@@ -90,22 +105,38 @@ def find_agent(agent: object) -> tuple[str, Callable[..., Any]]:
     return _name_of(agent), agent
 
 
-def makes_ask_tell(factory: Callable[..., Any]) -> bool:
-    """Whether ``factory`` makes ask/tell agents, not environment agents; see the module.
+def kind_of(factory: Callable[..., Any], options: Mapping[str, Any] | None = None) -> str:
+    """Which of :data:`KINDS` of agents ``factory`` makes, by what it is called with.
+
+    Args:
+        factory: what makes an agent.
+        options: keyword arguments that it is called with besides.
 
     Raises:
-        InvalidInput: if it can be called in neither way.
+        InvalidInput: if it can be called in no such way, or not with these options.
     """
-    for arguments, answer in (((), False), (("space", "streams"), True)):
-        try:
-            inspect.signature(factory).bind(*arguments)
-        except (TypeError, ValueError):
-            continue
-        return answer
-    raise InvalidInput(
-        f"an agent is made with (space, streams), to ask and tell, or without arguments, to learn; "
-        f"{shown(factory)} takes neither"
-    )
+    kind = next((kind for kind, given in KINDS.items() if _takes(factory, given, {})), None)
+    if kind is None:
+        raise InvalidInput(
+            "an agent is made with (space, streams), to ask and tell, with (space, streams, rungs) "
+            "to do so on several rungs, or without arguments, to learn; "
+            f"{shown(factory)} takes none of these"
+        )
+    arguments = KINDS[kind]
+    for name in options or {}:
+        if not _takes(factory, arguments, {name: None}):
+            parameters = list(inspect.signature(factory).parameters.values())[len(arguments) :]
+            allowed = [parameter.name for parameter in parameters]
+            raise unknown_name(f"option of {_name_of(factory)}", name, allowed or ["none"])
+    return kind
+
+
+def _takes(factory: Callable[..., Any], arguments: Iterable[str], options: dict[str, Any]) -> bool:
+    try:
+        inspect.signature(factory).bind(*arguments, **options)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _name_of(factory: Any) -> str:
@@ -119,11 +150,14 @@ def _name_of(factory: Any) -> str:
 
 __all__ = [
     "AGENTS",
+    "KINDS",
     "PPO_BUDGET_SETTINGS",
     "PPO_SETTINGS",
     "AskTellAgent",
     "EnvironmentAgent",
+    "MultiFidelityAgent",
+    "Question",
     "find_agent",
     "get_agent",
-    "makes_ask_tell",
+    "kind_of",
 ]

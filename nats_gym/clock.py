@@ -84,13 +84,17 @@ class SimulatedClock:
             raise InvalidInput(f"an evaluation costs a number of seconds from 0, got {seconds!r}")
         self.used = self.used + seconds
 
-    def advance(self, time: float) -> None:
+    def advance(self, time: Seconds) -> None:
         """Go on to ``time``, seconds since the start: when an evaluation beside others is done.
 
         Raises:
             InvalidInput: unless it is finite and not before the time used.
         """
-        if not self.used <= time < math.inf:
+        if isinstance(time, np.ndarray):
+            valid = bool(np.all((time >= self.used) & (time < math.inf)))
+        else:
+            valid = bool(self.used <= time < math.inf)
+        if not valid:
             raise InvalidInput(f"a clock at {self.used!r} s goes on, got {time!r}")
         self.used = time
 

@@ -22,19 +22,34 @@ from nats_gym.tables import Table, load_table
 from nats_gym.tables.folder import sha256_of
 
 RUNS_FILE, RUN_FILE = "runs.npz", "run.json"
+#: What a result keeps of every evaluation, and what stands behind a run's last.
+RECORDED: dict[str, float] = {
+    "index": -1,
+    "accuracy": np.nan,
+    "seconds": np.nan,
+    "clock": np.nan,
+    "rung": -1,
+    "evaluation": -1,
+    "continues": -1,
+}
 
 
 @dataclass(frozen=True, eq=False)
 class SearchResult:
     """The outcome of :func:`nats_gym.search`.
 
-    All arrays are ``(runs, evaluation)``, padded behind a run's last evaluation with -1 or NaN.
+    All arrays are ``(runs, evaluation)``, in the order of the answers, padded behind a run's last
+    evaluation with -1 or NaN.
 
     Attributes:
         index: official index of each architecture evaluated.
-        accuracy: what was observed, validation accuracy in percent on the search's schedule.
+        accuracy: what was observed, validation accuracy in percent on the schedule trained.
         seconds: what each evaluation cost.
-        clock: the run's simulated seconds after each evaluation.
+        clock: the run's simulated seconds when each evaluation was done.
+        rung: which of ``arguments["rungs"]`` each was trained to; 0 where there is one schedule.
+        evaluation: number of each in the order of asking, from 0; its random trial is drawn for
+            that. The order of the answers, too, but where workers evaluate beside each other.
+        continues: number of the evaluation whose training went on; -1 where one began.
         arguments: what :func:`nats_gym.search` was called with, defaults filled in.
         provenance: what accuracies, seconds and the judgement rest on, with the checksum of the
             table.
@@ -45,6 +60,9 @@ class SearchResult:
     accuracy: NDArray[np.float64]
     seconds: NDArray[np.float64]
     clock: NDArray[np.float64]
+    rung: NDArray[np.int64]
+    evaluation: NDArray[np.int64]
+    continues: NDArray[np.int64]
     arguments: Mapping[str, Any]
     provenance: Mapping[str, str]
     table: Table
@@ -65,14 +83,23 @@ class SearchResult:
 
         The earliest of equals, as in the paper's protocol.
         """
-        best = np.nanargmax(self.accuracy, axis=1)
-        return np.take_along_axis(self.index, best[:, None], axis=1)[:, 0]
+        last = self.evaluations[:, None] - 1
+        return np.take_along_axis(self.incumbent_index, last, axis=1)[:, 0]
 
     @cached_property
     def incumbent(self) -> NDArray[np.float64]:
         """Best observed accuracy so far, percent, ``(runs, evaluation)``; NaN behind the end."""
         best = np.fmax.accumulate(self.accuracy, axis=1)
         return np.where(self.index >= 0, best, np.nan)
+
+    @cached_property
+    def incumbent_index(self) -> NDArray[np.int64]:
+        """What each run would answer after each evaluation, ``(runs, evaluation)``; -1 behind."""
+        before = np.fmax.accumulate(self.accuracy, axis=1)[:, :-1]
+        better = np.ones(self.accuracy.shape, dtype=bool)
+        better[:, 1:] = self.accuracy[:, 1:] > before
+        place = np.maximum.accumulate(np.where(better, np.arange(better.shape[1]), 0), axis=1)
+        return np.where(self.index >= 0, np.take_along_axis(self.index, place, axis=1), -1)
 
     def full_schedule_accuracy(self, split: str = "valid") -> NDArray[np.float64]:
         """Full-schedule accuracy of :attr:`recommended`, mean over trials, percent, ``(runs,)``.
@@ -115,10 +142,7 @@ class SearchResult:
         with replacing(folder / RUNS_FILE) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file,
-                index=self.index,
-                accuracy=self.accuracy,
-                seconds=self.seconds,
-                clock=self.clock,
+                **{name: getattr(self, name) for name in RECORDED},
                 recommended=self.recommended,
             )
         record = {
@@ -148,7 +172,7 @@ class SearchResult:
             if sha256_of(folder / RUNS_FILE) != record["runs_sha256"]:
                 raise ValueError(f"{RUNS_FILE} is not the one that {RUN_FILE} was written for")
             with np.load(folder / RUNS_FILE, allow_pickle=False) as arrays:
-                columns = {name: arrays[name] for name in ("index", "accuracy", "seconds", "clock")}
+                columns = {name: arrays[name] for name in RECORDED}
             arguments, provenance = dict(record["arguments"]), dict(record["provenance"])
             space, dataset, source = (arguments[key] for key in ("space", "dataset", "source"))
             searched = provenance["table"], provenance["checksum"]

@@ -97,7 +97,7 @@ LAYERS = (
         "testing",
         "agents",
     ),
-    *("result", "protocol", "plots", "summary", "nats_bench", "cli", "__main__"),
+    *("result", "protocol", "plots", "summary", "study", "analysis", "nats_bench", "cli", "__main__"),
 )
 
 

@@ -1,0 +1,10 @@
+"""The paper's search protocol: ask, evaluate, charge the clock, tell, until the budget is spent.
+
+Source: NATS-Bench (Dong et al., arXiv 2009.00437), section 5. A run's answer is its best observed
+architecture; the evaluation that overshoots the budget counts.
+"""
+
+from .arguments import MAX_RUNS, search_arguments
+from .searching import MAX_EVALUATIONS, search
+
+__all__ = ["MAX_EVALUATIONS", "MAX_RUNS", "search", "search_arguments"]

@@ -1,0 +1,115 @@
+"""What a search is called with: checked, defaults filled in, plain values that JSON holds."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nats_gym.clock import check_budget, default_budget
+from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.evaluators import check_trial
+from nats_gym.files import check_source
+from nats_gym.schedule import Epochs, check_epochs
+from nats_gym.spaces import get_space
+from nats_gym.workers import check_workers
+
+from .ladder import check_rungs
+
+MAX_RUNS = 1_000_000
+#: What going on with a training may cost.
+CONTINUING = ("difference", "scratch")
+
+
+def search_arguments(
+    space: str,
+    dataset: str,
+    agent: str | Callable[..., Any] = "reinforce",
+    epochs: Epochs | None = None,
+    budget: float | None = None,
+    runs: int = 1,
+    seed: int = 0,
+    source: str | os.PathLike[str] = "auto",
+    *,
+    trial: str | int = "random",
+    options: Mapping[str, Any] | None = None,
+    rungs: Sequence[Epochs] | None = None,
+    workers: int = 1,
+    continuing: str | None = None,
+    first_run: int = 0,
+) -> dict[str, Any]:
+    """What a search's result records of its arguments: checked, defaults filled in, plain values.
+
+    Arguments and exceptions as :func:`search`.
+    """
+    from nats_gym.agents import find_agent, kind_of
+
+    name, factory = find_agent(agent)
+    options = _plain_options(options)
+    kind = kind_of(factory, options)
+    full_epochs = get_space(space).full_epochs_on(dataset)
+    epochs = check_epochs(epochs, full_epochs)
+    budget = check_budget(default_budget(space, dataset, epochs) if budget is None else budget)
+    if not math.isfinite(budget):
+        raise InvalidInput(f"a search needs a finite budget of seconds, got {budget}")
+    if not _is_integer(runs) or not 1 <= runs <= MAX_RUNS:
+        raise InvalidInput(f"runs is a positive integer up to {MAX_RUNS:,}, got {shown(runs)}")
+    for value, what in ((seed, "a seed"), (first_run, "the first run's number")):
+        if not _is_integer(value) or value < 0:
+            raise InvalidInput(f"{what} is an integer from 0, got {shown(value)}")
+    arguments = {
+        "space": space,
+        "dataset": dataset,
+        "agent": name,
+        "options": options,
+        "epochs": epochs,
+        "budget": budget,
+        "runs": int(runs),
+        "seed": int(seed),
+        "source": str(check_source(source)),
+        "trial": check_trial(trial),
+        "first_run": int(first_run),
+        "rungs": None,
+        "workers": check_workers(workers),
+        "continuing": None,
+    }
+    if kind == "multi-fidelity":
+        if continuing is None:
+            continuing = getattr(factory, "continuing", CONTINUING[0])
+        if continuing not in CONTINUING:
+            raise unknown_name("cost of continuing", continuing, CONTINUING)
+        arguments |= {"rungs": check_rungs(rungs, full_epochs), "continuing": continuing}
+        return arguments
+    for given, what in (
+        (rungs is not None, "rungs"),
+        (continuing is not None, "continuing"),
+        (workers != 1, "workers"),
+    ):
+        if given:
+            raise InvalidInput(f"{what}= is for multi-fidelity agents such as asha, not for {name}")
+    return arguments
+
+
+def _plain_options(options: Mapping[str, Any] | None) -> dict[str, Any]:
+    """An agent's keyword arguments; ``InvalidInput`` unless they can be recorded."""
+    if not isinstance(options, (Mapping, type(None))):
+        raise InvalidInput(f"options are a dictionary of the agent's, got {shown(options)}")
+    plain = dict(options or {})
+    try:
+        if not all(isinstance(name, str) for name in plain):
+            raise TypeError
+        json.dumps(plain)
+    except (TypeError, ValueError):
+        raise InvalidInput(
+            f"an agent's options are numbers, text, lists and dictionaries by name, so that they "
+            f"can be recorded; got {shown(plain)}"
+        ) from None
+    return plain
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)

@@ -1,0 +1,221 @@
+"""Runs an agent that asks and is told, all independent runs at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.clock import SimulatedClock
+from nats_gym.errors import InvalidInput, shown
+from nats_gym.evaluators import Outcome, TableEvaluator
+from nats_gym.result import RECORDED
+from nats_gym.spaces import ArchitectureSpace
+from nats_gym.streams import Keys, combine
+from nats_gym.workers import SimulatedWorkers
+
+from .ladder import Ladder
+
+if TYPE_CHECKING:
+    from nats_gym.agents.interface import AskTellAgent, MultiFidelityAgent, Question
+
+Columns = dict[str, NDArray[Any]]
+
+
+class OneRung:
+    """An ask/tell agent as a multi-fidelity agent that knows one rung."""
+
+    continuing = "scratch"
+
+    def __init__(self, agent: AskTellAgent, runs: int) -> None:
+        self._agent = agent
+        self._runs = runs
+
+    def ask(self) -> Question:
+        """What the agent asks for, trained anew to the only rung."""
+        from nats_gym.agents.interface import Question
+
+        new = np.full(self._runs, -1)
+        return Question(self._agent.ask(), np.zeros(self._runs, np.int64), new)
+
+    def tell(self, outcome: Outcome, evaluation: NDArray[np.int64]) -> None:
+        """The answer to the last question."""
+        self._agent.tell(outcome)
+
+
+class Evaluations:
+    """Evaluates what an agent asks for in every run, and knows what was asked for before.
+
+    Args:
+        evaluator: who answers.
+        ladder: the schedules that ``rung`` counts.
+        keys: one per run, that random trials are drawn from.
+        scratch: whether going on with a training pays all of it, as a new trial.
+        name: the agent's, for messages.
+    """
+
+    def __init__(
+        self, evaluator: TableEvaluator, ladder: Ladder, keys: Keys, scratch: bool, name: str
+    ) -> None:
+        table = evaluator.table
+        self._evaluator = evaluator
+        self._space: ArchitectureSpace = table.space
+        self._ladder = ladder
+        self._keys = keys
+        self._scratch = scratch
+        self._name = name
+        self._train_seconds = np.stack([table.train_seconds(epochs) for epochs in ladder])
+        self._runs = np.arange(len(keys))
+        #: By number: what every run asked for, ``(numbers, runs)``, with room for more.
+        self._asked = {
+            name: np.full((64, len(keys)), -1) for name in ("index", "rung", "trial", "continues")
+        }
+        self._answered = np.zeros((64, len(keys)), dtype=bool)
+        self.count = 0
+
+    def evaluate(self, question: Question) -> Columns:
+        """The figures of a question's evaluations by name, each ``(runs,)``.
+
+        Raises:
+            InvalidInput: for anything that cannot be evaluated; it names the agent.
+        """
+        index, rung, continues = self._checked(question)
+        going_on = continues >= 0
+        trial = np.full(len(index), self.count)
+        saved = np.zeros(len(index))
+        if going_on.any() and not self._scratch:
+            trial[going_on] = self._of("trial", continues)[going_on]
+            paid = self._train_seconds[self._of("rung", continues), index]
+            saved = np.where(going_on, paid, 0.0)
+        self._remember(index=index, rung=rung, trial=trial, continues=continues)
+        accuracy, seconds = self._looked_up(index, rung, combine(self._keys, trial))
+        return {
+            "index": index,
+            "accuracy": accuracy,
+            "seconds": seconds - saved,
+            "rung": rung,
+            "evaluation": np.full(len(index), self.count - 1),
+            "continues": continues,
+        }
+
+    def answer(self, evaluation: NDArray[np.int64]) -> None:
+        """From now on the trainings of these numbers ``(runs,)`` can go on."""
+        self._answered[evaluation, self._runs] = True
+
+    def _checked(self, question: Question) -> tuple[NDArray[np.int64], ...]:
+        runs, n = len(self._keys), self._space.num_decisions
+        try:
+            index = self._space.index(question.digits)
+        except InvalidInput as error:
+            raise InvalidInput(f"{self._name} asks for what is no architecture: {error}") from None
+        rung, continues = np.asarray(question.rung), np.asarray(question.continues)
+        if index.shape != (runs,):
+            raise InvalidInput(
+                f"ask() of {self._name} returns digits of shape {(runs, n)}, "
+                f"got {(*index.shape, n)}"
+            )
+        for what, given, low, high in (
+            ("rungs", rung, 0, len(self._ladder) - 1),
+            ("evaluations that go on", continues, -1, self.count - 1),
+        ):
+            if given.shape != (runs,) or given.dtype.kind not in "iu":
+                raise InvalidInput(
+                    f"ask() of {self._name} returns {what} as integers of shape {(runs,)}, "
+                    f"got {given.dtype} {given.shape}"
+                )
+            if np.any((given < low) | (given > high)):
+                wrong = given[(given < low) | (given > high)][0]
+                raise InvalidInput(
+                    f"ask() of {self._name} returns {what} from {low} to {high}, got {wrong}"
+                )
+        going_on = continues >= 0
+        if going_on.any():
+            possible = (
+                self._answered[continues, self._runs]
+                & (self._of("index", continues) == index)
+                & (self._of("rung", continues) < rung)
+            )
+            if not possible[going_on].all():
+                raise InvalidInput(
+                    f"{self._name} goes on with an evaluation that is not answered yet, of another "
+                    "architecture, or trained for as long"
+                )
+        return index, rung.astype(np.int64), continues.astype(np.int64)
+
+    def _of(self, name: str, number: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self._asked[name][number, self._runs]
+
+    def _remember(self, **figures: NDArray[np.int64]) -> None:
+        if self.count == len(self._answered):
+            more = len(self._answered)
+            self._answered = np.pad(self._answered, ((0, more), (0, 0)))
+            self._asked = {k: np.pad(v, ((0, more), (0, 0))) for k, v in self._asked.items()}
+        for name, values in figures.items():
+            self._asked[name][self.count] = values
+        self.count += 1
+
+    def _looked_up(
+        self, index: NDArray[np.int64], rung: NDArray[np.int64], trial_keys: Keys
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Accuracies and seconds ``(runs,)`` of a batch on several rungs."""
+        accuracy, seconds = np.empty(len(index)), np.empty(len(index))
+        for place, epochs in enumerate(self._ladder):
+            here = np.flatnonzero(rung == place)
+            if len(here):
+                outcome = self._evaluator.evaluate(index[here], epochs, trial_keys[here])
+                accuracy[here], seconds[here] = outcome.accuracy, outcome.seconds
+        return accuracy, seconds
+
+
+def run_asking(
+    agent: MultiFidelityAgent,
+    evaluations: Evaluations,
+    budget: float,
+    runs: int,
+    workers: int,
+    name: str,
+    progress: Callable[[float], None],
+) -> Columns:
+    """Ask, evaluate, tell until every run has spent its budget; the columns of a result.
+
+    Every run has ``workers`` evaluations in flight, and time goes on to the first that is done.
+    What is in flight when the budget is spent is dropped.
+    """
+    clock = SimulatedClock(budget, runs=runs)
+    crew = SimulatedWorkers(runs, workers)
+    every = np.arange(runs)
+    busy = 0
+    history: dict[str, list[NDArray[Any]]] = {column: [] for column in RECORDED}
+    while not np.all(spent := np.asarray(clock.spent)):
+        while busy < workers and (question := agent.ask()) is not None:
+            found = evaluations.evaluate(question)
+            crew.submit(every, clock.used + found["seconds"], **found)
+            busy += 1
+        if not busy:
+            raise InvalidInput(f"{name} waits for an answer, and none is to come")
+        time, found = crew.collect(every)
+        busy -= 1
+        clock.advance(np.where(spent, clock.used, time))
+        found["clock"] = np.asarray(clock.used)
+        for column, padding in RECORDED.items():
+            history[column].append(np.where(spent, padding, found[column]))
+        evaluations.answer(found["evaluation"])
+        agent.tell(Outcome(found["accuracy"], found["seconds"]), found["evaluation"])
+        progress(min(float(np.min(clock.used)) / budget, 1.0))
+    return {column: np.stack(steps, axis=1) for column, steps in history.items()}
+
+
+def made(
+    agent: Callable[..., Any], methods: tuple[str, ...], *arguments: Any, **options: Any
+) -> Any:
+    """Make an agent; ``InvalidInput`` if it lacks what its kind has."""
+    player = agent(*arguments, **options)
+    lacking = [method for method in methods if not callable(getattr(player, method, None))]
+    if lacking:
+        raise InvalidInput(
+            f"{shown(agent)} makes {shown(player)}, which has no {' and no '.join(lacking)}; "
+            "see nats_gym.agents"
+        )
+    return player

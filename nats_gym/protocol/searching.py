@@ -1,0 +1,183 @@
+"""A search: an agent, a table, a simulated budget, and independent runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from nats_gym.errors import InvalidInput
+from nats_gym.evaluators import TableEvaluator
+from nats_gym.result import SearchResult
+from nats_gym.schedule import Epochs
+from nats_gym.streams import RunStreams, run_keys, run_seeds
+from nats_gym.tables import SURROGATE, Table, load_table
+
+from .arguments import search_arguments
+from .asking import Columns, Evaluations, OneRung, made, run_asking
+from .ladder import Ladder, find_rungs
+from .learning import run_learning
+
+#: Called with the share of the work done, in [0, 1].
+Progress = Callable[[float], None]
+
+#: What a result in memory may hold, 56 bytes each.
+MAX_EVALUATIONS = 100_000_000
+
+
+def search(
+    space: str,
+    dataset: str,
+    agent: str | Callable[..., Any] = "reinforce",
+    epochs: Epochs | None = None,
+    budget: float | None = None,
+    runs: int = 1,
+    seed: int = 0,
+    source: str | os.PathLike[str] = "auto",
+    *,
+    trial: str | int = "random",
+    options: Mapping[str, Any] | None = None,
+    rungs: Sequence[Epochs] | None = None,
+    workers: int = 1,
+    continuing: str | None = None,
+    first_run: int = 0,
+    progress: Progress | None = None,
+) -> SearchResult:
+    """Search a space with an agent under the paper's protocol, in independent runs.
+
+    Args:
+        space: ``"tss"`` or ``"sss"``.
+        dataset: ``"cifar10"``, ``"cifar100"``, ``"ImageNet16-120"`` or ``"digits"``.
+        agent: a name of ``nats_gym.agents.AGENTS``, or what makes an agent of one of the
+            shapes that ``nats_gym.agents`` describes: its class, a partial of it, a function.
+        epochs: schedule to search on; None for the full one, ``"4/12"`` for the state after 4
+            epochs of the 12-epoch one (needs learning curves).
+        budget: simulated seconds of each run, finite; None for the paper's × epochs/12.
+        runs: independent runs, up to :data:`MAX_RUNS`.
+        seed: of the study; run r takes hash(seed, r).
+        source: see :func:`nats_gym.load_table`.
+        trial: see :class:`nats_gym.evaluators.TableEvaluator`.
+        options: keyword arguments of the agent, such as ``{"improvement": "best"}``.
+        rungs: of a multi-fidelity agent: the schedules that it may train to, such as ``("1/12",
+            "4/12", 12)``; None for the states of ``epochs`` after a third of it, a ninth and so
+            on where the table has learning curves of it, else for all schedules of the table.
+        workers: of a multi-fidelity agent: evaluations beside each other, on simulated workers.
+        continuing: of a multi-fidelity agent: whether going on with a training costs the
+            ``"difference"`` (and the trial is the same) or starts from ``"scratch"``; None for
+            the agent's own. Between two schedules, whose learning rates fall differently, a
+            training that goes on is an idealisation.
+        first_run: number of the first run; runs 17 … 19 of a study alone are ``first_run=17,
+            runs=3``.
+        progress: called with the share done, now and then.
+
+    Returns:
+        The evaluations of every run and the architecture that each recommends.
+
+    Raises:
+        InvalidInput: for a bad name or number; NotInTable: for a schedule that the table lacks.
+
+    >>> search("tss", "cifar10", "random", budget=60_000, runs=2).recommended.shape
+    (2,)
+    """
+    from nats_gym.agents import find_agent, kind_of
+
+    arguments = search_arguments(
+        *(space, dataset, agent, epochs, budget, runs, seed, source),
+        trial=trial,
+        options=options,
+        rungs=rungs,
+        workers=workers,
+        continuing=continuing,
+        first_run=first_run,
+    )
+    epochs, budget, runs = (arguments[name] for name in ("epochs", "budget", "runs"))
+    name, factory = find_agent(agent)
+    kind = kind_of(factory, arguments["options"])
+    table = load_table(space, dataset, source)
+    evaluator = TableEvaluator(table, arguments["trial"])
+    evaluator.announce = False
+    several = kind == "multi-fidelity"
+    ladder: Ladder = find_rungs(evaluator, epochs, arguments["rungs"]) if several else (epochs,)
+    provenances = [evaluator.prepare(rung) for rung in ladder]
+    if several:
+        arguments["rungs"] = list(ladder)
+    _refuse_endless(table, ladder[0], budget, runs)
+
+    seeds = run_seeds(arguments["seed"], arguments["first_run"] + runs)[arguments["first_run"] :]
+    progress = progress or _silent
+    if kind == "environment":
+
+        def make() -> Any:
+            return made(factory, ("learn",), **arguments["options"])
+
+        columns = run_learning(make, evaluator, epochs, budget, seeds, progress)
+    else:
+        columns = _run_asking(factory, evaluator, ladder, seeds, arguments, name, progress)
+    return SearchResult(
+        **columns,
+        arguments=arguments,
+        provenance=_provenance(table, ladder, provenances),
+        table=table,
+    )
+
+
+def _run_asking(
+    factory: Callable[..., Any],
+    evaluator: TableEvaluator,
+    ladder: Ladder,
+    seeds: list[int],
+    arguments: dict[str, Any],
+    name: str,
+    progress: Progress,
+) -> Columns:
+    keys = run_keys(seeds)
+    given: list[Any] = [evaluator.table.space, RunStreams(keys)]
+    several = arguments["rungs"] is not None
+    if several:
+        given.append(len(ladder))
+    agent = made(factory, ("ask", "tell"), *given, **arguments["options"])
+    scratch = arguments["continuing"] != "difference"
+    return run_asking(
+        agent if several else OneRung(agent, len(keys)),
+        Evaluations(evaluator, ladder, keys, scratch, name),
+        arguments["budget"],
+        len(keys),
+        arguments["workers"],
+        name,
+        progress,
+    )
+
+
+def _silent(share: float) -> None:
+    """Progress that nobody follows."""
+
+
+def _refuse_endless(table: Table, epochs: Epochs, budget: float, runs: int) -> None:
+    expected = runs * budget / float(np.nanmean(table.query_seconds(epochs)))
+    if expected > MAX_EVALUATIONS:
+        raise InvalidInput(
+            f"a budget of {budget:g} s in {runs:,} runs buys about {expected:.1g} evaluations; "
+            f"a search holds up to {MAX_EVALUATIONS:,}"
+        )
+
+
+def _provenance(table: Table, ladder: Ladder, provenances: list[str]) -> dict[str, str]:
+    full = table.full_epochs
+    record = {
+        "table": table.source,
+        "checksum": table.checksum,
+        # Measured only if all that was observed is.
+        "search_accuracy": SURROGATE if SURROGATE in provenances else provenances[-1],
+        "seconds": table.seconds_provenance,
+        "full_schedule_valid_accuracy": table.provenance("accuracy", "valid", full),
+    }
+    if len(ladder) > 1:
+        each = (f"{rung}: {found}" for rung, found in zip(ladder, provenances, strict=True))
+        record["search_accuracy_by_rung"] = ", ".join(each)
+    if full in table.epochs("test"):
+        record["full_schedule_test_accuracy"] = table.provenance("accuracy", "test", full)
+    if table.surrogate_version:
+        record["surrogate_version"] = str(table.surrogate_version)
+    return record
