@@ -1,0 +1,227 @@
+"""The topology supernet: every edge of every cell holds all five operations.
+
+Source: NATS-Bench (arXiv 2009.00437), section 5.2; GDAS (Dong & Yang, CVPR 2019, arXiv 1910.04465)
+for the straight-through path.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import nn
+
+from nats_gym.networks.blocks import ConvBN, ResidualBlock
+from nats_gym.networks.cell import OUTPUT, live_edges, make_edge, run_cell
+from nats_gym.networks.supernet import Supernet, batch_norm
+from nats_gym.spaces.topology import (
+    CELLS_PER_STAGE,
+    CONV_1X1,
+    CONV_3X3,
+    EDGES,
+    NONE,
+    OPERATIONS,
+    STEM_WIDTH,
+)
+
+SKIP, POOL = OPERATIONS.index("skip_connect"), OPERATIONS.index("avg_pool_3x3")
+
+
+class TopologySupernet(Supernet):
+    """All topologies in one network.
+
+    A path equals the stand-alone network of its architecture, of the same weights and with the
+    same kind of batch norm. All cells take the same weights of operations.
+
+    Args:
+        num_classes: width of the classifier.
+        channels: of the first stage, which the second and third double.
+        cells_per_stage: cells in each of the three stages.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        channels: int = STEM_WIDTH,
+        cells_per_stage: int = CELLS_PER_STAGE,
+    ) -> None:
+        blocks = _blocks(channels, cells_per_stage)
+        super().__init__(channels, blocks, 4 * channels, num_classes)
+
+    def path(self, images: torch.Tensor, digits: Sequence[int]) -> torch.Tensor:
+        """Logits of one architecture; nothing else is computed.
+
+        Args:
+            images: normalised, ``(B, 3, H, W)``, sides divisible by 4.
+            digits: operation of each edge.
+
+        Returns:
+            ``(B, num_classes)``.
+        """
+        live = live_edges(digits)
+
+        def through(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
+            return block.path(x, digits, live) if isinstance(block, MixedCell) else block(x)
+
+        if not any(EDGES[edge][1] == 0 for edge in live):
+            # No cell passes anything on: what comes before the last one cannot matter.
+            last = self.cells[-1]
+            assert isinstance(last, MixedCell)
+            batch, _, height, width = images.shape
+            x = images.new_zeros(batch, last.width, height // 4, width // 4)
+            return self.classify(through(last, x))
+        return self.logits(images, through)
+
+    def mixture(self, images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Logits where every edge is the weighted sum of all its operations.
+
+        Args:
+            images: as :meth:`path`'s.
+            weights: of each operation on each edge, ``(6, 5)``.
+
+        Returns:
+            ``(B, num_classes)``.
+        """
+
+        def through(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
+            return block.mixture(x, weights) if isinstance(block, MixedCell) else block(x)
+
+        return self.logits(images, through)
+
+    def straight_through(self, images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """Logits of the chosen operations alone, with gradients for all weights.
+
+        The chosen operation is multiplied by its weight, 1. To that GDAS adds the weights of the
+        others as they are: zeros in value, whose gradient is the sum of the edge's.
+
+        Args:
+            images: as :meth:`path`'s.
+            weights: one-hot in value, ``(6, 5)``.
+
+        Returns:
+            ``(B, num_classes)``.
+        """
+        chosen = weights.detach().argmax(1)
+        others = weights.sum(1) - weights.gather(1, chosen[:, None])[:, 0]
+        digits = chosen.tolist()
+
+        def through(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
+            if isinstance(block, MixedCell):
+                return block.straight_through(x, digits, weights, others)
+            return block(x)
+
+        return self.logits(images, through)
+
+
+class MixedCell(nn.Module):
+    """A cell with all operations on every edge, ``layers[edge][operation]``.
+
+    Args:
+        width: channels of all its nodes.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.layers = nn.ModuleList(
+            nn.ModuleList(
+                make_edge(digit, width, width, batch_norm) for digit in range(len(OPERATIONS))
+            )
+            for _ in EDGES
+        )
+
+    def path(self, x: torch.Tensor, digits: Sequence[int], live: Sequence[int]) -> torch.Tensor:
+        """``(B, C, H, W)`` → the same, by one operation an edge."""
+        return run_cell(live, [self._layer(*one) for one in enumerate(digits)], x, self.width)
+
+    def mixture(self, x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        """``(B, C, H, W)`` → the same, by all operations; ``weights`` are ``(6, 5)``.
+
+        Edges from one node are computed together: it is rectified and pooled once, and one
+        convolution of each kernel makes the channels of all its edges. A batch norm multiplies by
+        the weights as if they were its parameters.
+        """
+        nodes: list[torch.Tensor] = [x]
+        totals: dict[int, torch.Tensor] = {}
+        for source in range(OUTPUT):
+            node = nodes[source]
+            edges = [edge for edge, (_, start) in enumerate(EDGES) if start == source]
+            rectified, pooled = node.relu(), self._layer(edges[0], POOL)(node)
+            ones = self._convolved(rectified, CONV_1X1, edges, weights)
+            threes = self._convolved(rectified, CONV_3X3, edges, weights)
+            for edge, one, three in zip(edges, ones, threes, strict=True):
+                target = EDGES[edge][0]
+                total = one + three if target not in totals else totals[target] + one + three
+                total = torch.addcmul(total, node, weights[edge, SKIP])
+                totals[target] = torch.addcmul(total, pooled, weights[edge, POOL])
+            nodes.append(totals[source + 1])
+        return nodes[OUTPUT]
+
+    def _convolved(
+        self, rectified: torch.Tensor, digit: int, edges: Sequence[int], weights: torch.Tensor
+    ) -> Sequence[torch.Tensor]:
+        """A convolution on each of some edges from one node, normalised, times its weight."""
+        layers = [self._layer(edge, digit).op for edge in edges]
+        kernels = torch.cat([layer[0].weight for layer in layers])
+        values = nn.functional.conv2d(rectified, kernels, padding=kernels.shape[-1] // 2)
+        scales = weights[edges, digit].repeat_interleave(self.width)
+        values = nn.functional.batch_norm(
+            values, None, None, scales, training=True, eps=layers[0][1].eps
+        )
+        return values.chunk(len(edges), 1)
+
+    def straight_through(
+        self,
+        x: torch.Tensor,
+        digits: Sequence[int],
+        weights: torch.Tensor,
+        others: torch.Tensor,
+    ) -> torch.Tensor:
+        """``(B, C, H, W)`` → the same, by one operation an edge and zeros with a gradient.
+
+        Args:
+            x: the cell's input.
+            digits: operation of each edge.
+            weights: one-hot in value, ``(6, 5)``.
+            others: on each edge the sum of the other operations' weights, 0 in value, ``(6,)``.
+        """
+        reaches_output = {OUTPUT}
+        for (target, source), digit in reversed(list(zip(EDGES, digits, strict=True))):
+            if digit != NONE and target in reaches_output:
+                reaches_output.add(source)
+        nodes = [x]
+        rectified: dict[int, torch.Tensor] = {}
+        for node in range(1, OUTPUT + 1):
+            if node not in reaches_output:
+                nodes.append(x)  # never read
+                continue
+            into = [edge for edge, (target, _) in enumerate(EDGES) if target == node]
+            total = others[into[0] : into[-1] + 1].sum().to(x.dtype).expand_as(x)
+            for edge in into:
+                digit, source = digits[edge], EDGES[edge][1]
+                if digit == NONE:
+                    continue
+                layer = self._layer(edge, digit)
+                if isinstance(layer, ConvBN):
+                    if source not in rectified:
+                        rectified[source] = nodes[source].relu()
+                    value = layer(rectified[source])
+                else:
+                    value = layer(nodes[source])
+                total = total + weights[edge, digit] * value
+            nodes.append(total)
+        return nodes[OUTPUT]
+
+    def _layer(self, edge: int, digit: int) -> nn.Module:
+        operations = self.layers[edge]
+        assert isinstance(operations, nn.ModuleList)
+        return operations[digit]
+
+
+def _blocks(channels: int, cells_per_stage: int) -> Iterator[nn.Module]:
+    for stage in range(3):
+        width = channels * 2**stage
+        if stage:
+            yield ResidualBlock(width // 2, width, batch_norm)
+        for _ in range(cells_per_stage):
+            yield MixedCell(width)

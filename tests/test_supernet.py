@@ -1,0 +1,193 @@
+"""The topology supernet against stand-alone networks and a plain loop over its operations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nats_gym.networks import Network, build
+from nats_gym.networks.supernet import batch_norm
+from nats_gym.networks.topology_supernet import MixedCell, TopologySupernet
+from nats_gym.spaces import TopologySpace
+from nats_gym.spaces.topology import EDGES
+
+torch.set_num_threads(1)
+CLASSES, CHANNELS, CELLS = 7, 4, 2
+SPACE = TopologySpace()
+
+
+@pytest.fixture
+def supernet() -> TopologySupernet:
+    torch.manual_seed(0)
+    return TopologySupernet(CLASSES, CHANNELS, CELLS).double()
+
+
+@pytest.fixture
+def images() -> torch.Tensor:
+    return torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(1)).double()
+
+
+def stand_alone(supernet: TopologySupernet, digits: Sequence[int]) -> Network:
+    """The network of an architecture with the supernet's kind of batch norm, and its weights."""
+    network = build("tss", list(digits), CLASSES, cells_per_stage=CELLS, stem_width=CHANNELS)
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.BatchNorm2d):
+                setattr(module, name, batch_norm(child.num_features))
+    held = dict(supernet.named_parameters())
+    weights = {}
+    for name in network.state_dict():
+        parts = name.split(".")
+        if parts[2:3] == ["layers"]:  # cells.<cell>.layers.<edge>.<operation>.…
+            parts.insert(4, str(digits[int(parts[3])]))
+        weights[name] = held[".".join(parts)].detach()
+    network.double().load_state_dict(weights, strict=True)
+    return network
+
+
+def gradients(module: nn.Module, loss: torch.Tensor) -> dict[str, torch.Tensor]:
+    module.zero_grad()
+    torch.autograd.backward(loss)
+    found = {name: weight.grad for name, weight in module.named_parameters()}
+    return {name: gradient for name, gradient in found.items() if gradient is not None}
+
+
+# All none, no path, zero nodes, one path, everything of a kind, and some at random.
+ARCHITECTURES = [
+    (0, 0, 0, 0, 0, 0),
+    (3, 3, 0, 0, 0, 0),
+    (0, 0, 3, 1, 2, 3),
+    (0, 0, 3, 0, 1, 4),
+    (0, 0, 0, 2, 0, 0),
+    (1, 1, 1, 1, 1, 1),
+    (3, 3, 3, 3, 3, 3),
+    (4, 4, 4, 4, 4, 4),
+    *(tuple(map(int, row)) for row in SPACE.sample(np.random.default_rng(0), (8,))),
+]
+
+
+@pytest.mark.parametrize("digits", ARCHITECTURES, ids=lambda digits: "".join(map(str, digits)))
+def test_a_path_is_the_stand_alone_network(
+    supernet: TopologySupernet, images: torch.Tensor, digits: tuple[int, ...]
+) -> None:
+    network = stand_alone(supernet, digits)
+    logits, expected = supernet.path(images, digits), network(images)
+    assert torch.equal(logits, expected)
+    ours, theirs = gradients(supernet, logits.sum()), gradients(network, expected.sum())
+    assert len(ours) == len(theirs)
+    for mine, other in zip(ours.values(), theirs.values(), strict=True):
+        assert torch.equal(mine, other)
+
+
+def plain(supernet: TopologySupernet, images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Every operation of every edge in turn, times its weight."""
+    x = supernet.stem(images)
+    for block in supernet.cells:
+        if not isinstance(block, MixedCell):
+            x = block(x)
+            continue
+        nodes = [x]
+        for node in (1, 2, 3):
+            total = torch.zeros_like(x)
+            for edge, (target, source) in enumerate(EDGES):
+                if target == node:
+                    for digit, layer in enumerate(block.layers[edge]):
+                        value = nodes[source]
+                        if digit == 0:
+                            value = value.mul(0)
+                        elif digit in (2, 3):
+                            value = layer(value.relu())
+                        else:
+                            value = layer(value)
+                        total = total + weights[edge, digit] * value
+            nodes.append(total)
+        x = nodes[3]
+    return supernet.classify(x)
+
+
+def test_a_mixture_is_a_plain_loop_over_operations(
+    supernet: TopologySupernet, images: torch.Tensor
+) -> None:
+    scores = torch.randn(6, 5, generator=torch.Generator().manual_seed(2)).double()
+    weights = scores.softmax(1).requires_grad_()
+    logits, expected = supernet.mixture(images, weights), plain(supernet, images, weights)
+    torch.testing.assert_close(logits, expected, rtol=1e-5, atol=1e-5)
+    probe = torch.linspace(-1, 1, logits.numel()).view_as(logits)
+    ours = gradients(supernet, (logits * probe).sum())
+    mine, weights.grad = weights.grad, None
+    theirs = gradients(supernet, (expected * probe).sum())
+    torch.testing.assert_close(mine, weights.grad, rtol=1e-6, atol=1e-8)
+    assert ours.keys() == theirs.keys()
+    for name, gradient in ours.items():
+        torch.testing.assert_close(gradient, theirs[name], rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("digits", ARCHITECTURES, ids=lambda digits: "".join(map(str, digits)))
+def test_a_one_hot_mixture_and_a_straight_path_are_the_path(
+    supernet: TopologySupernet, images: torch.Tensor, digits: tuple[int, ...]
+) -> None:
+    hard = nn.functional.one_hot(torch.tensor(digits), 5).double().requires_grad_()
+    path = supernet.path(images, digits)
+    torch.testing.assert_close(supernet.mixture(images, hard), path)
+    straight = supernet.straight_through(images, hard)
+    torch.testing.assert_close(straight, path)
+
+
+@pytest.mark.parametrize("digits", ARCHITECTURES, ids=lambda digits: "".join(map(str, digits)))
+def test_the_gradient_of_unchosen_weights_is_gdass(
+    supernet: TopologySupernet, images: torch.Tensor, digits: tuple[int, ...]
+) -> None:
+    """An edge is ``w[chosen] * op(x) + sum of the other w``, computed as it stands here."""
+    hard = nn.functional.one_hot(torch.tensor(digits), 5).double().requires_grad_()
+    torch.autograd.backward(supernet.straight_through(images, hard).square().sum())
+    ours, hard.grad = hard.grad, None
+    assert ours is not None
+
+    x = supernet.stem(images)
+    for block in supernet.cells:
+        if not isinstance(block, MixedCell):
+            x = block(x)
+            continue
+        nodes = [x]
+        for node in (1, 2, 3):
+            total = torch.zeros_like(x)
+            for edge, (target, source) in enumerate(EDGES):
+                if target == node:
+                    chosen, value = digits[edge], nodes[source]
+                    if chosen in (2, 3):
+                        value = value.relu()
+                    value = value.mul(0) if chosen == 0 else block.layers[edge][chosen](value)
+                    total = total + hard[edge, chosen] * value
+                    for other in range(5):
+                        if other != chosen:
+                            total = total + hard[edge, other]
+            nodes.append(total)
+        x = nodes[3]
+    torch.autograd.backward(supernet.classify(x).square().sum())
+    torch.testing.assert_close(ours, hard.grad, rtol=1e-5, atol=1e-8)
+
+
+def test_only_the_path_has_gradients(supernet: TopologySupernet, images: torch.Tensor) -> None:
+    digits = (3, 0, 0, 0, 2, 0)
+    found = gradients(supernet, supernet.path(images, digits).sum())
+    inside = {tuple(name.split(".")[3:5]) for name in found if ".layers." in name}
+    assert inside == {("0", "3"), ("4", "2")}
+
+
+def test_sums_of_images_are_taken_in_float32_whatever_amp(images: torch.Tensor) -> None:
+    torch.manual_seed(0)
+    supernet = TopologySupernet(CLASSES, CHANNELS, CELLS)
+    weights = torch.full((6, 5), 0.2)
+    exact = supernet.mixture(images.float(), weights)
+    supernet.amp = True
+    for logits in (
+        supernet.mixture(images.float(), weights),
+        supernet.path(images.float(), (3, 2, 1, 4, 0, 3)),
+        supernet.straight_through(images.float(), torch.eye(5)[[3, 2, 1, 4, 0, 3]]),
+    ):
+        assert logits.dtype == torch.float32
+    torch.testing.assert_close(supernet.mixture(images.float(), weights), exact, rtol=0.1, atol=0.1)
