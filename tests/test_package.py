@@ -97,7 +97,17 @@ LAYERS = (
         "testing",
         "agents",
     ),
-    *("result", "protocol", "plots", "summary", "study", "analysis", "nats_bench", "cli", "__main__"),
+    *(
+        "result",
+        "protocol",
+        "plots",
+        "summary",
+        "study",
+        "analysis",
+        "nats_bench",
+        "cli",
+        "__main__",
+    ),
 )
 
 
@@ -165,11 +175,8 @@ def test_every_folder_with_an_init_is_packaged() -> None:
     listed = set(
         re.findall(r'^    "(nats_gym[\w.]*)",$', (ROOT / "pyproject.toml").read_text(), re.M)
     )
-    found = {
-        "nats_gym" + ".".join(["", *path.parent.relative_to(ROOT / "nats_gym").parts])
-        for path in (ROOT / "nats_gym").rglob("__init__.py")
-    }
-    assert {*found, "nats_gym.envs", "nats_gym.agents"} == listed
+    found = {name.removesuffix(".__init__") for name in modules() if name.endswith(".__init__")}
+    assert found == listed
 
 
 @pytest.fixture(scope="module")
