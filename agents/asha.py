@@ -5,6 +5,8 @@ Source: Li et al., MLSys 2020 (arXiv 1810.05934), algorithm 2, with minimum earl
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ from nats_gym.streams import RunStreams
 from .interface import Question
 from .successive_halving import ETA, integer_from
 
-_NONE = np.iinfo(np.int64).max  # a rank that no promotion reaches
+ROOM = 64  # evaluations that there is room for at first
 
 
 class Asha:
@@ -41,72 +43,118 @@ class Asha:
     def __init__(
         self, space: ArchitectureSpace, streams: RunStreams, rungs: int, eta: int = ETA
     ) -> None:
-        self.rungs = integer_from(2, "rungs", rungs)
-        self.eta = integer_from(2, "eta", eta)
+        rungs, self.eta = integer_from(2, "rungs", rungs), integer_from(2, "eta", eta)
         self.space = space
         self.streams = streams
-        runs = streams.runs
-        self._runs = np.arange(runs)
+        self._rungs = [Rung(streams.runs, space.num_decisions) for _ in range(rungs)]
         self._asked = 0
-        # Of every evaluation, (runs, room): its number is its place.
-        self._digits = np.zeros((runs, 64, space.num_decisions), np.int8)
-        self._rung = np.zeros((runs, 64), np.int16)
-        self._accuracy = np.full((runs, 64), -np.inf)  # until it is answered
-        self._promoted = np.zeros((runs, 64), bool)
-        # Of every rung, (rungs, runs). Only what changes these is worth a look at the others.
-        self._results = np.zeros((self.rungs, runs), np.int64)
-        self._best = np.zeros((self.rungs, runs), np.int64)  # number of the best not promoted
-        self._rank = np.full((self.rungs, runs), _NONE)  # its rank among all results, from 0
+        # Rung of each evaluation and its place there, (runs, evaluations).
+        self._rung = np.zeros((streams.runs, ROOM), np.int16)
+        self._place = np.zeros((streams.runs, ROOM), np.int32)
 
     def ask(self) -> Question:
         """A promotion in each run that has one, else a uniform architecture at rung 0."""
         digits = self.space.sample(self.streams, (self.streams.runs,))
         rung = np.zeros(self.streams.runs, np.int64)
         continues = np.full(self.streams.runs, -1)
-        for below in reversed(range(self.rungs - 1)):
-            in_top = self._rank[below] < self._results[below] // self.eta
-            runs = np.flatnonzero(in_top & (continues < 0))
-            continues[runs] = best = self._best[below, runs]
-            digits[runs] = self._digits[runs, best]
+        for below in reversed(range(len(self._rungs) - 1)):
+            runs = np.flatnonzero(self._rungs[below].promotable(self.eta) & (continues < 0))
+            continues[runs], digits[runs] = self._rungs[below].promote(runs)
             rung[runs] = below + 1
-            self._promoted[runs, best] = True
-            self._look(runs, np.full(len(runs), below))
 
-        if self._asked == self._accuracy.shape[1]:
-            self._make_room()
-        self._digits[:, self._asked] = digits
+        if self._asked == self._rung.shape[1]:
+            self._rung, self._place = widened(self._rung, 0), widened(self._place, 0)
         self._rung[:, self._asked] = rung
+        for number, results in enumerate(self._rungs):
+            runs = np.flatnonzero(rung == number)
+            self._place[runs, self._asked] = results.add(runs, self._asked, digits[runs])
         self._asked += 1
         return Question(digits, rung, continues)
 
     def tell(self, outcome: Outcome, evaluation: NDArray[np.int64]) -> None:
         """What evaluation number ``evaluation (runs,)`` scored; arrays are ``(runs,)``."""
-        runs = self._runs
-        rung = self._rung[runs, evaluation].astype(np.int64)
-        self._accuracy[runs, evaluation] = outcome.accuracy
-        self._results[rung, runs] += 1
-        # A result behind the best one that waits changes neither it nor its rank.
-        ahead = outcome.accuracy >= self._accuracy[runs, self._best[rung, runs]]
-        which = np.flatnonzero(ahead | (self._rank[rung, runs] == _NONE))
-        self._look(which, rung[which])
+        every = np.arange(self.streams.runs)
+        rung, place = self._rung[every, evaluation], self._place[every, evaluation]
+        for number, results in enumerate(self._rungs):
+            runs = np.flatnonzero(rung == number)
+            results.tell(runs, place[runs], outcome.accuracy[runs])
 
-    def _look(self, runs: NDArray[np.int64], rung: NDArray[np.int64]) -> None:
-        """Find the best result not promoted of a rung in each of ``runs``, and its rank."""
+
+class Rung:
+    """The evaluations of one rung in every run, in the order in which they were asked for.
+
+    Args:
+        runs: independent runs.
+        n: decisions of an architecture.
+
+    Attributes:
+        asked: evaluations, ``(runs,)``.
+        results: how many of them are answered, ``(runs,)``.
+        best: place of the best result that was not promoted, ``(runs,)``.
+        rank: its rank among all results, from 0, ``(runs,)``; beyond all if there is none.
+    """
+
+    def __init__(self, runs: int, n: int) -> None:
+        self.asked, self.results, self.best = np.zeros((3, runs), np.int64)
+        self.rank = np.full(runs, np.iinfo(np.int64).max)
+        # By place, (runs, places) and (runs, places, n).
+        self._number = np.zeros((runs, ROOM), np.int32)
+        self._digits = np.zeros((runs, ROOM, n), np.int8)
+        self._accuracy = np.full((runs, ROOM), -np.inf)  # until it is answered
+        self._waiting = self._accuracy.copy()  # and once it is promoted
+
+    def add(
+        self, runs: NDArray[np.int64], number: int, digits: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Begin evaluation ``number`` of ``digits (batch, n)`` in ``runs``; its places."""
+        if self.asked.max() == self._number.shape[1]:
+            self._number, self._digits = widened(self._number, 0), widened(self._digits, 0)
+            self._accuracy = widened(self._accuracy, -np.inf)
+            self._waiting = widened(self._waiting, -np.inf)
+        places = self.asked[runs]
+        self._number[runs, places] = number
+        self._digits[runs, places] = digits
+        self.asked[runs] += 1
+        return places
+
+    def tell(
+        self, runs: NDArray[np.int64], places: NDArray[np.int64], accuracy: NDArray[np.float64]
+    ) -> None:
+        """Record results ``(batch,)`` of ``runs``."""
+        # One that is behind the best that waits changes neither it nor its rank.
+        ahead = accuracy >= self._waiting[runs, self.best[runs]]
+        self._accuracy[runs, places] = self._waiting[runs, places] = accuracy
+        self.results[runs] += 1
+        self._find_best(runs[ahead])
+
+    def promotable(self, eta: int) -> NDArray[np.bool_]:
+        """In which runs the best that waits is among the top ``1/eta`` of results, ``(runs,)``."""
+        return np.asarray(self.rank < self.results // eta)
+
+    def promote(self, runs: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+        """Promote the best that waits in ``runs``: numbers ``(batch,)``, digits ``(batch, n)``."""
+        best = self.best[runs]
+        self._waiting[runs, best] = -np.inf
+        self._find_best(runs)
+        return self._number[runs, best], self._digits[runs, best]
+
+    def _find_best(self, runs: NDArray[np.int64]) -> None:
+        """Look for the best result that waits in ``runs``."""
         if not len(runs):
             return
-        accuracy = self._accuracy[runs, : self._asked]
-        accuracy[self._rung[runs, : self._asked] != rung[:, None]] = -np.inf
-        waiting = np.where(self._promoted[runs, : self._asked], -np.inf, accuracy)
+        used = int(self.asked.max())
+        waiting, accuracy = self._waiting[runs, :used], self._accuracy[runs, :used]
         best = waiting.argmax(axis=1)[:, None]
         value = np.take_along_axis(waiting, best, axis=1)
-        equal_before = (accuracy == value) & (np.arange(self._asked) < best)
-        rank = ((accuracy > value) | equal_before).sum(axis=1)
-        self._best[rung, runs] = best[:, 0]
-        self._rank[rung, runs] = np.where(np.isinf(value[:, 0]), _NONE, rank)
+        equal_before = (accuracy == value) & (np.arange(used) < best)
+        rank = (accuracy > value).sum(axis=1) + equal_before.sum(axis=1)
+        self.best[runs] = best[:, 0]
+        self.rank[runs] = np.where(np.isinf(value[:, 0]), np.iinfo(np.int64).max, rank)
 
-    def _make_room(self) -> None:
-        """Room for as many evaluations again."""
-        for name in ("_digits", "_rung", "_accuracy", "_promoted"):
-            column = getattr(self, name)
-            empty = np.full_like(column, -np.inf if name == "_accuracy" else 0)
-            setattr(self, name, np.concatenate([column, empty], axis=1))
+
+Column = TypeVar("Column", bound=NDArray[Any])
+
+
+def widened(column: Column, fill: float) -> Column:
+    """A column ``(runs, places, …)`` with room for as many places again."""
+    return np.concatenate([column, np.full_like(column, fill)], axis=1)

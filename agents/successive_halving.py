@@ -1,4 +1,4 @@
-"""Successive Halving: train many architectures a little, the best longer, the best of those in full.
+"""Successive Halving: train many architectures a little, the best more, the best of those in full.
 
 Sources: Karnin, Koren & Somekh, ICML 2013; for non-stochastic problems, as here, Jamieson &
 Talwalkar, AISTATS 2016 (arXiv 1502.07943).
