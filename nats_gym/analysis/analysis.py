@@ -8,7 +8,6 @@ besides, between schedules and trials, and the landscape that local search walks
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import combinations
@@ -39,12 +38,14 @@ if TYPE_CHECKING:
     from rich.table import Table as Grid
 
 Values = NDArray[np.float64]
+Indices = NDArray[np.int64]
 
 QUANTILES = (0, 1, 5, 10, 25, 50, 75, 90, 95, 99, 100)
 #: Of the accuracies at one distance from the optimum: what a box plot draws.
 BOX = (5, 25, 50, 75, 95)
 BINS = 50
 WALK_STEPS = 20
+MEAN = "mean"
 #: Draws of a surrogate's noise that stand for trials.
 SAMPLES = 4
 
@@ -121,7 +122,7 @@ class Neighborhood:
     """Ruggedness: how alike neighbours are, and where climbing to the best of them ends.
 
     Attributes:
-        of: ``"mean over trials"``, one trial's seed, or one draw of a surrogate's noise.
+        of: :data:`MEAN` over trials or a surrogate's own, one trial, or one draw of its noise.
         autocorrelation: expected along a random walk, from lag 0; lag 1 is that of neighbours.
         additive: autocorrelation at lag 1 if decisions did not interact, the most there can be.
         correlation_length: steps until it has fallen to 1/e, −1/ln ρ(1).
@@ -191,13 +192,10 @@ class Analysis:
         """Validation accuracy, mean over trials, percent, ``(arch,)``; NaN where none is held."""
         return self.table.mean_accuracy("valid", self.epochs)
 
-    @cached_property
-    def trial_accuracy(self) -> dict[str, Values]:
-        """Validation accuracy of each trial, or draw of a surrogate's noise, ``(arch,)``."""
-        return trials_of(self.table, self.epochs, **self._draws())
-
-    def _draws(self) -> dict[str, int]:
-        return {name: self.arguments[name] for name in ("samples", "seed")}
+    @property
+    def title(self) -> str:
+        """Space, data set and schedule, for a heading."""
+        return f"{self.table.space.title} space, {self.table.dataset}, {self.epochs} epochs"
 
     def to_json(self) -> dict[str, Any]:
         """Every figure as plain values; None for what is not defined."""
@@ -263,6 +261,7 @@ def analyse(
     schedule = check_epochs(epochs, table.full_epochs)
     accuracy = table.mean_accuracy("valid", schedule)
     trials = trials_of(table, schedule, int(samples), int(seed))
+    neighbors = neighbor_indices(table.space)
     left_out: dict[str, str] = {}
     analysis = Analysis(
         table=table,
@@ -280,8 +279,8 @@ def analyse(
         datasets=_between_datasets(table, source, schedule, left_out),
         schedules=_between_schedules(table, schedule, left_out),
         trials=_between_trials(table, schedule, accuracy, trials, left_out),
-        fitness_distance=_fitness_distance(table, schedule, accuracy, left_out),
-        neighborhoods=_neighborhoods(table, schedule, accuracy, trials, left_out),
+        fitness_distance=_fitness_distance(table, schedule, accuracy, neighbors, left_out),
+        neighborhoods=_neighborhoods(table, schedule, accuracy, trials, neighbors, left_out),
         left_out=left_out,
     )
     if out is not None:
@@ -337,7 +336,7 @@ def _distribution(table: Table, split: str, epochs: Epochs) -> Distribution:
     )
 
 
-def _held(table: Table, accuracy: Values, epochs: Epochs) -> NDArray[np.int64]:
+def _held(table: Table, accuracy: Values, epochs: Epochs) -> Indices:
     held = np.flatnonzero(~np.isnan(accuracy))
     if not held.size:
         raise NotInTable(f"{table!r} holds no architecture trained for {epochs} epochs")
@@ -379,22 +378,30 @@ def _between_datasets(
 ) -> list[Correlation]:
     """Every pair of data set and split; the analysed data set first, so first in its pairs."""
     accuracies: dict[str, tuple[Values, Table, str]] = {}
-    others = [name for name in DATASETS if name != table.dataset] if table.dataset in DATASETS else []
-    for dataset in (table.dataset, *others):
+    tables = {table.dataset: table}
+    if table.dataset in DATASETS:
+        for dataset in DATASETS:
+            try:
+                tables.setdefault(dataset, load_table(table.space.name, dataset, source))
+            except (InvalidInput, MissingTable, NotInTable) as error:
+                left_out[f"between data sets: {dataset}"] = str(error)
+    for dataset, of in tables.items():
         estimates = set()
         for split in ("valid", "test"):
             name = f"{dataset} {split}"
             try:
-                of = table if dataset == table.dataset else load_table(table.space.name, dataset, source)
-                accuracy = of.mean_accuracy(split, epochs)
-            except (InvalidInput, MissingTable, NotInTable) as error:
-                left_out[f"between data sets: {name}"] = str(error)
+                accuracy, column = (
+                    of.mean_accuracy(split, epochs),
+                    of.accuracy_column(split, epochs),
+                )
+            except NotInTable:
+                left_out[f"between data sets: {name}"] = f"its table has none of {epochs} epochs"
                 continue
-            column = of.accuracy_column(split, epochs)
-            if column.model and (column.model, column.sha256) in estimates:
+            estimate = column.model, column.sha256
+            if column.model and estimate in estimates:
                 left_out[f"between data sets: {name}"] = "one estimate serves both splits"
                 continue
-            estimates.add((column.model, column.sha256))
+            estimates.add(estimate)
             accuracies[name] = accuracy, of, column.provenance
     found: list[Correlation] = []
     for first, second in combinations(accuracies, 2):
@@ -404,9 +411,7 @@ def _between_datasets(
     return found
 
 
-def _between_schedules(
-    table: Table, epochs: Epochs, left_out: dict[str, str]
-) -> list[Correlation]:
+def _between_schedules(table: Table, epochs: Epochs, left_out: dict[str, str]) -> list[Correlation]:
     schedules = sorted({*table.epochs("valid"), epochs}, key=trained_epochs, reverse=True)
     if len(schedules) < 2:
         left_out["between schedules"] = f"the table holds {epochs} epochs only"
@@ -441,14 +446,17 @@ def _between_trials(
 
 
 def _fitness_distance(
-    table: Table, epochs: Epochs, accuracy: Values, left_out: dict[str, str]
+    table: Table,
+    epochs: Epochs,
+    accuracy: Values,
+    neighbors: Indices,
+    left_out: dict[str, str],
 ) -> list[FitnessDistance]:
-    space, neighbors = table.space, neighbor_indices(table.space)
+    space = table.space
     held = _held(table, accuracy, epochs)
     if len(held) < space.size:
         left_out["the optimum"] = (
-            f"distances are to the best of the {len(held):,} architectures held, "
-            f"of {space.size:,}"
+            f"distances are to the best of the {len(held):,} architectures held, of {space.size:,}"
         )
     best = accuracy == np.nanmax(accuracy)
     targets = {"the best": best}
@@ -486,6 +494,7 @@ def _neighborhoods(
     epochs: Epochs,
     accuracy: Values,
     trials: dict[str, Values],
+    neighbors: Indices,
     left_out: dict[str, str],
 ) -> list[Neighborhood]:
     missing = int(np.isnan(accuracy).sum())
@@ -494,10 +503,9 @@ def _neighborhoods(
             f"the table lacks {missing:,} of {table.space.size:,} architectures, and so neighbours"
         )
         return []
-    landscapes = {"mean over trials": accuracy}
+    landscapes = {MEAN: accuracy}
     if len(trials) > 1:
         landscapes |= trials
-    neighbors = neighbor_indices(table.space)
     provenance = table.accuracy_column("valid", epochs).provenance
     found = []
     for of, values in landscapes.items():
@@ -511,7 +519,7 @@ def _neighborhoods(
 
 
 def _neighborhood(
-    of: str, table: Table, accuracy: Values, neighbors: NDArray[np.int64], provenance: str
+    of: str, table: Table, accuracy: Values, neighbors: Indices, provenance: str
 ) -> Neighborhood:
     walk = autocorrelation(accuracy, neighbors, WALK_STEPS)
     climbs = climb(accuracy, neighbors)

@@ -1,0 +1,239 @@
+"""An analysis as a reader wants it: terminal, Markdown, JSON, and the folder that holds them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from nats_gym.analysis.correlations import ALL, TOP, Correlation
+from nats_gym.files import check_folder, replacing
+
+if TYPE_CHECKING:
+    from rich.table import Table as Grid
+
+    from nats_gym.analysis.analysis import Analysis
+
+JSON_FILE, PAGE = "analysis.json", "analysis.md"
+
+#: What each figure shows, by its file's name.
+CAPTIONS = {
+    "cost": "Accuracy against parameters, FLOPs and latency; the worst 1 % lie below the picture.",
+    "distributions": "How accuracies are distributed: histogram, and quantiles.",
+    "datasets": "Rank correlation between data sets and splits.",
+    "agreement": "A schedule against a longer one, and one trial against another.",
+    "fitness-distance": "Accuracy by the number of decisions that differ from the best.",
+    "neighbourhoods": "How alike the architectures of a random walk are, and where climbs end.",
+}
+
+
+class Sheet(NamedTuple):
+    """A table before it is set: what terminal and Markdown have in common."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
+
+
+def sheets(analysis: Analysis) -> list[Sheet]:
+    """Every figure in tables; those without a row are left out."""
+    made = [
+        _distributions(analysis),
+        _correlations(analysis),
+        _fitness_distance(analysis),
+        _neighborhoods(analysis),
+    ]
+    return [sheet for sheet in made if sheet.rows]
+
+
+def grids(analysis: Analysis) -> list[Grid]:
+    """The tables for a terminal."""
+    from nats_gym.summary import grid
+
+    made = []
+    for sheet in sheets(analysis):
+        table = grid(f"{analysis.title}: {sheet.title}", *sheet.columns)
+        for row in sheet.rows:
+            table.add_row(*row)
+        made.append(table)
+    return made
+
+
+def to_json(analysis: Analysis) -> dict[str, Any]:
+    """Every figure as plain values; None for what is not defined."""
+    from nats_gym.result import versions
+
+    table = analysis.table
+    record = {
+        "arguments": analysis.arguments,
+        "table": {
+            "source": table.source,
+            "checksum": table.checksum,
+            "surrogate_version": table.surrogate_version,
+        },
+        "provenance": analysis.provenance,
+        **{
+            name: [asdict(found) for found in getattr(analysis, name)]
+            for name in (
+                *("distributions", "costs", "datasets", "schedules", "trials"),
+                *("fitness_distance", "neighborhoods"),
+            )
+        },
+        "left_out": analysis.left_out,
+        "versions": versions(),
+    }
+    return _without_nan(record)
+
+
+def save(analysis: Analysis, folder: Path) -> Path:
+    """Write JSON, Markdown and figures; see :meth:`Analysis.save`."""
+    import matplotlib
+
+    from nats_gym.analysis.figures import draw
+
+    check_folder(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    figures = draw(analysis)
+    # Equal analyses make equal files.
+    with matplotlib.rc_context({"svg.hashsalt": "nats-gym"}):
+        for name, figure in figures.items():
+            with replacing(folder / f"{name}.png") as temporary:
+                figure.savefig(temporary, format="png", dpi=150)
+            with replacing(folder / f"{name}.svg") as temporary:
+                figure.savefig(temporary, format="svg", metadata={"Date": None})
+    text = json.dumps(to_json(analysis), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    for name, content in ((JSON_FILE, text), (PAGE, markdown(analysis, figures))):
+        with replacing(folder / name) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+    return folder
+
+
+def markdown(analysis: Analysis, figures: Sequence[str] | dict[str, Any] = ()) -> str:
+    """The page; ``figures`` are the names of those that lie beside it."""
+    table = analysis.table
+    lines = [f"# {analysis.title[0].upper()}{analysis.title[1:]}", ""]
+    lines += [
+        f"Validation accuracies are {analysis.provenance}, from the {table.source} table with "
+        f"checksum `{table.checksum}`. {analysis.distributions[0].architectures:,} of "
+        f"{table.space.size:,} architectures.",
+        "",
+    ]
+    for sheet in sheets(analysis):
+        lines += [f"## {sheet.title[0].upper()}{sheet.title[1:]}", ""]
+        lines += [_markdown_row(sheet.columns), "|" + " --- |" * len(sheet.columns)]
+        lines += [*map(_markdown_row, sheet.rows), ""]
+    for name in figures:
+        lines += [f"![{CAPTIONS[name]}]({name}.png)", "", CAPTIONS[name], ""]
+    if analysis.left_out:
+        lines += ["## Left out", ""]
+        lines += [f"- {what}: {why}" for what, why in analysis.left_out.items()] + [""]
+    return "\n".join(lines)
+
+
+def _distributions(analysis: Analysis) -> Sheet:
+    columns = ("accuracy [%]", "architectures", "mean ± std", "5 %", "median", "95 %", "best")
+    rows = [
+        (
+            found.name,
+            f"{found.architectures:,}",
+            f"{found.mean:.2f} ± {found.std:.2f}",
+            *(f"{found.quantiles[q]:.2f}" for q in (5, 50, 95)),
+            f"{found.quantiles[100]:.2f} ({found.best})",
+            found.provenance,
+        )
+        for found in analysis.distributions
+    ]
+    return Sheet("distribution of accuracies", (*columns, "rests on"), rows)
+
+
+def _correlations(analysis: Analysis) -> Sheet:
+    columns = ("between", "architectures", "Kendall τ", "Spearman ρ", "top 10 %: τ", "top 10 %: ρ")
+    pairs = [
+        (" and ".join(c.between), [c])
+        for c in (*analysis.costs, *analysis.datasets, *analysis.schedules)
+        if c.among == ALL
+    ]
+    every = [c for c in analysis.trials if c.among == ALL]
+    if every:
+        kind = "trials" if analysis.provenance == "measured" else "draws of the surrogate's noise"
+        pairs.append((f"two {kind}, mean of {len(every)} pairs", every))
+    best = {
+        c.between: c
+        for c in (*analysis.costs, *analysis.datasets, *analysis.schedules, *analysis.trials)
+        if c.among == TOP
+    }
+    rows = []
+    for name, found in pairs:
+        leaders = [best[c.between] for c in found if c.between in best]
+        least = min(c.architectures for c in found)
+        rows.append(
+            (
+                name,
+                f"{least:,}",
+                *_means(found),
+                *_means(leaders),
+                found[0].provenance,
+            )
+        )
+    return Sheet("rank correlations", (*columns, "rests on"), rows)
+
+
+def _means(found: Sequence[Correlation]) -> Iterator[str]:
+    for name in ("kendall", "spearman"):
+        values = [getattr(c, name) for c in found]
+        yield _shown(sum(values) / len(values)) if values else "–"
+
+
+def _fitness_distance(analysis: Analysis) -> Sheet:
+    columns = ("distance to", "targets", "Pearson", "Spearman", "top 10 %: Pearson", "rests on")
+    rows = [
+        (
+            found.to,
+            f"{found.targets:,}",
+            *map(_shown, (found.pearson, found.spearman, found.pearson_top)),
+            found.provenance,
+        )
+        for found in analysis.fitness_distance
+    ]
+    return Sheet("correlation of fitness and distance", columns, rows)
+
+
+def _neighborhoods(analysis: Analysis) -> Sheet:
+    columns = (
+        *("accuracy", "correlation of neighbours", "most possible", "correlation length"),
+        *("local optima", "climb to the best", "mean climb", "rests on"),
+    )
+    rows = [
+        (
+            found.of,
+            _shown(found.autocorrelation[1]),
+            _shown(found.additive),
+            _shown(found.correlation_length, 2),
+            f"{found.local_optima:,}",
+            f"{found.basin_of_best:.1%}",
+            f"{found.mean_steps:.2f} steps",
+            found.provenance,
+        )
+        for found in analysis.neighborhoods
+    ]
+    return Sheet("neighbourhoods", columns, rows)
+
+
+def _shown(value: float, digits: int = 3) -> str:
+    return "–" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def _markdown_row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _without_nan(value: Any) -> Any:
+    """Plain values that JSON has words for: lists for tuples, None for NaN."""
+    if isinstance(value, dict):
+        return {str(key): _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
