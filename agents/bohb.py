@@ -147,13 +147,15 @@ class Density:
 
     def __call__(self, digits: NDArray[np.int64]) -> NDArray[np.float64]:
         """Density ``(runs, m)`` of architectures ``(runs, m, n)``."""
-        kept, changed = 1 - self.bandwidth, self.bandwidth / (self.choices - 1)
-        digits = digits.astype(np.int8)
-        kernel = np.ones((len(self.points), *digits.shape[:2]))
-        for decision in range(digits.shape[2]):
-            same = self.points[:, :, None, decision] == digits[None, :, :, decision]
-            kernel *= np.where(same, kept[:, None, decision], changed[:, None, decision])
-        return np.asarray(kernel.sum(axis=0) / len(self.points))
+        # The runs come last in memory: they are many.
+        points = np.ascontiguousarray(self.points.transpose(2, 0, 1))[:, :, None]
+        at = np.ascontiguousarray(digits.transpose(2, 1, 0).astype(np.int8))
+        bandwidth = self.bandwidth.T.copy()
+        kernel = np.ones((len(self.points), *at.shape[1:]))  # (points, m, runs)
+        for decision, width in enumerate(bandwidth):
+            same = points[decision] == at[decision]
+            kernel *= np.where(same, 1 - width, width / (self.choices - 1))
+        return np.asarray(kernel.sum(axis=0).T / len(self.points))
 
     def sample(self, streams: RunStreams, count: int) -> NDArray[np.int64]:
         """Draw ``(runs, count, n)``: random points, each decision kept or else uniform.

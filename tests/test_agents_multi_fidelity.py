@@ -68,17 +68,12 @@ def scores(name: str) -> np.ndarray:
     return np.stack([(full - 9 + 3 * rung + (3 - rung) * noise[rung]).round() for rung in range(4)])
 
 
-def finisher(seed: int) -> np.random.Generator:
-    """Decides which of its workers answers first in the run of that seed."""
-    return np.random.default_rng(seed % 2**32)
-
-
 def play(
     agent: Any, space: ArchitectureSpace, seeds: list[int], figures: np.ndarray, workers: int = 1
 ) -> Play:
     """Fill the workers, let one in each run answer, and again."""
     runs = range(len(seeds))
-    finishers = [finisher(seed) for seed in seeds]
+    finishers = [np.random.default_rng(seed) for seed in seeds]  # who answers first
     played = Play([[] for _ in runs], [[] for _ in runs], [])
     busy: list[list[int]] = [[] for _ in runs]
     while len(played.asked[0]) < EVALUATIONS:
