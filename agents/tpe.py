@@ -23,6 +23,7 @@ from nats_gym.streams import RunStreams
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
+    from optuna.distributions import BaseDistribution
 
 STARTUP_TRIALS = 10  # uniform architectures before the first density, Optuna's default
 SEEDS = 1 << 32  # Optuna seeds numpy's legacy generator
@@ -62,7 +63,9 @@ class Tpe:
                 "the agent tpe needs Optuna: pip install 'nats-gym[optuna]'"
             ) from error
         choices = optuna.distributions.CategoricalDistribution(range(space.num_choices))
-        self._distributions = {f"decision {i}": choices for i in range(space.num_decisions)}
+        self._distributions: dict[str, BaseDistribution] = {
+            f"decision {i}": choices for i in range(space.num_decisions)
+        }
         seeds = uniform_integers(streams, SEEDS, (streams.runs,))
         with _quiet(optuna):
             self._studies: list[Study] = [
