@@ -8,10 +8,12 @@ statistics, so that every path normalises its own batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import nn
+
+from nats_gym.networks.blocks import ConvBN, ResidualBlock
 
 
 def batch_norm(channels: int) -> nn.Module:
@@ -43,6 +45,16 @@ class Supernet(nn.Module):
         self.cells = nn.ModuleList(blocks)
         self.lastact = nn.Sequential(batch_norm(last_width), nn.ReLU(inplace=True))
         self.classifier = nn.Linear(last_width, num_classes)
+
+    def path(self, images: torch.Tensor, digits: Sequence[int]) -> torch.Tensor:
+        """Logits ``(B, num_classes)`` of one architecture; nothing else is computed."""
+        raise NotImplementedError
+
+    def compile_parts(self) -> None:
+        """Compile what all paths are made of; a path itself is another at every step."""
+        for module in self.modules():
+            if isinstance(module, ConvBN | ResidualBlock):
+                module.compile()
 
     def logits(
         self, images: torch.Tensor, through: Callable[[nn.Module, torch.Tensor], torch.Tensor]

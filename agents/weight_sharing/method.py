@@ -1,0 +1,135 @@
+"""What an algorithm has to say to the loop of :mod:`nats_gym.agents.weight_sharing`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from nats_gym.networks.supernet import Supernet
+from nats_gym.training.batches import Batch
+
+LEARNING_RATE, BETAS, WEIGHT_DECAY = 3e-4, (0.5, 0.999), 1e-3  # Adam's, for alpha
+INITIAL_STD = 1e-3  # alpha's
+
+
+class Method(nn.Module):
+    """A weight-sharing search: how weights and architecture are trained in turn.
+
+    All randomness comes from torch's global generators, which the loop seeds. Whatever must
+    survive a checkpoint is a parameter or a buffer.
+
+    Args:
+        supernet: whose weights the loop trains.
+
+    Attributes:
+        space: what it searches, ``"tss"`` or ``"sss"``.
+        supernet_class: of the supernet that it takes.
+        digits_settings: its default settings on digits, where an epoch has few steps.
+        optimizer: of the architecture's parameters, None where nothing is learnt of it.
+    """
+
+    space: ClassVar[str]
+    supernet_class: ClassVar[type[Supernet]]
+    digits_settings: ClassVar[Mapping[str, Any]] = {}
+    optimizer: torch.optim.Optimizer | None = None
+
+    def __init__(self, supernet: Supernet) -> None:
+        super().__init__()
+        self.supernet = supernet
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Called before epoch ``epoch`` of ``epochs``, counted from 0: schedules go here."""
+
+    def weight_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The loss on a training batch, by which the loop trains the supernet's weights."""
+        raise NotImplementedError
+
+    def architecture_step(self, valid: Batch, train: Batch, weights: torch.optim.Optimizer) -> None:
+        """Train the architecture, after each step of the weights.
+
+        Args:
+            valid: images ``(B, 3, H, W)`` and labels ``(B,)`` of the validation half.
+            train: the batch that the weights were just trained on.
+            weights: their optimizer.
+        """
+
+    def end_epoch(self, batches: Iterator[Batch]) -> None:
+        """Called after each epoch, with batches of the validation half without end."""
+
+    def derive(self, batches: Iterator[Batch]) -> list[int]:
+        """The architecture that the search stands for now: its digits.
+
+        Args:
+            batches: large batches of the validation half as they are, without end.
+        """
+        raise NotImplementedError
+
+    def log_probabilities(self) -> torch.Tensor:
+        """Log-probability of each choice at each decision, ``(n, k)``, up to a constant a row."""
+        raise NotImplementedError
+
+
+class AlphaMethod(Method):
+    """A search whose architecture is one matrix of logits, trained by gradient descent.
+
+    Args:
+        supernet: see :class:`Method`.
+        decisions, choices: shape of alpha.
+
+    Attributes:
+        alpha: a row of logits per decision, ``(n, k)``.
+    """
+
+    def __init__(self, supernet: Supernet, decisions: int, choices: int) -> None:
+        super().__init__(supernet)
+        self.alpha = nn.Parameter(INITIAL_STD * torch.randn(decisions, choices))
+        self.optimizer = torch.optim.Adam(
+            [self.alpha], LEARNING_RATE, BETAS, weight_decay=WEIGHT_DECAY
+        )
+
+    def architecture_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The loss on a validation batch, by which alpha is trained."""
+        raise NotImplementedError
+
+    def architecture_step(self, valid: Batch, train: Batch, weights: torch.optim.Optimizer) -> None:
+        """One step of Adam on :meth:`architecture_loss`."""
+        self.descend(torch.autograd.grad(self.architecture_loss(*valid), self.alpha)[0])
+
+    def descend(self, gradient: torch.Tensor) -> None:
+        """One step of Adam along a gradient of alpha."""
+        assert self.optimizer is not None
+        self.alpha.grad = gradient
+        self.optimizer.step()
+        self.alpha.grad = None
+
+    def derive(self, batches: Iterator[Batch]) -> list[int]:
+        """The largest logit of each decision."""
+        return self.alpha.argmax(1).tolist()
+
+    def log_probabilities(self) -> torch.Tensor:
+        """Alpha itself."""
+        return self.alpha.detach()
+
+
+@torch.no_grad()
+def best_of(candidates: list[list[int]], supernet: Supernet, batches: Iterator[Batch]) -> list[int]:
+    """The candidate of highest accuracy, each on the next batch; the first of equals.
+
+    Args:
+        candidates: digits of architectures.
+        supernet: whose paths they are.
+        batches: of validation images.
+    """
+    accuracies = [
+        accuracy(supernet.path(images, digits), labels)
+        for digits, (images, labels) in zip(candidates, batches, strict=False)
+    ]
+    return candidates[int(torch.stack(accuracies).argmax())]
+
+
+def accuracy(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Share of right answers, a scalar tensor on the device."""
+    return (logits.argmax(1) == labels).double().mean()
