@@ -18,17 +18,38 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 GRID_POINTS = 200
 
 
+def values_at(
+    values: NDArray[np.float64], clock: NDArray[np.float64], times: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """What step curves stand at: of ``values (runs, evaluation)`` the one last answered.
+
+    Args:
+        values: one a step.
+        clock: simulated seconds when each step begins, ascending, ``(runs, evaluation)``; NaN
+            behind a run's last.
+        times: simulated seconds to look at, ``(times,)``.
+
+    Returns:
+        ``(runs, times)``; NaN before a run's first evaluation has ended.
+    """
+    order = np.argsort(times)
+    runs, bins = len(clock), len(times) + 1
+    # The first of the times by which each evaluation has ended; NaN goes behind the last.
+    first = np.searchsorted(np.asarray(times)[order], clock, side="left")
+    counted = np.bincount((np.arange(runs)[:, None] * bins + first).ravel(), minlength=runs * bins)
+    ended = counted.reshape(runs, bins)[:, :-1].cumsum(axis=1)
+    held = np.take_along_axis(values, np.maximum(ended - 1, 0), axis=1)
+    found = np.empty((runs, len(times)))
+    found[:, order] = np.where(ended > 0, held, np.nan)
+    return found
+
+
 def incumbent_at(result: SearchResult, times: NDArray[np.float64]) -> NDArray[np.float64]:
     """Incumbent (percent) of every run at simulated ``times``: ``(runs, times)``.
 
     NaN before a run's first evaluation has ended.
     """
-    incumbent = np.full((result.runs, len(times)), np.nan)
-    for run, count in enumerate(result.evaluations):
-        ended = np.searchsorted(result.clock[run, :count], times, side="right")
-        known = ended > 0
-        incumbent[run, known] = result.incumbent[run, ended[known] - 1]
-    return incumbent
+    return values_at(result.incumbent, result.clock, times)
 
 
 def plot_incumbent(results: Sequence[SearchResult], path: str | os.PathLike[str]) -> Path:

@@ -1,0 +1,66 @@
+"""Searches as curves: how far each run's answer is from the best, at any simulated time.
+
+The regret of a run is judged on the full schedule: the validation accuracy, mean over trials, of
+the architecture that the run would answer, against the best that the table knows. A run chooses
+by what it observed, so its regret may rise again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nats_gym.plots import values_at
+from nats_gym.result import SearchResult
+from nats_gym.study.statistics import area_under_curve
+
+
+def regret_curve(result: SearchResult) -> NDArray[np.float64]:
+    """Regret after each evaluation, percentage points, ``(runs, evaluation)``; NaN behind."""
+    mean = result.table.mean_accuracy("valid")
+    regret = np.nanmax(mean) - mean[result.incumbent_index]
+    return np.where(result.index >= 0, regret, np.nan)
+
+
+def regret_at(result: SearchResult, times: ArrayLike) -> NDArray[np.float64]:
+    """Regret at simulated seconds ``times``, percentage points, ``(runs, times)``.
+
+    NaN before a run's first evaluation has ended.
+    """
+    seconds = np.asarray(times, dtype=np.float64)
+    return values_at(regret_curve(result), result.clock, seconds)
+
+
+def relative_regret(result: SearchResult) -> NDArray[np.float64]:
+    """Regret of each run's answer over that of the space's median architecture, ``(runs,)``.
+
+    0 is the best architecture known, 1 one that half of the space beats: comparable between data
+    sets, where points are not.
+    """
+    mean = result.table.mean_accuracy("valid")
+    return result.regret() / (np.nanmax(mean) - np.nanmedian(mean))
+
+
+def common_start(results: Iterable[SearchResult]) -> float:
+    """First simulated second at which every run of every search has an answer."""
+    return max(float(np.nanmax(result.clock[:, 0])) for result in results)
+
+
+def anytime_regret(
+    result: SearchResult, start: float, end: float | None = None, scale: str = "log"
+) -> NDArray[np.float64]:
+    """Mean regret between two simulated times, percentage points, ``(runs,)``.
+
+    Args:
+        result: a search.
+        start: simulated seconds; :func:`common_start` of the searches compared.
+        end: simulated seconds; None for the budget.
+        scale: of time, ``"log"`` or ``"linear"``.
+
+    Returns:
+        NaN for a run that had no answer at ``start``.
+    """
+    end = float(result.arguments["budget"]) if end is None else end
+    return area_under_curve(regret_curve(result), result.clock, start, end, scale)
