@@ -1,0 +1,233 @@
+"""One network that holds all of the size space: each architecture is its first channels.
+
+All five places have the greatest width, 64. An architecture keeps the first channels of each place:
+the first rows and columns of every weight. Batch norm has no parameters and no running statistics,
+so a channel's figures do not depend on its neighbours, and a channel of zeros stays zero.
+
+A width applies to every node of its place: stem and cell 1 share the first, a cell's inner nodes
+and its output share its own, so do both convolutions of a residual block. The last applies again
+after the last batch norm, which would undo a mask between 0 and 1. (The code that NATS-Bench's
+searches ran on narrows nothing but the outputs of stem, cells and blocks, and computes 64 channels
+inside; no architecture's own network is ever run there.)
+
+Between equal widths the skip edge of a cell is the identity, and at 64 all are equal. So it is the
+identity here for every architecture, as in that code: missing channels are zero, and surplus ones
+are left out. In a stand-alone network the skip between *different* widths is a convolution, which
+this supernet has no weights for. Therefore a path equals the stand-alone network where cells 2 and
+3 are as wide as the residual blocks before them; elsewhere it differs from it by those skips alone.
+
+Sources: NATS-Bench (Dong et al., arXiv 2009.00437), section 5; TAS (Dong & Yang, NeurIPS 2019) for
+the interpolation; FBNet-V2 (Wan et al., CVPR 2020) for the masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+import torch
+from torch import nn
+
+from nats_gym.errors import InvalidInput, shown
+from nats_gym.networks.blocks import ConvBN, ResidualBlock
+from nats_gym.networks.cell import OUTPUT, make_edge
+from nats_gym.spaces import get_space
+from nats_gym.spaces.size import CELL, WIDTHS
+from nats_gym.spaces.topology import EDGES
+
+#: Number of places, and the width of each.
+PLACES, WIDTH = 5, WIDTHS[-1]
+
+_CELL: tuple[int, ...] = tuple(get_space("tss").parse(CELL).tolist())
+
+# Applies a width, or a mixture of widths, to a node.
+_Adjust = Callable[[torch.Tensor], torch.Tensor]
+
+
+class SizeSupernet(nn.Module):
+    """The size space's network at its greatest width, and all narrower ones in it.
+
+    Parameters carry the names of the stand-alone networks', which are their first rows and columns.
+
+    Args:
+        num_classes: width of the classifier.
+    """
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, WIDTH, 3, padding=1, bias=False))
+        self.cells = nn.ModuleList(
+            ResidualBlock(WIDTH, WIDTH, _no_norm) if place % 2 else _Cell()
+            for place in range(PLACES)
+        )
+        self.classifier = nn.Linear(WIDTH, num_classes)
+
+    def path(self, images: torch.Tensor, digits: Sequence[int]) -> torch.Tensor:
+        """One architecture's logits, computed at its own widths.
+
+        Args:
+            images: normalised, ``(B, 3, H, W)``, sides divisible by 4.
+            digits: of the architecture, ``(5,)``.
+
+        Returns:
+            ``(B, num_classes)``.
+
+        Raises:
+            InvalidInput: for what are no digits of the size space.
+        """
+        return self._forward(images, _widths(digits), [nn.Identity()] * PLACES)
+
+    def masked(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        """Logits with each channel of a place multiplied by its mask.
+
+        With rows of :func:`width_masks` they are those of :meth:`path`.
+
+        Args:
+            images: as for :meth:`path`.
+            masks: factors from 0, ``(5, 64)``.
+
+        Returns:
+            ``(B, num_classes)``.
+
+        Raises:
+            InvalidInput: for masks of another shape.
+        """
+        if masks.shape != (PLACES, WIDTH):
+            raise InvalidInput(f"masks are ({PLACES}, {WIDTH}), got {tuple(masks.shape)}")
+        adjust = [partial(torch.mul, mask) for mask in masks.view(PLACES, 1, WIDTH, 1, 1)]
+        return self._forward(images, [WIDTH] * PLACES, adjust)
+
+    def interpolated(
+        self, images: torch.Tensor, digits: Sequence[Sequence[int]], weights: torch.Tensor
+    ) -> torch.Tensor:
+        """Logits with each node a weighted sum of two widths, both brought to the greater one.
+
+        The lesser is brought there by adaptive averages over its channels. Only the channels of
+        the greater are computed.
+
+        Args:
+            images: as for :meth:`path`.
+            digits: two widths of each place, ``(5, 2)``.
+            weights: their weights, ``(5, 2)``.
+
+        Returns:
+            ``(B, num_classes)``.
+
+        Raises:
+            InvalidInput: for what are no digits, or weights of another shape.
+        """
+        if weights.shape != (PLACES, 2):
+            raise InvalidInput(f"weights are ({PLACES}, 2), got {tuple(weights.shape)}")
+        first, second = (_widths([pair[which] for pair in digits]) for which in (0, 1))
+        pairs = list(zip(first, second, strict=True))
+        blends = [_blend(pair, row) for pair, row in zip(pairs, weights, strict=True)]
+        adjust = [partial(nn.functional.conv2d, weight=blend) for blend in blends]
+        return self._forward(images, [max(pair) for pair in pairs], adjust)
+
+    def _forward(
+        self, images: torch.Tensor, widths: Sequence[int], adjust: Sequence[_Adjust]
+    ) -> torch.Tensor:
+        """Compute the first channels of each place, and adjust all its nodes."""
+        if images.device.type == "cpu":  # oneDNN's own format, as in Network
+            images = images.contiguous(memory_format=torch.channels_last)
+        x = adjust[0](_convolved_and_normed(self.stem[0], images, widths[0]))
+        for layer, width, adjusted in zip(self.cells, widths, adjust, strict=True):
+            if isinstance(layer, ResidualBlock):
+                x = _run_block(layer, x, width, adjusted)
+            else:
+                x = _run_cell(layer.layers, x, width, adjusted)
+        features = adjust[-1](_normed(x).relu()).mean((2, 3))
+        weight = self.classifier.weight[:, : widths[-1]]
+        return nn.functional.linear(features, weight, self.classifier.bias)
+
+
+def width_masks() -> torch.Tensor:
+    """The first channels of each width, 0 or 1: float ``(8, 64)``."""
+    return (torch.arange(WIDTH) < torch.tensor(WIDTHS)[:, None]).float()
+
+
+class _Cell(nn.Module):
+    """Holds the weights of the fixed cell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(make_edge(digit, WIDTH, WIDTH, _no_norm) for digit in _CELL)
+
+
+def _run_cell(
+    layers: Iterable[nn.Module], x: torch.Tensor, width: int, adjust: _Adjust
+) -> torch.Tensor:
+    nodes = [x]
+    rectified = [x.relu()]
+    for target in range(1, OUTPUT + 1):
+        total: torch.Tensor | None = None
+        for (end, source), layer in zip(EDGES, layers, strict=True):
+            if end != target:
+                continue
+            if isinstance(layer, ConvBN):
+                value = _convolved_and_normed(layer.op[0], rectified[source], width)
+            else:
+                value = _resized(nodes[source], width)
+            total = value if total is None else total + value
+        assert total is not None  # every node of this cell is reached
+        nodes.append(adjust(total))
+        rectified.append(nodes[-1].relu())
+    return nodes[OUTPUT]
+
+
+def _run_block(block: ResidualBlock, x: torch.Tensor, width: int, adjust: _Adjust) -> torch.Tensor:
+    inner = adjust(_convolved_and_normed(block.conv_a.op[0], x.relu(), width))
+    outer = _convolved_and_normed(block.conv_b.op[0], inner.relu(), width)
+    pool, shortcut = block.downsample
+    return adjust(outer + _convolved(shortcut, pool(x), width))
+
+
+def _convolved(conv: nn.Module, x: torch.Tensor, width: int) -> torch.Tensor:
+    """The convolution of ``x``, of its own width, to the first channels."""
+    assert isinstance(conv, nn.Conv2d)
+    weight = conv.weight[:width, : x.shape[1]]
+    return nn.functional.conv2d(x, weight, None, conv.stride, conv.padding)
+
+
+def _convolved_and_normed(conv: nn.Module, x: torch.Tensor, width: int) -> torch.Tensor:
+    return _normed(_convolved(conv, x, width))
+
+
+def _normed(x: torch.Tensor) -> torch.Tensor:
+    """Batch norm by the batch's own statistics, in training and evaluation."""
+    return nn.functional.batch_norm(x, None, None, training=True)
+
+
+def _no_norm(width: int) -> nn.Module:
+    """Stands in the modules for a batch norm without anything to store."""
+    return nn.Identity()
+
+
+def _resized(x: torch.Tensor, width: int) -> torch.Tensor:
+    """The first channels, or all of them and channels of zeros: ``(B, width, H, W)``."""
+    missing = width - x.shape[1]
+    return nn.functional.pad(x, (0, 0, 0, 0, 0, missing)) if missing > 0 else x[:, :width]
+
+
+def _blend(widths: tuple[int, int], weights: torch.Tensor) -> torch.Tensor:
+    """The interpolation of two widths as a 1×1 convolution of the greater's channels.
+
+    Source: TAS, equations 3 and 4.
+    """
+    greatest = max(widths)
+    blend = weights.new_zeros(greatest, greatest)
+    for width, weight in zip(widths, weights, strict=True):
+        own = torch.eye(width, dtype=weights.dtype, device=weights.device)
+        spread = nn.functional.adaptive_avg_pool1d(own, greatest).T  # (greatest, width)
+        blend = blend + weight * nn.functional.pad(spread, (0, greatest - width))
+    return blend[..., None, None]
+
+
+def _widths(digits: Sequence[int]) -> list[int]:
+    given = [int(digit) for digit in digits]
+    if len(given) != PLACES or not all(0 <= digit < len(WIDTHS) for digit in given):
+        raise InvalidInput(
+            f"digits of a size architecture are {PLACES} from 0 to {len(WIDTHS) - 1}, "
+            f"got {shown(given)}"
+        )
+    return [WIDTHS[digit] for digit in given]
