@@ -193,6 +193,26 @@ class Analysis:
         return self.table.mean_accuracy("valid", self.epochs)
 
     @property
+    def notes(self) -> list[str]:
+        """What a reader of estimates must know; empty where all is measured."""
+        schedules = dict.fromkeys([self.epochs, *self.table.epochs("valid")])
+        columns = [self.table.accuracy_column("valid", schedule) for schedule in schedules]
+        notes = []
+        if columns[0].provenance == SURROGATE:
+            notes.append(
+                "The accuracies analysed are a model's. It is smoother than real figures are, so "
+                "its local optima are too few and its correlations too high. The draws add its "
+                "noise, which holds the model's own error too."
+            )
+        notes += [
+            f"The estimates of {column.epochs} epochs read the measured accuracies of the full "
+            "schedule, so their correlation with these is the model's in part."
+            for column in columns
+            if column.model == "topology-accuracy"
+        ]
+        return notes
+
+    @property
     def title(self) -> str:
         """Space, data set and schedule, for a heading."""
         return f"{self.table.space.title} space, {self.table.dataset}, {self.epochs} epochs"

@@ -109,7 +109,7 @@ def kendall(first: ArrayLike, second: ArrayLike) -> float:
     tied_x, tied_y = _tied_pairs(x), _tied_pairs(y)
     tied_both = _tied_pairs(x * len(y) + y)
     concordant = pairs - tied_x - tied_y + tied_both - discordant
-    scale = math.sqrt(pairs - tied_x) * math.sqrt(pairs - tied_y)
+    scale = math.sqrt((pairs - tied_x) * (pairs - tied_y))
     return (concordant - discordant) / scale if scale else math.nan
 
 

@@ -17,7 +17,7 @@ Values = NDArray[np.float64]
 
 MAP = "cividis"
 #: A panel shows the accuracies above this percentile: the worst would squeeze all others.
-LOWEST_SHOWN = 1.0
+LOWEST_SHOWN = 5.0
 
 
 def draw(analysis: Analysis) -> dict[str, Figure]:
@@ -34,7 +34,7 @@ def draw(analysis: Analysis) -> dict[str, Figure]:
 
 
 def _figure(analysis: Analysis, title: str, panels: int) -> tuple[Figure, list[Axes]]:
-    figure = Figure(figsize=(1.2 + 3.9 * panels, 4.3), layout="constrained")
+    figure = Figure(figsize=(2.0 + 3.7 * panels, 4.3), layout="constrained")
     figure.suptitle(f"{analysis.title}: {title}")
     axes = figure.subplots(1, panels, squeeze=False)[0]
     return figure, list(axes)
@@ -48,9 +48,22 @@ def _signed(figure: Figure, provenances: Iterable[str], checksums: Iterable[str]
     return figure
 
 
-def _hexbin(axes: Axes, x: Values, y: Values, found: list[Correlation]) -> None:
+def _hexbin(
+    axes: Axes, x: Values, y: Values, found: list[Correlation], x_window: tuple[float, float]
+) -> None:
+    """Density of architectures over ``x`` and accuracy ``y``, with their correlations."""
     held = np.isfinite(x) & np.isfinite(y)
-    density = axes.hexbin(x[held], y[held], gridsize=60, bins="log", cmap=MAP, mincnt=1, lw=0.1)
+    extent = *x_window, *_window(y)
+    density = axes.hexbin(
+        *(x[held], y[held]),
+        gridsize=48,
+        extent=extent,
+        bins="log",
+        cmap=MAP,
+        mincnt=1,
+        linewidths=0.1,
+    )
+    axes.axis(extent)
     axes.figure.colorbar(density, ax=axes, label="architectures", pad=0.02, aspect=40)
     lines = [f"{c.among}: τ {c.kendall:.2f}, ρ {c.spearman:.2f}" for c in found]
     axes.set_title("\n".join(lines), fontsize=9)
@@ -61,6 +74,10 @@ def _hexbin(axes: Axes, x: Values, y: Values, found: list[Correlation]) -> None:
 def _window(values: Values) -> tuple[float, float]:
     """Limits that show the accuracies above :data:`LOWEST_SHOWN`."""
     low, high = np.nanpercentile(values, (LOWEST_SHOWN, 100))
+    return _widened(low, high)
+
+
+def _widened(low: float, high: float) -> tuple[float, float]:
     margin = 0.03 * (high - low) or 1.0
     return low - margin, high + margin
 
@@ -70,10 +87,10 @@ def _cost(analysis: Analysis) -> Figure:
     figure, panels = _figure(analysis, "accuracy against cost", len(costs))
     for axes, (name, (cost, basis)) in zip(panels, costs.items(), strict=True):
         found = [c for c in analysis.costs if c.between[1] == name]
-        _hexbin(axes, cost, analysis.accuracy, found)
+        window = float(np.nanmin(cost)), float(np.nanmax(cost))
+        _hexbin(axes, cost, analysis.accuracy, found, _widened(*window))
         closed_form = name.startswith(("params", "FLOPs"))
         axes.set_xlabel(name if closed_form else f"{name}, {basis}")
-        axes.set_ylim(_window(analysis.accuracy))
     panels[0].set_ylabel("validation accuracy [%]")
     return _signed(figure, [analysis.provenance], [analysis.table.checksum])
 
@@ -133,8 +150,7 @@ def _agreement(analysis: Analysis) -> Figure:
     )
     for axes, (between, found) in zip(panels, schedules.items(), strict=False):
         longer, shorter = (table.mean_accuracy("valid", _schedule(name)) for name in between)
-        _hexbin(axes, shorter, longer, found)
-        axes.set(xlim=_window(shorter), ylim=_window(longer))
+        _hexbin(axes, shorter, longer, found, _window(shorter))
         axes.set_xlabel(f"{between[1]}, {_basis(analysis, between[1])} [%]")
         axes.set_ylabel(f"{between[0]}, {_basis(analysis, between[0])} [%]")
     if analysis.trials:
@@ -142,8 +158,7 @@ def _agreement(analysis: Analysis) -> Figure:
         draws = {name: analysis.arguments[name] for name in ("samples", "seed")}
         trials = trials_of(table, epochs, **draws)
         found = [c for c in analysis.trials if c.between == (first, second)]
-        _hexbin(panels[-1], trials[second], trials[first], found)
-        panels[-1].set(xlim=_window(trials[second]), ylim=_window(trials[first]))
+        _hexbin(panels[-1], trials[second], trials[first], found, _window(trials[second]))
         noise = "" if analysis.provenance == "measured" else " of the surrogate's noise"
         panels[-1].set_xlabel(f"{second}{noise} [%]")
         panels[-1].set_ylabel(f"{first}{noise} [%]")
@@ -185,7 +200,6 @@ def _fitness_distance(analysis: Analysis) -> Figure:
         axes.set_title(
             f"correlation {fdc.pearson:.2f}; among the top 10 % {fdc.pearson_top:.2f}", fontsize=9
         )
-        axes.set_ylim(_window(analysis.accuracy))
         axes.grid(alpha=0.3, axis="y")
     panels[0].set_ylabel("validation accuracy [%]\n5, 25, 50, 75 and 95 % quantiles")
     return _signed(figure, (f.provenance for f in found), (f.checksum for f in found))
@@ -195,7 +209,7 @@ def _neighborhoods(analysis: Analysis) -> Figure:
     figure, (walk, basins) = _figure(analysis, "neighbourhoods", 2)
     marks = ("o", "s", "^", "D", "v", "P", "X")
     for colour, mark, found in zip(COLOURS, marks, analysis.neighborhoods, strict=False):
-        lags = range(len(found.autocorrelation))
+        lags = list(range(len(found.autocorrelation)))
         walk.plot(lags, found.autocorrelation, color=colour, marker=mark, ms=4, label=found.of)
         basins.scatter(
             *(found.accuracies, found.basins),
@@ -206,8 +220,10 @@ def _neighborhoods(analysis: Analysis) -> Figure:
             label=f"{found.of}: {found.local_optima}",
         )
     first = analysis.neighborhoods[0]
-    lags = np.arange(len(first.autocorrelation))
-    walk.plot(lags, first.additive**lags, color="0.4", ls="--", label="if decisions only added up")
+    additive = [first.additive**lag for lag in lags]
+    walk.plot(lags, additive, color="0.4", ls="--", label="if decisions only added up")
+    walk.set_yscale("log")
+    walk.set_xticks(lags[::5])
     walk.set_xlabel("steps of a random walk")
     walk.set_ylabel("autocorrelation of accuracy")
     basins.set_yscale("log")

@@ -21,7 +21,7 @@ JSON_FILE, PAGE = "analysis.json", "analysis.md"
 
 #: What each figure shows, by its file's name.
 CAPTIONS = {
-    "cost": "Accuracy against parameters, FLOPs and latency; the worst 1 % lie below the picture.",
+    "cost": "Accuracy against parameters, FLOPs and latency; the worst 5 % lie below the picture.",
     "distributions": "How accuracies are distributed: histogram, and quantiles.",
     "datasets": "Rank correlation between data sets and splits.",
     "agreement": "A schedule against a longer one, and one trial against another.",
@@ -51,13 +51,15 @@ def sheets(analysis: Analysis) -> list[Sheet]:
 
 def grids(analysis: Analysis) -> list[Grid]:
     """The tables for a terminal."""
+    from rich.markup import escape
+
     from nats_gym.summary import grid
 
     made = []
     for sheet in sheets(analysis):
         table = grid(f"{analysis.title}: {sheet.title}", *sheet.columns)
         for row in sheet.rows:
-            table.add_row(*row)
+            table.add_row(*map(escape, row))
         made.append(table)
     return made
 
@@ -82,6 +84,7 @@ def to_json(analysis: Analysis) -> dict[str, Any]:
                 *("fitness_distance", "neighborhoods"),
             )
         },
+        "notes": analysis.notes,
         "left_out": analysis.left_out,
         "versions": versions(),
     }
@@ -97,6 +100,9 @@ def save(analysis: Analysis, folder: Path) -> Path:
     check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     figures = draw(analysis)
+    for figure in figures.values():  # laid out once, not once for each format
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
     # Equal analyses make equal files.
     with matplotlib.rc_context({"svg.hashsalt": "nats-gym"}):
         for name, figure in figures.items():
@@ -121,6 +127,7 @@ def markdown(analysis: Analysis, figures: Sequence[str] | dict[str, Any] = ()) -
         f"{table.space.size:,} architectures.",
         "",
     ]
+    lines += [f"- {note}" for note in analysis.notes] + [""] if analysis.notes else []
     for sheet in sheets(analysis):
         lines += [f"## {sheet.title[0].upper()}{sheet.title[1:]}", ""]
         lines += [_markdown_row(sheet.columns), "|" + " --- |" * len(sheet.columns)]
