@@ -31,6 +31,7 @@ from torch import nn
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.networks.blocks import ConvBN, ResidualBlock
 from nats_gym.networks.cell import OUTPUT, make_edge
+from nats_gym.networks.supernet import Supernet, batch_norm
 from nats_gym.spaces import get_space
 from nats_gym.spaces.size import CELL, WIDTHS
 from nats_gym.spaces.topology import EDGES
@@ -44,7 +45,7 @@ _CELL: tuple[int, ...] = tuple(get_space("tss").parse(CELL).tolist())
 _Adjust = Callable[[torch.Tensor], torch.Tensor]
 
 
-class SizeSupernet(nn.Module):
+class SizeSupernet(Supernet):
     """The size space's network at its greatest width, and all narrower ones in it.
 
     Parameters carry the names of the stand-alone networks', which are their first rows and columns.
@@ -54,13 +55,12 @@ class SizeSupernet(nn.Module):
     """
 
     def __init__(self, num_classes: int) -> None:
-        super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, WIDTH, 3, padding=1, bias=False))
-        self.cells = nn.ModuleList(
-            ResidualBlock(WIDTH, WIDTH, _no_norm) if place % 2 else _Cell()
+        blocks = (
+            ResidualBlock(WIDTH, WIDTH, batch_norm) if place % 2 else _Cell()
             for place in range(PLACES)
         )
-        self.classifier = nn.Linear(WIDTH, num_classes)
+        super().__init__(WIDTH, blocks, WIDTH, num_classes)
+        self._run_masked: Callable[..., torch.Tensor] = self._forward
 
     def path(self, images: torch.Tensor, digits: Sequence[int]) -> torch.Tensor:
         """One architecture's logits, computed at its own widths.
@@ -95,7 +95,7 @@ class SizeSupernet(nn.Module):
         if masks.shape != (PLACES, WIDTH):
             raise InvalidInput(f"masks are ({PLACES}, {WIDTH}), got {tuple(masks.shape)}")
         adjust = [partial(torch.mul, mask) for mask in masks.view(PLACES, 1, WIDTH, 1, 1)]
-        return self._forward(images, [WIDTH] * PLACES, adjust)
+        return self._run_masked(images, [WIDTH] * PLACES, adjust)
 
     def interpolated(
         self, images: torch.Tensor, digits: Sequence[Sequence[int]], weights: torch.Tensor
@@ -124,21 +124,27 @@ class SizeSupernet(nn.Module):
         adjust = [partial(nn.functional.conv2d, weight=blend) for blend in blends]
         return self._forward(images, [max(pair) for pair in pairs], adjust)
 
+    def compile_parts(self) -> None:
+        """Compile what :meth:`masked` runs; the other two have other widths at every step."""
+        self._run_masked = torch.compile(self._forward)
+
     def _forward(
         self, images: torch.Tensor, widths: Sequence[int], adjust: Sequence[_Adjust]
     ) -> torch.Tensor:
         """Compute the first channels of each place, and adjust all its nodes."""
-        if images.device.type == "cpu":  # oneDNN's own format, as in Network
+        if images.device.type == "cpu":  # oneDNN's own format, as in the other networks
             images = images.contiguous(memory_format=torch.channels_last)
-        x = adjust[0](_convolved_and_normed(self.stem[0], images, widths[0]))
-        for layer, width, adjusted in zip(self.cells, widths, adjust, strict=True):
-            if isinstance(layer, ResidualBlock):
-                x = _run_block(layer, x, width, adjusted)
-            else:
-                x = _run_cell(layer.layers, x, width, adjusted)
-        features = adjust[-1](_normed(x).relu()).mean((2, 3))
-        weight = self.classifier.weight[:, : widths[-1]]
-        return nn.functional.linear(features, weight, self.classifier.bias)
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.amp):
+            x = adjust[0](_convolved_and_normed(self.stem[0], images, widths[0]))
+            for block, width, adjusted in zip(self.cells, widths, adjust, strict=True):
+                if isinstance(block, _Cell):
+                    x = _run_cell(block.layers, x, width, adjusted)
+                elif isinstance(block, ResidualBlock):
+                    x = _run_block(block, x, width, adjusted)
+            features = adjust[-1](_normed(x).relu()).mean((2, 3))
+            weight = self.classifier.weight[:, : widths[-1]]
+            logits = nn.functional.linear(features, weight, self.classifier.bias)
+        return logits.float() if self.amp else logits
 
 
 def width_masks() -> torch.Tensor:
@@ -151,7 +157,7 @@ class _Cell(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(make_edge(digit, WIDTH, WIDTH, _no_norm) for digit in _CELL)
+        self.layers = nn.ModuleList(make_edge(digit, WIDTH, WIDTH, batch_norm) for digit in _CELL)
 
 
 def _run_cell(
@@ -196,11 +202,6 @@ def _convolved_and_normed(conv: nn.Module, x: torch.Tensor, width: int) -> torch
 def _normed(x: torch.Tensor) -> torch.Tensor:
     """Batch norm by the batch's own statistics, in training and evaluation."""
     return nn.functional.batch_norm(x, None, None, training=True)
-
-
-def _no_norm(width: int) -> nn.Module:
-    """Stands in the modules for a batch norm without anything to store."""
-    return nn.Identity()
 
 
 def _resized(x: torch.Tensor, width: int) -> torch.Tensor:

@@ -1,0 +1,55 @@
+"""What the three searches of the size space have in common.
+
+Source: NATS-Bench (Dong et al., arXiv 2009.00437), section 5, and its reference code.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from nats_gym.errors import InvalidInput, shown
+from nats_gym.networks.size_supernet import PLACES, SizeSupernet
+from nats_gym.spaces.size import WIDTHS
+from nats_gym.training.batches import Batch
+
+from .method import AlphaMethod
+
+TAU_FIRST, TAU_LAST = 10.0, 0.1  # temperature, falls by the same amount every epoch
+
+
+class SizeMethod(AlphaMethod):
+    """A search with a logit for each width of each place.
+
+    Args:
+        supernet: of the size space.
+        warmup: share of the epochs, from 0 to below 1, in which only the weights are trained. In
+            the published runs it was 0.3.
+
+    Attributes:
+        tau: temperature of the epoch, where widths are sampled with Gumbel noise.
+
+    Raises:
+        InvalidInput: for a warmup out of range.
+    """
+
+    space = "sss"
+    supernet_class = SizeSupernet
+    supernet: SizeSupernet
+
+    def __init__(self, supernet: SizeSupernet, warmup: float = 0.0) -> None:
+        super().__init__(supernet, PLACES, len(WIDTHS))
+        if not isinstance(warmup, int | float) or not 0 <= warmup < 1:
+            raise InvalidInput(
+                f"warmup is a share of the epochs from 0 to below 1, got {shown(warmup)}"
+            )
+        self._warmup = warmup
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Lower the temperature; say whether alpha is trained yet."""
+        self.tau = TAU_FIRST + (TAU_LAST - TAU_FIRST) * epoch / max(epochs - 1, 1)
+        self._warming = epoch < self._warmup * epochs
+
+    def architecture_step(self, valid: Batch, train: Batch, weights: torch.optim.Optimizer) -> None:
+        """One step of Adam on the architecture's loss, once the weights are warm."""
+        if not self._warming:
+            super().architecture_step(valid, train, weights)
