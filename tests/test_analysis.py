@@ -344,6 +344,30 @@ def test_out_saves_and_is_checked_before_the_work(tmp_path: Path) -> None:
         analyse("tss", "cifar10", "embedded", out=tmp_path / "file" / "x")
 
 
+#: Kendall's tau of real figures and of the estimates for the same architectures: docs/analysis.md.
+TRUST = {
+    ("cifar10", "params"): (0.689, 0.716),
+    ("cifar10", "FLOPs"): (0.440, 0.451),
+    ("cifar10", "cifar100"): (0.547, 0.572),
+    ("cifar10", "ImageNet16-120"): (0.705, 0.752),
+    ("cifar100", "ImageNet16-120"): (0.707, 0.729),
+}
+
+
+def test_what_estimates_say_against_real_figures(shared_figures: Path) -> None:
+    rows = np.genfromtxt(shared_figures / "sss.csv.gz", delimiter=",", names=True)
+    index = rows["index"].astype(int)
+    digits = SSS.digits(index)
+    real = {"params": SSS.params(digits, "cifar10"), "FLOPs": SSS.flops(digits, "cifar10")}
+    estimated = dict(real)
+    for dataset in ("cifar10", "cifar100", "ImageNet16-120"):
+        real[dataset] = rows[f"{dataset}_test_90".replace("-", "")]
+        estimated[dataset] = load_table("sss", dataset, "embedded").mean_accuracy("test", 90)[index]
+    for (one, other), expected in TRUST.items():
+        found = kendall(real[one], real[other]), kendall(estimated[one], estimated[other])
+        assert found == pytest.approx(expected, abs=0.001)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
