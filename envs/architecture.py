@@ -344,6 +344,11 @@ class ArchitectureEnv(gym.Env[Any, Any]):
 
     # ── what an agent is judged by ───────────────────────────────────────────────────────────
 
+    def _add_judgement(self, info: dict[str, Any], index: int) -> None:
+        """Add an answer's judgement, if one is asked for and the table has it."""
+        if self.judge and self.judge.knows(index):
+            info["evaluation"] = self.judge(index)
+
     def optimum(self, split: str = "valid") -> int:
         """Official index of the best architecture by full-schedule accuracy, mean over trials."""
         return self._ground_truth(split).optimum()

@@ -163,8 +163,8 @@ class BudgetedEnv(ConstructionEnv):
         reward = self._reward_of(info, self._incumbent, self._ended)
         self._keep_best(info)
         self._view.set_figures(float(self.clock.fraction_left), self._incumbent / 100.0)
-        if self._ended and self.judge and self._incumbent_index >= 0:
-            info["evaluation"] = self.judge(self._incumbent_index)
+        if self._ended and self._incumbent_index >= 0:
+            self._add_judgement(info, self._incumbent_index)
         if not self._ended:
             self._begin_architecture()
         return self._result(reward, info)

@@ -145,8 +145,7 @@ class ConstructionEnv(ArchitectureEnv):
         """Evaluate the complete architecture and end the episode."""
         self._ended = True
         info = self._evaluate(self.architecture_space.index_of(self._choices), self.epochs)
-        if self.judge:
-            info["evaluation"] = self.judge(info["index"])
+        self._add_judgement(info, info["index"])
         return self._result(self._reward_of(info, 0.0, True), info)
 
     def _result(self, reward: Any, info: dict[str, Any]) -> Step:

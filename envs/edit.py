@@ -157,8 +157,8 @@ class EditEnv(ArchitectureEnv):
         elif self._ended:  # a reward that comes at the end comes at any end
             reward = self._reward_of(self._standing(), self._incumbent, True)
         self._show_figures()
-        if self._ended and self.judge and self._incumbent_index >= 0:
-            info["evaluation"] = self.judge(self._incumbent_index)
+        if self._ended and self._incumbent_index >= 0:
+            self._add_judgement(info, self._incumbent_index)
         info["action_mask"] = self._mask()
         if self.render_mode == "human":
             self.render()

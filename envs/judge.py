@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,14 @@ class Judge:
 
     def __reduce__(self) -> tuple[type[Judge], tuple[Table]]:
         return Judge, (self._table,)
+
+    def knows(self, index: int) -> bool:
+        """Whether there is a judgement of an official index: a partial table lacks most."""
+        return not math.isnan(self._accuracy.item(index))
+
+    def known(self, index: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Likewise of a batch ``(batch,)``."""
+        return ~np.isnan(self._accuracy[index])
 
     def __call__(self, index: int) -> dict[str, Any]:
         """The judgement of one official index."""

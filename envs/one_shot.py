@@ -81,8 +81,7 @@ class OneShotEnv(ArchitectureEnv):
         self._view.begin(choices)
         self._ended = True
         info = self._evaluate(self.architecture_space.index_of(choices), self.epochs)
-        if self.judge:
-            info["evaluation"] = self.judge(info["index"])
+        self._add_judgement(info, info["index"])
         reward = self._reward_of(info, 0.0, True)
         if self._limited:
             info["action_mask"] = self._mask()

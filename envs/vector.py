@@ -379,9 +379,11 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
         """Add the judgement of ended episodes, of those that have an answer."""
         which = np.flatnonzero(ended)
         answers = self._answers(which)
-        which, answers = which[answers >= 0], answers[answers >= 0]
+        assert self.shared.judge
+        known = answers >= 0
+        known[known] = self.shared.judge.known(answers[known])
+        which, answers = which[known], answers[known]
         if len(which):
-            assert self.shared.judge
             infos["evaluation"] = self._spread(which, self.shared.judge.columns(answers))
             infos["_evaluation"] = np.isin(np.arange(self.num_envs), which)
 

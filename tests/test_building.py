@@ -30,8 +30,9 @@ from nats_gym.building import (
 )
 from nats_gym.building.fitting import kendall_tau
 from nats_gym.building.trainings import TrainingStore
-from nats_gym.envs import ConstructionEnv
+from nats_gym.envs import ConstructionEnv, OneShotEnv, OneShotVectorEnv
 from nats_gym.errors import CorruptTable, InvalidInput, MissingTable, NotInTable
+from nats_gym.evaluators import Outcome
 from nats_gym.networks import build as build_network
 from nats_gym.spaces import get_space
 from nats_gym.tables import MEASURED, SURROGATE, Column, embedded_folder, write_table
@@ -217,6 +218,31 @@ def test_digits_300_is_a_build_of_300(name: str) -> None:
     for choice in get_space(name).digits(held[0]).tolist():
         *_, info = env.step(choice)
     assert info["accuracy"] in accuracy[held[0]]
+
+
+class Constant:
+    """Scores everything alike."""
+
+    def evaluate(self, index: Any, epochs: Any, trial_keys: Any) -> Outcome:
+        return Outcome(np.full(len(index), 50.0), np.ones(len(index)))
+
+
+def test_a_judge_says_nothing_of_what_a_partial_table_lacks() -> None:
+    space, table = get_space("sss"), load_table("sss", "digits")
+    test = table.mean_accuracy("test")
+    held, lacking = int(np.flatnonzero(~np.isnan(test))[0]), int(np.flatnonzero(np.isnan(test))[0])
+    env = OneShotEnv("sss", "digits", evaluator=Constant(), report_test=True)
+    for index, judged in ((held, True), (lacking, False)):
+        env.reset(seed=0)
+        *_, info = env.step(space.digits(index))
+        assert ("evaluation" in info) == judged
+        if judged:
+            assert info["evaluation"]["test_accuracy"] == pytest.approx(test[index])
+    both = OneShotVectorEnv("sss", "digits", num_envs=2, evaluator=Constant(), report_test=True)
+    both.reset(seed=0)
+    *_, infos = both.step(space.digits(np.array([lacking, held])))
+    assert infos["_evaluation"].tolist() == [False, True]
+    assert infos["evaluation"]["test_accuracy"][1] == pytest.approx(test[held])
 
 
 # ── killed ───────────────────────────────────────────────────────────────────────────────────

@@ -239,9 +239,12 @@ def test_a_picture_changes_with_every_decision(env_id: str) -> None:
         assert (picture.shape, picture.dtype) == ((480, 640, 3), np.uint8)
         assert 0.01 < (picture != 255).mean() < 0.2  # text on white
     assert len({picture.tobytes() for picture in pictures}) == 4
-    started = time.perf_counter()
-    env.render()
-    assert time.perf_counter() - started < 0.015
+    seconds = []
+    for _ in range(30):  # the shortest: others share the machine
+        started = time.perf_counter()
+        env.render()
+        seconds.append(time.perf_counter() - started)
+    assert min(seconds) < 0.015
 
 
 # ── a budgeted episode ───────────────────────────────────────────────────────────────────────
