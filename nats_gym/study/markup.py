@@ -13,11 +13,11 @@ class Markup(str):
     __slots__ = ()
 
 
-def element(name: str, *children: object, **attributes: object) -> Markup:
-    """Return ``<name attributes>children</name>``.
+def element(tag: str, /, *children: object, **attributes: object) -> Markup:
+    """Return ``<tag attributes>children</tag>``.
 
     Args:
-        name: of the element.
+        tag: name of the element.
         children: :class:`Markup` as it is, anything else as escaped text.
         attributes: of the element; ``class_`` is class, ``aria_label`` aria-label; None leaves
             one out.
@@ -27,9 +27,9 @@ def element(name: str, *children: object, **attributes: object) -> Markup:
         for key, value in attributes.items()
         if value is not None
     )
-    if name in VOID:
-        return Markup(f"<{name}{opening}>")
-    return Markup(f"<{name}{opening}>{joined(*children)}</{name}>")
+    if tag in VOID:
+        return Markup(f"<{tag}{opening}>")
+    return Markup(f"<{tag}{opening}>{joined(*children)}</{tag}>")
 
 
 def joined(*children: object) -> Markup:

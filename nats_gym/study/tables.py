@@ -215,7 +215,15 @@ def _notes(groups: dict[Group, dict[str, SearchResult]], columns: list[Column]) 
     runs = sorted({result.runs for results in groups.values() for result in results.values()})
     counted = f"{runs[0]:,}" if len(runs) == 1 else f"{runs[0]:,} to {runs[-1]:,}"
     over = "of one run" if runs == [1] else f"mean ± standard deviation over {counted} runs"
-    notes = [f"Full-schedule accuracy of the answer of each run, percent; {over}."]
+    searched_on = "; ".join(
+        f"{DATASET_TITLES.get(group.dataset, group.dataset)} {group.epochs} epochs, "
+        f"{group.budget:,.0f} s"
+        for group in groups
+    )
+    notes = [
+        f"Full-schedule accuracy of the answer of each run, percent; {over}.",
+        f"Search schedule and simulated budget: {searched_on}.",
+    ]
     if any(entry.close for c in columns for entry in c.entries.values()):
         notes.append(
             "† not significantly worse than the best of its column "
@@ -277,7 +285,7 @@ def _markdown_row(*cells: str) -> str:
 
 
 def _markdown_escaped(text: str) -> str:
-    return re.sub(r"([\\`*_<>|\[\]])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*_<|\[\]])", r"\\\1", " ".join(text.split()))
 
 
 def latex(tables: Sequence[HeadlineTable]) -> str:

@@ -1,0 +1,248 @@
+"""``nats-gym report DIR``: a study as a page, two tables to quote, and the plots as files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from nats_gym.errors import InvalidInput
+from nats_gym.files import check_folder, replacing
+from nats_gym.result import SearchResult
+from nats_gym.study import figures
+from nats_gym.study.comparison import Results, Searches, all_labels, tasks_of
+from nats_gym.study.curves import anytime_regret, common_start, regret_curve
+from nats_gym.study.page import Picture, Section, page
+from nats_gym.study.rank_diagram import critical_difference
+from nats_gym.study.results import load_study
+from nats_gym.study.statistics import iqm_interval, sample_efficiency
+from nats_gym.study.tables import group_heading, headline_tables, latex, markdown
+
+if TYPE_CHECKING:
+    from nats_gym.study.results import StudyResults
+
+PAGE_FILE, MARKDOWN_FILE, LATEX_FILE, PLOTS = "index.html", "headline.md", "headline.tex", "plots"
+
+#: What a plot is drawn with: its caption, its alternative text, and the drawing.
+Plot = tuple[str, str, Callable[[], Figure]]
+
+
+def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None = None) -> Path:
+    """Write the report of a study.
+
+    ``index.html`` needs nothing beside it and no network. ``headline.md`` and ``headline.tex``
+    hold the headline table, ``plots/`` each plot as PNG and SVG. Files of an earlier report are
+    replaced, the page last.
+
+    Args:
+        folder: of the study.
+        out: folder for the report; None for ``report`` in the study's.
+
+    Returns:
+        The page.
+
+    Raises:
+        UnreadableResult: if the study is incomplete or damaged.
+        InvalidInput: if there is no search in it, or ``out`` cannot be written.
+    """
+    study = load_study(folder)
+    if not study.cells:
+        raise InvalidInput(f"{os.fspath(folder)!r} has no search to report on")
+    out = Path(folder) / "report" if out is None else Path(out)
+    check_folder(out)
+    plots = out / PLOTS
+    plots.mkdir(parents=True, exist_ok=True)
+
+    headlines = headline_tables(study)
+    styles = figures.agent_styles(dict.fromkeys(cell.label for cell in study.cells))
+    groups = study.groups()
+    sections = {}
+    for group, searches in groups.items():
+        heading = group_heading(group, groups)
+        space = next(iter(searches.values())).table.space.title
+        name = _file_name(f"{group.space}-{heading}")
+        section = _group_section(name, searches, styles, plots)
+        sections[group] = (f"{space.capitalize()} space, {heading}", section)
+    overall = _overall_section(study, styles, plots)
+    _write(out / MARKDOWN_FILE, markdown(headlines))
+    _write(out / LATEX_FILE, latex(headlines))
+    _write(out / PAGE_FILE, page(study, headlines, overall, sections, folder))
+    return out / PAGE_FILE
+
+
+def _write(path: Path, text: str) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _file_name(title: str) -> str:
+    """A name that every file system takes."""
+    return "".join(c if c.isalnum() and c.isascii() else "-" for c in title).replace("--", "-")
+
+
+# ── sections ─────────────────────────────────────────────────────────────────────────────────
+
+
+def _group_section(name: str, searches: Searches, styles: figures.Styles, plots: Path) -> Section:
+    goal = _common_goal(searches)
+    regrets = "; ".join(
+        f"{label} {np.nanmean(result.regret()):.2f}" for label, result in searches.items()
+    )
+    drawn: dict[str, Plot] = {
+        "regret": (
+            "Simple regret against simulated time, mean over runs with its 95 % bootstrap "
+            "interval: how many points the architecture that a run would answer falls short of "
+            "the best that the table knows, full-schedule validation accuracy.",
+            f"Curves of mean regret against simulated time. At the end, in points: {regrets}.",
+            lambda: figures.regret_curves(searches, styles),
+        ),
+        "target": (
+            f"Sample efficiency: share of runs that have come to a regret of {goal:.3g} points, "
+            "which half of all runs do, against what they spent.",
+            f"Share of runs that reached a regret of {goal:.3g} points against evaluations and "
+            "against simulated time; the table below has the medians.",
+            lambda: figures.evaluations_to_target(searches, goal, styles),
+        ),
+    }
+    left_out = _lacking(searches)
+    if not left_out:
+        drawn |= _comparisons(searches, styles)
+    pictures, refused = _drawn(name, drawn, plots)
+    head, caption, rows = _numbers(searches, goal)
+    return Section(pictures, (*left_out, *refused), head, rows, caption)
+
+
+def _comparisons(results: Results, styles: figures.Styles) -> dict[str, Plot]:
+    """Plots that need several runs of several agents."""
+    return {
+        "iqm": (
+            "Interquartile mean of the regret of the answers, best first, with 95 % stratified "
+            "bootstrap intervals.",
+            "Interquartile mean of the final regret of each agent, with intervals.",
+            lambda: figures.iqm_intervals(results, styles),
+        ),
+        "improvement": (
+            "Probability of improvement: how often a run of the row’s agent ends with less "
+            "regret than one of the column’s, ties counted half; 50 is a tie.",
+            "Matrix of the probability that one agent’s answer is better than another’s.",
+            lambda: figures.improvement_matrix(results),
+        ),
+    }
+
+
+def _overall_section(study: StudyResults, styles: figures.Styles, plots: Path) -> Section:
+    tasks = tasks_of(study)
+    left_out = _lacking(*tasks)
+    drawn: dict[str, Plot] = {}
+    if not left_out:
+        measure = (
+            "Regrets are relative to that of the space’s median architecture, so that data sets "
+            "can be put together. "
+            if len(tasks) > 1
+            else ""
+        )
+        drawn = {
+            "profile": (
+                "Performance profile: share of runs whose answer has less regret than each "
+                f"value, with pointwise 95 % intervals; higher is better. {measure}",
+                "Performance profiles: share of runs below each regret, a curve per agent.",
+                lambda: figures.performance_profiles(study, styles),
+            ),
+            "ranks": (
+                "Critical difference: average rank of each agent over all runs of all searches, "
+                "1 the best. A bar joins agents that do not differ by Nemenyi’s test at 5 %; "
+                "run r of every agent meets the same random trials and makes a block.",
+                "Critical-difference diagram of the agents’ average ranks.",
+                lambda: critical_difference(study, styles),
+            ),
+        }
+        if len(tasks) > 1:
+            drawn |= _comparisons(study, styles)
+    pictures, refused = _drawn("overall", drawn, plots)
+    return Section(pictures, (*left_out, *refused))
+
+
+def _lacking(*tasks: Searches) -> tuple[str, ...]:
+    """Why agents cannot be compared, a sentence; nothing if they can."""
+    if len(all_labels(tasks)) < 2:
+        return ("A single agent ran: there is nothing to compare it with.",)
+    if any(result.runs < 2 for searches in tasks for result in searches.values()):
+        return (
+            "Some agent ran once only: intervals, probabilities of improvement and ranks need "
+            "several runs, and are left out.",
+        )
+    return ()
+
+
+def _drawn(
+    name: str, plots: dict[str, Plot], folder: Path
+) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
+    """Draw and save; what the statistics refuse becomes a sentence."""
+    pictures, refused = [], []
+    for kind, (caption, alt, draw) in plots.items():
+        try:
+            figure = draw()
+        except InvalidInput as error:
+            refused.append(f"Left out: {caption.split(':')[0].lower()}: {error}.")
+            continue
+        _, svg = figures.save_figure(figure, folder / f"{name}-{kind}")
+        pictures.append(Picture(svg.stem, svg.read_bytes(), alt, caption))
+    return tuple(pictures), tuple(refused)
+
+
+# ── numbers ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _common_goal(searches: Searches) -> float:
+    """The regret that half of all runs come to at some time, percentage points."""
+    least = [np.fmin.reduce(regret_curve(result), axis=1) for result in searches.values()]
+    return float(np.nanmedian(np.concatenate(least)))
+
+
+def _numbers(
+    searches: Searches, goal: float
+) -> tuple[tuple[str, ...], str, tuple[tuple[str, ...], ...]]:
+    """Column headings, caption and rows of a group's table."""
+    start = common_start(searches.values())
+    head = (
+        "agent",
+        "evaluations a run",
+        "regret",
+        "IQM of regret [95 %]",
+        f"any-time regret, {start:,.0f} s on",
+        f"runs to {goal:.3g}",
+        "median evaluations to it",
+        "median seconds to it",
+    )
+    caption = "Regret in percentage points; mean ± standard deviation over runs"
+    rows = ((label, *_agent_numbers(result, goal, start)) for label, result in searches.items())
+    return head, caption, tuple(rows)
+
+
+def _agent_numbers(result: SearchResult, goal: float, start: float) -> Iterator[str]:
+    regret = result.regret()
+    judged = regret[~np.isnan(regret)]
+    yield f"{result.evaluations.mean():,.1f}"
+    yield f"{judged.mean():.3f} ± {judged.std():.3f}" if len(judged) else "–"
+    if len(judged) > 1:
+        interval = iqm_interval(judged)
+        yield f"{interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+    else:
+        yield "–"
+    if start < result.arguments["budget"]:
+        yield _or_dash("{:.3f}", float(np.mean(anytime_regret(result, start))))
+    else:
+        yield "–"
+    spent = sample_efficiency(regret_curve(result), result.clock, goal)
+    yield f"{spent.share:.0%}"
+    yield _or_dash("{:,.0f}", float(np.median(spent.evaluations)))
+    yield _or_dash("{:,.0f}", float(np.median(spent.seconds)))
+
+
+def _or_dash(form: str, value: float) -> str:
+    """A figure, or a dash for none."""
+    return form.format(value) if np.isfinite(value) else "–"
