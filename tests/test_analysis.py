@@ -277,6 +277,23 @@ def test_a_partial_table_is_analysed_as_far_as_it_goes(tmp_path: Path) -> None:
     assert "neighbourhoods: the table lacks" in page
 
 
+@pytest.mark.parametrize("held", [1, 3])
+def test_a_build_that_has_just_begun(held: int, tmp_path: Path) -> None:
+    accuracy = np.full(SSS.size, np.nan)
+    accuracy[:held] = 90 + np.arange(held)
+    other = Column("accuracy", MEASURED, "a test", "none", split="test", epochs=4)
+    column = Column("accuracy", MEASURED, "a test", "none", split="valid", epochs=4)
+    columns = [(column, accuracy), (other, np.full(SSS.size, np.nan))]
+    write_table(tmp_path / "table", "sss", "digits", columns)
+    found = analyse("sss", "digits", tmp_path / "table", tmp_path / "out")
+    assert [d.architectures for d in found.distributions] == [held]
+    assert "holds no architecture" in found.left_out["distribution of test, 4 epochs"]
+    # Widths 8:8:8:8:8, 8:8:8:8:16, …: more parameters, more accuracy.
+    assert [c.kendall for c in found.costs] == ([] if held == 1 else [1.0, 1.0])
+    assert found.fitness_distance[0].distances == ((0,) if held == 1 else (0, 1))
+    assert (tmp_path / "out" / "cost.png").is_file()
+
+
 def test_cells_that_compute_the_same_as_the_best_are_as_near(tmp_path: Path) -> None:
     classes = TSS.isomorphism_class(TSS.all_digits())
     best = int(np.flatnonzero(classes == np.bincount(classes).argmax())[0])

@@ -294,7 +294,7 @@ def analyse(
             "samples": int(samples),
             "seed": int(seed),
         },
-        distributions=_distributions(table, schedule),
+        distributions=_distributions(table, schedule, left_out),
         costs=_costs(table, schedule, accuracy, left_out),
         datasets=_between_datasets(table, source, schedule, left_out),
         schedules=_between_schedules(table, schedule, left_out),
@@ -329,12 +329,17 @@ def trials_of(table: Table, epochs: Epochs, samples: int, seed: int) -> dict[str
     }
 
 
-def _distributions(table: Table, epochs: Epochs) -> list[Distribution]:
+def _distributions(table: Table, epochs: Epochs, left_out: dict[str, str]) -> list[Distribution]:
+    found = [_distribution(table, "valid", epochs)]
     others = [(s, e) for s in ("valid", "test") for e in reversed(table.epochs(s))]
-    return [
-        _distribution(table, split, schedule)
-        for split, schedule in dict.fromkeys([("valid", epochs), *others])
-    ]
+    for split, schedule in others:
+        if (split, schedule) == ("valid", epochs):
+            continue
+        try:
+            found.append(_distribution(table, split, schedule))
+        except NotInTable as error:
+            left_out[f"distribution of {split}, {schedule} epochs"] = str(error)
+    return found
 
 
 def _distribution(table: Table, split: str, epochs: Epochs) -> Distribution:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -117,7 +117,7 @@ def save(analysis: Analysis, folder: Path) -> Path:
     return folder
 
 
-def markdown(analysis: Analysis, figures: Sequence[str] | dict[str, Any] = ()) -> str:
+def markdown(analysis: Analysis, figures: Iterable[str] = ()) -> str:
     """The page; ``figures`` are the names of those that lie beside it."""
     table = analysis.table
     lines = [f"# {analysis.title[0].upper()}{analysis.title[1:]}", ""]
@@ -176,15 +176,8 @@ def _correlations(analysis: Analysis) -> Sheet:
     for name, found in pairs:
         leaders = [best[c.between] for c in found if c.between in best]
         least = min(c.architectures for c in found)
-        rows.append(
-            (
-                name,
-                f"{least:,}",
-                *_means(found),
-                *_means(leaders),
-                found[0].provenance,
-            )
-        )
+        basis = found[0].provenance
+        rows.append((name, f"{least:,}", *_means(found), *_means(leaders), basis))
     return Sheet("rank correlations", (*columns, "rests on"), rows)
 
 
