@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from nats_gym.study.results import Group, StudyResults
 
 PAPER = "https://arxiv.org/abs/2009.00437"
+#: What the page may load: nothing but what it holds.
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ def page(
     head = element(
         "head",
         element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("title", f"{study.name} – nats-gym study"),
         element("style", Markup(files("nats_gym.study").joinpath("page.css").read_text("utf-8"))),

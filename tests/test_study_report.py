@@ -1,0 +1,345 @@
+"""The report of a study: its tables against numpy by hand, its page against an HTML parser."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import nats_gym
+from nats_gym.errors import NatsGymError
+from nats_gym.study.markup import Markup, element, joined
+from nats_gym.study.report import write_report
+from nats_gym.study.results import CellResult, Skipped, StudyResults
+from nats_gym.study.tables import Entry, entries, entry_text, headline_tables, latex, markdown
+
+pytest.importorskip("scipy")
+
+HOSTILE = 'my <b>"R&D"</b> 50% a_b|c'
+
+
+def test_only_markup_is_not_escaped() -> None:
+    made = element("a", "1 < 2", Markup("<br>"), href='x"&y', class_="c", aria_label=None)
+    assert made == '<a href="x&quot;&amp;y" class="c">1 &lt; 2<br></a>'
+    assert joined(made, "&") == f"{made}&amp;"
+    assert element("img", aria_label="it") == '<img aria-label="it">'
+
+
+# ── tables ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_mean_deviation_and_marks_of_a_column() -> None:
+    rng = np.random.default_rng(0)
+    scores = {
+        "best": 90 + rng.normal(size=400),
+        "close": 89.95 + rng.normal(size=400),
+        "worse": 89 + rng.normal(size=400),
+    }
+    found = entries(scores)
+    for label, values in scores.items():
+        assert found[label].mean == pytest.approx(sum(values) / 400)
+        assert found[label].std == pytest.approx(
+            (sum((values - sum(values) / 400) ** 2) / 400) ** 0.5
+        )
+    assert [entry.best for entry in found.values()] == [True, False, False]
+    assert [entry.close for entry in found.values()] == [False, True, False]
+    assert entry_text(found["close"]).endswith(" †")
+
+
+def test_equal_means_are_all_the_best_and_one_run_has_no_deviation_or_mark() -> None:
+    found = entries({"a": np.array([90.0]), "b": np.array([90.0]), "c": np.array([89.0])})
+    assert [entry.best for entry in found.values()] == [True, True, False]
+    assert not any(entry.close for entry in found.values())
+    assert entry_text(found["c"]) == "89.00"
+
+
+def test_tests_against_the_best_are_corrected_for_their_number() -> None:
+    """One rival at p = 0.03 is worse; beside four others at p = 1 no more (Holm: 0.15)."""
+    from scipy.stats import mannwhitneyu
+
+    best = np.arange(20.0) + 4.3
+    rival = np.arange(20.0)
+    p_value = mannwhitneyu(best, rival).pvalue
+    assert 0.0125 < p_value < 0.05
+    assert not entries({"best": best, "rival": rival})["rival"].close
+    others = {f"same {number}": best - 1e-9 for number in range(4)}
+    assert entries({"best": best, "rival": rival, **others})["rival"].close
+
+
+def test_answers_without_a_figure_are_left_out_and_said_so() -> None:
+    found = entries({"a": np.array([90.0, np.nan, 92.0]), "b": np.full(3, np.nan)})
+    assert found["a"] == Entry(91.0, 1.0, judged=2, runs=3, best=True)
+    assert entry_text(found["a"]) == "91.00 ± 1.00 ‡"
+    assert entry_text(found["b"]) == entry_text(None) == "–"
+    assert all(entry.judged == 0 for entry in entries({"b": np.full(3, np.nan)}).values())
+
+
+# ── a study ──────────────────────────────────────────────────────────────────────────────────
+
+
+def cell(label: str, space: str, dataset: str, **options: Any) -> CellResult:
+    """A short search."""
+    mean_seconds = {"tss": 200.0, "sss": 700.0}[space]
+    options = {"agent": "random", "runs": 6, "budget": 12 * mean_seconds, **options}
+    options.setdefault("epochs", {"tss": 12, "sss": 90}[space])
+    return CellResult(
+        name=f"{space}-{dataset}-{label}",
+        label=label,
+        result=nats_gym.search(space, dataset, **options),
+    )
+
+
+def study_of(*cells: CellResult, name: str = "a study", skipped: Any = ()) -> StudyResults:
+    return StudyResults(
+        name=name,
+        record={"versions": {"nats-gym": "1.2.3"}, "machine": {"cores": "2 & a half"}},
+        cells=list(cells),
+        skipped=list(skipped),
+    )
+
+
+@pytest.fixture(scope="module")
+def study() -> StudyResults:
+    return study_of(
+        cell("rea", "tss", "cifar10", agent="rea"),
+        cell(HOSTILE, "tss", "cifar10"),
+        cell("rea", "tss", "cifar100", agent="rea"),
+        cell(HOSTILE, "tss", "cifar100"),
+        cell(HOSTILE, "sss", "cifar10"),
+        name="<i>mine</i> & yours",
+        skipped=[Skipped("bohb", "sss", "cifar10", "no rungs in <the> table")],
+    )
+
+
+@pytest.fixture(scope="module")
+def report(study: StudyResults, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a report."""
+    folder = tmp_path_factory.mktemp("it's a study")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nats_gym.study.report.load_study", lambda _: study)
+        page = write_report(folder)
+    assert page == folder / "report" / "index.html"
+    return page.parent
+
+
+def test_headline_figures_are_those_of_the_answers(study: StudyResults) -> None:
+    topology, size = headline_tables(study)
+    assert topology.labels == ("rea", HOSTILE)
+    assert [column.heading for column in topology.columns] == ["CIFAR-10", "CIFAR-100"]
+    assert (topology.columns[0].title, size.columns[0].title) == (
+        "validation",
+        "validation (surrogate)",
+    )
+    result = study.cells[0].result
+    answers = []
+    for indices, accuracies in zip(result.index, result.accuracy, strict=True):
+        answers.append(indices[np.nanargmax(accuracies)])
+    trials = result.table.accuracy("valid")[answers]
+    judged = np.nanmean(trials.astype(float), axis=1)
+    entry = topology.columns[0].entries["rea"]
+    assert entry.mean == pytest.approx(judged.mean())
+    assert entry.std == pytest.approx(judged.std())
+    everything = np.nanmean(result.table.accuracy("valid").astype(float), axis=1)
+    assert topology.columns[0].best_known == pytest.approx(everything.max())
+    assert size.columns[0].entries.keys() == {HOSTILE}
+
+
+def test_test_accuracy_is_shown_only_where_it_is_measured(study: StudyResults) -> None:
+    for table in headline_tables(study):
+        assert {column.split for column in table.columns} == {"valid"}
+        assert any("no measured test accuracy" in note for note in table.notes)
+    result = study.cells[0].result
+    provenance = {**result.provenance, "full_schedule_test_accuracy": "measured"}
+    mean = result.table.mean_accuracy("valid")
+
+    class WithTest(type(result.table)):  # type: ignore[misc]
+        def mean_accuracy(self, split: str = "valid", epochs: Any = None) -> Any:
+            return mean + 1 if split == "test" else mean
+
+    table = WithTest(result.table.folder, "elsewhere")
+    judged = replace(result, provenance=provenance, table=table)
+    (headline,) = headline_tables(study_of(CellResult("cell", "rea", judged)))
+    valid, test = headline.columns
+    assert (valid.title, test.title) == ("validation", "test")
+    assert test.entries["rea"].mean == pytest.approx(valid.entries["rea"].mean + 1)
+    assert headline.headings() == [("CIFAR-10", 2)]
+    assert "multicolumn{2}" in latex([headline])
+
+
+def test_searches_at_two_budgets_are_two_columns() -> None:
+    study = study_of(
+        cell("short", "tss", "cifar10", budget=1000), cell("long", "tss", "cifar10", budget=3000)
+    )
+    (table,) = headline_tables(study)
+    assert [column.heading for column in table.columns] == [
+        "CIFAR-10, 12 epochs, 1,000 s",
+        "CIFAR-10, 12 epochs, 3,000 s",
+    ]
+    assert "| short | " in markdown([table])
+    assert " | – |" in markdown([table])
+
+
+def test_markdown_has_a_cell_per_column_and_nothing_live(report: Path) -> None:
+    text = (report / "headline.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    for lines in (rows[:5], rows[5:]):
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
+        assert len(widths) == 1
+    assert "my \\<b>" in text
+    assert "a\\_b\\|c" in text
+    assert text.count("**") == 2 * 3  # one best in each column
+
+
+def test_latex_has_a_cell_per_column_and_everything_special_escaped(report: Path) -> None:
+    text = (report / "headline.tex").read_text()
+    tabulars = re.findall(r"\\begin{tabular}{(l)(r+)}(.*?)\\end{tabular}", text, re.DOTALL)
+    assert [len(columns) for _, columns, _ in tabulars] == [2, 1]
+    for _, columns, body in tabulars:
+        for line in body.strip().splitlines():
+            if line == r"\hline":
+                continue
+            spans = [int(span) for span in re.findall(r"\\multicolumn{(\d+)}", line)]
+            extra = sum(span - 1 for span in spans)
+            assert len(re.findall(r"(?<!\\)&", line)) + extra == len(columns)
+            assert line.removesuffix(r" \hline").endswith(r"\\")
+    assert r"\textless{}b\textgreater{}" in text
+    assert r"R\&D" in text
+    assert r"50\% a\_b\textbar{}c" in text
+    assert not re.search(r"(?<!\\)[%#]", text)
+    assert text.count("{") == text.count("}")
+
+
+class Page(HTMLParser):
+    """Balanced tags, and what the page refers to."""
+
+    VOID = frozenset({"meta", "img", "br"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.sources: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.feed(text)
+        self.close()
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        assert len(found) == len(attrs)
+        self.elements.append((tag, found))
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if "id" in found:
+            self.ids.append(str(found["id"]))
+        if "href" in found:
+            self.links.append(str(found["href"]))
+        if "src" in found:
+            self.sources.append(str(found["src"]))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append(data)
+
+
+def test_page_is_whole_and_needs_nothing_else(report: Path) -> None:
+    text = (report / "index.html").read_text()
+    page = Page(text)
+    assert len(set(page.ids)) == len(page.ids)
+    for link in page.links:
+        assert link.removeprefix("#") in page.ids or link.startswith("https://arxiv.org/")
+    assert page.sources
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in page.sources)
+    tags = [tag for tag, _ in page.elements]
+    assert not {"script", "link", "iframe", "object", "base"} & set(tags)
+    style = text[text.index("<style>") : text.index("</style>")]
+    assert "url(" not in style
+    assert "@import" not in style
+    images = [attributes for tag, attributes in page.elements if tag == "img"]
+    assert all(attributes["alt"] for attributes in images)
+    assert tags.count("figcaption") == tags.count("figure") == len(images)
+    assert tags.count("caption") == tags.count("table")
+    assert tags.count("h1") == 1
+    assert len(text) < 3_000_000
+
+
+def test_page_shows_names_as_they_are(report: Path) -> None:
+    text = (report / "index.html").read_text()
+    page = Page(text)
+    assert "<i>mine</i> & yours" in page.texts
+    assert HOSTILE in page.texts
+    assert "no rungs in <the> table" in page.texts
+    assert "<b>" not in text
+    assert "<i>" not in text
+
+
+def test_page_says_what_figures_rest_on_and_how_to_replay_them(
+    study: StudyResults, report: Path
+) -> None:
+    text = "\n".join(Page((report / "index.html").read_text()).texts)
+    for one in study.cells:
+        assert one.result.table.checksum in text
+    assert "12 epochs" in text
+    assert "× 90/12" in text  # of the size space's budget
+    assert "1.2.3" in text
+    assert "2 & a half" in text
+    for command in ("study", "validate", "report"):
+        assert re.search(rf"nats-gym {command} .*'.*it'\"'\"'s a study", text)
+    calls = re.findall(r"nats_gym\.search\(.*\)", text)
+    assert len(calls) == len(study.cells)
+    again = eval(calls[0], {"nats_gym": nats_gym})
+    np.testing.assert_array_equal(again.accuracy, study.cells[0].result.accuracy)
+
+
+def test_published_figures_are_marked_as_such(report: Path) -> None:
+    texts = Page((report / "index.html").read_text()).texts
+    assert "REA (published)" in texts
+    assert "rea (this study)" in texts
+    assert "94.02 ± 0.31" in texts  # topology, CIFAR-10, test
+    assert "90.37 ± 0.20" in texts  # size, CIFAR-10, validation
+    assert "45.77 ± 0.80" not in texts  # ImageNet16-120 was not searched
+
+
+def test_plots_lie_beside_the_page(report: Path) -> None:
+    page = Page((report / "index.html").read_text())
+    plots = sorted(path.name for path in (report / "plots").iterdir())
+    assert len(plots) == 2 * len(page.sources)
+    assert {path.rsplit(".")[-1] for path in plots} == {"png", "svg"}
+    assert "tss-CIFAR-10-regret.svg" in plots
+    assert not list(report.rglob(".*"))
+
+
+def test_one_run_of_one_agent_is_reported_without_statistics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    single = study_of(cell("random", "tss", "cifar10", runs=1))
+    monkeypatch.setattr("nats_gym.study.report.load_study", lambda _: single)
+    out = tmp_path / "elsewhere"
+    assert write_report(tmp_path / "study", out) == out / "index.html"
+    page = Page((out / "index.html").read_text())
+    assert "A single agent ran: there is nothing to compare it with." in page.texts
+    assert any("of one run" in text for text in page.texts)
+    assert not any("±" in text for text in page.texts if "this study" in text)
+
+
+def test_a_study_that_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(NatsGymError, match=re.escape(str(tmp_path))):
+        write_report(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_study_without_a_search_is_one_clear_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nats_gym.study.report.load_study", lambda _: study_of())
+    with pytest.raises(NatsGymError, match="no search to report on"):
+        write_report(tmp_path)
