@@ -130,6 +130,29 @@ def test_warm_up_trains_the_weights_alone(name: str, few_images: ImageData) -> N
     assert all((weights[key] != changed[key]).any() for key in weights)
 
 
+def test_warm_up_begins_at_full_width_and_ends_at_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = FBNetV2(SizeSupernet(7), warmup=0.5)
+    seen: list[list[int]] = []
+
+    def path(images: torch.Tensor, digits: list[int]) -> torch.Tensor:
+        seen.append(digits)
+        return torch.zeros(4, 7)
+
+    monkeypatch.setattr(method.supernet, "path", path)
+    images, labels = batch(method)
+    shares = []
+    for epoch in range(4):
+        method.begin_epoch(epoch, 8)
+        seen.clear()
+        for _ in range(500):
+            method.weight_loss(images, labels)
+        shares.append(np.mean(np.array(seen) == 7))
+    # At full width with probability 1, ¾, ½, ¼, and by chance in one of eight other cases.
+    assert shares[0] == 1
+    assert shares[1:] == pytest.approx([25 / 32, 9 / 16, 11 / 32], abs=0.05)
+    assert set(np.unique(seen)) == set(range(8))
+
+
 @pytest.mark.parametrize("warmup", [-0.1, 1, "half", float("nan")])
 def test_a_warm_up_out_of_range_is_refused(warmup: Any) -> None:
     with pytest.raises(InvalidInput, match="from 0 to below 1"):

@@ -6,6 +6,7 @@ Source: NATS-Bench (Dong et al., arXiv 2009.00437), section 5, and its reference
 from __future__ import annotations
 
 import torch
+from torch import nn
 
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.networks.size_supernet import PLACES, SizeSupernet
@@ -22,7 +23,8 @@ class SizeMethod(AlphaMethod):
 
     Args:
         supernet: of the size space.
-        warmup: share of the epochs, from 0 to below 1, in which only the weights are trained. In
+        warmup: share of the epochs, from 0 to below 1, in which only the weights are trained: each
+            place at full width with a probability that falls from 1 to 0, else at any width. In
             the published runs it was 0.3.
 
     Attributes:
@@ -45,11 +47,24 @@ class SizeMethod(AlphaMethod):
         self._warmup = warmup
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
-        """Lower the temperature; say whether alpha is trained yet."""
+        """Lower the temperature; say how far the warm-up is."""
         self.tau = TAU_FIRST + (TAU_LAST - TAU_FIRST) * epoch / max(epochs - 1, 1)
-        self._warming = epoch < self._warmup * epochs
+        warming = epoch < self._warmup * epochs
+        self._full_width = 1 - epoch / (self._warmup * epochs) if warming else None
+
+    def weight_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of a path while warming up, then the algorithm's own."""
+        if self._full_width is None:
+            return self.sampled_loss(images, labels)
+        full = torch.rand(PLACES) < self._full_width
+        digits = torch.where(full, len(WIDTHS) - 1, torch.randint(len(WIDTHS), (PLACES,)))
+        return nn.functional.cross_entropy(self.supernet.path(images, digits.tolist()), labels)
+
+    def sampled_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The loss that trains the weights once they are warm."""
+        raise NotImplementedError
 
     def architecture_step(self, valid: Batch, train: Batch, weights: torch.optim.Optimizer) -> None:
         """One step of Adam on the architecture's loss, once the weights are warm."""
-        if not self._warming:
+        if self._full_width is None:
             super().architecture_step(valid, train, weights)

@@ -18,7 +18,7 @@ _LEAST_PROBABILITY = 1e-7
 class TAS(SizeMethod):
     """TAS on the size space."""
 
-    def weight_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def sampled_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of a sampled interpolation, without a gradient of alpha."""
         return self._loss(self.alpha.detach(), images, labels)
 

@@ -36,7 +36,7 @@ class TuNAS(SizeMethod):
         # Without weight decay, which would pull the policy back to uniform.
         self.optimizer = torch.optim.Adam([self.alpha], LEARNING_RATE, BETAS)
 
-    def weight_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def sampled_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of a sampled path."""
         logits = self.supernet.path(images, self._sampled().tolist())
         return nn.functional.cross_entropy(logits, labels)
