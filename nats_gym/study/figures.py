@@ -1,0 +1,479 @@
+"""Figures of a study, for a page of 700 pixels.
+
+Each takes the searches of one task by label (``{"rea": result, …}``), those of several tasks, or
+a study's results, and returns a matplotlib ``Figure``. An agent's colour, dashes and marker come
+from its place among the labels; give the same ``styles`` to all figures of a study to keep them.
+Colours are Okabe & Ito's, which colour-blind readers tell apart.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from numpy.typing import NDArray
+
+from nats_gym.errors import InvalidInput, unknown_name
+from nats_gym.files import replacing
+from nats_gym.plots import COLOURS, GRID_POINTS
+from nats_gym.study.comparison import (
+    Results,
+    Searches,
+    all_labels,
+    common_labels,
+    final_regrets,
+    tasks_of,
+)
+from nats_gym.study.curves import common_start, regret_at, regret_curve
+from nats_gym.study.statistics import (
+    Interval,
+    improvement_interval,
+    iqm_interval,
+    mean_interval,
+    probability_of_improvement,
+    profile_interval,
+    sample_efficiency,
+)
+
+WIDTH = 7.0  # inches: 700 pixels at 100 dots per inch
+TEXT, SMALL = 10.0, 9.0  # points
+PNG_DPI = 200
+DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
+DATASET_TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
+#: Of a legend's line, in letters.
+LEGEND_WIDTH = 92
+
+
+class Style(NamedTuple):
+    """How an agent is drawn."""
+
+    colour: str
+    dash: Any
+    marker: str
+
+
+Styles = Mapping[str, Style]
+
+
+def agent_styles(labels: Iterable[str]) -> dict[str, Style]:
+    """A style of each label, by its place: the first 28 differ in colour or dashes."""
+    return {
+        label: Style(
+            COLOURS[place % len(COLOURS)],
+            DASHES[place // len(COLOURS) % len(DASHES)],
+            MARKERS[place % len(MARKERS)],
+        )
+        for place, label in enumerate(labels)
+    }
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, Path]:
+    """Write ``path`` + ``.png`` and ``path`` + ``.svg``; the same figure gives the same bytes.
+
+    Returns:
+        The two files.
+    """
+    png, svg = (Path(f"{os.fspath(path)}.{suffix}") for suffix in ("png", "svg"))
+    with replacing(png) as temporary:
+        figure.savefig(temporary, format="png", dpi=PNG_DPI)
+    salted = matplotlib.rc_context({"svg.hashsalt": "nats-gym", "svg.fonttype": "path"})
+    with salted, replacing(svg) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None})
+    return png, svg
+
+
+# ── over simulated time ──────────────────────────────────────────────────────────────────────
+
+
+def regret_curves(results: Results, styles: Styles | None = None, *, seed: int = 0) -> Figure:
+    """Simple regret against simulated time: mean over runs, with its 95 % bootstrap interval.
+
+    A panel per task. A line begins where all runs of the agent have an answer.
+    """
+    tasks = tasks_of(results)
+    styles = styles_for(styles, tasks)
+    figure, panels = _panels(len(tasks))
+    for axes, searches in zip(panels, tasks, strict=True):
+        starts = {label: common_start([result]) for label, result in searches.items()}
+        budget = max(float(result.arguments["budget"]) for result in searches.values())
+        begin, end = min(starts.values()), max(budget, 1.1 * max(starts.values()))
+        times = np.geomspace(begin, end, GRID_POINTS)
+        drawn = []
+        for label, result in searches.items():
+            own = times[times >= starts[label]]
+            curve = mean_interval(regret_at(result, own), seed=seed)
+            _draw_line(axes, own, curve, label, styles, len(searches))
+            drawn.append(np.stack(curve))
+        _log_axis(axes, "x", begin, end, 8 if len(tasks) == 1 else 5)
+        values = np.concatenate(drawn, axis=1)
+        positive = values[values > 0]
+        if len(positive):
+            low, high = 0.85 * positive.min(), 1.15 * positive.max()
+            _log_axis(axes, "y", max(low, 1e-3 * high), high, 9)
+        axes.set_title("\n".join(_task_lines(searches)), fontsize=TEXT)
+        axes.set_xlabel(f"simulated time [s], {_provenance(searches, 'seconds')}")
+        axes.set_ylabel(_regret_label(searches))
+    _legend(figure, styles, all_labels(tasks))
+    return figure
+
+
+def evaluations_to_target(
+    results: Results, target: float | None = None, styles: Styles | None = None
+) -> Figure:
+    """Share of the runs whose regret has once been ``target``, against what they spent.
+
+    Two panels per task: evaluations, and simulated time.
+
+    Args:
+        results: searches.
+        target: percentage points; None for what half of all runs of a task come to.
+        styles: of the agents.
+    """
+    tasks = tasks_of(results)
+    styles = styles_for(styles, tasks)
+    figure, panels = _panels(2 * len(tasks))
+    for left, right, searches in zip(panels[::2], panels[1::2], tasks, strict=True):
+        curves = {label: regret_curve(result) for label, result in searches.items()}
+        goal = target if target is not None else _median_least(curves.values())
+        spent = {
+            label: sample_efficiency(curves[label], result.clock, goal)
+            for label, result in searches.items()
+        }
+        for label, result in searches.items():
+            most, last = float(result.evaluations.max()), float(np.nanmax(result.clock))
+            _draw_share(left, spent[label].evaluations, most, label, styles)
+            _draw_share(right, spent[label].seconds, last, label, styles)
+        most = max(float(result.evaluations.max()) for result in searches.values())
+        last = max(float(np.nanmax(result.clock)) for result in searches.values())
+        for axes, field, end in ((left, "evaluations", most), (right, "seconds", last)):
+            first = min(float(getattr(cost, field).min()) for cost in spent.values())
+            _log_axis(axes, "x", 0.8 * min(first, end), 1.1 * end, 5)
+        left.set_xlabel("evaluations")
+        right.set_xlabel(f"simulated time [s], {_provenance(searches, 'seconds')}")
+        left.set_ylabel(f"share of runs with regret ≤ {goal:.3g}\n{_judged_on(searches)}")
+        for axes in (left, right):
+            axes.set_ylim(-0.02, 1.02)
+        left.set_title(
+            "\n".join(_task_lines(searches)), fontsize=TEXT, loc="left"
+        )  # goes on over the right
+    _legend(figure, styles, all_labels(tasks))
+    return figure
+
+
+# ── at the end of the budget ─────────────────────────────────────────────────────────────────
+
+
+def performance_profiles(
+    results: Results, styles: Styles | None = None, *, seed: int = 0
+) -> Figure:
+    """Share of runs whose answer has less regret than each value, with 95 % intervals.
+
+    Of several tasks, all runs together, on regret relative to the median architecture's.
+    """
+    tasks = tasks_of(results)
+    styles = styles_for(styles, tasks)
+    regrets = final_regrets(tasks)
+    positive = np.concatenate([r[r > 0] for r in regrets.values()])
+    low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
+    thresholds = np.geomspace(0.9 * low, 1.1 * high, GRID_POINTS)
+    figure, (axes,) = _panels(1)
+    for label, regret in regrets.items():
+        profile = profile_interval(-regret, -thresholds, seed=seed)
+        _draw_line(axes, thresholds, profile, label, styles, len(regrets))
+    _log_axis(axes, "x", thresholds[0], thresholds[-1], 8)
+    axes.set_ylim(-0.02, 1.02)
+    axes.set_xlabel(_aggregate_label(tasks))
+    axes.set_ylabel("share of runs with less regret")
+    axes.set_title(aggregate_title("Performance profile", tasks), fontsize=TEXT)
+    _legend(figure, styles, list(regrets))
+    return figure
+
+
+def iqm_intervals(results: Results, styles: Styles | None = None, *, seed: int = 0) -> Figure:
+    """Interquartile mean of the regret of the answers, with 95 % intervals, best first."""
+    tasks = tasks_of(results)
+    styles = styles_for(styles, tasks)
+    intervals = {
+        label: iqm_interval(regret, seed=seed) for label, regret in final_regrets(tasks).items()
+    }
+    figure, axes = _rows(len(intervals))
+    ascending = sorted(intervals, key=lambda label: float(intervals[label].estimate))
+    _draw_intervals(axes, {label: intervals[label] for label in ascending}, styles)
+    axes.set_xlabel(f"interquartile mean of {_aggregate_label(tasks)}")
+    axes.set_title(aggregate_title("Interquartile mean of the regret", tasks), fontsize=TEXT)
+    return figure
+
+
+def improvement_intervals(
+    results: Results, baseline: str, styles: Styles | None = None, *, seed: int = 0
+) -> Figure:
+    """Probability that a run of each agent has less regret than one of ``baseline``, 95 %.
+
+    Raises:
+        InvalidInput: if ``baseline`` did not run on all tasks, or alone did.
+    """
+    tasks = tasks_of(results)
+    styles = styles_for(styles, tasks)
+    regrets = final_regrets(tasks)
+    if baseline not in regrets:
+        raise unknown_name("baseline", baseline, regrets)
+    others = {
+        label: improvement_interval(-regret, -regrets[baseline], seed=seed)
+        for label, regret in regrets.items()
+        if label != baseline
+    }
+    if not others:
+        raise InvalidInput(f"an improvement over {baseline!r} needs another agent")
+    figure, axes = _rows(len(others))
+    descending = sorted(others, key=lambda label: -float(others[label].estimate))
+    _draw_intervals(axes, {label: others[label] for label in descending}, styles)
+    axes.axvline(0.5, color="0.4", linewidth=1, zorder=1)
+    axes.set_xlabel(f"probability of less regret than {baseline}\n{_judged_on(*tasks)}")
+    title = aggregate_title(f"Probability of improvement over {baseline}", tasks)
+    axes.set_title(title, fontsize=TEXT)
+    return figure
+
+
+def improvement_matrix(results: Results) -> Figure:
+    """Probability that a run of the row's agent has less regret than one of the column's."""
+    tasks = tasks_of(results)
+    regrets = final_regrets(tasks)
+    labels = list(regrets)
+    count = len(labels)
+    shares = np.array(
+        [[probability_of_improvement(-regrets[a], -regrets[b]) for b in labels] for a in labels]
+    )
+    np.fill_diagonal(shares, np.nan)
+    figure = Figure(figsize=(WIDTH, max(3.4, 1.9 + 0.36 * count)), layout="constrained")
+    axes = figure.add_subplot()
+    # Orange to purple through white: told apart by all readers, and a tie is white.
+    image = axes.imshow(100 * shares, cmap="PuOr", vmin=0, vmax=100, aspect="auto")
+    for row, column in zip(*np.nonzero(~np.isnan(shares)), strict=True):
+        share = shares[row, column]
+        axes.text(
+            *(column, row, f"{100 * share:.0f}"),
+            color="white" if abs(share - 0.5) > 0.3 else "black",
+            fontsize=SMALL,
+            horizontalalignment="center",
+            verticalalignment="center",
+        )
+    axes.set_xticks(range(count), labels, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(count), labels)
+    axes.tick_params(labelsize=SMALL, length=0)
+    axes.spines[:].set_visible(False)
+    bar = figure.colorbar(image, ax=axes, pad=0.02)
+    bar.set_label("row has less regret than column [%]", fontsize=SMALL)
+    bar.ax.tick_params(labelsize=SMALL)
+    title = aggregate_title("Probability of improvement", tasks)
+    axes.set_title(f"{title}\n{_judged_on(*tasks)}", fontsize=TEXT)
+    return figure
+
+
+# ── what they share ──────────────────────────────────────────────────────────────────────────
+
+
+def styles_for(styles: Styles | None, tasks: Sequence[Searches]) -> Styles:
+    labels = all_labels(tasks)
+    if styles is None:
+        return agent_styles(labels)
+    for label in labels:
+        if label not in styles:
+            raise InvalidInput(f"no style of {label!r}; there are {', '.join(styles)}")
+    return styles
+
+
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    """One wide panel, or rows of two."""
+    columns = min(count, 2)
+    rows = -(-count // columns)
+    height = 4.4 if count == 1 else 0.7 + 2.9 * rows
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    panels = [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
+    for axes in panels:
+        axes.grid(alpha=0.3)
+        axes.tick_params(labelsize=SMALL)
+        axes.xaxis.label.set_size(SMALL if columns == 2 else TEXT)
+        axes.yaxis.label.set_size(SMALL if columns == 2 else TEXT)
+    return figure, panels
+
+
+def _rows(count: int) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(WIDTH, 1.6 + 0.27 * count), layout="constrained")
+    axes = figure.add_subplot()
+    axes.grid(axis="x", alpha=0.3)
+    axes.tick_params(labelsize=SMALL)
+    axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]))
+    axes.set_ylim(count - 0.5, -0.5)
+    return figure, axes
+
+
+def _draw_line(
+    axes: Axes, x: NDArray[np.float64], curve: Interval, label: str, styles: Styles, lines: int
+) -> None:
+    style = styles[label]
+    place = list(styles).index(label)
+    axes.plot(
+        *(x, curve.estimate),
+        color=style.colour,
+        linestyle=style.dash,
+        linewidth=1.8,
+        marker=style.marker,
+        markersize=5,
+        # Apart from line to line, or those of lines that meet would hide each other.
+        markevery=(place % lines / lines * 0.12 + 0.02, 0.14),
+    )
+    axes.fill_between(
+        x,
+        curve.low,
+        curve.high,
+        color=style.colour,
+        alpha=0.18 if lines <= 7 else 0.08,
+        linewidth=0,
+    )
+
+
+def _draw_share(
+    axes: Axes, spent: NDArray[np.float64], end: float, label: str, styles: Styles
+) -> None:
+    """A step up at each run that came to the target."""
+    reached = np.sort(spent[np.isfinite(spent)])
+    shares = np.arange(len(reached) + 1) / len(spent)
+    x = np.concatenate([reached, [max(end, *reached[-1:])]])
+    style = styles[label]
+    place = list(styles).index(label)
+    axes.step(
+        *(np.concatenate([reached[:1], x]), np.concatenate([[0.0], shares[1:], shares[-1:]])),
+        where="post",
+        color=style.colour,
+        linestyle=style.dash,
+        linewidth=1.8,
+        marker=style.marker,
+        markersize=5,
+        markevery=(place % len(styles) / len(styles) * 0.18 + 0.02, 0.22),
+    )
+
+
+def _draw_intervals(axes: Axes, intervals: Mapping[str, Interval], styles: Styles) -> None:
+    """A row each: the interval, and its numbers at the right."""
+    for row, (label, (estimate, low, high)) in enumerate(intervals.items()):
+        style = styles[label]
+        axes.plot([low, high], [row, row], color=style.colour, linewidth=5, alpha=0.4)
+        axes.plot([estimate], [row], color=style.colour, marker=style.marker, markersize=7)
+    axes.set_yticks(range(len(intervals)), list(intervals))
+    axes.tick_params(axis="y", length=0)
+    right = axes.twinx()
+    right.set_ylim(axes.get_ylim())
+    texts = [f"{i.estimate:.3f}  [{i.low:.3f}, {i.high:.3f}]" for i in intervals.values()]
+    right.set_yticks(range(len(intervals)), texts)
+    right.tick_params(labelsize=SMALL, length=0)
+    for side in (axes, right):
+        side.spines[["top", "right", "left"]].set_visible(False)
+
+
+def _log_axis(axes: Axes, which: str, low: float, high: float, most: int) -> None:
+    """A log axis with plain numbers, ``most`` of them at most."""
+    getattr(axes, f"set_{which}scale")("log")
+    getattr(axes, f"set_{which}lim")(low, high)
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    for steps in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
+        ticks = np.outer(decades, steps)
+        if ((ticks >= low) & (ticks <= high)).sum() <= most:
+            break
+    axis.set_major_locator(LogLocator(subs=steps, numticks=most + 2))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
+    axis.set_minor_locator(NullLocator())
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.3g}"
+
+
+def _legend(figure: Figure, styles: Styles, labels: Sequence[str]) -> None:
+    from matplotlib.lines import Line2D
+
+    handles = [
+        Line2D(
+            *([], []),
+            color=styles[label].colour,
+            linestyle=styles[label].dash,
+            marker=styles[label].marker,
+            markersize=5,
+            linewidth=1.8,
+        )
+        for label in labels
+    ]
+    columns = max(1, LEGEND_WIDTH // (max(map(len, labels)) + 8))
+    rows = -(-len(labels) // columns)
+    figure.legend(
+        *(handles, labels),
+        loc="outside lower center",
+        ncols=-(-len(labels) // rows),  # rows of about the same length
+        fontsize=SMALL,
+        frameon=False,
+        handlelength=3.2,
+        columnspacing=1.4,
+    )
+
+
+def _median_least(curves: Iterable[NDArray[np.float64]]) -> float:
+    """What half of all runs come to, to three digits, rounded up so that half still do."""
+    least = float(np.median(np.concatenate([np.nanmin(curve, axis=1) for curve in curves])))
+    if least == 0:
+        return 0.0
+    step = 10.0 ** (np.floor(np.log10(least)) - 2)
+    return float(np.ceil(least / step - 1e-9) * step)
+
+
+def _task_lines(searches: Searches) -> tuple[str, str]:
+    result = next(iter(searches.values()))
+    dataset = result.arguments["dataset"]
+    return (
+        f"{result.table.space.title.capitalize()} space, {DATASET_TITLES.get(dataset, dataset)}",
+        f"searched on {result.arguments['epochs']} epochs "
+        f"({_provenance(searches, 'search_accuracy')})",
+    )
+
+
+def aggregate_title(title: str, tasks: Sequence[Searches]) -> str:
+    runs = {task[label].runs for task in tasks for label in common_labels(tasks)}
+    count = f"{min(runs):,}" if len(runs) == 1 else f"{min(runs):,} to {max(runs):,}"
+    if len(tasks) == 1:
+        budgets = {float(result.arguments["budget"]) for result in tasks[0].values()}
+        spent = " or ".join(f"{budget:,.0f}" for budget in sorted(budgets))
+        return f"{title}, {count} runs\n{'; '.join(_task_lines(tasks[0]))}, for {spent} s"
+    text = f"{title}, {len(tasks)} tasks, {count} runs each"
+    missing = [label for label in all_labels(tasks) if label not in common_labels(tasks)]
+    if missing:
+        text += f"\nnot on all tasks, so left out: {', '.join(missing)}"
+    return text
+
+
+def _regret_label(searches: Searches) -> str:
+    return f"simple regret [percentage points]\n{_judged_on(searches)}"
+
+
+def _aggregate_label(tasks: Sequence[Searches]) -> str:
+    if len(tasks) == 1:
+        return f"regret [percentage points]\n{_judged_on(tasks[0])}"
+    return f"regret, relative to the median architecture's\n{_judged_on(*tasks)}"
+
+
+def _judged_on(*tasks: Searches) -> str:
+    """On what answers are judged: ``"validation, 200 epochs, measured"``."""
+    epochs = {result.table.full_epochs for task in tasks for result in task.values()}
+    numbers = " or ".join(str(number) for number in sorted(epochs))
+    found = {_provenance(task, "full_schedule_valid_accuracy") for task in tasks}
+    return f"validation, {numbers} epochs, {' or '.join(sorted(found))}"
+
+
+def _provenance(searches: Searches, quantity: str) -> str:
+    return " or ".join(sorted({result.provenance[quantity] for result in searches.values()}))

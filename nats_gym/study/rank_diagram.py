@@ -1,0 +1,154 @@
+"""The critical-difference diagram (Demšar, JMLR 2006): average ranks, and who does not differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
+
+from nats_gym.study.comparison import Results, regret_blocks, tasks_of
+from nats_gym.study.figures import SMALL, TEXT, WIDTH, Styles, aggregate_title, styles_for
+from nats_gym.study.statistics import RankComparison, friedman_nemenyi
+
+# All in points, 72 of which are an inch.
+POINTS = 72.0
+MARGIN, GAP, ROW, LEVEL, RULER = 8.0, 5.0, 16.0, 7.0, 46.0
+LONGEST_LABEL = 150.0
+
+
+def critical_difference(
+    results: Results, styles: Styles | None = None, *, alpha: float = 0.05
+) -> Figure:
+    """Average rank of each agent's regret over runs and tasks; bars join those that do not differ.
+
+    Friedman's test and Nemenyi's critical difference; a block is a run number of a task, in which
+    all agents meet the same random trials.
+
+    Args:
+        results: searches of two agents at least, with as many runs each.
+        styles: of the agents.
+        alpha: level of the critical difference.
+    """
+    tasks = tasks_of(results)
+    styles = styles_for(styles, tasks)
+    blocks = regret_blocks(tasks)
+    compared = friedman_nemenyi({label: -regret for label, regret in blocks.items()}, alpha)
+    labels = sorted(compared.average_ranks, key=compared.average_ranks.__getitem__)
+    names = {label: _shortened(label) for label in labels}
+    widths = [_width(f"{names[label]}  0.00") for label in labels]
+    half = (len(labels) + 1) // 2
+    levels = _levels(compared.groups, labels)
+    depth = LEVEL * (max(levels, default=-1) + 1)
+    title = aggregate_title("Average rank of the regret, 1 the best", tasks)
+    head = MARGIN + 1.3 * TEXT * (title.count("\n") + 1) + RULER
+    height = head + 2 * GAP + depth + ROW * half + MARGIN
+    figure = Figure(figsize=(WIDTH, height / POINTS))
+    axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    axes.set_axis_off()
+    axes.set_xlim(0, WIDTH * POINTS)
+    axes.set_ylim(0, height)
+    ruler = _Ruler(
+        left=MARGIN + max(widths[:half]) + 3 * GAP,
+        right=WIDTH * POINTS - MARGIN - max(widths[half:], default=0) - 3 * GAP,
+        low=float(np.floor(compared.average_ranks[labels[0]])),
+        high=float(np.ceil(compared.average_ranks[labels[-1]])),
+        y=height - head,
+    )
+    _draw_ruler(axes, ruler, compared, alpha)
+    for level, group in zip(levels, compared.groups, strict=True):
+        y = ruler.y - GAP - LEVEL * (level + 0.5)
+        ends = [ruler.at(compared.average_ranks[label]) for label in (group[0], group[-1])]
+        axes.plot([ends[0] - 3, ends[1] + 3], [y, y], color="black", linewidth=3, zorder=3)
+    for place, label in enumerate(labels):
+        on_left = place < half
+        row = place if on_left else len(labels) - 1 - place
+        y = ruler.y - 2 * GAP - depth - ROW * (row + 0.5)
+        x = ruler.at(compared.average_ranks[label])
+        end = ruler.left - 2 * GAP if on_left else ruler.right + 2 * GAP
+        colour = styles[label].colour
+        axes.plot([x, x, end], [ruler.y, y, y], color=colour, linewidth=1.2)
+        axes.plot([x], [ruler.y], color=colour, marker=styles[label].marker, markersize=5)
+        rank = f"{compared.average_ranks[label]:.2f}"
+        axes.text(
+            end - GAP if on_left else end + GAP,
+            y,
+            f"{names[label]}  {rank}" if on_left else f"{rank}  {names[label]}",
+            fontsize=SMALL,
+            horizontalalignment="right" if on_left else "left",
+            verticalalignment="center",
+        )
+    axes.text(
+        *(WIDTH * POINTS / 2, height - MARGIN, title),
+        fontsize=TEXT,
+        horizontalalignment="center",
+        verticalalignment="top",
+    )
+    return figure
+
+
+class _Ruler:
+    """Where average ranks lie, in points."""
+
+    def __init__(self, left: float, right: float, low: float, high: float, y: float) -> None:
+        self.left, self.right, self.y = left, right, y
+        self.low, self.high = low, max(high, low + 1)
+
+    def at(self, rank: float) -> float:
+        share = (rank - self.low) / (self.high - self.low)
+        return self.left + share * (self.right - self.left)
+
+
+def _draw_ruler(axes: Axes, ruler: _Ruler, compared: RankComparison, alpha: float) -> None:
+    axes.plot([ruler.left, ruler.right], [ruler.y, ruler.y], color="black", linewidth=1)
+    for rank in np.arange(ruler.low, ruler.high + 1):
+        x = ruler.at(rank)
+        axes.plot([x, x], [ruler.y, ruler.y + 4], color="black", linewidth=1)
+        axes.text(x, ruler.y + 6, f"{rank:.0f}", fontsize=SMALL, horizontalalignment="center")
+    difference, y = compared.critical_difference, ruler.y + 24
+    end = ruler.at(ruler.low + difference)
+    text = f"critical difference {difference:.2f} (Nemenyi, α = {alpha:g}); Friedman p "
+    text += f"= {compared.p_value:.2g}" if compared.p_value >= 1e-4 else "< 0.0001"
+    if end <= ruler.right:
+        axes.plot([ruler.left, end], [y, y], color="black", linewidth=1.5)
+        for x in (ruler.left, end):
+            axes.plot([x, x], [y - 3, y + 3], color="black", linewidth=1.5)
+    # Beside the bar if there is room, else above the ruler's whole length.
+    beside = end + GAP + _width(text) < WIDTH * POINTS - MARGIN
+    axes.text(
+        end + GAP if beside else ruler.left,
+        y if beside else y + GAP,
+        text,
+        fontsize=SMALL,
+        verticalalignment="center" if beside else "bottom",
+    )
+
+
+def _levels(groups: Sequence[tuple[str, ...]], labels: Sequence[str]) -> list[int]:
+    """A level for each bar, so that none meets another; groups come best first."""
+    levels: list[int] = []
+    ends: list[int] = []  # of the last bar of each level
+    for group in groups:
+        first, last = labels.index(group[0]), labels.index(group[-1])
+        free = [level for level, end in enumerate(ends) if end < first]
+        level = free[0] if free else len(ends)
+        ends[level : level + 1] = [last]
+        levels.append(level)
+    return levels
+
+
+def _width(text: str) -> float:
+    path = TextPath((0, 0), text, size=SMALL, prop=FontProperties())
+    return float(path.get_extents().width)
+
+
+def _shortened(label: str) -> str:
+    """The label, or as much of it as leaves the ruler its room."""
+    if _width(label) <= LONGEST_LABEL:
+        return label
+    while _width(f"{label}…") > LONGEST_LABEL:
+        label = label[:-1]
+    return f"{label}…"
