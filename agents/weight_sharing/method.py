@@ -114,6 +114,11 @@ class AlphaMethod(Method):
         return self.alpha.detach()
 
 
+def uniform_digits(count: int, decisions: int, choices: int) -> list[list[int]]:
+    """Uniform, independent architectures: digits, ``count`` rows of ``decisions``."""
+    return torch.randint(choices, (count, decisions)).tolist()
+
+
 @torch.no_grad()
 def best_of(candidates: list[list[int]], supernet: Supernet, batches: Iterator[Batch]) -> list[int]:
     """The candidate of highest accuracy, each on the next batch; the first of equals.

@@ -23,11 +23,11 @@ from zipfile import BadZipFile
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from nats_gym.errors import InvalidInput, UnreadableResult, shown, unknown_name
 from nats_gym.evaluators.training import DATA_KEYS
 from nats_gym.files import replacing
-from nats_gym.networks.supernet import Supernet
 from nats_gym.spaces import get_space
 from nats_gym.streams import combine_int, seed_key
 from nats_gym.training.architecture import preset
@@ -98,7 +98,8 @@ class SupernetResult:
             UnreadableResult: if it is missing or damaged.
         """
         try:
-            with np.load(path, allow_pickle=False) as content:
+            # Opened here, since numpy leaves a damaged file open.
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
                 arrays = {name: content[name] for name in _ARRAYS}
                 return cls(**arrays, arguments=json.loads(str(content["arguments"])))
         except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
@@ -119,7 +120,7 @@ class SupernetSearch:
         epochs: length of the schedule; default 100, and 3 for digits.
         seed: from 0; initial weights, order, augmentation and samples derive from it.
         device: ``"auto"`` takes a CUDA device if there is one.
-        batch_size: images of a step.
+        batch_size: images of a step; default 64, and 24 for digits.
         budget: real seconds; the epoch in which they are spent is the last. The schedule stays.
         settings: further arguments of the method, such as ``{"tau_last": 1}``; default the data
             set's own.
@@ -145,7 +146,7 @@ class SupernetSearch:
         epochs: int | None = None,
         seed: int = 0,
         device: torch.device | str = "auto",
-        batch_size: int = BATCH_SIZE,
+        batch_size: int | None = None,
         budget: float | None = None,
         settings: Mapping[str, Any] | None = None,
         network: Mapping[str, Any] | None = None,
@@ -164,18 +165,21 @@ class SupernetSearch:
             data = dataset
         data.rows("x-valid")  # refused now if it has none
         name = dataset if isinstance(dataset, str) else data.name
+        recipe, options = preset(cls.space, name)
+        small = name == "digits"
         if epochs is None:
-            epochs = DIGITS_EPOCHS if name == "digits" else EPOCHS
+            epochs = DIGITS_EPOCHS if small else EPOCHS
+        if batch_size is None:
+            batch_size = recipe.batch_size if small else BATCH_SIZE
         for what, value in (("epochs", epochs), ("batch_size", batch_size)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InvalidInput(f"{what} is an integer from 1, got {shown(value)}")
         if budget is not None and not budget > 0:
             raise InvalidInput(f"budget is a number of seconds above 0, got {shown(budget)}")
-        recipe, options = preset(cls.space, name)
         if network is not None or cls.space == "sss":
             options = dict(network or {})
         if settings is None:
-            settings = cls.digits_settings if name == "digits" else {}
+            settings = cls.digits_settings if small else {}
         classes = data.num_classes
         self._space = get_space(cls.space)
         self._epochs, self._key, self._budget = epochs, seed_key(seed), budget
@@ -209,7 +213,7 @@ class SupernetSearch:
         self.method.supernet.amp = amp
         if compile:
             self.method.supernet.compile_parts()
-        self._weights = _sgd(self.method.supernet)
+        self._weights = make_sgd(self.method.supernet)
         self._data = data.to(self._device)
         self._train, self._valid = (
             TrainingBatches(
@@ -357,7 +361,8 @@ def _made(kind: str, make: Callable[..., Any], first: object, options: Mapping[s
     return make(first, **options)
 
 
-def _sgd(supernet: Supernet) -> torch.optim.Optimizer:
+def make_sgd(supernet: nn.Module) -> torch.optim.Optimizer:
+    """SGD of a supernet's weights, ready for gradients of any part of them."""
     options: dict[str, Any] = {
         "lr": LEARNING_RATE,
         "momentum": MOMENTUM,

@@ -1,0 +1,172 @@
+"""ENAS: an LSTM samples architectures, trained by REINFORCE on the accuracy of their paths.
+
+Source: Pham et al., ICML 2018 (arXiv 1802.03268); as run in NATS-Bench (Dong et al., arXiv
+2009.00437). Weights are trained on sampled paths; after each epoch of theirs the controller is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+from torch import nn
+
+from nats_gym.networks.topology_supernet import TopologySupernet
+from nats_gym.spaces.topology import EDGES, OPERATIONS
+from nats_gym.training.batches import Batch
+
+from .method import BETAS, Method, accuracy, best_of
+
+LSTM_SIZE, LSTM_LAYERS = 32, 2
+TEMPERATURE, TANH_CONSTANT = 5.0, 2.5
+INITIAL_RANGE = 0.1
+LEARNING_RATE, EPSILON = 1e-3, 1e-3  # Adam's
+ENTROPY_WEIGHT = 1e-4
+BASELINE_DECAY = 0.99
+GRADIENT_CLIP = 5.0
+CONTROLLER_STEPS, SAMPLES_PER_STEP = 50, 20
+CANDIDATES = 100
+
+
+class Controller(nn.Module):
+    """Chooses the operation of one edge after another, each knowing those before it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.start = nn.Parameter(torch.empty(1, LSTM_SIZE))
+        self.lstm = nn.LSTM(LSTM_SIZE, LSTM_SIZE, LSTM_LAYERS)
+        self.embedding = nn.Embedding(len(EDGES) * len(OPERATIONS), LSTM_SIZE)
+        self.head = nn.Linear(LSTM_SIZE, len(OPERATIONS))
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -INITIAL_RANGE, INITIAL_RANGE)
+
+    def sample(self, count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Architectures, their log-probabilities and entropies: ``(count, 6)``, ``(count,)`` twice.
+
+        The entropy is the sum of those of the choices, each given the ones before it.
+        """
+        return self._unroll(count, None)
+
+    def log_probability(self, digits: torch.Tensor) -> torch.Tensor:
+        """Of each architecture in ``digits``, ``(count, 6)``; returns ``(count,)``."""
+        return self._unroll(len(digits), digits)[1]
+
+    def _unroll(
+        self, count: int, given: torch.Tensor | None
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        inputs, state = self.start.expand(count, -1), None
+        digits, log_probabilities, entropies = [], [], []
+        for edge in range(len(EDGES)):
+            outputs, state = self.lstm(inputs[None], state)
+            logits = TANH_CONSTANT * torch.tanh(self.head(outputs[0]) / TEMPERATURE)
+            rows = logits.log_softmax(1)
+            drawn = rows.detach().exp().multinomial(1)[:, 0] if given is None else given[:, edge]
+            digits.append(drawn)
+            log_probabilities.append(rows.gather(1, drawn[:, None])[:, 0])
+            entropies.append(-(rows.exp() * rows).sum(1))
+            inputs = self.embedding(edge * len(OPERATIONS) + drawn)
+        return (
+            torch.stack(digits, 1),
+            torch.stack(log_probabilities).sum(0),
+            torch.stack(entropies).sum(0),
+        )
+
+
+class ENAS(Method):
+    """ENAS on the topology space.
+
+    Args:
+        supernet: of the topology space.
+        controller_steps: updates of the controller after each epoch.
+        samples_per_step: architectures of an update, each on one validation batch.
+        candidates: how many samples are compared at the end of an epoch.
+
+    Attributes:
+        controller: the policy.
+        baseline: moving average of the rewards, NaN before the first.
+    """
+
+    space = "tss"
+    supernet_class = TopologySupernet
+    digits_settings: ClassVar = {"controller_steps": 10, "samples_per_step": 10}
+    supernet: TopologySupernet
+    baseline: torch.Tensor
+
+    def __init__(
+        self,
+        supernet: TopologySupernet,
+        controller_steps: int = CONTROLLER_STEPS,
+        samples_per_step: int = SAMPLES_PER_STEP,
+        candidates: int = CANDIDATES,
+    ) -> None:
+        super().__init__(supernet)
+        self.controller = Controller()
+        self.register_buffer("baseline", torch.tensor(float("nan")))
+        self.optimizer = torch.optim.Adam(
+            self.controller.parameters(), LEARNING_RATE, BETAS, EPSILON
+        )
+        self._steps, self._samples, self._candidates = (
+            controller_steps,
+            samples_per_step,
+            candidates,
+        )
+
+    @torch.no_grad()
+    def _sampled(self, count: int) -> list[list[int]]:
+        return self.controller.sample(count)[0].tolist()
+
+    def weight_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of a sampled path."""
+        logits = self.supernet.path(images, self._sampled(1)[0])
+        return nn.functional.cross_entropy(logits, labels)
+
+    def end_epoch(self, batches: Iterator[Batch]) -> None:
+        """Train the controller."""
+        for _ in range(self._steps):
+            digits, log_probabilities, entropies = self.controller.sample(self._samples)
+            rewards = self._accuracies(digits, batches) + ENTROPY_WEIGHT * entropies.detach()
+            loss = policy_loss(log_probabilities, self._advantages(rewards))
+            self.optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            nn.utils.clip_grad_norm_(self.controller.parameters(), GRADIENT_CLIP)
+            self.optimizer.step()
+
+    @torch.no_grad()
+    def _accuracies(self, digits: torch.Tensor, batches: Iterator[Batch]) -> torch.Tensor:
+        """Shares of right answers, each architecture on the next batch, ``(count,)``."""
+        return torch.stack(
+            [
+                accuracy(self.supernet.path(images, one), labels)
+                for one, (images, labels) in zip(digits.tolist(), batches, strict=False)
+            ]
+        )
+
+    def _advantages(self, rewards: torch.Tensor) -> torch.Tensor:
+        """Rewards above the baseline, which takes each in before it is compared."""
+        advantages = []
+        for reward in rewards:
+            if self.baseline.isnan():
+                self.baseline.copy_(reward)
+            self.baseline -= (1 - BASELINE_DECAY) * (self.baseline - reward)
+            advantages.append(reward - self.baseline)
+        return torch.stack(advantages)
+
+    def derive(self, batches: Iterator[Batch]) -> list[int]:
+        """The most accurate of some samples, each on one validation batch."""
+        return best_of(self._sampled(self._candidates), self.supernet, batches)
+
+    @torch.no_grad()
+    def log_probabilities(self) -> torch.Tensor:
+        """Log of each operation's probability on each edge, whatever the other edges have."""
+        device = self.controller.start.device
+        choices = torch.arange(len(OPERATIONS), device=device)
+        every = torch.cartesian_prod(*[choices] * len(EDGES))  # (15625, 6)
+        probabilities = self.controller.log_probability(every).double().exp()
+        marginals = [torch.bincount(column, probabilities) for column in every.T]
+        return torch.stack(marginals).log()
+
+
+def policy_loss(log_probabilities: torch.Tensor, advantages: torch.Tensor) -> torch.Tensor:
+    """Mean of ``-log p · advantage``: its gradient is REINFORCE's, of what to descend."""
+    return -(log_probabilities * advantages).mean()

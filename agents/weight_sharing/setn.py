@@ -1,0 +1,68 @@
+"""SETN: weights trained on uniform paths, alpha on the mixture, the best of the likeliest taken.
+
+Source: Dong & Yang, ICCV 2019 (arXiv 1910.05733); as run in NATS-Bench (Dong et al., arXiv
+2009.00437).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from nats_gym.networks.topology_supernet import TopologySupernet
+from nats_gym.spaces.topology import EDGES, OPERATIONS
+from nats_gym.training.batches import Batch
+
+from .method import AlphaMethod, best_of, uniform_digits
+
+CANDIDATES = 100
+
+
+class SETN(AlphaMethod):
+    """SETN on the topology space.
+
+    Args:
+        supernet: of the topology space.
+        candidates: how many of the likeliest architectures are compared at the end of an epoch,
+            on one validation batch each.
+    """
+
+    space = "tss"
+    supernet_class = TopologySupernet
+    supernet: TopologySupernet
+
+    def __init__(self, supernet: TopologySupernet, candidates: int = CANDIDATES) -> None:
+        super().__init__(supernet, len(EDGES), len(OPERATIONS))
+        self._candidates = candidates
+
+    def weight_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of a uniform path."""
+        digits = uniform_digits(1, *self.alpha.shape)[0]
+        return nn.functional.cross_entropy(self.supernet.path(images, digits), labels)
+
+    def architecture_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of the mixture."""
+        logits = self.supernet.mixture(images, self.alpha.softmax(1))
+        return nn.functional.cross_entropy(logits, labels)
+
+    def derive(self, batches: Iterator[Batch]) -> list[int]:
+        """The most accurate of the architectures that alpha thinks likeliest."""
+        return best_of(likeliest(self.alpha, self._candidates), self.supernet, batches)
+
+
+def likeliest(logits: torch.Tensor, count: int) -> list[list[int]]:
+    """The most probable architectures, in descending order of the product of probabilities.
+
+    Args:
+        logits: a row per decision, ``(n, k)``.
+        count: how many.
+
+    Returns:
+        Their digits.
+    """
+    rows = logits.detach().log_softmax(1).cpu()
+    every = torch.cartesian_prod(*(torch.arange(len(row)) for row in rows))  # (k^n, n)
+    scores = torch.stack([row[digits] for row, digits in zip(rows, every.T, strict=True)]).sum(0)
+    return every[scores.topk(count).indices].tolist()

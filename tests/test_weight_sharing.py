@@ -1,0 +1,502 @@
+"""The loop of weight-sharing searches and the six on the topology space."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nats_gym.agents.weight_sharing import METHODS, darts, get_method
+from nats_gym.agents.weight_sharing.darts import DARTS2
+from nats_gym.agents.weight_sharing.enas import BASELINE_DECAY, ENAS, Controller, policy_loss
+from nats_gym.agents.weight_sharing.gdas import GDAS, straight_through_gumbel
+from nats_gym.agents.weight_sharing.method import AlphaMethod, best_of
+from nats_gym.agents.weight_sharing.setn import likeliest
+from nats_gym.agents.weight_sharing.supernet_search import SupernetResult, SupernetSearch
+from nats_gym.errors import InvalidInput, UnreadableResult
+from nats_gym.networks.topology_supernet import TopologySupernet
+from nats_gym.spaces import TopologySpace
+from nats_gym.training.batches import Batch
+from nats_gym.training.checkpoint import UnreadableCheckpoint
+from nats_gym.training.data import ImageData, load_data
+from nats_gym.training.record import TrainingFailed
+
+torch.set_num_threads(1)
+
+TINY = {"channels": 4, "cells_per_stage": 1}
+#: Settings that make each search short.
+SETTINGS: dict[str, dict[str, Any]] = {
+    "darts": {},
+    "darts2": {},
+    "gdas": {},
+    "setn": {"candidates": 4},
+    "rsps": {"candidates": 4},
+    "enas": {"controller_steps": 2, "samples_per_step": 3, "candidates": 4},
+}
+
+
+@cache
+def few_digits() -> ImageData:
+    """48 digits to train on, 32 to validate on."""
+    data = load_data("digits")
+    splits = {"train": data.splits["train"][:48], "x-valid": data.splits["x-valid"][:32]}
+    return replace(data, splits=splits)
+
+
+def tiny_search(method: Any, **options: Any) -> SupernetSearch:
+    settings = SETTINGS[method] if isinstance(method, str) else {}
+    defaults: dict[str, Any] = {
+        "epochs": 3,
+        "batch_size": 16,
+        "network": TINY,
+        "settings": settings,
+        "device": "cpu",
+    }
+    return SupernetSearch(method, few_digits(), **{**defaults, **options})
+
+
+def assert_same(first: SupernetResult, second: SupernetResult) -> None:
+    """All but the seconds, which no two runs share."""
+    for name in ("index", "alphas", "loss"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
+
+
+# ── every search ─────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_search_is_determined_by_its_seed(name: str) -> None:
+    torch.manual_seed(0)
+    before = torch.random.get_rng_state()
+    result = tiny_search(name, epochs=2).run()
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert result.index.shape == result.seconds.shape == result.loss.shape == (2,)
+    assert result.alphas.shape == (2, 6, 5)
+    assert ((result.index >= 0) & (result.index < 15625)).all()
+    assert (np.diff(result.seconds, prepend=0) > 0).all()
+    assert np.isfinite(result.alphas).all()
+    assert result.derived == result.index[-1]
+    if name != "rsps":
+        assert not np.array_equal(result.alphas[0], result.alphas[-1])
+    torch.manual_seed(1)
+    assert_same(tiny_search(name, epochs=2).run(), result)
+    other = tiny_search(name, epochs=2, seed=1).run()
+    assert not np.array_equal(other.loss, result.loss)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_killed_search_goes_on_to_the_bit(name: str, tmp_path: Path) -> None:
+    whole = tiny_search(name)
+    expected = whole.run()
+
+    def kill(so_far: SupernetResult) -> None:
+        if len(so_far.index) == 2:
+            raise KeyboardInterrupt
+
+    path = tmp_path / "folder" / "search.pt"
+    with pytest.raises(KeyboardInterrupt):
+        tiny_search(name, checkpoint=path, progress=kill).run()
+    resumed = tiny_search(name, checkpoint=path)
+    result = resumed.run()
+    assert_same(result, expected)
+    one, other = whole.method.state_dict(), resumed.method.state_dict()
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    # It is over: nothing is trained again.
+    again = tiny_search(name, checkpoint=path).run()
+    np.testing.assert_array_equal(again.seconds, result.seconds)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_small_default_finds_an_architecture(name: str) -> None:
+    result = SupernetSearch(name, "digits").run()
+    assert len(result.index) == 3
+    assert result.loss[-1] < result.loss[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["darts", "gdas"])
+def test_a_compiled_search_computes_the_same(name: str) -> None:
+    plain, compiled = tiny_search(name, epochs=1), tiny_search(name, epochs=1, compile=True)
+    np.testing.assert_allclose(compiled.run().loss, plain.run().loss, rtol=1e-3)
+
+
+@pytest.mark.parametrize("options", [{"amp": True}, {"channels_last": True}], ids=str)
+def test_options_of_speed_change_little(options: dict[str, bool]) -> None:
+    plain = tiny_search("darts", epochs=1).run()
+    result = tiny_search("darts", epochs=1, **options).run()
+    np.testing.assert_allclose(result.loss, plain.loss, rtol=0.02)
+
+
+def test_names_lead_to_classes() -> None:
+    for name in SETTINGS:
+        assert name in METHODS
+        assert get_method(name).space == "tss"
+    with pytest.raises(InvalidInput, match="Did you mean 'darts2'"):
+        get_method("dart2")
+
+
+# ── the loop ─────────────────────────────────────────────────────────────────────────────────
+
+
+class Spy(AlphaMethod):
+    """Records what the loop does."""
+
+    space = "tss"
+    supernet_class = TopologySupernet
+    supernet: TopologySupernet
+
+    def __init__(self, supernet: TopologySupernet) -> None:
+        super().__init__(supernet, 6, 5)
+        self.calls: list[Any] = []
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        self.calls.append((epoch, epochs))
+
+    def weight_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        self.calls.append(("weights", labels.tolist()))
+        return nn.functional.cross_entropy(self.supernet.path(images, [3] * 6), labels)
+
+    def architecture_step(self, valid: Batch, train: Batch, weights: torch.optim.Optimizer) -> None:
+        rate = weights.param_groups[0]["lr"]
+        self.calls.append(("alpha", valid[1].tolist(), train[1].tolist(), rate))
+
+    def end_epoch(self, batches: Iterator[Batch]) -> None:
+        self.calls.append(("end", next(batches)[1].tolist()))
+
+
+def test_steps_alternate_on_the_two_halves() -> None:
+    search = tiny_search(Spy, epochs=2)
+    search.run()
+    spy = search.method
+    assert isinstance(spy, Spy)
+    data = few_digits()
+    kinds = ["begin", *["weights", "alpha"] * 3, "end"] * 2
+    assert [call[0] if isinstance(call[0], str) else "begin" for call in spy.calls] == kinds
+    assert [call for call in spy.calls if isinstance(call[0], int)] == [(0, 2), (1, 2)]
+    for half, label_lists in (
+        ("train", [call[1] for call in spy.calls if call[0] == "weights"]),
+        # Two batches of 16 are all of x-valid's 32 images, a third begins them anew.
+        ("x-valid", [call[1] for call in spy.calls if call[0] == "alpha"][:2]),
+    ):
+        whole = sorted(data.labels[data.splits[half]].tolist())
+        count = len(whole) // 16
+        assert sorted(itertools.chain(*label_lists[:count])) == whole
+    for weights, alpha in itertools.pairwise(spy.calls):
+        if weights[0] == "weights":
+            assert alpha[2] == weights[1]
+    assert spy.calls[7] == ("end", data.labels[data.splits["x-valid"]].tolist())
+
+
+def test_the_learning_rate_is_torchs_cosine() -> None:
+    search = tiny_search(Spy, epochs=2)
+    search.run()
+    spy = search.method
+    assert isinstance(spy, Spy)
+    rates = [call[3] for call in spy.calls if call[0] == "alpha"]
+    weight = nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([weight], lr=0.025)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 6, 0.001)
+    for rate in rates:
+        assert math.isclose(rate, optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    assert len(rates) == 6
+
+
+def test_a_budget_ends_after_the_epoch_in_which_it_is_spent(tmp_path: Path) -> None:
+    whole = tiny_search("gdas").run()
+    path = tmp_path / "search.pt"
+    short = tiny_search("gdas", budget=1e-6, checkpoint=path).run()
+    assert len(short.index) == 1
+    # The schedule was that of the whole search, so it can go on.
+    assert short.loss[0] == whole.loss[0]
+    assert_same(tiny_search("gdas", checkpoint=path).run(), whole)
+
+
+def test_results_survive_their_file(tmp_path: Path) -> None:
+    result = tiny_search("gdas", epochs=1).run()
+    path = result.save(tmp_path / "folder" / "gdas.npz")
+    loaded = SupernetResult.load(path)
+    assert_same(loaded, result)
+    np.testing.assert_array_equal(loaded.seconds, result.seconds)
+    assert dict(loaded.arguments) == dict(result.arguments)
+    assert [file.name for file in path.parent.iterdir()] == ["gdas.npz"]
+    path.write_bytes(path.read_bytes()[:100])
+    for missing in (path, tmp_path / "none.npz"):
+        with pytest.raises(UnreadableResult):
+            SupernetResult.load(missing)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"epochs": 0}, "epochs is an integer from 1, got 0"),
+        ({"batch_size": True}, "batch_size is an integer from 1"),
+        ({"budget": 0}, "budget is a number of seconds above 0"),
+        ({"budget": float("nan")}, "budget is a number of seconds above 0"),
+        ({"seed": -1}, "a seed is an integer from 0"),
+        ({"settings": {"tau_lats": 1}}, "tau_lats.*Did you mean 'tau_last'"),
+        ({"network": {"channel": 8}}, "Did you mean 'channels'"),
+        ({"device": "abacus"}, "no device 'abacus'"),
+    ],
+    ids=str,
+)
+def test_bad_arguments_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        tiny_search("gdas", **options)
+
+
+def test_data_without_validation_images_is_refused() -> None:
+    data = few_digits()
+    with pytest.raises(InvalidInput, match="x-valid"):
+        SupernetSearch("gdas", replace(data, splits={"train": data.splits["train"]}))
+
+
+def test_checkpoints_of_other_searches_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "search.pt"
+    tiny_search("gdas", epochs=1, checkpoint=path).run()
+    with pytest.raises(InvalidInput, match="another search: epochs 1, not 2"):
+        tiny_search("gdas", epochs=2, checkpoint=path).run()
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UnreadableCheckpoint, match="delete it"):
+        tiny_search("gdas", epochs=1, checkpoint=path).run()
+
+
+def test_a_supernet_that_diverges_says_so() -> None:
+    search = tiny_search("gdas")
+    with torch.no_grad():
+        search.method.supernet.classifier.bias.fill_(float("nan"))
+    with pytest.raises(TrainingFailed, match="diverged in epoch 1"):
+        search.run()
+
+
+# ── DARTS ────────────────────────────────────────────────────────────────────────────────────
+
+
+class Mixture(nn.Module):
+    """Makes the mixture the forward pass, so that torch can call it with other weights."""
+
+    def __init__(self, supernet: TopologySupernet) -> None:
+        super().__init__()
+        self.supernet = supernet
+
+    def forward(self, images: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+        return self.supernet.mixture(images, alpha.softmax(1))
+
+
+def test_the_second_order_is_autograd_through_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a difference that no ReLU's kink lies in; autograd does not see kinks."""
+    monkeypatch.setattr(darts, "DIFFERENCE", 1e-7)
+    torch.manual_seed(0)
+    method = DARTS2(TopologySupernet(3, channels=2, cells_per_stage=1)).double()
+    train, valid = ((torch.randn(5, 3, 8, 8).double(), torch.randint(3, (5,))) for _ in range(2))
+    rate, momentum, decay = 0.2, 0.9, 0.01
+    weights = dict(method.supernet.named_parameters())
+    optimizer = torch.optim.SGD(weights.values(), rate, momentum, weight_decay=decay)
+    for weight in weights.values():
+        optimizer.state[weight]["momentum_buffer"] = 0.1 * torch.randn_like(weight)
+    before = {name: weight.detach().clone() for name, weight in weights.items()}
+    gradient = method.unrolled_gradient(valid, train, optimizer)
+    for name, weight in weights.items():
+        assert torch.equal(weight, before[name])
+
+    mixture = Mixture(method.supernet)
+    loss = nn.functional.cross_entropy(mixture(train[0], method.alpha), train[1])
+    slopes = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+    stepped = {
+        f"supernet.{name}": weight
+        - rate * (momentum * optimizer.state[weight]["momentum_buffer"] + slope + decay * weight)
+        for (name, weight), slope in zip(weights.items(), slopes, strict=True)
+    }
+    logits = torch.func.functional_call(mixture, stepped, (valid[0], method.alpha))
+    (expected,) = torch.autograd.grad(nn.functional.cross_entropy(logits, valid[1]), method.alpha)
+    assert (gradient - expected).norm() / expected.norm() < 1e-5
+    # What the unrolled step adds is not small here.
+    fixed = {name: weight.detach() for name, weight in stepped.items()}
+    logits = torch.func.functional_call(mixture, fixed, (valid[0], method.alpha))
+    (direct,) = torch.autograd.grad(nn.functional.cross_entropy(logits, valid[1]), method.alpha)
+    assert (direct - expected).norm() / expected.norm() > 0.1
+
+
+# ── GDAS ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_gumbel_samples_are_of_the_softmax() -> None:
+    torch.manual_seed(0)
+    logits = torch.tensor([[0.5, -1.0, 0.0, 1.5, -0.3]]).double()
+    count = 100_000
+    samples = straight_through_gumbel(logits.expand(count, -1), 3.0)
+    assert torch.equal(samples.sum(1), torch.ones(count).double())
+    assert set(samples.unique().tolist()) == {0.0, 1.0}
+    expected = logits.softmax(1)[0]
+    deviation = (expected * (1 - expected) / count).sqrt()
+    assert ((samples.mean(0) - expected).abs() < 4.5 * deviation).all()
+
+
+@pytest.mark.parametrize("tau", [10.0, 1.0, 0.3])
+def test_the_straight_through_gradient_has_its_analytic_mean(tau: float) -> None:
+    """Of two choices: the difference of two Gumbels is logistic, which leaves one integral."""
+    torch.manual_seed(0)
+    count, gap = 200_000, 0.7
+    logits = torch.tensor([[gap, 0.0]], dtype=torch.float64, requires_grad=True)
+    rows = logits.expand(count, -1)
+    first = straight_through_gumbel(rows, tau)[:, 0]
+    (each,) = torch.autograd.grad(first.sum(), rows)  # (count, 2)
+
+    noise = np.linspace(-40, 40, 400_001)
+    density = 1 / (4 * np.cosh(noise / 2) ** 2)
+    slope = 1 / (4 * tau * np.cosh((gap + noise) / (2 * tau)) ** 2)
+    expected = float((density * slope).sum() * (noise[1] - noise[0]))
+    for choice, sign in ((0, 1), (1, -1)):
+        values = each[:, choice]
+        deviation = values.std().item() / math.sqrt(count)
+        assert abs(values.mean().item() - sign * expected) < 4.5 * deviation
+
+
+def test_the_temperature_falls_linearly() -> None:
+    method = GDAS(TopologySupernet(3, **TINY))
+    taus = []
+    for epoch in range(4):
+        method.begin_epoch(epoch, 4)
+        taus.append(method.tau)
+    np.testing.assert_allclose(taus, [10, 6.7, 3.4, 0.1])
+    method.begin_epoch(0, 1)
+    assert method.tau == 10
+
+
+# ── SETN, RSPS ───────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_likeliest_are_those_of_the_largest_product() -> None:
+    torch.manual_seed(0)
+    logits = torch.randn(4, 3).double()
+    rows = logits.softmax(1).tolist()
+    every = itertools.product(range(3), repeat=4)
+    ranked = sorted(
+        every,
+        key=lambda digits: -math.prod(row[d] for row, d in zip(rows, digits, strict=True)),
+    )
+    assert likeliest(logits, 7) == [list(digits) for digits in ranked[:7]]
+
+
+def test_the_best_is_the_most_accurate_on_the_next_batch() -> None:
+    class Oracle(TopologySupernet):
+        """Is right on as many images as the first digit says."""
+
+        def path(self, images: torch.Tensor, digits: Any) -> torch.Tensor:
+            right = torch.arange(len(images)) < digits[0]
+            return nn.functional.one_hot((~right).long(), 2).float()
+
+    batches = iter([(torch.zeros(4, 3, 8, 8), torch.zeros(4, dtype=torch.int64))] * 5)
+    candidates = [[digit] * 6 for digit in (1, 3, 0, 3)]
+    candidates[3][1] = 2
+    assert best_of(candidates, Oracle(2, **TINY), batches) == [3] * 6
+    assert len(list(batches)) == 1
+
+
+# ── ENAS ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def controller() -> Controller:
+    torch.manual_seed(0)
+    controller = Controller().double()
+    with torch.no_grad():
+        for parameter in controller.parameters():
+            parameter.mul_(20)  # far from uniform
+    return controller
+
+
+@cache
+def all_digits() -> torch.Tensor:
+    return torch.tensor(list(itertools.product(range(5), repeat=6)))
+
+
+def test_the_controllers_probabilities_sum_to_one(controller: Controller) -> None:
+    log_probabilities = controller.log_probability(all_digits())
+    probabilities = log_probabilities.exp()
+    assert math.isclose(probabilities.sum().item(), 1, abs_tol=1e-9)
+    assert probabilities.max() > 5 / 15625
+    method = ENAS(TopologySupernet(3, **TINY))
+    method.controller = controller
+    marginals = method.log_probabilities().exp()
+    torch.testing.assert_close(marginals.sum(1), torch.ones(6).double())
+    third = probabilities[all_digits()[:, 2] == 3].sum()
+    torch.testing.assert_close(marginals[2, 3], third.detach())
+
+
+def test_samples_are_of_the_controllers_distribution(controller: Controller) -> None:
+    torch.manual_seed(1)
+    digits, log_probabilities, entropies = controller.sample(20_000)
+    torch.testing.assert_close(log_probabilities, controller.log_probability(digits))
+    every = controller.log_probability(all_digits()).exp().detach()
+    for edge, digit in ((0, 1), (3, 4), (5, 2)):
+        expected = every[all_digits()[:, edge] == digit].sum().item()
+        deviation = math.sqrt(expected * (1 - expected) / 20_000)
+        found = (digits[:, edge] == digit).double().mean().item()
+        assert abs(found - expected) < 4.5 * deviation
+    # The mean entropy of the choices is the entropy of the whole.
+    whole = -(every * every.log()).sum()
+    error = entropies.std() / math.sqrt(20_000)
+    assert (entropies.mean() - whole).abs() < 4.5 * error
+
+
+def test_reinforce_is_the_slope_of_the_expected_reward(controller: Controller) -> None:
+    """In expectation over all architectures, whatever the baseline, by central differences."""
+    digits = all_digits()
+    rewards = torch.sin(digits.double() @ torch.arange(1.0, 7.0).double())
+
+    def expected_reward() -> torch.Tensor:
+        return (controller.log_probability(digits).exp() * rewards).sum()
+
+    log_probabilities = controller.log_probability(digits)
+    weights = log_probabilities.detach().exp() * len(digits)  # policy_loss takes a plain mean
+    loss = policy_loss(log_probabilities, weights * (rewards - 0.3))
+    slopes = torch.autograd.grad(loss, list(controller.parameters()))
+    step = 1e-5
+    for seed in (0, 1):
+        generator = torch.Generator().manual_seed(seed)
+        directions = [
+            torch.randn(slope.shape, generator=generator, dtype=torch.float64) for slope in slopes
+        ]
+        values = []
+        with torch.no_grad():
+            for move in (step, -2 * step):
+                for parameter, direction in zip(controller.parameters(), directions, strict=True):
+                    parameter += move * direction
+                values.append(expected_reward().item())
+            for parameter, direction in zip(controller.parameters(), directions, strict=True):
+                parameter += step * direction
+        difference = (values[0] - values[1]) / (2 * step)
+        slope = sum((s * d).sum().item() for s, d in zip(slopes, directions, strict=True))
+        assert math.isclose(-slope, difference, rel_tol=1e-5)
+
+
+def test_the_baseline_takes_each_reward_in_first() -> None:
+    method = ENAS(TopologySupernet(3, **TINY))
+    advantages = method._advantages(torch.tensor([0.5, 0.7]).double())
+    baseline = 0.5 + (1 - BASELINE_DECAY) * 0.2
+    np.testing.assert_allclose(advantages, [0, 0.7 - baseline], atol=1e-6)
+    advantages = method._advantages(torch.tensor([0.1]).double())
+    baseline += (1 - BASELINE_DECAY) * (0.1 - baseline)
+    np.testing.assert_allclose(advantages, [0.1 - baseline], atol=1e-6)
+
+
+def test_derived_digits_are_the_official_index() -> None:
+    search = tiny_search(Spy, epochs=1)
+    with torch.no_grad():
+        search.method.get_parameter("alpha")[torch.arange(6), torch.tensor([3, 1, 0, 4, 2, 3])] = 9
+    index = search.run().derived
+    space = TopologySpace()
+    assert space.digits(index).tolist() == [3, 1, 0, 4, 2, 3]
