@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nats_gym
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from nats_gym.study.results import Group, StudyResults
 
 PAPER = "https://arxiv.org/abs/2009.00437"
+#: The study's own description, as it lies in its folder.
+SPEC_FILE = "study.toml"
 #: What the page may load: nothing but what it holds.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
@@ -150,8 +153,17 @@ def _introduction(study: StudyResults) -> list[Markup]:
             "answer is the best architecture that it has observed, and is judged by that "
             "architecture’s accuracy after the full training schedule, mean over trials.",
         ),
+        *_unfinished_warning(study),
         *_estimate_warning(results),
     ]
+
+
+def _unfinished_warning(study: StudyResults) -> list[Markup]:
+    if study.record.get("finished", True):
+        return []
+    planned = len(study.record["cells"])
+    text = f"{len(study.cells)} of its {planned} searches are there and shown."
+    return [element("p", element("strong", "The study is not finished: "), text, class_="warn")]
 
 
 def _estimate_warning(results: Sequence[SearchResult]) -> list[Markup]:
@@ -421,7 +433,8 @@ def _skipped(study: StudyResults) -> Markup:
 
 
 def _replay(study: StudyResults, folder: str | os.PathLike[str]) -> Markup:
-    where = os.fspath(folder)
+    where = Path(folder)
+    again = where.with_name(f"{where.name}-again")
     record = study.record
     rows = [
         row(name, element("td", str(value), class_="text"))
@@ -430,28 +443,49 @@ def _replay(study: StudyResults, folder: str | os.PathLike[str]) -> Markup:
     ]
     seeds = sorted({cell.result.arguments["seed"] for cell in study.cells})
     rows.insert(0, row("seed", element("td", ", ".join(map(str, seeds)), class_="text")))
+    told = record.get("cells", {}).values()
+    seconds = sum(cell.get("real_seconds") or 0.0 for cell in told)
+    if seconds:
+        rows.append(row("real time of all searches", element("td", _minutes(seconds))))
     calls = "\n".join(f"{_call(cell.result.arguments)}  # {cell.name}" for cell in study.cells)
     return _section(
         "replay",
         "Replay",
         element("p", "Every figure above can be made again, to the last bit:"),
-        element(
-            "pre",
-            element(
-                "code",
-                f"nats-gym study STUDY.toml --out {shlex.quote(where)}   # runs the searches\n"
-                f"nats-gym validate {shlex.quote(where)}   # replays every run against its table\n"
-                f"nats-gym report {shlex.quote(where)}   # writes this page",
-            ),
-            tabindex=0,
+        _code(
+            f"nats-gym validate {_quoted(where)}   # replays every run against its table\n"
+            f"nats-gym study {_quoted(where / SPEC_FILE)} --out {_quoted(again)}   # runs it all\n"
+            f"nats-gym report {_quoted(where)}   # writes this page"
         ),
+        *_specification(where / SPEC_FILE),
         element(
             "details",
             element("summary", f"The {_count(len(study.cells), 'search', 'searches')} in Python"),
-            element("pre", element("code", calls), tabindex=0),
+            _code(calls),
         ),
         table("Made with", [heading_row("what", "which")], [rows]),
     )
+
+
+def _specification(file: Path) -> list[Markup]:
+    """The study's own file, if it lies where the study does."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return []
+    return [element("details", element("summary", f"The study’s {file.name}"), _code(text))]
+
+
+def _code(text: str) -> Markup:
+    return element("pre", element("code", text), tabindex=0)
+
+
+def _quoted(path: Path) -> str:
+    return shlex.quote(os.fspath(path))
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:,.0f} s" if seconds < 120 else f"{seconds / 60:,.1f} min"
 
 
 def _flat(key: str, value: Any) -> list[tuple[str, Any]]:
