@@ -2,16 +2,23 @@
 
 By name, one algorithm each:
 
-================  ==============================================================
-``random``        uniform, independent architectures
-``reinforce``     a categorical per decision, trained by policy gradient
-``ppo``           Stable-Baselines3's PPO in the environment
-``rea``           regularized evolution
-``local-search``  climbing to local optima, with restarts
-``bandit``        a bandit per decision, Thompson sampling or UCB
-``largest``       zero-cost baseline: the largest architectures first
-``bananas``       an ensemble predicts accuracies, the best guesses are evaluated
-================  ==============================================================
+======================  ========================================================
+``random``              uniform, independent architectures
+``reinforce``           a categorical per decision, trained by policy gradient
+``rea``                 regularized evolution
+``local-search``        climbing to local optima, with restarts
+``bandit``              a bandit per decision, Thompson sampling or UCB
+``largest``             zero-cost baseline: the largest architectures first
+``bananas``             an ensemble predicts accuracies, the best guesses are evaluated
+``tpe``                 Optuna's tree-structured Parzen estimator (extra ``optuna``)
+``successive-halving``  short trainings of many, long ones of the best
+``hyperband``           the same, with more or less halving in turn
+``asha``                the same, for workers that wait for nobody
+``bohb``                Hyperband's, proposed by a kernel density estimate
+``ppo``                 Stable-Baselines3's PPO in the environment
+``a2c``, ``dqn``        its A2C and DQN
+``maskable-ppo``        sb3-contrib's (extra ``maskable``)
+======================  ========================================================
 
 Three kinds. An *ask/tell agent* needs no gradient through an environment and is batched over
 independent runs::
@@ -35,8 +42,9 @@ An *environment agent* learns in a Gymnasium environment, one run at a time::
     class MyAgent:
         def learn(self, env, budget, seed): ...      # -> list of the env's terminal infos
 
-``nats_gym.search`` takes a name of :data:`AGENTS` or whatever makes an agent when it is called: a
-class, ``functools.partial(PPOAgent, settings)``, a function. What it is called with tells its kind.
+``nats_gym.search`` takes a name of :data:`AGENTS`, ``"my_module:MyAgent"``, or whatever makes an
+agent when it is called: a class, ``functools.partial(PPOAgent, settings)``, a function. What it is
+called with tells its kind.
 """
 
 from __future__ import annotations
@@ -61,6 +69,14 @@ _HOMES = {
     "bandit": ".bandit:Bandit",
     "largest": ".largest:Largest",
     "bananas": ".bananas:Bananas",
+    "successive-halving": ".successive_halving:SuccessiveHalving",
+    "hyperband": ".hyperband:Hyperband",
+    "asha": ".asha:Asha",
+    "bohb": ".bohb:Bohb",
+    "tpe": ".tpe:Tpe",
+    "a2c": ".a2c:A2CAgent",
+    "dqn": ".dqn:DQNAgent",
+    "maskable-ppo": ".maskable_ppo:MaskablePPOAgent",
 }
 
 #: Kinds of agents, and what each is made with.
@@ -90,13 +106,13 @@ def find_agent(agent: object) -> tuple[str, Callable[..., Any]]:
     """Return an agent's name, for results, and what makes it.
 
     Args:
-        agent: a name, or what makes an agent; see the module.
+        agent: a name; ``"my_module:MyAgent"``; or what makes an agent; see the module.
 
     Raises:
-        InvalidInput: for anything else.
+        InvalidInput: for anything else, or what cannot be imported.
     """
     if isinstance(agent, str):
-        return agent, get_agent(agent)
+        return agent, _imported(agent) if ":" in agent else get_agent(agent)
     if not callable(agent):
         raise InvalidInput(
             f"an agent is one of {', '.join(AGENTS)}, or a class or function that makes one; "
@@ -131,12 +147,38 @@ def kind_of(factory: Callable[..., Any], options: Mapping[str, Any] | None = Non
     return kind
 
 
+def plays_one_by_one(factory: Callable[..., Any]) -> bool:
+    """Whether its runs are played one after the other: no time is lost by parting them."""
+    return kind_of(factory) == "environment" or not getattr(_unwrapped(factory), "batched", True)
+
+
+def continuing_of(factory: Callable[..., Any]) -> str:
+    """What going on with a training costs a multi-fidelity agent that says nothing else."""
+    return str(getattr(_unwrapped(factory), "continuing", "difference"))
+
+
+def _unwrapped(factory: Any) -> Any:
+    return _unwrapped(factory.func) if isinstance(factory, functools.partial) else factory
+
+
 def _takes(factory: Callable[..., Any], arguments: Iterable[str], options: dict[str, Any]) -> bool:
     try:
         inspect.signature(factory).bind(*arguments, **options)
     except (TypeError, ValueError):
         return False
     return True
+
+
+def _imported(path: str) -> Callable[..., Any]:
+    """What ``"my_module:MyAgent"`` names."""
+    module, _, name = path.partition(":")
+    try:
+        found = functools.reduce(getattr, name.split("."), import_module(module))
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InvalidInput(f"no agent at {path!r}: {error}") from None
+    if not callable(found):
+        raise InvalidInput(f"what makes an agent is called; {path!r} is {shown(found)}")
+    return found
 
 
 def _name_of(factory: Any) -> str:
@@ -157,7 +199,9 @@ __all__ = [
     "EnvironmentAgent",
     "MultiFidelityAgent",
     "Question",
+    "continuing_of",
     "find_agent",
     "get_agent",
     "kind_of",
+    "plays_one_by_one",
 ]

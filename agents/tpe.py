@@ -43,6 +43,8 @@ class Tpe:
         InvalidInput: without Optuna, or for a bad option.
     """
 
+    batched = False  # a study of Optuna's for every run
+
     def __init__(
         self,
         space: ArchitectureSpace,

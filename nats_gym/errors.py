@@ -34,6 +34,10 @@ class MissingTable(NatsGymError, FileNotFoundError):
     """No table where one was expected."""
 
 
+class MissingStudy(NatsGymError, FileNotFoundError):
+    """No study, or no results of one, where it was expected."""
+
+
 class EvaluatorError(NatsGymError, ValueError):
     """An evaluator returned what no outcome can be."""
 

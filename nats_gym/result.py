@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -66,6 +66,26 @@ class SearchResult:
     arguments: Mapping[str, Any]
     provenance: Mapping[str, str]
     table: Table
+
+    @classmethod
+    def joined(cls, parts: Sequence[SearchResult]) -> SearchResult:
+        """One result of searches whose runs follow each other, with the same other arguments."""
+        width = max(part.index.shape[1] for part in parts)
+        columns = {}
+        for name, padding in RECORDED.items():
+            blocks = [
+                np.pad(
+                    getattr(part, name),
+                    ((0, 0), (0, width - part.index.shape[1])),
+                    constant_values=padding,
+                )
+                for part in parts
+            ]
+            columns[name] = np.concatenate(blocks)
+        arguments = {**parts[0].arguments, "runs": sum(part.runs for part in parts)}
+        return cls(
+            **columns, arguments=arguments, provenance=parts[0].provenance, table=parts[0].table
+        )
 
     @property
     def runs(self) -> int:

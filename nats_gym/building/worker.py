@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import json
 import os
-import platform
 import statistics
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -20,6 +18,7 @@ from torch import nn
 import nats_gym
 from nats_gym.building.plan import VALID_SPLIT, Plan
 from nats_gym.evaluators.protocol import Answer, Outcome, collect
+from nats_gym.machine import processor
 from nats_gym.networks import build
 from nats_gym.schedule import Epochs
 from nats_gym.tables import MEASURED
@@ -88,21 +87,11 @@ def machine(device: torch.device) -> str:
         where = torch.cuda.get_device_name(device)
     else:
         threads = torch.get_num_threads()
-        where = f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}"
+        where = f"{processor()}, {threads} thread{'s' if threads > 1 else ''}"
     return f"nats-gym {nats_gym.__version__}, torch {torch.__version__}, {where}"
 
 
 @lru_cache(maxsize=1)
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name" and value.strip():
-                return value.strip()
-    return platform.processor() or platform.machine()
-
-
 @lru_cache(maxsize=1)
 def _images(key: str, data_dir: str | None, download: bool, device: str) -> ImageData:
     return load_data(key, data_dir, device, download)

@@ -46,7 +46,7 @@ def search_arguments(
 
     Arguments and exceptions as :func:`search`.
     """
-    from nats_gym.agents import find_agent, kind_of
+    from nats_gym.agents import continuing_of, find_agent, kind_of
 
     name, factory = find_agent(agent)
     options = _plain_options(options)
@@ -79,7 +79,7 @@ def search_arguments(
     }
     if kind == "multi-fidelity":
         if continuing is None:
-            continuing = getattr(factory, "continuing", CONTINUING[0])
+            continuing = continuing_of(factory)
         if continuing not in CONTINUING:
             raise unknown_name("cost of continuing", continuing, CONTINUING)
         arguments |= {"rungs": check_rungs(rungs, full_epochs), "continuing": continuing}
