@@ -8,12 +8,10 @@ statistics, so that every path normalises its own batch.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
-
-from nats_gym.networks.blocks import ConvBN, ResidualBlock
 
 
 def batch_norm(channels: int) -> nn.Module:
@@ -51,33 +49,5 @@ class Supernet(nn.Module):
         raise NotImplementedError
 
     def compile_parts(self) -> None:
-        """Compile what all paths are made of; a path itself is another at every step."""
-        for module in self.modules():
-            if isinstance(module, ConvBN | ResidualBlock):
-                module.compile()
-
-    def logits(
-        self, images: torch.Tensor, through: Callable[[nn.Module, torch.Tensor], torch.Tensor]
-    ) -> torch.Tensor:
-        """Logits of images, given how a block is gone through.
-
-        Args:
-            images: normalised, ``(B, 3, H, W)``, sides divisible by 4.
-            through: output of a block for an input.
-
-        Returns:
-            ``(B, num_classes)``, never of less than float32.
-        """
-        if images.device.type == "cpu":
-            # oneDNN's own format: half again as fast there.
-            images = images.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=self.amp):
-            x = self.stem(images)
-            for block in self.cells:
-                x = through(block, x)
-            return self.classify(x)
-
-    def classify(self, x: torch.Tensor) -> torch.Tensor:
-        """Logits of the last block's output ``(B, C, H, W)``."""
-        logits: torch.Tensor = self.classifier(self.lastact(x).mean((2, 3)))
-        return logits.float() if self.amp else logits
+        """Compile what does not change from step to step."""
+        raise NotImplementedError
