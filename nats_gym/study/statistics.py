@@ -204,7 +204,7 @@ def improvement_interval(
             strict=True,
         )
         done = 0
-        for counts, of_others in pairs:
+        for counts, of_others in pairs:  # of x in order of the runs, of y in order of the scores
             beaten = _upto(of_others, below[:, task]) + _upto(of_others, upto[:, task])
             drawn[done : done + len(counts)] += (counts * beaten).sum(axis=1)
             done += len(counts)
