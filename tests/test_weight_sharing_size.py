@@ -190,6 +190,23 @@ def test_digits(name: str) -> None:
     assert_same(result, SupernetSearch(name, "digits", device="cpu").run())
 
 
+@pytest.mark.parametrize("options", [{"amp": True}, {"channels_last": True}])
+@pytest.mark.parametrize("name", METHODS)
+def test_options_of_speed_change_little(
+    name: str, options: dict[str, bool], few_images: ImageData
+) -> None:
+    plain = search(name, few_images, epochs=1).run()
+    quick = search(name, few_images, epochs=1, **options).run()
+    np.testing.assert_allclose(quick.loss, plain.loss, atol=0.1)
+
+
+@pytest.mark.slow
+def test_compiled_masks_compute_the_same(few_images: ImageData) -> None:
+    plain = search("fbnetv2", few_images, epochs=1).run()
+    compiled = search("fbnetv2", few_images, epochs=1, compile=True).run()
+    np.testing.assert_allclose(compiled.loss, plain.loss, rtol=1e-3)
+
+
 # Gradients of alpha
 
 
