@@ -60,7 +60,7 @@ class SizeSupernet(Supernet):
             for place in range(PLACES)
         )
         super().__init__(WIDTH, blocks, WIDTH, num_classes)
-        self._run_masked: Callable[..., torch.Tensor] = self._forward
+        self._run_masked: Callable[..., torch.Tensor] = self._masked
 
     def path(self, images: torch.Tensor, digits: Sequence[int]) -> torch.Tensor:
         """One architecture's logits, computed at its own widths.
@@ -94,8 +94,11 @@ class SizeSupernet(Supernet):
         """
         if masks.shape != (PLACES, WIDTH):
             raise InvalidInput(f"masks are ({PLACES}, {WIDTH}), got {tuple(masks.shape)}")
+        return self._run_masked(images, masks)
+
+    def _masked(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         adjust = [partial(torch.mul, mask) for mask in masks.view(PLACES, 1, WIDTH, 1, 1)]
-        return self._run_masked(images, [WIDTH] * PLACES, adjust)
+        return self._forward(images, [WIDTH] * PLACES, adjust)
 
     def interpolated(
         self, images: torch.Tensor, digits: Sequence[Sequence[int]], weights: torch.Tensor
@@ -126,7 +129,7 @@ class SizeSupernet(Supernet):
 
     def compile_parts(self) -> None:
         """Compile what :meth:`masked` runs; the other two have other widths at every step."""
-        self._run_masked = torch.compile(self._forward)
+        self._run_masked = torch.compile(self._masked)
 
     def _forward(
         self, images: torch.Tensor, widths: Sequence[int], adjust: Sequence[_Adjust]
