@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from nats_gym.errors import InvalidInput
 from nats_gym.networks import Network, build
 from nats_gym.networks.supernet import batch_norm
 from nats_gym.networks.topology_supernet import MixedCell, TopologySupernet
@@ -191,3 +192,14 @@ def test_sums_of_images_are_taken_in_float32_whatever_amp(images: torch.Tensor) 
     ):
         assert logits.dtype == torch.float32
     torch.testing.assert_close(supernet.mixture(images.float(), weights), exact, rtol=0.1, atol=0.1)
+
+
+def test_what_fits_no_supernet_is_refused(supernet: TopologySupernet, images: torch.Tensor) -> None:
+    for digits in ((0, 1, 2, 3, 4), (0, 1, 2, 3, 4, 5), (0, 1, 2, 3, 4, -1)):
+        with pytest.raises(InvalidInput, match="six numbers from 0 to 4"):
+            supernet.path(images, digits)
+    for call in (supernet.mixture, supernet.straight_through):
+        with pytest.raises(InvalidInput, match=r"weights are \(6, 5\), got \(5, 6\)"):
+            call(images, torch.zeros(5, 6))
+    with pytest.raises(InvalidInput, match="cells_per_stage is an integer from 1"):
+        TopologySupernet(10, cells_per_stage=0)

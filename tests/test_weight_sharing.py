@@ -21,7 +21,8 @@ from nats_gym.agents.weight_sharing.enas import BASELINE_DECAY, ENAS, Controller
 from nats_gym.agents.weight_sharing.gdas import GDAS, straight_through_gumbel
 from nats_gym.agents.weight_sharing.method import AlphaMethod, best_of
 from nats_gym.agents.weight_sharing.setn import likeliest
-from nats_gym.agents.weight_sharing.supernet_search import SupernetResult, SupernetSearch
+from nats_gym.agents.weight_sharing.supernet_result import SupernetResult
+from nats_gym.agents.weight_sharing.supernet_search import SupernetSearch
 from nats_gym.errors import InvalidInput, UnreadableResult
 from nats_gym.networks.topology_supernet import TopologySupernet
 from nats_gym.spaces import TopologySpace
@@ -247,7 +248,10 @@ def test_results_survive_their_file(tmp_path: Path) -> None:
         ({"budget": float("nan")}, "budget is a number of seconds above 0"),
         ({"seed": -1}, "a seed is an integer from 0"),
         ({"settings": {"tau_lats": 1}}, "tau_lats.*Did you mean 'tau_last'"),
+        ({"settings": {"tau_last": 0}}, "a temperature is a number above 0, got 0"),
+        ({"settings": {"tau_last": np.float32(1)}}, "plain values"),
         ({"network": {"channel": 8}}, "Did you mean 'channels'"),
+        ({"network": {"channels": 0}}, "channels is an integer from 1, got 0"),
         ({"device": "abacus"}, "no device 'abacus'"),
     ],
     ids=str,
@@ -255,6 +259,16 @@ def test_results_survive_their_file(tmp_path: Path) -> None:
 def test_bad_arguments_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         tiny_search("gdas", **options)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [("setn", "candidates"), ("rsps", "candidates"), ("enas", "controller_steps")],
+)
+def test_counts_out_of_range_are_refused(name: str, setting: str) -> None:
+    for count in (0, 10**7, 1.5, True):
+        with pytest.raises(InvalidInput, match=f"{setting} is an integer from 1 to"):
+            tiny_search(name, settings={setting: count})
 
 
 def test_data_without_validation_images_is_refused() -> None:

@@ -75,6 +75,8 @@ class DARTS2(DARTS):
         )
         norm = torch.stack([part.norm() for part in vector]).norm()
         length = DIFFERENCE / norm
+        # In bfloat16 nothing would be left of the difference.
+        amp, self.supernet.amp = self.supernet.amp, False
         sides = []
         for sign in (1, -1):
             with torch.no_grad():
@@ -82,6 +84,7 @@ class DARTS2(DARTS):
                     weight.copy_(old + sign * length * part)
             loss = self.architecture_loss(*train)
             sides.append(torch.autograd.grad(loss, self.alpha)[0])
+        self.supernet.amp = amp
         with torch.no_grad():
             for weight, old in zip(weights, before, strict=True):
                 weight.copy_(old)

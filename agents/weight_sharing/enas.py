@@ -16,7 +16,7 @@ from nats_gym.networks.topology_supernet import TopologySupernet
 from nats_gym.spaces.topology import EDGES, OPERATIONS
 from nats_gym.training.batches import Batch
 
-from .method import BETAS, Method, accuracy, best_of
+from .method import BETAS, Method, accuracy, best_of, check_count
 
 LSTM_SIZE, LSTM_LAYERS = 32, 2
 TEMPERATURE, TANH_CONSTANT = 5.0, 2.5
@@ -85,6 +85,9 @@ class ENAS(Method):
     Attributes:
         controller: the policy.
         baseline: moving average of the rewards, NaN before the first.
+
+    Raises:
+        InvalidInput: for a count out of range.
     """
 
     space = "tss"
@@ -106,11 +109,9 @@ class ENAS(Method):
         self.optimizer = torch.optim.Adam(
             self.controller.parameters(), LEARNING_RATE, BETAS, EPSILON
         )
-        self._steps, self._samples, self._candidates = (
-            controller_steps,
-            samples_per_step,
-            candidates,
-        )
+        self._steps = check_count("controller_steps", controller_steps)
+        self._samples = check_count("samples_per_step", samples_per_step)
+        self._candidates = check_count("candidates", candidates)
 
     @torch.no_grad()
     def _sampled(self, count: int) -> list[list[int]]:

@@ -6,9 +6,12 @@ Source: Dong & Yang, CVPR 2019 (arXiv 1910.04465); as run in NATS-Bench (Dong et
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import nn
 
+from nats_gym.errors import InvalidInput, shown
 from nats_gym.networks.topology_supernet import TopologySupernet
 from nats_gym.spaces.topology import EDGES, OPERATIONS
 
@@ -23,6 +26,9 @@ class GDAS(AlphaMethod):
     Args:
         supernet: of the topology space.
         tau_first, tau_last: temperature of the first and the last epoch.
+
+    Raises:
+        InvalidInput: for a temperature that is not above 0.
     """
 
     space = "tss"
@@ -36,6 +42,9 @@ class GDAS(AlphaMethod):
         tau_last: float = TAU_LAST,
     ) -> None:
         super().__init__(supernet, len(EDGES), len(OPERATIONS))
+        for tau in (tau_first, tau_last):
+            if not isinstance(tau, int | float) or not 0 < tau < math.inf:
+                raise InvalidInput(f"a temperature is a number above 0, got {shown(tau)}")
         self._tau_first, self._tau_last = tau_first, tau_last
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:

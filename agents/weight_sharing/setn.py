@@ -15,7 +15,7 @@ from nats_gym.networks.topology_supernet import TopologySupernet
 from nats_gym.spaces.topology import EDGES, OPERATIONS
 from nats_gym.training.batches import Batch
 
-from .method import AlphaMethod, best_of, uniform_digits
+from .method import AlphaMethod, best_of, check_count, uniform_digits
 
 CANDIDATES = 100
 
@@ -27,6 +27,9 @@ class SETN(AlphaMethod):
         supernet: of the topology space.
         candidates: how many of the likeliest architectures are compared at the end of an epoch,
             on one validation batch each.
+
+    Raises:
+        InvalidInput: for a number of candidates out of range.
     """
 
     space = "tss"
@@ -35,7 +38,7 @@ class SETN(AlphaMethod):
 
     def __init__(self, supernet: TopologySupernet, candidates: int = CANDIDATES) -> None:
         super().__init__(supernet, len(EDGES), len(OPERATIONS))
-        self._candidates = candidates
+        self._candidates = check_count("candidates", candidates, len(OPERATIONS) ** len(EDGES))
 
     def weight_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of a uniform path."""

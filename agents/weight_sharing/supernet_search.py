@@ -14,31 +14,29 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any
-from zipfile import BadZipFile
+from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
-from nats_gym.errors import InvalidInput, UnreadableResult, shown, unknown_name
+from nats_gym.errors import InvalidInput, shown, unknown_name
 from nats_gym.evaluators.training import DATA_KEYS
-from nats_gym.files import replacing
 from nats_gym.spaces import get_space
 from nats_gym.streams import combine_int, seed_key
 from nats_gym.training.architecture import preset
 from nats_gym.training.batches import Batch, TrainingBatches, evaluation_batches
-from nats_gym.training.checkpoint import UnreadableCheckpoint
 from nats_gym.training.data import ImageData, load_data
 from nats_gym.training.record import TrainingFailed
 from nats_gym.training.trainer import choose_device, seeded
 
 from . import get_method
+from .checkpoint import load_checkpoint, save_checkpoint
 from .method import Method
+from .supernet_result import SupernetResult
 
 # SGD of the supernet's weights; the learning rate falls along a half cosine.
 LEARNING_RATE, LAST_LEARNING_RATE = 0.025, 0.001
@@ -53,60 +51,6 @@ _COMPARED_ON = 512
 _INIT, _TRAIN, _VALID, _STEPS = (
     int.from_bytes(tag, "little") for tag in (b"init", b"train", b"valid", b"steps")
 )
-
-_FORMAT = 1
-
-
-@dataclass(frozen=True, eq=False)
-class SupernetResult:
-    """What a weight-sharing search found, epoch by epoch.
-
-    Attributes:
-        index: official index of the architecture derived after each epoch, ``(epochs,)``.
-        seconds: real seconds that had gone by then, ``(epochs,)``.
-        alphas: log-probability of each choice at each decision by then, up to a constant a row,
-            ``(epochs, n, k)``.
-        loss: mean loss of the weights' steps, ``(epochs,)``.
-        arguments: what the search was made with, defaults filled in.
-    """
-
-    index: NDArray[np.int64]
-    seconds: NDArray[np.float64]
-    alphas: NDArray[np.float64]
-    loss: NDArray[np.float64]
-    arguments: Mapping[str, Any]
-
-    @property
-    def derived(self) -> int:
-        """Official index of the architecture after the last epoch."""
-        return int(self.index[-1])
-
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write one ``.npz`` file, whole or not at all; returns its path."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        arrays = {name: getattr(self, name) for name in _ARRAYS}
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, arguments=json.dumps(dict(self.arguments)), **arrays)
-        return path
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> SupernetResult:
-        """Read what :meth:`save` wrote.
-
-        Raises:
-            UnreadableResult: if it is missing or damaged.
-        """
-        try:
-            # Opened here, since numpy leaves a damaged file open.
-            with open(path, "rb") as file, np.load(file, allow_pickle=False) as content:
-                arrays = {name: content[name] for name in _ARRAYS}
-                return cls(**arrays, arguments=json.loads(str(content["arguments"])))
-        except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
-            raise UnreadableResult(f"no search is read from {str(path)!r}: {error}") from error
-
-
-_ARRAYS = ("index", "seconds", "alphas", "loss")
 
 
 class SupernetSearch:
@@ -163,70 +107,60 @@ class SupernetSearch:
             data = load_data(DATA_KEYS.get(dataset, dataset), data_dir)
         else:
             data = dataset
-        data.rows("x-valid")  # refused now if it has none
         name = dataset if isinstance(dataset, str) else data.name
-        recipe, options = preset(cls.space, name)
+        recipe, built_with = preset(cls.space, name)
         small = name == "digits"
-        if epochs is None:
-            epochs = DIGITS_EPOCHS if small else EPOCHS
-        if batch_size is None:
-            batch_size = recipe.batch_size if small else BATCH_SIZE
-        for what, value in (("epochs", epochs), ("batch_size", batch_size)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InvalidInput(f"{what} is an integer from 1, got {shown(value)}")
-        if budget is not None and not budget > 0:
-            raise InvalidInput(f"budget is a number of seconds above 0, got {shown(budget)}")
-        if network is not None or cls.space == "sss":
-            options = dict(network or {})
+        if network is not None or cls.space == "sss":  # whose supernet has one size
+            built_with = dict(network or {})
         if settings is None:
             settings = cls.digits_settings if small else {}
-        classes = data.num_classes
+        self.arguments = _plain(
+            method=method if isinstance(method, str) else f"{cls.__module__}:{cls.__qualname__}",
+            space=cls.space,
+            dataset=name,
+            images=[len(data.rows(split)) for split in ("train", "x-valid")],
+            epochs=_count("epochs", epochs, DIGITS_EPOCHS if small else EPOCHS),
+            seed=seed,
+            batch_size=_count("batch_size", batch_size, recipe.batch_size if small else BATCH_SIZE),
+            settings=dict(settings),
+            network=built_with,
+            amp=amp,
+            channels_last=channels_last,
+            compile=compile,
+        )
+        if budget is not None and not budget > 0:
+            raise InvalidInput(f"budget is a number of seconds above 0, got {shown(budget)}")
         self._space = get_space(cls.space)
-        self._epochs, self._key, self._budget = epochs, seed_key(seed), budget
+        self._epochs, self._budget = self.arguments["epochs"], budget
+        self._key = seed_key(seed)
         self._checkpoint = None if checkpoint is None else Path(checkpoint)
         self._progress = progress
-        self.arguments = {
-            "method": method if isinstance(method, str) else f"{cls.__module__}:{cls.__qualname__}",
-            "space": cls.space,
-            "dataset": name,
-            "images": len(data.images),
-            "epochs": epochs,
-            "seed": seed,
-            "batch_size": batch_size,
-            "settings": dict(settings),
-            "network": options,
-            "amp": amp,
-            "channels_last": channels_last,
-            "compile": compile,
-        }
+        self._memory_format = torch.channels_last if channels_last else torch.contiguous_format
 
-        def build() -> Method:
-            supernet = _made("argument of the supernet", cls.supernet_class, classes, options)
-            method: Method = _made(f"setting of {cls.__name__}", cls, supernet, settings)
-            return method
+        def build() -> nn.Module:
+            supernet = _made("network", cls.supernet_class, data.num_classes, built_with)
+            made: nn.Module = _made("setting", cls, supernet, settings)
+            return made
 
-        built = seeded(build, self._drawn_from(_INIT))
-        assert isinstance(built, cls)
-        self.method: Method = built.to(self._device)
-        memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self.method.supernet.to(memory_format=memory_format)  # type: ignore[call-overload]
-        self.method.supernet.amp = amp
+        self.method = cast(Method, seeded(build, self._drawn_from(_INIT)).to(self._device))
+        supernet = self.method.supernet
+        supernet.to(memory_format=self._memory_format)  # type: ignore[call-overload]
+        supernet.amp = amp
         if compile:
-            self.method.supernet.compile_parts()
-        self._weights = make_sgd(self.method.supernet)
+            supernet.compile_parts()
+        self._weights = make_sgd(supernet)
         self._data = data.to(self._device)
         self._train, self._valid = (
             TrainingBatches(
                 self._data,
                 split,
-                batch_size,
+                self.arguments["batch_size"],
                 recipe.horizontal_flip,
                 data.crop_padding,
-                memory_format,
+                self._memory_format,
             )
             for split in ("train", "x-valid")
         )
-        self._memory_format = memory_format
 
     def run(self) -> SupernetResult:
         """Search until the schedule or the budget ends.
@@ -250,7 +184,7 @@ class SupernetSearch:
                 loss=np.append(result.loss, loss),
             )
             if self._checkpoint is not None:
-                self._save(self._checkpoint, result)
+                save_checkpoint(self._checkpoint, result, self.method, self._weights)
             if self._progress is not None:
                 self._progress(result)
         return result
@@ -307,49 +241,27 @@ class SupernetSearch:
 
     def _begun(self) -> SupernetResult:
         if self._checkpoint is not None and self._checkpoint.exists():
-            return self._load(self._checkpoint)
+            return load_checkpoint(self._checkpoint, self.arguments, self.method, self._weights)
         shape = (0, self._space.num_decisions, self._space.num_choices)
         none = np.empty(0)
         return SupernetResult(none.astype(np.int64), none, np.empty(shape), none, self.arguments)
 
-    def _save(self, path: Path, result: SupernetResult) -> None:
-        optimizer = self.method.optimizer
-        content = {
-            "format": _FORMAT,
-            "arguments": json.dumps(self.arguments),
-            "history": {name: torch.from_numpy(getattr(result, name)) for name in _ARRAYS},
-            "method": self.method.state_dict(),
-            "weights": self._weights.state_dict(),
-            "architecture": None if optimizer is None else optimizer.state_dict(),
-        }
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary:
-            torch.save(content, temporary)
 
-    def _load(self, path: Path) -> SupernetResult:
-        try:
-            content = torch.load(path, map_location="cpu", weights_only=True)
-            written, saved = content["format"], json.loads(content["arguments"])
-            history = {name: content["history"][name].numpy() for name in _ARRAYS}
-        except Exception as error:  # a damaged file can raise nearly anything
-            raise UnreadableCheckpoint(
-                f"{path} is damaged or no checkpoint of a search ({type(error).__name__}); delete "
-                "it to start anew"
-            ) from error
-        if written != _FORMAT:
-            raise UnreadableCheckpoint(f"{path} has format {written}, this version {_FORMAT}")
-        differing = [
-            f"{name} {saved.get(name)!r}, not {value!r}"
-            for name, value in self.arguments.items()
-            if saved.get(name) != value
-        ]
-        if differing:
-            raise InvalidInput(f"{path} is a checkpoint of another search: {'; '.join(differing)}")
-        self.method.load_state_dict(content["method"])
-        self._weights.load_state_dict(content["weights"])
-        if self.method.optimizer is not None:
-            self.method.optimizer.load_state_dict(content["architecture"])
-        return SupernetResult(**history, arguments=self.arguments)
+def _plain(**arguments: Any) -> dict[str, Any]:
+    """The arguments as they come back from JSON: what identifies a search."""
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(arguments))
+    except TypeError as error:
+        raise InvalidInput(f"settings and network hold plain values: {error}") from None
+    return plain
+
+
+def _count(name: str, value: object, default: int) -> int:
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidInput(f"{name} is an integer from 1, got {shown(value)}")
+    return value
 
 
 def _made(kind: str, make: Callable[..., Any], first: object, options: Mapping[str, Any]) -> Any:
@@ -357,7 +269,7 @@ def _made(kind: str, make: Callable[..., Any], first: object, options: Mapping[s
     allowed = list(inspect.signature(make).parameters)[1:]
     for name in options:
         if name not in allowed:
-            raise unknown_name(kind, name, allowed)
+            raise unknown_name(f"{kind} argument of {make.__name__}", name, allowed)
     return make(first, **options)
 
 

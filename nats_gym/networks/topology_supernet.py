@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import nn
 
+from nats_gym.errors import InvalidInput, shown
 from nats_gym.networks.blocks import ConvBN, ResidualBlock
 from nats_gym.networks.cell import OUTPUT, live_edges, make_edge, run_cell
 from nats_gym.networks.supernet import Supernet, batch_norm
@@ -25,6 +26,7 @@ from nats_gym.spaces.topology import (
 )
 
 SKIP, POOL = OPERATIONS.index("skip_connect"), OPERATIONS.index("avg_pool_3x3")
+_DIGITS = frozenset(range(len(OPERATIONS)))
 
 
 class TopologySupernet(Supernet):
@@ -37,6 +39,9 @@ class TopologySupernet(Supernet):
         num_classes: width of the classifier.
         channels: of the first stage, which the second and third double.
         cells_per_stage: cells in each of the three stages.
+
+    Raises:
+        InvalidInput: for a number below 1.
     """
 
     def __init__(
@@ -45,6 +50,14 @@ class TopologySupernet(Supernet):
         channels: int = STEM_WIDTH,
         cells_per_stage: int = CELLS_PER_STAGE,
     ) -> None:
+        counts = {
+            "num_classes": num_classes,
+            "channels": channels,
+            "cells_per_stage": cells_per_stage,
+        }
+        for name, value in counts.items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise InvalidInput(f"{name} is an integer from 1, got {shown(value)}")
         blocks = _blocks(channels, cells_per_stage)
         super().__init__(channels, blocks, 4 * channels, num_classes)
         self._run_mixture: Callable[..., torch.Tensor] = self._mixture
@@ -58,7 +71,12 @@ class TopologySupernet(Supernet):
 
         Returns:
             ``(B, num_classes)``.
+
+        Raises:
+            InvalidInput: for what are no digits of the topology space.
         """
+        if len(digits) != len(EDGES) or not {*digits} <= _DIGITS:
+            raise InvalidInput(f"digits are six numbers from 0 to 4, got {shown(digits)}")
         live = live_edges(digits)
 
         def through(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -82,7 +100,11 @@ class TopologySupernet(Supernet):
 
         Returns:
             ``(B, num_classes)``.
+
+        Raises:
+            InvalidInput: for weights of another shape.
         """
+        _check_weights(weights)
         return self._run_mixture(images, weights)
 
     def _mixture(self, images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -103,7 +125,11 @@ class TopologySupernet(Supernet):
 
         Returns:
             ``(B, num_classes)``.
+
+        Raises:
+            InvalidInput: for weights of another shape.
         """
+        _check_weights(weights)
         chosen = weights.detach().argmax(1)
         others = weights.sum(1) - weights.gather(1, chosen[:, None])[:, 0]
         digits = chosen.tolist()
@@ -244,6 +270,12 @@ class MixedCell(nn.Module):
         operations = self.layers[edge]
         assert isinstance(operations, nn.ModuleList)
         return operations[digit]
+
+
+def _check_weights(weights: torch.Tensor) -> None:
+    shape = len(EDGES), len(OPERATIONS)
+    if weights.shape != shape:
+        raise InvalidInput(f"weights are {shape}, got {tuple(weights.shape)}")
 
 
 def _blocks(channels: int, cells_per_stage: int) -> Iterator[nn.Module]:
