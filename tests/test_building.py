@@ -238,7 +238,9 @@ def test_a_judge_says_nothing_of_what_a_partial_table_lacks() -> None:
         assert ("evaluation" in info) == judged
         if judged:
             assert info["evaluation"]["test_accuracy"] == pytest.approx(test[index])
-    both = OneShotVectorEnv("sss", "digits", num_envs=2, evaluator=Constant(), report_test=True)
+    both = OneShotVectorEnv(
+        2, space="sss", dataset="digits", evaluator=Constant(), report_test=True
+    )
     both.reset(seed=0)
     *_, infos = both.step(space.digits(np.array([lacking, held])))
     assert infos["_evaluation"].tolist() == [False, True]
