@@ -1,0 +1,279 @@
+"""Runs a study: cells beside each other on this machine's cores, each kept as soon as it is whole.
+
+A folder of results holds ``study.json`` and ``cells/NAME/``, a search's result each. A cell whose
+agent plays its runs one by one is kept in blocks of runs until it is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from nats_gym.errors import InvalidInput, NotInTable, UnreadableResult
+from nats_gym.evaluators import TableEvaluator
+from nats_gym.files import check_folder, replacing
+from nats_gym.machine import describe
+from nats_gym.protocol import search
+from nats_gym.protocol.ladder import find_rungs
+from nats_gym.result import RUN_FILE, SearchResult, versions
+from nats_gym.tables import load_table
+
+from .spec import Cell, Study
+
+STUDY_FILE, SPEC_FILE, CELLS, BLOCKS = "study.json", "study.toml", "cells", "blocks"
+#: Runs in a block where an agent plays them one by one.
+BLOCK = 10
+
+#: Called with the runs done and those to do, in all cells.
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some runs of a cell, which one process plays.
+
+    Attributes:
+        cell: the cell.
+        first, runs: number of the first run, and how many.
+        folder: where the result goes: the cell's, or one of its blocks'.
+        places: folders where modules of agents lie.
+    """
+
+    cell: Cell
+    first: int
+    runs: int
+    folder: Path
+    places: tuple[str, ...]
+
+
+def run_study(
+    study: Study,
+    out: str | os.PathLike[str],
+    jobs: int | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Run what a study lacks of its cells.
+
+    Args:
+        study: see :func:`~nats_gym.study.read_study` and :meth:`Study.of`.
+        out: folder for the results; what it holds of this study is kept.
+        jobs: processes; None for the cores of this machine.
+        progress: called with the runs done and those to do, now and then.
+
+    Returns:
+        The folder.
+
+    Raises:
+        InvalidInput: if the folder holds results of other arguments, or another process runs a
+            study there; and whatever :func:`nats_gym.search` raises.
+    """
+    from joblib import cpu_count
+
+    jobs = cpu_count() if jobs is None else jobs
+    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
+        raise InvalidInput(f"jobs is a positive integer, got {jobs!r}")
+    out = Path(out)
+    check_folder(out)
+    out.mkdir(parents=True, exist_ok=True)
+    with _alone(out):
+        cells, skipped = _possible(study)
+        record = _begun(out, study, cells, skipped)
+        total = sum(cell.arguments["runs"] for cell in cells)
+        done = 0
+        tell = progress or (lambda done, total: None)
+        blocks = []
+        for cell in cells:
+            missing = list(_missing(cell, out, study.places))
+            blocks += missing
+            done += cell.arguments["runs"] - sum(block.runs for block in missing)
+        tell(done, total)
+        # The longest first would be best; those in blocks are the slow ones.
+        blocks.sort(key=lambda block: block.runs == block.cell.arguments["runs"])
+        left = {cell.name: sum(block.cell is cell for block in blocks) for cell in cells}
+        for block, seconds in _played(blocks, jobs):
+            cell = block.cell
+            left[cell.name] -= 1
+            kept = record["cells"][cell.name]
+            kept["real_seconds"] = round((kept.get("real_seconds") or 0.0) + seconds, 3)
+            if not left[cell.name]:
+                _join(cell, out)
+            _write(out, record)
+            done += block.runs
+            tell(done, total)
+        for cell in cells:  # blocks of an interrupted study may all have been there
+            _join(cell, out)
+            record["cells"][cell.name] |= _resting_on(out / CELLS / cell.name)
+        record["finished"] = True
+        _write(out, record)
+    return out
+
+
+@contextmanager
+def _alone(out: Path) -> Iterator[None]:
+    """Hold the folder; ``InvalidInput`` if another process does."""
+    lock = FileLock(out / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise InvalidInput(f"another process runs a study in {str(out)!r}") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _possible(study: Study) -> tuple[list[Cell], list[dict[str, Any]]]:
+    """The cells whose rungs their tables have, and of the others what is missing."""
+    cells, skipped = [], []
+    for cell in study.cells:
+        a = cell.arguments
+        evaluator = TableEvaluator(load_table(a["space"], a["dataset"], a["source"]), a["trial"])
+        if a["continuing"] is None:
+            evaluator.prepare(a["epochs"])
+            cells.append(cell)
+            continue
+        try:
+            find_rungs(evaluator, a["epochs"], tuple(a["rungs"]) if a["rungs"] else None)
+        except NotInTable as error:
+            names = {"label": cell.label, "space": a["space"], "dataset": a["dataset"]}
+            skipped.append({**names, "reason": str(error)})
+        else:
+            cells.append(cell)
+    if not cells:
+        raise NotInTable(f"no cell of the study can run: {skipped[0]['reason']}")
+    return cells, skipped
+
+
+def _begun(
+    out: Path, study: Study, cells: Iterable[Cell], skipped: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Write down what is going to run; the record."""
+    try:
+        before = json.loads((out / STUDY_FILE).read_text(encoding="utf-8"))["cells"]
+    except FileNotFoundError:
+        before = {}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UnreadableResult(f"{out / STUDY_FILE}: no study's record: {error}") from None
+    record: dict[str, Any] = {
+        "name": study.name,
+        "finished": False,
+        "versions": versions(),
+        "machine": describe(),
+        "cells": {},
+        "skipped": skipped,
+    }
+    for cell in cells:
+        told = {"label": cell.label, "arguments": cell.arguments}
+        seconds = before.get(cell.name, {}).get("real_seconds")
+        record["cells"][cell.name] = {**told, "real_seconds": seconds}
+    (out / CELLS).mkdir(exist_ok=True)
+    with replacing(out / SPEC_FILE) as temporary:
+        temporary.write_text(study.text, encoding="utf-8")
+    _write(out, record)
+    return record
+
+
+def _write(out: Path, record: dict[str, Any]) -> None:
+    with replacing(out / STUDY_FILE) as temporary:
+        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _resting_on(folder: Path) -> dict[str, Any]:
+    """What a cell's result says of itself, for the study's record."""
+    run = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    return {name: run[name] for name in ("arguments", "provenance", "summary", "runs_sha256")}
+
+
+def _missing(cell: Cell, out: Path, places: tuple[str, ...]) -> Iterator[Block]:
+    """Blocks of a cell that are not there yet.
+
+    Raises:
+        InvalidInput: if the folder holds the cell with other arguments or of another table.
+    """
+    from nats_gym.agents import find_agent, plays_one_by_one
+
+    folder, runs = out / CELLS / cell.name, cell.arguments["runs"]
+    if folder.is_dir():
+        _check_same(cell, folder, cell.arguments)
+        return
+    if not plays_one_by_one(find_agent(cell.agent)[1]):
+        yield Block(cell, 0, runs, folder, places)
+        return
+    for first in range(0, runs, BLOCK):
+        count = min(BLOCK, runs - first)
+        block = out / BLOCKS / cell.name / str(first)
+        if block.is_dir():
+            _check_same(cell, block, {**cell.arguments, "runs": count, "first_run": first})
+        else:
+            yield Block(cell, first, count, block, places)
+
+
+def _check_same(cell: Cell, folder: Path, arguments: dict[str, Any]) -> None:
+    kept = SearchResult.load(folder)
+    for name, wanted in arguments.items():
+        found = kept.arguments.get(name)
+        if name == "rungs" and wanted is None:
+            continue  # the table's own
+        if found != wanted:
+            raise InvalidInput(
+                f"{str(folder)!r} holds this cell with {name} {found!r}, the study says "
+                f"{wanted!r}; take another folder"
+            )
+
+
+def _played(blocks: list[Block], jobs: int) -> Iterator[tuple[Block, float]]:
+    """Play blocks, several at a time; each, and its seconds, as it is done."""
+    if jobs == 1 or len(blocks) < 2:
+        for block in blocks:
+            yield block, play(block)
+        return
+    from joblib import Parallel, delayed
+
+    # One process per block is slow where a block takes a tenth of a second; joblib keeps them.
+    parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
+    for number, seconds in parallel(delayed(_numbered)(*item) for item in enumerate(blocks)):
+        yield blocks[number], seconds
+
+
+def _numbered(number: int, block: Block) -> tuple[int, float]:
+    return number, play(block)
+
+
+def play(block: Block) -> float:
+    """Play a block, keep its result; real seconds that it took."""
+    sys.path.extend(place for place in block.places if place not in sys.path)
+    started = time.perf_counter()
+    arguments = {**block.cell.arguments, "runs": block.runs, "first_run": block.first}
+    result = search(agent=block.cell.agent, **arguments)
+    _keep(result, block.folder)
+    return time.perf_counter() - started
+
+
+def _keep(result: SearchResult, folder: Path) -> None:
+    """Save a result whole or not at all."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as temporary:
+        os.replace(result.save(Path(temporary, "result")), folder)
+
+
+def _join(cell: Cell, out: Path) -> None:
+    """Make one result of a cell's blocks, if it is not made."""
+    folder, blocks = out / CELLS / cell.name, out / BLOCKS / cell.name
+    if not folder.is_dir():
+        parts = [
+            SearchResult.load(blocks / str(n)) for n in range(0, cell.arguments["runs"], BLOCK)
+        ]
+        _keep(SearchResult.joined(parts), folder)
+    shutil.rmtree(blocks, ignore_errors=True)

@@ -1,0 +1,179 @@
+"""What a study is to run: agents × spaces × data sets × budgets × runs, as a TOML file says it."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nats_gym.errors import InvalidInput, MissingStudy, shown, unknown_name
+from nats_gym.files import check_source
+from nats_gym.protocol import search_arguments
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+#: What a study says, and what each says besides.
+KEYS = ("name", "runs", "seed", "source", "trial", "searches", "agents")
+SEARCH_KEYS = ("space", "dataset", "datasets", "epochs", "budget", "source")
+AGENT_KEYS = ("agent", "options", "rungs", "workers", "continuing", "epochs", "budget", "runs")
+DEFAULTS: dict[str, Any] = {"runs": 500, "seed": 0, "source": "auto", "trial": "random"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One agent in one space, on one data set, at one budget: what one search runs.
+
+    Attributes:
+        name: of its folder; no two cells of a study share it.
+        label: what the study calls the agent.
+        agent: a name of ``nats_gym.agents.AGENTS``, or what makes an agent.
+        arguments: of :func:`nats_gym.search`, but for the agent.
+    """
+
+    name: str
+    label: str
+    agent: str | Callable[..., Any]
+    arguments: dict[str, Any]
+
+    @property
+    def group(self) -> tuple[str, str, int | str, float]:
+        """Space, data set, schedule and budget: agents that share these are compared."""
+        a = self.arguments
+        return a["space"], a["dataset"], a["epochs"], a["budget"]
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study: its cells in order.
+
+    Attributes:
+        name: what to call it.
+        cells: what it runs.
+        text: the file that it was read from, or what stands for it; kept with the results.
+        places: folders where its own agents' modules lie.
+    """
+
+    name: str
+    cells: tuple[Cell, ...]
+    text: str = ""
+    places: tuple[str, ...] = field(default=())
+
+    @classmethod
+    def of(cls, spec: Mapping[str, Any], text: str = "", places: Sequence[str] = ()) -> Study:
+        """Make a study of what a file says, as plain values.
+
+        Args:
+            spec: ``searches`` (a list: each a ``space``, ``datasets``, ``epochs`` and, if it is
+                not the paper's × epochs/12, a ``budget`` in seconds) and ``agents`` (label →
+                options: ``agent`` if it is not the label, ``options`` of its own, ``rungs``,
+                ``workers``, ``continuing``; ``epochs``, ``budget``, ``runs`` other than the
+                rest's); ``name``, ``runs``, ``seed``, ``source``, ``trial``.
+            text: the file itself.
+            places: folders where modules of ``agent = "module:Class"`` are looked for.
+
+        Raises:
+            InvalidInput: for anything that is not so, naming the search or agent.
+        """
+        _known("study", spec, KEYS)
+        agents, searches = spec.get("agents"), spec.get("searches")
+        if not isinstance(agents, Mapping) or not agents:
+            raise InvalidInput('a study has [agents.NAME] tables, one at least, such as "random"')
+        if not isinstance(searches, Sequence) or isinstance(searches, str) or not searches:
+            raise InvalidInput('a study has [[searches]], one at least, with space = "tss"')
+        shared = {name: spec.get(name, default) for name, default in DEFAULTS.items()}
+        check_source(shared["source"])
+        cells = [
+            _cell(label, options, search, dataset, shared)
+            for search in searches
+            for dataset in _datasets(search)
+            for label, options in agents.items()
+        ]
+        names = [cell.name for cell in cells]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise InvalidInput(f"two cells of the study are one: {twice[0]}")
+        name = spec.get("name", "study")
+        if not isinstance(name, str) or not name:
+            raise InvalidInput(f"a study's name is text, got {shown(name)}")
+        return cls(name, tuple(cells), text or _written(spec), tuple(places))
+
+
+def read_study(path: str | Path) -> Study:
+    """Read a study's TOML file; see :meth:`Study.of`.
+
+    Raises:
+        MissingStudy: if there is none. InvalidInput: if it is no TOML, or says what it must not.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise MissingStudy(f"no study at {str(path)!r}; see studies/nats-bench.toml") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"{path}: no study is read from it: {error}") from None
+    try:
+        spec = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"{path} is no TOML: {error}") from None
+    places = (str(path.parent.absolute()),)
+    sys.path.extend(place for place in places if place not in sys.path)
+    return Study.of({"name": path.stem, **spec}, text, places)
+
+
+def _cell(
+    label: str, options: Any, search: Mapping[str, Any], dataset: Any, shared: Mapping[str, Any]
+) -> Cell:
+    if not isinstance(options, Mapping):
+        raise InvalidInput(f"agent {label!r} of the study is a table, got {shown(options)}")
+    _known(f"agent {label!r}", options, AGENT_KEYS)
+    wanted = {**shared, **search, **options, "dataset": dataset}
+    agent = wanted.pop("agent", label)
+    wanted.pop("datasets", None)
+    try:
+        arguments = search_arguments(agent=agent, **wanted)
+    except InvalidInput as error:
+        raise InvalidInput(f"agent {label!r} of the study: {error}") from None
+    arguments.pop("agent")
+    slug = re.sub(r"[^\w.=-]+", "-", str(label)).strip("-") or "agent"
+    name = "-".join(
+        (
+            arguments["space"],
+            arguments["dataset"],
+            str(arguments["epochs"]).replace("/", "of"),
+            f"{arguments['budget']:.12g}s",
+            slug,
+        )
+    )
+    return Cell(name, str(label), agent, arguments)
+
+
+def _datasets(search: Any) -> list[Any]:
+    if not isinstance(search, Mapping):
+        raise InvalidInput(f"a search of the study is a table, got {shown(search)}")
+    _known("search", search, SEARCH_KEYS)
+    if "space" not in search:
+        raise InvalidInput(f"a search of the study lacks its space: {shown(dict(search))}")
+    if ("datasets" in search) == ("dataset" in search):
+        raise InvalidInput(f"a search of the study names its datasets: {shown(dict(search))}")
+    named = search.get("datasets", search.get("dataset"))
+    datasets = [named] if isinstance(named, str) else named
+    if not isinstance(datasets, list) or not datasets:
+        raise InvalidInput(f"datasets are a list of one name at least, got {shown(named)}")
+    return datasets
+
+
+def _known(what: str, given: Mapping[str, Any], allowed: Sequence[str]) -> None:
+    for name in given:
+        if name not in allowed:
+            raise unknown_name(f"key of a {what}", name, allowed)
+
+
+def _written(spec: Mapping[str, Any]) -> str:
+    """A study made in Python, for the record."""
+    return "\n".join(f"{name} = {value!r}" for name, value in spec.items()) + "\n"

@@ -1,0 +1,209 @@
+"""Replays claimed runs against their tables.
+
+What a run claims is looked up again, evaluation by evaluation: that each architecture, at its
+schedule and with the trial drawn for it, scored and cost what is written, that its clock adds up
+and stopped where the budget was spent, and that the answer is the best that it observed. How an
+agent came to ask for what it did is its own affair.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.errors import MissingStudy, NatsGymError
+from nats_gym.evaluators import TableEvaluator
+from nats_gym.result import RUN_FILE, RUNS_FILE, SearchResult
+from nats_gym.streams import combine, run_keys, run_seeds
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a replay says of one search.
+
+    Attributes:
+        folder: where it lies.
+        title: agent, space, data set and schedule.
+        valid: whether each run holds, ``(runs,)``; empty if the files cannot be read.
+        reasons: why the first runs that do not hold do not, by run; -1 for the whole of it.
+        result: what was replayed; None if it cannot be read.
+    """
+
+    folder: Path
+    title: str
+    valid: Flags
+    reasons: dict[int, str]
+    result: SearchResult | None
+
+    @property
+    def holds(self) -> bool:
+        """Whether everything holds."""
+        return not self.reasons
+
+
+def validate(folder: str | os.PathLike[str]) -> Iterator[Verdict]:
+    """Replay every search in a folder: a search's own, a study's, or one that holds such.
+
+    Raises:
+        MissingStudy: if there is no search at all.
+    """
+    folder = Path(folder)
+    places = {path.parent for name in (RUN_FILE, RUNS_FILE) for path in folder.rglob(name)}
+    places = {place for place in places if not any(p.startswith(".") for p in place.parts[1:])}
+    if not places:
+        raise MissingStudy(f"no search in {str(folder)!r}: no {RUN_FILE} there or below")
+    for place in sorted(places):
+        yield _verdict(place)
+
+
+def _verdict(folder: Path) -> Verdict:
+    try:
+        result = SearchResult.load(folder)
+        a = result.arguments
+        title = f"{a['agent']} · {a['space']} {a['dataset']} · {a['epochs']} epochs"
+        failures = list(_failures(result, folder))
+    except (NatsGymError, KeyError, TypeError, ValueError, IndexError) as error:
+        return Verdict(folder, folder.name, np.zeros(0, bool), {-1: str(error)}, None)
+    valid = np.ones(result.runs, dtype=bool)
+    reasons: dict[int, str] = {}
+    for wrong, reason in failures:
+        for run in np.flatnonzero(wrong & valid).tolist():
+            reasons[run] = reason
+        valid &= ~wrong
+    if not _summary_holds(result, folder):
+        reasons[-1] = f"the summary in {RUN_FILE} is not that of the runs"
+    return Verdict(folder, title, valid, reasons, result)
+
+
+def _failures(result: SearchResult, folder: Path) -> Iterator[tuple[Flags, str]]:
+    """Which runs are wrong in what, the most basic first."""
+    a, there = result.arguments, result.index >= 0
+    runs = np.arange(result.runs)
+    order = np.arange(result.index.shape[1])
+    ladder = a["rungs"] or [a["epochs"]]
+    broken = (
+        ~there[:, 0]
+        | (there[:, 1:] & ~there[:, :-1]).any(axis=1)
+        | (result.index >= result.table.space.size).any(axis=1)
+        | (there & ((result.rung < 0) | (result.rung >= len(ladder)))).any(axis=1)
+        | (there & (result.evaluation < 0)).any(axis=1)
+        | (there & (result.continues >= np.maximum(result.evaluation, 0))).any(axis=1)
+    )
+    yield broken, "its evaluations are not in order"
+    if broken.any():
+        return
+
+    at = _columns_of(result)  # (runs, number): the column of each evaluation
+    goes_on = there & (result.continues >= 0)
+    before = at[runs[:, None], np.maximum(result.continues, 0)]
+    impossible = goes_on & ((before < 0) | (before >= order))
+    yield impossible.any(axis=1), "it goes on with an evaluation that was not answered"
+    goes_on &= ~impossible
+    before = np.where(goes_on, before, 0)
+    other = goes_on & (
+        (np.take_along_axis(result.index, before, 1) != result.index)
+        | (np.take_along_axis(result.rung, before, 1) >= result.rung)
+    )
+    yield other.any(axis=1), "it goes on with a training of another architecture, or as long"
+
+    accuracy, seconds = _replayed(result, ladder, goes_on, before)
+    yield _differ(accuracy, result.accuracy, there), "an accuracy is not the table's"
+    yield _differ(seconds, result.seconds, there), "an evaluation's seconds are not the table's"
+    yield from _clock_failures(result, there, int(a["workers"]))
+    with np.load(folder / RUNS_FILE, allow_pickle=False) as arrays:
+        yield arrays["recommended"] != result.recommended, "its answer is not its best observed"
+
+
+def _columns_of(result: SearchResult) -> NDArray[np.int64]:
+    """Where the evaluation of each number stands, ``(runs, numbers)``; -1 where it does not."""
+    at = np.full((result.runs, int(result.evaluation.max()) + 1), -1)
+    run, column = np.nonzero(result.index >= 0)
+    at[run, result.evaluation[run, column]] = column
+    return at
+
+
+def _replayed(
+    result: SearchResult, ladder: list[Any], goes_on: Flags, before: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Accuracies and seconds that the table gives, ``(runs, evaluation)``; NaN behind the end."""
+    a, table = result.arguments, result.table
+    evaluator = TableEvaluator(table, a["trial"])
+    first, runs = a["first_run"], result.runs
+    keys = run_keys(run_seeds(a["seed"], first + runs)[first:])
+    shares = goes_on if a["continuing"] == "difference" else np.zeros_like(goes_on)
+    trial = result.evaluation.copy()
+    for column in range(trial.shape[1]):  # the trial of a training's beginning, however often on
+        on = np.flatnonzero(shares[:, column])
+        trial[on, column] = trial[on, before[on, column]]
+    accuracy = np.full(result.index.shape, np.nan)
+    seconds = np.full(result.index.shape, np.nan)
+    for rung, epochs in enumerate(ladder):
+        here = np.nonzero((result.rung == rung) & (result.index >= 0))
+        if not len(here[0]):
+            continue
+        drawn = combine(keys[here[0]], trial[here])
+        outcome = evaluator.evaluate(result.index[here], epochs, drawn)
+        accuracy[here], seconds[here] = outcome.accuracy, outcome.seconds
+    for rung, epochs in enumerate(ladder):
+        paid = shares & (np.take_along_axis(result.rung, before, 1) == rung)
+        seconds[paid] -= table.train_seconds(epochs)[result.index[paid]]
+    return accuracy, seconds
+
+
+def _clock_failures(
+    result: SearchResult, there: Flags, workers: int
+) -> Iterator[tuple[Flags, str]]:
+    clock, seconds, budget = result.clock, result.seconds, result.arguments["budget"]
+    if workers == 1:
+        started = np.concatenate([np.zeros((result.runs, 1)), clock[:, :-1]], axis=1)
+        yield _differ(started + seconds, clock, there), "its clock does not add up"
+    else:
+        yield (
+            np.array([not _fits(run, workers) for run in _intervals(result, there)]),
+            f"its evaluations do not fit on {workers} workers",
+        )
+    last = there & ~np.pad(there[:, 1:], ((0, 0), (0, 1)))
+    early = (there & ~last & (clock >= budget)).any(axis=1)
+    late = (last & (clock < budget)).any(axis=1)
+    yield early, "it goes on after its budget was spent"
+    yield late, "it stops before its budget is spent"
+
+
+def _intervals(
+    result: SearchResult, there: Flags
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    for run in range(result.runs):
+        yield result.clock[run, there[run]], result.seconds[run, there[run]]
+
+
+def _fits(run: tuple[NDArray[np.float64], NDArray[np.float64]], workers: int) -> bool:
+    """Whether evaluations begin when another ends, or at 0, and never too many at a time."""
+    clock, seconds = run
+    if np.any(np.diff(clock) < 0):
+        return False
+    starts = np.concatenate([[0.0], clock])
+    # The sum, not the difference, is what was computed, to the bit.
+    begun = starts[:, None] + seconds == clock  # (start, evaluation)
+    if not begun.any(axis=0).all():
+        return False
+    start = starts[begun.argmax(axis=0)]
+    running = (start <= clock[:, None]) & (clock > clock[:, None])
+    return bool((running.sum(axis=1) <= workers).all())
+
+
+def _differ(found: NDArray[np.float64], claimed: NDArray[np.float64], there: Flags) -> Flags:
+    return np.asarray((there & (found != claimed)).any(axis=1))
+
+
+def _summary_holds(result: SearchResult, folder: Path) -> bool:
+    claimed = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))["summary"]
+    return bool(claimed == json.loads(json.dumps(result.summary())))
