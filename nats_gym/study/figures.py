@@ -17,7 +17,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from nats_gym.errors import InvalidInput, unknown_name
@@ -44,6 +44,9 @@ from nats_gym.study.statistics import (
 
 WIDTH = 7.0  # inches: 700 pixels at 100 dots per inch
 TEXT, SMALL = 10.0, 9.0  # points
+#: About what is left for an axis, inches: of one panel, of one beside another.
+WIDE, NARROW = 5.9, 2.6
+HIGH, LOW = 2.8, 2.0
 PNG_DPI = 200
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
@@ -96,7 +99,8 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, Pat
 def regret_curves(results: Results, styles: Styles | None = None, *, seed: int = 0) -> Figure:
     """Simple regret against simulated time: mean over runs, with its 95 % bootstrap interval.
 
-    A panel per task. A line begins where all runs of the agent have an answer.
+    A panel per task. A line begins where all runs of the agent have an answer; it leaves the
+    panel at the bottom where all have the best architecture.
     """
     tasks = tasks_of(results)
     styles = styles_for(styles, tasks)
@@ -112,12 +116,12 @@ def regret_curves(results: Results, styles: Styles | None = None, *, seed: int =
             curve = mean_interval(regret_at(result, own), seed=seed)
             _draw_line(axes, own, curve, label, styles, len(searches))
             drawn.append(np.stack(curve))
-        _log_axis(axes, "x", begin, end, 8 if len(tasks) == 1 else 5)
+        _log_axis(axes, "x", begin, end, WIDE if len(tasks) == 1 else NARROW)
         values = np.concatenate(drawn, axis=1)
         positive = values[values > 0]
         if len(positive):
             low, high = 0.85 * positive.min(), 1.15 * positive.max()
-            _log_axis(axes, "y", max(low, 1e-3 * high), high, 9)
+            _log_axis(axes, "y", max(low, 1e-3 * high), high, HIGH if len(tasks) == 1 else LOW)
         axes.set_title("\n".join(_task_lines(searches)), fontsize=TEXT)
         axes.set_xlabel(f"simulated time [s], {_provenance(searches, 'seconds')}")
         axes.set_ylabel(_regret_label(searches))
@@ -147,23 +151,23 @@ def evaluations_to_target(
             label: sample_efficiency(curves[label], result.clock, goal)
             for label, result in searches.items()
         }
-        for label, result in searches.items():
-            most, last = float(result.evaluations.max()), float(np.nanmax(result.clock))
-            _draw_share(left, spent[label].evaluations, most, label, styles)
-            _draw_share(right, spent[label].seconds, last, label, styles)
-        most = max(float(result.evaluations.max()) for result in searches.values())
-        last = max(float(np.nanmax(result.clock)) for result in searches.values())
-        for axes, field, end in ((left, "evaluations", most), (right, "seconds", last)):
-            first = min(float(getattr(cost, field).min()) for cost in spent.values())
-            _log_axis(axes, "x", 0.8 * min(first, end), 1.1 * end, 5)
+        totals = {
+            "evaluations": {label: float(r.evaluations.max()) for label, r in searches.items()},
+            "seconds": {label: float(np.nanmax(r.clock)) for label, r in searches.items()},
+        }
+        for axes, (unit, ends) in zip((left, right), totals.items(), strict=True):
+            end = max(ends.values())
+            first = min(float(getattr(cost, unit).min()) for cost in spent.values())
+            begin = 0.8 * min(first, end)
+            for label, cost in spent.items():
+                _draw_share(axes, begin, getattr(cost, unit), ends[label], label, styles)
+            _log_axis(axes, "x", begin, 1.1 * end, NARROW)
+            axes.set_ylim(-0.02, 1.02)
         left.set_xlabel("evaluations")
         right.set_xlabel(f"simulated time [s], {_provenance(searches, 'seconds')}")
         left.set_ylabel(f"share of runs with regret ≤ {goal:.3g}\n{_judged_on(searches)}")
-        for axes in (left, right):
-            axes.set_ylim(-0.02, 1.02)
-        left.set_title(
-            "\n".join(_task_lines(searches)), fontsize=TEXT, loc="left"
-        )  # goes on over the right
+        # Goes on over the right panel.
+        left.set_title("\n".join(_task_lines(searches)), fontsize=TEXT, loc="left")
     _legend(figure, styles, all_labels(tasks))
     return figure
 
@@ -188,7 +192,7 @@ def performance_profiles(
     for label, regret in regrets.items():
         profile = profile_interval(-regret, -thresholds, seed=seed)
         _draw_line(axes, thresholds, profile, label, styles, len(regrets))
-    _log_axis(axes, "x", thresholds[0], thresholds[-1], 8)
+    _log_axis(axes, "x", thresholds[0], thresholds[-1], WIDE)
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlabel(_aggregate_label(tasks))
     axes.set_ylabel("share of runs with less regret")
@@ -273,7 +277,7 @@ def improvement_matrix(results: Results) -> Figure:
     bar.set_label("row has less regret than column [%]", fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL)
     title = aggregate_title("Probability of improvement", tasks)
-    axes.set_title(f"{title}\n{_judged_on(*tasks)}", fontsize=TEXT)
+    axes.set_title(f"{title}\n{_judged_on(*tasks)}", fontsize=TEXT, pad=9)
     return figure
 
 
@@ -291,10 +295,10 @@ def styles_for(styles: Styles | None, tasks: Sequence[Searches]) -> Styles:
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    """One wide panel, or rows of two."""
+    """One wide panel, or rows of two; a legend adds its own height."""
     columns = min(count, 2)
     rows = -(-count // columns)
-    height = 4.4 if count == 1 else 0.7 + 2.9 * rows
+    height = 4.0 if count == 1 else 0.3 + 2.9 * rows
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     panels = [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
     for axes in panels:
@@ -341,16 +345,20 @@ def _draw_line(
 
 
 def _draw_share(
-    axes: Axes, spent: NDArray[np.float64], end: float, label: str, styles: Styles
+    axes: Axes,
+    begin: float,
+    spent: NDArray[np.float64],
+    end: float,
+    label: str,
+    styles: Styles,
 ) -> None:
     """A step up at each run that came to the target."""
     reached = np.sort(spent[np.isfinite(spent)])
     shares = np.arange(len(reached) + 1) / len(spent)
-    x = np.concatenate([reached, [max(end, *reached[-1:])]])
     style = styles[label]
     place = list(styles).index(label)
     axes.step(
-        *(np.concatenate([reached[:1], x]), np.concatenate([[0.0], shares[1:], shares[-1:]])),
+        *(np.concatenate([[begin], reached, [end]]), np.append(shares, shares[-1])),
         where="post",
         color=style.colour,
         linestyle=style.dash,
@@ -378,17 +386,28 @@ def _draw_intervals(axes: Axes, intervals: Mapping[str, Interval], styles: Style
         side.spines[["top", "right", "left"]].set_visible(False)
 
 
-def _log_axis(axes: Axes, which: str, low: float, high: float, most: int) -> None:
-    """A log axis with plain numbers, ``most`` of them at most."""
+def _log_axis(axes: Axes, which: str, low: float, high: float, inches: float) -> None:
+    """A log axis of about that length, with as many plain numbers as leave each other room."""
     getattr(axes, f"set_{which}scale")("log")
     getattr(axes, f"set_{which}lim")(low, high)
     axis = axes.xaxis if which == "x" else axes.yaxis
     decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    for steps in ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5), (1, 2, 5), (1, 3), (1,)):
-        ticks = np.outer(decades, steps)
-        if ((ticks >= low) & (ticks <= high)).sum() <= most:
+    chosen = np.array([])
+    for steps in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
+        ticks = np.outer(decades, steps).ravel()
+        ticks = ticks[(ticks >= low) & (ticks <= high)]
+        room = inches * np.diff(np.log(ticks)) / np.log(high / low)
+        letters = np.array([len(_plain(tick)) for tick in ticks])
+        need = 0.045 * (letters[1:] + letters[:-1]) + 0.12 if which == "x" else 0.22
+        if len(chosen) >= 2 and (room < need).any():
             break
-    axis.set_major_locator(LogLocator(subs=steps, numticks=most + 2))
+        chosen = ticks
+        if len(chosen) >= 7:
+            break
+    if len(chosen) < 2:  # of less than a step
+        ticks = MaxNLocator(3).tick_values(low, high)
+        chosen = ticks[(ticks >= low) & (ticks <= high)]
+    axis.set_major_locator(FixedLocator(chosen.tolist()))
     axis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
     axis.set_minor_locator(NullLocator())
 
@@ -413,6 +432,7 @@ def _legend(figure: Figure, styles: Styles, labels: Sequence[str]) -> None:
     ]
     columns = max(1, LEGEND_WIDTH // (max(map(len, labels)) + 8))
     rows = -(-len(labels) // columns)
+    figure.set_figheight(figure.get_figheight() + 0.1 + 0.19 * rows)
     figure.legend(
         *(handles, labels),
         loc="outside lower center",

@@ -38,9 +38,14 @@ def critical_difference(
     blocks = regret_blocks(tasks)
     compared = friedman_nemenyi({label: -regret for label, regret in blocks.items()}, alpha)
     labels = sorted(compared.average_ranks, key=compared.average_ranks.__getitem__)
-    names = {label: _shortened(label) for label in labels}
-    widths = [_width(f"{names[label]}  0.00") for label in labels]
     half = (len(labels) + 1) // 2
+    texts = [
+        f"{_shortened(label)}  {compared.average_ranks[label]:.2f}"
+        if place < half
+        else f"{compared.average_ranks[label]:.2f}  {_shortened(label)}"
+        for place, label in enumerate(labels)
+    ]
+    widths = [_width(text) for text in texts]
     levels = _levels(compared.groups, labels)
     depth = LEVEL * (max(levels, default=-1) + 1)
     title = aggregate_title("Average rank of the regret, 1 the best", tasks)
@@ -72,11 +77,8 @@ def critical_difference(
         colour = styles[label].colour
         axes.plot([x, x, end], [ruler.y, y, y], color=colour, linewidth=1.2)
         axes.plot([x], [ruler.y], color=colour, marker=styles[label].marker, markersize=5)
-        rank = f"{compared.average_ranks[label]:.2f}"
         axes.text(
-            end - GAP if on_left else end + GAP,
-            y,
-            f"{names[label]}  {rank}" if on_left else f"{rank}  {names[label]}",
+            *(end - GAP if on_left else end + GAP, y, texts[place]),
             fontsize=SMALL,
             horizontalalignment="right" if on_left else "left",
             verticalalignment="center",
