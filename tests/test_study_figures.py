@@ -141,6 +141,18 @@ def test_no_texts_meet_and_all_are_within_700_pixels(
     check_texts(DRAWN[name](first(searches, count)))
 
 
+@pytest.mark.parametrize("name", DRAWN)
+def test_long_names_are_cut_in_the_middle(searches: Searches, name: str) -> None:
+    named = [f"rea, population {count}, sample 5, {'x' * count}" for count in (10, 20, 40)]
+    results = {"random": searches["random"], **dict(zip(named, searches.values(), strict=False))}
+    figure = DRAWN[name](results)
+    check_texts(figure)
+    if name == "iqm":
+        rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+        assert f"rea, population 10,…{'x' * 10}" in rows
+        assert len(set(rows)) == 4
+
+
 def test_several_tasks_have_a_panel_each_and_aggregates_say_so(searches: Searches) -> None:
     tasks = {"a": first(searches, 3), "b": _parts("cifar100", 5, 12)}
     curves = regret_curves(tasks)
@@ -169,7 +181,7 @@ def test_axes_name_units_and_what_they_rest_on(searches: Searches) -> None:
     )
     assert axes.get_title() == "Topology space, CIFAR-10\nsearched on 12 epochs (surrogate)"
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
-    assert "validation, 200 epochs, measured" in improvement_matrix(searches).axes[0].get_title()
+    assert "validation, 200 epochs, measured" in improvement_matrix(searches).get_suptitle()
 
 
 def test_lines_are_the_means_over_runs(searches: Searches) -> None:

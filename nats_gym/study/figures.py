@@ -53,6 +53,8 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 DATASET_TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 #: Of a legend's line, in letters.
 LEGEND_WIDTH = 92
+#: Of a label in rows, in letters.
+LONGEST_LABEL = 30
 
 
 class Style(NamedTuple):
@@ -76,6 +78,14 @@ def agent_styles(labels: Iterable[str]) -> dict[str, Style]:
         )
         for place, label in enumerate(labels)
     }
+
+
+def shortened(label: str) -> str:
+    """The label, its middle left out where a figure has no room for all of it."""
+    if len(label) <= LONGEST_LABEL:
+        return label
+    end = LONGEST_LABEL // 3
+    return f"{label[: LONGEST_LABEL - end - 1]}…{label[-end:]}"
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, Path]:
@@ -212,7 +222,7 @@ def iqm_intervals(results: Results, styles: Styles | None = None, *, seed: int =
     ascending = sorted(intervals, key=lambda label: float(intervals[label].estimate))
     _draw_intervals(axes, {label: intervals[label] for label in ascending}, styles)
     axes.set_xlabel(f"interquartile mean of {_aggregate_label(tasks)}")
-    axes.set_title(aggregate_title("Interquartile mean of the regret", tasks), fontsize=TEXT)
+    figure.suptitle(aggregate_title("Interquartile mean of the regret", tasks), fontsize=TEXT)
     return figure
 
 
@@ -242,7 +252,7 @@ def improvement_intervals(
     axes.axvline(0.5, color="0.4", linewidth=1, zorder=1)
     axes.set_xlabel(f"probability of less regret than {baseline}\n{_judged_on(*tasks)}")
     title = aggregate_title(f"Probability of improvement over {baseline}", tasks)
-    axes.set_title(title, fontsize=TEXT)
+    figure.suptitle(title, fontsize=TEXT)
     return figure
 
 
@@ -251,12 +261,16 @@ def improvement_matrix(results: Results) -> Figure:
     tasks = tasks_of(results)
     regrets = final_regrets(tasks)
     labels = list(regrets)
+    names = [shortened(label) for label in labels]
     count = len(labels)
     shares = np.array(
         [[probability_of_improvement(-regrets[a], -regrets[b]) for b in labels] for a in labels]
     )
     np.fill_diagonal(shares, np.nan)
-    figure = Figure(figsize=(WIDTH, max(3.4, 1.9 + 0.36 * count)), layout="constrained")
+    figure = Figure(
+        figsize=(WIDTH, max(3.0, 1.3 + 0.36 * count) + 0.06 * max(map(len, names))),
+        layout="constrained",
+    )
     axes = figure.add_subplot()
     # Orange to purple through white: told apart by all readers, and a tie is white.
     image = axes.imshow(100 * shares, cmap="PuOr", vmin=0, vmax=100, aspect="auto")
@@ -269,15 +283,15 @@ def improvement_matrix(results: Results) -> Figure:
             horizontalalignment="center",
             verticalalignment="center",
         )
-    axes.set_xticks(range(count), labels, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(count), labels)
+    axes.set_xticks(range(count), names, rotation=40, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(count), names)
     axes.tick_params(labelsize=SMALL, length=0)
     axes.spines[:].set_visible(False)
     bar = figure.colorbar(image, ax=axes, pad=0.02)
     bar.set_label("row has less regret than column [%]", fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL)
     title = aggregate_title("Probability of improvement", tasks)
-    axes.set_title(f"{title}\n{_judged_on(*tasks)}", fontsize=TEXT, pad=9)
+    figure.suptitle(f"{title}\n{_judged_on(*tasks)}", fontsize=TEXT)
     return figure
 
 
@@ -375,7 +389,7 @@ def _draw_intervals(axes: Axes, intervals: Mapping[str, Interval], styles: Style
         style = styles[label]
         axes.plot([low, high], [row, row], color=style.colour, linewidth=5, alpha=0.4)
         axes.plot([estimate], [row], color=style.colour, marker=style.marker, markersize=7)
-    axes.set_yticks(range(len(intervals)), list(intervals))
+    axes.set_yticks(range(len(intervals)), [shortened(label) for label in intervals])
     axes.tick_params(axis="y", length=0)
     right = axes.twinx()
     right.set_ylim(axes.get_ylim())

@@ -11,13 +11,20 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
 from nats_gym.study.comparison import Results, regret_blocks, tasks_of
-from nats_gym.study.figures import SMALL, TEXT, WIDTH, Styles, aggregate_title, styles_for
+from nats_gym.study.figures import (
+    SMALL,
+    TEXT,
+    WIDTH,
+    Styles,
+    aggregate_title,
+    shortened,
+    styles_for,
+)
 from nats_gym.study.statistics import RankComparison, friedman_nemenyi
 
 # All in points, 72 of which are an inch.
 POINTS = 72.0
 MARGIN, GAP, ROW, LEVEL, RULER = 8.0, 5.0, 16.0, 7.0, 46.0
-LONGEST_LABEL = 150.0
 
 
 def critical_difference(
@@ -40,9 +47,9 @@ def critical_difference(
     labels = sorted(compared.average_ranks, key=compared.average_ranks.__getitem__)
     half = (len(labels) + 1) // 2
     texts = [
-        f"{_shortened(label)}  {compared.average_ranks[label]:.2f}"
+        f"{shortened(label)}  {compared.average_ranks[label]:.2f}"
         if place < half
-        else f"{compared.average_ranks[label]:.2f}  {_shortened(label)}"
+        else f"{compared.average_ranks[label]:.2f}  {shortened(label)}"
         for place, label in enumerate(labels)
     ]
     widths = [_width(text) for text in texts]
@@ -144,13 +151,4 @@ def _levels(groups: Sequence[tuple[str, ...]], labels: Sequence[str]) -> list[in
 
 def _width(text: str) -> float:
     path = TextPath((0, 0), text, size=SMALL, prop=FontProperties())
-    return float(path.get_extents().width)
-
-
-def _shortened(label: str) -> str:
-    """The label, or as much of it as leaves the ruler its room."""
-    if _width(label) <= LONGEST_LABEL:
-        return label
-    while _width(f"{label}…") > LONGEST_LABEL:
-        label = label[:-1]
-    return f"{label}…"
+    return 1.05 * float(path.get_extents().width)  # hinting widens letters on a coarse screen
