@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from rich import box
@@ -32,21 +32,26 @@ def grid(title: str, *columns: str) -> Grid:
     return table
 
 
-def summary_grid(results: Sequence[SearchResult]) -> Grid:
-    """Searches of one space, data set and schedule side by side: mean ± std over their runs."""
-    first = results[0]
+def summary_grid(results: Mapping[str, SearchResult]) -> Grid:
+    """Searches of one space, data set and schedule side by side: mean ± std over their runs.
+
+    Args:
+        results: by the agents' names.
+    """
+    first = next(iter(results.values()))
     ran = first.arguments
     title = (
         f"{first.table.space.title} space, {ran['dataset']}: search on {ran['epochs']} epochs "
         f"within {ran['budget']:,.0f} simulated seconds"
     )
-    agents = [f"{result.arguments['agent']} × {result.runs}" for result in results]
+    agents = [f"{label} × {result.runs}" for label, result in results.items()]
     table = grid(title, "mean ± std over runs", *agents, "rests on")
-    summaries = [result.summary() for result in results]
+    summaries = [result.summary() for result in results.values()]
     for row, key, basis in _ROWS:
         if key in summaries[0]:
             cells = [_mean_std(summary[key]) for summary in summaries]
-            table.add_row(row, *cells, first.provenance.get(basis, ""))
+            told = dict.fromkeys(result.provenance.get(basis, "") for result in results.values())
+            table.add_row(row, *cells, " / ".join(filter(None, told)))
     return table
 
 

@@ -1,0 +1,80 @@
+"""``nats-gym build`` and ``nats-gym fit``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    pass
+
+from .terminal import app, quiet, say
+
+
+@app.command("build")
+def build_table(
+    space: Annotated[str, typer.Option(help="tss (topology) or sss (size)")],
+    dataset: Annotated[str, typer.Option(help="cifar10, cifar100, ImageNet16-120 or digits")],
+    out: Annotated[Path, typer.Option(help="folder of the build, to go on with if it is there")],
+    archs: Annotated[str, typer.Option(help="0-199,300 or random:300:seed0 or all")],
+    epochs: Annotated[int | None, typer.Option(help="default the full schedule")] = None,
+    trials: Annotated[int, typer.Option(help="trainings of each, with seeds 0, 1, …")] = 1,
+    workers: Annotated[int, typer.Option(help="trainings at a time on this machine")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, or cuda:0,cuda:1 in turn")] = "auto",
+    data_dir: Annotated[Path | None, typer.Option(help="where the data set lies")] = None,
+    curves: Annotated[bool, typer.Option(help="learning curves in the table too")] = True,
+    licence: Annotated[str, typer.Option(help="of the figures, as the table says")] = "unstated",
+    ray: Annotated[bool, typer.Option("--ray", help="train on a Ray cluster instead")] = False,
+    address: Annotated[str | None, typer.Option(help="of that cluster")] = None,
+    gpus: Annotated[float, typer.Option(help="GPUs that a training holds there")] = 0.0,
+    export_official: Annotated[
+        Path | None, typer.Option(help="write files for the public nats_bench too, here")
+    ] = None,
+    export_as: Annotated[
+        str | None, typer.Option("--as", help="data set key in those, e.g. cifar10-valid")
+    ] = None,
+) -> None:
+    """Train architectures into a table of your own; interrupted, it goes on where it stopped."""
+    from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
+
+    from nats_gym import building
+
+    plan = building.Plan.of(space, dataset, epochs)
+    chosen = building.parse_architectures(archs, plan.architectures)
+    cluster = {"num_gpus": gpus, "address": address} if ray else None
+    columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, transient=True, disable=quiet()) as bar:
+        task = bar.add_task("training", total=None)
+        built = building.build(
+            *(out, plan, chosen, trials),
+            workers=workers,
+            devices=device.split(","),
+            cluster=cluster,
+            data_dir=data_dir,
+            curves=curves,
+            licence=licence,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    say(f"{built.trained} trained now; {built.trainings} trainings in {out}")
+    say(f"table of {built.architectures} architectures: {built.table.folder}")
+    if export_official:
+        with building.open_build(out) as store:
+            written = building.export_official(store, export_official, export_as)
+        say(f"official files of {written} architectures: {export_official}")
+
+
+@app.command()
+def fit(
+    table: Annotated[Path, typer.Argument(help="a partial table, such as a build's DIR/table")],
+    out: Annotated[Path | None, typer.Option(help="default beside it, TABLE-fitted")] = None,
+) -> None:
+    """Estimate the architectures that a partial table lacks: a new table, all of estimates."""
+    from nats_gym.building import fit_table
+
+    fitted = fit_table(table, out)
+    for column in fitted.columns:
+        errors = ", ".join(f"{name} {value:g}" for name, value in column.held_out.items())
+        say(f"{column.name} ({column.provenance}): held out {errors}")
+    say(f"table of {fitted.space.size:,} estimated architectures: {fitted.folder}")

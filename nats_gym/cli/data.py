@@ -1,0 +1,144 @@
+"""``nats-gym data …``: the tables on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table as Grid
+
+    from nats_gym.tables.official import OfficialArchive
+
+from .terminal import app, help_without_command, print_grid, quiet, say
+
+data_app = typer.Typer()
+app.add_typer(data_app, name="data")
+
+
+@data_app.callback(invoke_without_command=True)
+def data_options(context: typer.Context) -> None:
+    """The tables on this machine."""
+    help_without_command(context)
+
+
+@data_app.command("status")
+def data_status() -> None:
+    """Say which tables this machine has, and what each rests on."""
+    from nats_gym.datasets import DATASETS
+    from nats_gym.spaces import SPACES
+    from nats_gym.summary import grid
+    from nats_gym.tables import load_table, official
+    from nats_gym.tables.home import home
+
+    for space in SPACES:
+        for dataset in DATASETS:
+            table = load_table(space, dataset, "embedded")
+            title = f"{space} {dataset}: {table.source}, checksum {table.checksum[:12]}"
+            rows = grid(title, "column", "provenance", "held-out errors")
+            for column in table.columns:
+                errors = ", ".join(f"{name} {value:g}" for name, value in column.held_out.items())
+                rows.add_row(column.name, column.provenance, errors)
+            print_grid(rows)
+            say(f"  from {'; '.join(dict.fromkeys(c.source for c in table.columns))}\n")
+    imported = official.archives()
+    for archive in imported:
+        print_grid(_archive_grid(archive))
+    if not imported:
+        say("no official archive is imported: nats-gym data import PATH")
+    say(f"NATS_GYM_HOME: {home()}")
+
+
+@data_app.command("import")
+def data_import(
+    path: Annotated[
+        Path, typer.Argument(help="a -simple or -full directory, its .tar, or the .pickle.pbz2")
+    ],
+    space: Annotated[
+        str | None, typer.Option(help="tss or sss; default: told by the first record")
+    ] = None,
+    curves: Annotated[
+        bool, typer.Option(help="learning curves too, about 750 MB for topology")
+    ] = True,
+    strict: Annotated[bool, typer.Option(help="stop at the first unreadable record")] = False,
+) -> None:
+    """Import an official NATS-Bench archive, once; interrupted, it resumes where it stopped."""
+    print_grid(_archive_grid(imported(path, space, curves, strict)))
+
+
+@data_app.command("download")
+def data_download(
+    space: Annotated[str, typer.Argument(help="tss (about 2 GB) or sss (about 1 GB)")],
+    url: Annotated[str | None, typer.Option(help="another place to fetch the tar from")] = None,
+    curves: Annotated[bool, typer.Option(help="import learning curves too")] = True,
+) -> None:
+    """Fetch the official archive of a space and import it."""
+    from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    from nats_gym.tables.official.download import TARS, download
+
+    columns = (*Progress.get_default_columns()[:2], DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, TimeRemainingColumn(), transient=True, disable=quiet()) as bar:
+        task = bar.add_task(TARS.get(space, (space,))[0], total=None)
+        arrived = download(
+            space, url, lambda done, total: bar.update(task, completed=done, total=total)
+        )
+    say(f"{arrived.path}: {arrived.size:,} bytes, SHA-256 {arrived.sha256}")
+    print_grid(_archive_grid(imported(arrived.path, space, curves)))
+
+
+@data_app.command("remove")
+def data_remove(
+    name: Annotated[str, typer.Argument(help="name of an imported archive, as status shows it")],
+) -> None:
+    """Delete an imported archive; the files that it was made from stay."""
+    from nats_gym.errors import unknown_name
+    from nats_gym.tables import official
+
+    imported = {archive.folder.name: archive for archive in official.archives()}
+    if name not in imported:
+        raise unknown_name("imported archive", name, imported)
+    official.remove_archive(imported[name])
+    say(f"removed {name}")
+
+
+def imported(
+    path: Path, space: str | None, curves: bool = True, strict: bool = False
+) -> OfficialArchive:
+    """Import an archive, unless it is, with a progress bar."""
+    from rich.progress import Progress
+
+    from nats_gym.tables import official
+
+    with Progress(transient=True, disable=quiet()) as bar:
+        task = bar.add_task(f"importing {path.name}", total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total or None)
+
+        return official.import_archive(path, space, curves, strict, progress=show)
+
+
+def _archive_grid(archive: OfficialArchive) -> Grid:
+    """What an imported archive holds."""
+    from nats_gym.summary import grid
+
+    facts = archive.facts
+    rows = grid(f"{archive.folder.name}: official archive, measured", "fact", "value")
+    bytes_used = sum(f.stat().st_blocks * 512 for f in archive.folder.rglob("*") if f.is_file())
+    rows.add_row("imported from", archive.source)
+    rows.add_row("space", archive.space.name)
+    rows.add_row("architectures", f"{facts['architectures']:,} of {archive.space.size:,}")
+    rows.add_row("schedules", ", ".join(archive.hps))
+    rows.add_row("learning curves", "yes" if facts["curves"] else "no")
+    rows.add_row("weights", str(archive.weights or "none"))
+    short = {name: count for name, count in facts["without_all_trials"].items() if count}
+    missing = ", ".join(f"{name}: {count:,}" for name, count in short.items())
+    rows.add_row("without all trials", missing or "none")
+    rows.add_row("unreadable records", str(len(facts["unreadable"]) or "none"))
+    for line in facts["unreadable"][:5]:
+        rows.add_row("", line)
+    rows.add_row("on the disk", f"{bytes_used / 1e6:,.0f} MB in {archive.folder}")
+    return rows

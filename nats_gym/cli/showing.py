@@ -1,0 +1,89 @@
+"""``nats-gym envs`` and ``nats-gym show``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.table import Table as Grid
+
+    from nats_gym.tables import Table
+
+from .terminal import app, number_or_text, print_grid, say
+
+
+@app.command()
+def envs() -> None:
+    """List the environment ids."""
+    from nats_gym.registration import ENVIRONMENTS
+
+    for env_id in ENVIRONMENTS:
+        say(env_id)
+
+
+@app.command()
+def show(
+    space: Annotated[str, typer.Argument(help="tss or sss")],
+    architecture: Annotated[str, typer.Argument(help="official index or official string")],
+    png: Annotated[Path | None, typer.Option(help="draw it too, to this file (.png)")] = None,
+    dataset: Annotated[str, typer.Option(help="whose accuracy the picture shows")] = "cifar10",
+) -> None:
+    """Show an architecture with its figures and what they rest on."""
+    from nats_gym.datasets import DATASETS
+    from nats_gym.spaces import get_space
+    from nats_gym.tables import load_table
+
+    chosen = get_space(space)
+    index = chosen.resolve(number_or_text(architecture))
+    digits = chosen.digits(index)
+    drawn = load_table(space, dataset)
+    if png:
+        _draw_architecture(drawn, index, png)
+    say(f"{chosen.title} {index}: {chosen.string(digits)}")
+    for decision, digit in zip(chosen.decision_names, digits.tolist(), strict=True):
+        say(f"  {decision:<12} {chosen.choice_names[digit]}")
+    for name in DATASETS:
+        print_grid(_figures_grid(load_table(space, name), index))
+    if png:
+        say(f"picture: {png}")
+
+
+def _figures_grid(table: Table, index: int) -> Grid:
+    """What a table knows of one architecture, with the closed-form cost of its network."""
+    from nats_gym.summary import grid
+
+    digits = table.space.digits(index)
+    rows = grid(f"{table.dataset} ({table.source})", "figure", "value", "provenance")
+    params, flops = (
+        cost(digits, table.dataset) for cost in (table.space.params, table.space.flops)
+    )
+    rows.add_row("params [M]", f"{params:.6f}", "closed form")
+    rows.add_row("FLOPs [M]", f"{flops:.5f}", "closed form")
+    for column in table.columns:
+        if column.quantity == "accuracy_curve":
+            continue  # hundreds of numbers; what they end in is shown
+        values = table.row(column, index)
+        shown = " / ".join(f"{value:.6g}" for value in values)
+        rows.add_row(f"{column.name} [{column.unit}]", shown, column.provenance)
+    return rows
+
+
+def _draw_architecture(table: Table, index: int, path: Path) -> None:
+    """Draw an architecture with its full-schedule accuracy."""
+    from nats_gym.envs.rendering import Scene, save_png
+
+    digits = table.space.digits(index)
+    column = table.accuracy_column()
+    known = len(table.row(column, index)) > 0
+    scene = Scene(
+        table.space,
+        table.dataset,
+        digits.tolist(),
+        accuracy=float(table.mean_accuracy()[index]) if known else None,
+        provenance=column.provenance if known else None,
+        caption=str(table.space.string(digits)),
+    )
+    save_png(scene, path)

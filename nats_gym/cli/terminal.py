@@ -1,0 +1,88 @@
+"""The command line itself: its options, how it prints, and how it fails."""
+
+from __future__ import annotations
+
+import re
+import sys
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+import nats_gym
+from nats_gym.errors import NatsGymError
+
+if TYPE_CHECKING:
+    from rich.table import Table as Grid
+
+
+app = typer.Typer(
+    name="nats-gym",
+    help="Neural architecture search as reinforcement learning.",
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"nats-gym {nats_gym.__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def options(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="and exit")
+    ] = False,
+) -> None:
+    """Neural architecture search as reinforcement learning."""
+    help_without_command(context)
+
+
+def help_without_command(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        say(context.get_help())
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        code = app(standalone_mode=False)
+    except NatsGymError as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"{error.filename or 'file'}: {error.strerror or error}")
+    except typer.Abort:
+        sys.exit(130)
+    except Exception as error:
+        # Newer releases of Typer carry a click of their own, so the class of a usage error has
+        # no public name; what it can do tells it.
+        if not hasattr(error, "format_message"):
+            raise
+        fail(error.format_message())
+    sys.exit(code or 0)
+
+
+def print_grid(grid: Grid) -> None:
+    from rich.console import Console
+
+    # Off a terminal nothing needs to wrap: a pipe has no width.
+    Console(width=None if sys.stdout.isatty() else 160).print(grid)
+
+
+def number_or_text(text: str) -> int | str:
+    return int(text) if re.fullmatch("-?[0-9]{1,18}", text) else text
+
+
+def quiet() -> bool:
+    return not sys.stderr.isatty()
+
+
+def say(line: str) -> None:
+    typer.echo(line)
+
+
+def fail(message: str) -> NoReturn:
+    typer.echo(f"nats-gym: {' '.join(message.split())}", err=True)
+    sys.exit(2)

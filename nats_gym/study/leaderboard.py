@@ -1,0 +1,189 @@
+"""Boards of validated results: who found the best, on one table, at one budget.
+
+Only searches whose every run holds are on a board. Searches by the same agent with the same
+options and other seeds are one entry; the same runs twice count once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.files import replacing
+from nats_gym.result import SearchResult
+from nats_gym.schedule import Epochs
+from nats_gym.tables import MEASURED
+
+from .validation import Verdict
+
+MARKDOWN_FILE, JSON_FILE = "leaderboard.md", "leaderboard.json"
+
+
+class Board(NamedTuple):
+    """What entries are compared on: one table, by its checksum, one schedule, one budget."""
+
+    space: str
+    dataset: str
+    epochs: Epochs
+    budget: float
+    checksum: str
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An agent's place.
+
+    Attributes:
+        agent: its name, with its options and rungs.
+        runs: how many.
+        valid, test: full-schedule accuracy of the answers, percent, ``(runs,)``; ``test`` is None
+            where the table has no measured one.
+        provenance: of what was observed, and of the judgement.
+        folders: where the runs lie.
+    """
+
+    agent: str
+    runs: int
+    valid: NDArray[np.float64]
+    test: NDArray[np.float64] | None
+    provenance: tuple[str, str]
+    folders: tuple[str, ...]
+
+
+def rank_agents(verdicts: Iterable[Verdict]) -> dict[Board, list[Entry]]:
+    """Boards of the searches that hold, each sorted by mean validation accuracy, best first."""
+    found: dict[Board, dict[str, dict[tuple[int, int], tuple[SearchResult, int, Path]]]] = {}
+    for verdict in verdicts:
+        result = verdict.result
+        if result is None or not verdict.holds:
+            continue
+        a = result.arguments
+        board = Board(
+            *(a[name] for name in ("space", "dataset", "epochs", "budget")),
+            result.table.checksum,
+        )
+        runs = found.setdefault(board, {}).setdefault(_title(a), {})
+        for run in range(result.runs):
+            # A run is what its seed and number make it, wherever it is claimed.
+            runs.setdefault((a["seed"], a["first_run"] + run), (result, run, verdict.folder))
+    boards = {}
+    for board, agents in found.items():
+        entries = [_entry(agent, list(runs.values())) for agent, runs in agents.items()]
+        boards[board] = sorted(entries, key=lambda entry: -float(entry.valid.mean()))
+    return boards
+
+
+def save_leaderboard(
+    boards: dict[Board, list[Entry]], rejected: list[Verdict], folder: str | os.PathLike[str]
+) -> Path:
+    """Write ``leaderboard.md`` and ``leaderboard.json``; returns the first."""
+    folder = Path(folder)
+    lines = ["# Leaderboard", ""]
+    for board, entries in boards.items():
+        lines += [f"## {title_of(board)}", "", f"Table {board.checksum[:12]}.", ""]
+        lines += ["| # | agent | runs | validation [%] | test [%] | rests on |"]
+        lines += ["|--:|:--|--:|--:|--:|:--|"]
+        lines += [f"| {' | '.join(map(_escaped, row))} |" for row in rows_of(entries)]
+        lines += [""]
+    if rejected:
+        lines += ["## Not admitted", ""]
+        lines += [
+            f"- `{verdict.folder}`: {next(iter(verdict.reasons.values()))}" for verdict in rejected
+        ]
+    content = [
+        {
+            **board._asdict(),
+            "entries": [
+                {
+                    "agent": entry.agent,
+                    "runs": entry.runs,
+                    "valid": [float(entry.valid.mean()), float(entry.valid.std())],
+                    "test": None
+                    if entry.test is None
+                    else [float(entry.test.mean()), float(entry.test.std())],
+                    "provenance": list(entry.provenance),
+                    "folders": list(entry.folders),
+                }
+                for entry in entries
+            ],
+        }
+        for board, entries in boards.items()
+    ]
+    for name, text in (
+        (JSON_FILE, json.dumps(content, indent=1, ensure_ascii=False) + "\n"),
+        (MARKDOWN_FILE, "\n".join(lines).rstrip() + "\n"),
+    ):
+        with replacing(folder / name) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return folder / MARKDOWN_FILE
+
+
+def title_of(board: Board) -> str:
+    """A board's title."""
+    return (
+        f"{board.space} {board.dataset}, {board.epochs} epochs, "
+        f"{board.budget:,.0f} simulated seconds"
+    )
+
+
+def rows_of(entries: list[Entry]) -> list[tuple[str, ...]]:
+    """A board's rows: place, agent, runs, validation and test accuracy, provenance."""
+    return [
+        (
+            str(place),
+            entry.agent,
+            str(entry.runs),
+            _mean_std(entry.valid),
+            "—" if entry.test is None else _mean_std(entry.test),
+            "searched on {}, judged on {}".format(*entry.provenance),
+        )
+        for place, entry in enumerate(entries, start=1)
+    ]
+
+
+def _title(arguments: Any) -> str:
+    """An agent's name with all that makes it another entry."""
+    told = [f"{name}={value}" for name, value in arguments["options"].items()]
+    if arguments["rungs"]:
+        told += [f"rungs {' '.join(map(str, arguments['rungs']))}", arguments["continuing"]]
+    if arguments["workers"] != 1:
+        told.append(f"{arguments['workers']} workers")
+    if arguments["trial"] != "random":
+        told.append(f"trial {arguments['trial']}")
+    return f"{arguments['agent']} ({', '.join(told)})" if told else str(arguments["agent"])
+
+
+def _entry(agent: str, runs: list[tuple[SearchResult, int, Path]]) -> Entry:
+    first = runs[0][0]
+    tested = first.provenance.get("full_schedule_test_accuracy") == MEASURED
+    return Entry(
+        agent,
+        len(runs),
+        valid=_judged(runs, "valid"),
+        test=_judged(runs, "test") if tested else None,
+        provenance=(
+            first.provenance["search_accuracy"],
+            first.provenance["full_schedule_valid_accuracy"],
+        ),
+        folders=tuple(sorted({str(folder) for *_, folder in runs})),
+    )
+
+
+def _judged(runs: list[tuple[SearchResult, int, Path]], split: str) -> NDArray[np.float64]:
+    accuracy = runs[0][0].table.mean_accuracy(split)
+    return accuracy[[result.recommended[run] for result, run, _ in runs]]
+
+
+def _mean_std(values: NDArray[np.float64]) -> str:
+    return f"{values.mean():.2f} ± {values.std():.2f}"
+
+
+def _escaped(cell: str) -> str:
+    return cell.replace("|", "\\|")
