@@ -95,8 +95,8 @@ def final_regrets(tasks: Sequence[Searches]) -> dict[str, NDArray[np.float64]]:
 def regret_blocks(tasks: Sequence[Searches]) -> dict[str, NDArray[np.float64]]:
     """Regret of each run's answer on each task, ``(blocks,)``, of agents that ran on all tasks.
 
-    A block is a run number of a task: run r of every agent meets the same random trials. Blocks
-    in which a partial table cannot judge some agent are left out.
+    A block is a run number of a task; runs of one number share a seed. Blocks in which a partial
+    table cannot judge some agent are left out.
 
     Raises:
         InvalidInput: if numbers of runs differ between the agents of a task, or no block is left.

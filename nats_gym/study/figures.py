@@ -17,6 +17,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
@@ -41,16 +42,18 @@ from nats_gym.study.statistics import (
     profile_interval,
     sample_efficiency,
 )
+from nats_gym.study.tables import DATASET_TITLES
 
 WIDTH = 7.0  # inches: 700 pixels at 100 dots per inch
 TEXT, SMALL = 10.0, 9.0  # points
 #: About what is left for an axis, inches: of one panel, of one beside another.
 WIDE, NARROW = 5.9, 2.6
 HIGH, LOW = 2.8, 2.0
+#: A log axis has no 0: what took no time is drawn at this share of its end.
+NO_TIME = 1e-6
 PNG_DPI = 200
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
-DATASET_TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 #: Of a legend's line, in letters.
 LEGEND_WIDTH = 92
 #: Of a label in rows, in letters.
@@ -118,7 +121,8 @@ def regret_curves(results: Results, styles: Styles | None = None, *, seed: int =
     for axes, searches in zip(panels, tasks, strict=True):
         starts = {label: common_start([result]) for label, result in searches.items()}
         budget = max(float(result.arguments["budget"]) for result in searches.values())
-        begin, end = min(starts.values()), max(budget, 1.1 * max(starts.values()))
+        end = max(budget, 1.1 * max(starts.values()))
+        begin = max(min(starts.values()), NO_TIME * end)
         times = np.geomspace(begin, end, GRID_POINTS)
         drawn = []
         for label, result in searches.items():
@@ -168,7 +172,7 @@ def evaluations_to_target(
         for axes, (unit, ends) in zip((left, right), totals.items(), strict=True):
             end = max(ends.values())
             first = min(float(getattr(cost, unit).min()) for cost in spent.values())
-            begin = 0.8 * min(first, end)
+            begin = max(0.8 * min(first, end), NO_TIME * end)
             for label, cost in spent.items():
                 _draw_share(axes, begin, getattr(cost, unit), ends[label], label, styles)
             _log_axis(axes, "x", begin, 1.1 * end, NARROW)
@@ -318,8 +322,8 @@ def _panels(count: int) -> tuple[Figure, list[Axes]]:
     for axes in panels:
         axes.grid(alpha=0.3)
         axes.tick_params(labelsize=SMALL)
-        axes.xaxis.label.set_size(SMALL if columns == 2 else TEXT)
-        axes.yaxis.label.set_size(SMALL if columns == 2 else TEXT)
+        axes.xaxis.label.set_fontsize(SMALL if columns == 2 else TEXT)
+        axes.yaxis.label.set_fontsize(SMALL if columns == 2 else TEXT)
     return figure, panels
 
 
@@ -419,7 +423,7 @@ def _log_axis(axes: Axes, which: str, low: float, high: float, inches: float) ->
         if len(chosen) >= 7:
             break
     if len(chosen) < 2:  # of less than a step
-        ticks = MaxNLocator(3).tick_values(low, high)
+        ticks = np.asarray(MaxNLocator(3).tick_values(low, high), dtype=np.float64)
         chosen = ticks[(ticks >= low) & (ticks <= high)]
     axis.set_major_locator(FixedLocator(chosen.tolist()))
     axis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
@@ -431,8 +435,6 @@ def _plain(value: float) -> str:
 
 
 def _legend(figure: Figure, styles: Styles, labels: Sequence[str]) -> None:
-    from matplotlib.lines import Line2D
-
     handles = [
         Line2D(
             *([], []),

@@ -32,8 +32,8 @@ def critical_difference(
 ) -> Figure:
     """Average rank of each agent's regret over runs and tasks; bars join those that do not differ.
 
-    Friedman's test and Nemenyi's critical difference; a block is a run number of a task, in which
-    all agents meet the same random trials.
+    Friedman's test and Nemenyi's critical difference; a block is a run number of a task. Runs
+    of one number share a seed and are else independent, so blocks are many and ranks sharp.
 
     Args:
         results: searches of two agents at least, with as many runs each.

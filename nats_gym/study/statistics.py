@@ -219,8 +219,8 @@ def average_ranks(scores: Mapping[str, ArrayLike]) -> dict[str, float]:
     """Average rank of each agent over blocks, 1 the best; ties share the mean of their ranks.
 
     Args:
-        scores: ``(blocks,)`` of each agent, by its label. A block is what agents share: a run
-            number, whose random trials are the same for all, or a run number of a task.
+        scores: ``(blocks,)`` of each agent, by its label. A block is what agents are
+            ranked within: a run number, a run number of a task, or a task's mean over runs.
     """
     return dict(zip(scores, _ranks(scores).mean(axis=0).tolist(), strict=True))
 
