@@ -5,7 +5,7 @@ Source: Li et al., MLSys 2020 (arXiv 1810.05934), algorithm 2, with minimum earl
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +49,8 @@ class Asha:
         self._rungs = [Rung(streams.runs, space.num_decisions) for _ in range(rungs)]
         self._asked = 0
         # Rung of each evaluation and its place there, (runs, evaluations).
-        self._rung = np.zeros((streams.runs, ROOM), np.int16)
-        self._place = np.zeros((streams.runs, ROOM), np.int32)
+        self._rung = np.zeros((streams.runs, ROOM), np.int64)
+        self._place = self._rung.copy()
 
     def ask(self) -> Question:
         """A promotion in each run that has one, else a uniform architecture at rung 0."""
@@ -98,7 +98,7 @@ class Rung:
         self.asked, self.results, self.best = np.zeros((3, runs), np.int64)
         self.rank = np.full(runs, np.iinfo(np.int64).max)
         # By place, (runs, places) and (runs, places, n).
-        self._number = np.zeros((runs, ROOM), np.int32)
+        self._number = np.zeros((runs, ROOM), np.int64)
         self._digits = np.zeros((runs, ROOM, n), np.int8)
         self._accuracy = np.full((runs, ROOM), -np.inf)  # until it is answered
         self._waiting = self._accuracy.copy()  # and once it is promoted
@@ -131,7 +131,7 @@ class Rung:
         """In which runs the best that waits is among the top ``1/eta`` of results, ``(runs,)``."""
         return np.asarray(self.rank < self.results // eta)
 
-    def promote(self, runs: NDArray[np.int64]) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
+    def promote(self, runs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
         """Promote the best that waits in ``runs``: numbers ``(batch,)``, digits ``(batch, n)``."""
         best = self.best[runs]
         self._waiting[runs, best] = -np.inf
@@ -152,9 +152,9 @@ class Rung:
         self.rank[runs] = np.where(np.isinf(value[:, 0]), np.iinfo(np.int64).max, rank)
 
 
-Column = TypeVar("Column", bound=NDArray[Any])
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
-def widened(column: Column, fill: float) -> Column:
+def widened(column: NDArray[Scalar], fill: float) -> NDArray[Scalar]:
     """A column ``(runs, places, …)`` with room for as many places again."""
     return np.concatenate([column, np.full_like(column, fill)], axis=1)

@@ -31,7 +31,7 @@ AGENTS: dict[str, Callable[..., Any]] = {
     "asha": Asha,
 }
 SYNCHRONOUS = [name for name in AGENTS if name != "asha"]
-RUNS, EVALUATIONS, RUNGS = 10, 150, 3
+RUNS, EVALUATIONS, RUNGS = 6, 120, 3
 
 Plain = tuple[int, ...]
 
