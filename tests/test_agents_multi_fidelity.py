@@ -69,14 +69,19 @@ def scores(name: str) -> np.ndarray:
 
 
 def play(
-    agent: Any, space: ArchitectureSpace, seeds: list[int], figures: np.ndarray, workers: int = 1
+    agent: Any,
+    space: ArchitectureSpace,
+    seeds: list[int],
+    figures: np.ndarray,
+    workers: int = 1,
+    evaluations: int = EVALUATIONS,
 ) -> Play:
     """Fill the workers, let one in each run answer, and again."""
     runs = range(len(seeds))
     finishers = [np.random.default_rng(seed) for seed in seeds]  # who answers first
     played = Play([[] for _ in runs], [[] for _ in runs], [])
     busy: list[list[int]] = [[] for _ in runs]
-    while len(played.asked[0]) < EVALUATIONS:
+    while len(played.asked[0]) < evaluations:
         question: Question | None = None
         if len(busy[0]) < workers and (question := agent.ask()) is not None:
             assert question.digits.shape == (len(seeds), space.num_decisions)
@@ -462,7 +467,8 @@ def test_bohb_learns_what_is_good() -> None:
     space, seeds = get_space("tss"), run_seeds(0, 30)
     worth = np.random.default_rng(1).random((6, 5))
     additive = worth[np.arange(6), space.all_digits()].sum(axis=1)
-    played = play(make("bohb", space, seeds), space, seeds, np.stack([additive] * 3))
+    figures = np.stack([additive] * 3)
+    played = play(make("bohb", space, seeds), space, seeds, figures, evaluations=200)
     new = [
         [additive[space.index_of(one.digits)] for one in run if one.continues < 0]
         for run in played.asked
