@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -12,10 +13,12 @@ import numpy as np
 import pytest
 
 import nats_gym
-from nats_gym.errors import NatsGymError
+from nats_gym.errors import InvalidInput, NatsGymError, UnreadableResult
 from nats_gym.study.markup import Markup, element, joined
 from nats_gym.study.report import write_report
-from nats_gym.study.results import CellResult, Skipped, StudyResults
+from nats_gym.study.results import StudyResults, load_study
+from nats_gym.study.running import run_study
+from nats_gym.study.spec import Study
 from nats_gym.study.tables import Entry, entries, entry_text, headline_tables, latex, markdown
 
 pytest.importorskip("scipy")
@@ -82,54 +85,43 @@ def test_answers_without_a_figure_are_left_out_and_said_so() -> None:
 # ── a study ──────────────────────────────────────────────────────────────────────────────────
 
 
-def cell(label: str, space: str, dataset: str, **options: Any) -> CellResult:
-    """A short search."""
-    mean_seconds = {"tss": 200.0, "sss": 700.0}[space]
-    options = {"agent": "random", "runs": 6, "budget": 12 * mean_seconds, **options}
-    options.setdefault("epochs", {"tss": 12, "sss": 90}[space])
-    return CellResult(
-        name=f"{space}-{dataset}-{label}",
-        label=label,
-        result=nats_gym.search(space, dataset, **options),
-    )
+AGENTS: dict[str, Any] = {"rea": {}, HOSTILE: {"agent": "random"}}
+TOPOLOGY = {"space": "tss", "datasets": ["cifar10", "cifar100"], "epochs": 12, "budget": 3000}
+SIZE = {"space": "sss", "datasets": ["cifar10"], "budget": 9000}
 
 
-def study_of(*cells: CellResult, name: str = "a study", skipped: Any = ()) -> StudyResults:
-    return StudyResults(
-        name=name,
-        record={"versions": {"nats-gym": "1.2.3"}, "machine": {"cores": "2 & a half"}},
-        cells=list(cells),
-        skipped=list(skipped),
-    )
+def run(folder: Path, **spec: Any) -> Path:
+    """Run a study in a folder."""
+    return run_study(Study.of({"runs": 6, **spec}), folder, jobs=1)
 
 
 @pytest.fixture(scope="module")
-def study() -> StudyResults:
-    return study_of(
-        cell("rea", "tss", "cifar10", agent="rea"),
-        cell(HOSTILE, "tss", "cifar10"),
-        cell("rea", "tss", "cifar100", agent="rea"),
-        cell(HOSTILE, "tss", "cifar100"),
-        cell(HOSTILE, "sss", "cifar10"),
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study's."""
+    return run(
+        tmp_path_factory.mktemp("studies") / "it's a study",
         name="<i>mine</i> & yours",
-        skipped=[Skipped("bohb", "sss", "cifar10", "no rungs in <the> table")],
+        searches=[TOPOLOGY, SIZE],
+        agents={**AGENTS, "halving": {"agent": "successive-halving", "epochs": 12}},
     )
 
 
 @pytest.fixture(scope="module")
-def report(study: StudyResults, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def study(folder: Path) -> StudyResults:
+    return load_study(folder)
+
+
+@pytest.fixture(scope="module")
+def report(folder: Path) -> Path:
     """The folder of a report."""
-    folder = tmp_path_factory.mktemp("it's a study")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nats_gym.study.report.load_study", lambda _: study)
-        page = write_report(folder)
+    page = write_report(folder)
     assert page == folder / "report" / "index.html"
     return page.parent
 
 
 def test_headline_figures_are_those_of_the_answers(study: StudyResults) -> None:
     topology, size = headline_tables(study)
-    assert topology.labels == ("rea", HOSTILE)
+    assert topology.labels == ("rea", HOSTILE, "halving")
     assert [column.heading for column in topology.columns] == ["CIFAR-10", "CIFAR-100"]
     assert (topology.columns[0].title, size.columns[0].title) == (
         "validation",
@@ -146,7 +138,7 @@ def test_headline_figures_are_those_of_the_answers(study: StudyResults) -> None:
     assert entry.std == pytest.approx(judged.std())
     everything = np.nanmean(result.table.accuracy("valid").astype(float), axis=1)
     assert topology.columns[0].best_known == pytest.approx(everything.max())
-    assert size.columns[0].entries.keys() == {HOSTILE}
+    assert size.columns[0].entries.keys() == AGENTS.keys()
 
 
 def test_test_accuracy_is_shown_only_where_it_is_measured(study: StudyResults) -> None:
@@ -163,7 +155,8 @@ def test_test_accuracy_is_shown_only_where_it_is_measured(study: StudyResults) -
 
     table = WithTest(result.table.folder, "elsewhere")
     judged = replace(result, provenance=provenance, table=table)
-    (headline,) = headline_tables(study_of(CellResult("cell", "rea", judged)))
+    alone = replace(study, cells=[replace(study.cells[0], result=judged)])
+    (headline,) = headline_tables(alone)
     valid, test = headline.columns
     assert (valid.title, test.title) == ("validation", "test")
     assert test.entries["rea"].mean == pytest.approx(valid.entries["rea"].mean + 1)
@@ -171,23 +164,28 @@ def test_test_accuracy_is_shown_only_where_it_is_measured(study: StudyResults) -
     assert "multicolumn{2}" in latex([headline])
 
 
-def test_searches_at_two_budgets_are_two_columns() -> None:
-    study = study_of(
-        cell("short", "tss", "cifar10", budget=1000), cell("long", "tss", "cifar10", budget=3000)
+def test_searches_at_two_budgets_are_two_columns(tmp_path: Path) -> None:
+    study = load_study(
+        run(
+            tmp_path / "study",
+            searches=[{**TOPOLOGY, "datasets": ["cifar10"]}],
+            agents={"short": {"agent": "random", "budget": 1000}, "long": {"agent": "random"}},
+        )
     )
     (table,) = headline_tables(study)
     assert [column.heading for column in table.columns] == [
         "CIFAR-10, 12 epochs, 1,000 s",
         "CIFAR-10, 12 epochs, 3,000 s",
     ]
-    assert "| short | " in markdown([table])
-    assert " | – |" in markdown([table])
+    rows = {line.split(" | ")[0]: line for line in markdown([table]).splitlines()}
+    assert rows["| short"].endswith(" | – |")
+    assert " | – | " in rows["| long"]
 
 
 def test_markdown_has_a_cell_per_column_and_nothing_live(report: Path) -> None:
     text = (report / "headline.md").read_text()
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    for lines in (rows[:5], rows[5:]):
+    for lines in (rows[:6], rows[6:]):
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
         assert len(widths) == 1
     assert "my \\<b>" in text
@@ -272,12 +270,13 @@ def test_page_is_whole_and_needs_nothing_else(report: Path) -> None:
     assert len(text) < 3_000_000
 
 
-def test_page_shows_names_as_they_are(report: Path) -> None:
+def test_page_shows_names_as_they_are(study: StudyResults, report: Path) -> None:
     text = (report / "index.html").read_text()
     page = Page(text)
     assert "<i>mine</i> & yours" in page.texts
     assert HOSTILE in page.texts
-    assert "no rungs in <the> table" in page.texts
+    assert study.skipped
+    assert {one.reason for one in study.skipped} <= set(page.texts)
     assert "<b>" not in text
     assert "<i>" not in text
 
@@ -290,8 +289,8 @@ def test_page_says_what_figures_rest_on_and_how_to_replay_them(
         assert one.result.table.checksum in text
     assert "12 epochs" in text
     assert "× 90/12" in text  # of the size space's budget
-    assert "1.2.3" in text
-    assert "2 & a half" in text
+    for made_with in (*study.record["versions"].values(), study.record["machine"]):
+        assert made_with in text
     for command in ("study", "validate", "report"):
         assert re.search(rf"nats-gym {command} .*'.*it'\"'\"'s a study", text)
     calls = re.findall(r"nats_gym\.search\(.*\)", text)
@@ -318,17 +317,23 @@ def test_plots_lie_beside_the_page(report: Path) -> None:
     assert not list(report.rglob(".*"))
 
 
-def test_one_run_of_one_agent_is_reported_without_statistics(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    single = study_of(cell("random", "tss", "cifar10", runs=1))
-    monkeypatch.setattr("nats_gym.study.report.load_study", lambda _: single)
+def test_one_run_of_one_agent_is_reported_without_statistics(tmp_path: Path) -> None:
+    study = run(tmp_path / "study", searches=[SIZE], agents={"random": {}}, runs=1)
     out = tmp_path / "elsewhere"
-    assert write_report(tmp_path / "study", out) == out / "index.html"
+    assert write_report(study, out) == out / "index.html"
     page = Page((out / "index.html").read_text())
     assert "A single agent ran: there is nothing to compare it with." in page.texts
     assert any("of one run" in text for text in page.texts)
-    assert not any("±" in text for text in page.texts if "this study" in text)
+    assert not (study / "report").exists()
+
+
+def test_several_agents_of_one_run_are_told_why_they_are_not_compared(tmp_path: Path) -> None:
+    page = write_report(run(tmp_path / "study", searches=[SIZE], agents=AGENTS, runs=1))
+    assert any("Some agent ran once only" in text for text in Page(page.read_text()).texts)
+
+
+def test_the_same_study_gives_the_same_page(folder: Path, report: Path, tmp_path: Path) -> None:
+    assert write_report(folder, tmp_path).read_bytes() == (report / "index.html").read_bytes()
 
 
 def test_a_study_that_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
@@ -337,9 +342,24 @@ def test_a_study_that_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_study_without_a_search_is_one_clear_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("nats_gym.study.report.load_study", lambda _: study_of())
-    with pytest.raises(NatsGymError, match="no search to report on"):
+def test_a_damaged_study_is_one_clear_error(tmp_path: Path) -> None:
+    study = run(tmp_path / "study", searches=[SIZE], agents={"random": {}}, runs=1)
+    (runs,) = study.glob("cells/*/runs.npz")
+    runs.write_bytes(runs.read_bytes()[:-20])
+    with pytest.raises(UnreadableResult, match=re.escape(str(runs.parent))):
+        write_report(study)
+    assert not (study / "report").exists()
+
+
+def test_a_study_without_a_search_is_one_clear_error(tmp_path: Path) -> None:
+    record = {"name": "none", "finished": True, "cells": {}, "skipped": [], "versions": {}}
+    (tmp_path / "study.json").write_text(json.dumps({**record, "machine": ""}))
+    with pytest.raises(NatsGymError, match="one search at least"):
         write_report(tmp_path)
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_one_clear_error(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(InvalidInput, match="file"):
+        write_report(folder, tmp_path / "file" / "report")

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-import nats_gym
 from nats_gym.study.page import POLICY
 from nats_gym.study.report import write_report
-from nats_gym.study.results import CellResult, Skipped, StudyResults
+from nats_gym.study.running import run_study
+from nats_gym.study.spec import Study
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -24,8 +24,6 @@ pytestmark = [
     pytest.mark.skipif(BROWSER is None, reason=f"none of {', '.join(BROWSERS)} is installed"),
 ]
 pytest.importorskip("scipy")
-
-AGENTS = ("random", "reinforce", "an-agent-with-a-rather-long-label")
 
 #: Runs in a copy of the page, and tells the page around it what it found.
 PROBE = """
@@ -52,36 +50,22 @@ addEventListener("load", () => {
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    cells = [
-        CellResult(
-            name=f"{space}-{dataset}-{label}",
-            label=label,
-            result=nats_gym.search(
-                space,
-                dataset,
-                label if label in nats_gym.AGENTS else "random",
-                epochs=epochs,
-                budget=20 * seconds,
-                runs=8,
-                seed=place,
-            ),
-        )
-        for space, dataset, epochs, seconds in (
-            ("tss", "cifar10", 12, 200),
-            ("tss", "ImageNet16-120", 12, 1000),
-            ("sss", "cifar100", 90, 700),
-        )
-        for place, label in enumerate(AGENTS)
-    ]
-    study = StudyResults(
-        name="a study",
-        record={"versions": {"nats-gym": "1"}, "machine": {"cores": 2}},
-        cells=cells,
-        skipped=[Skipped("bohb", "sss", "cifar100", "the table holds one schedule alone, " * 4)],
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("nats_gym.study.report.load_study", lambda _: study)
-        return write_report(tmp_path_factory.mktemp("study"))
+    spec = {
+        "name": "a study",
+        "runs": 8,
+        "searches": [
+            {"space": "tss", "datasets": ["cifar10", "ImageNet16-120"], "epochs": 12},
+            {"space": "sss", "datasets": ["cifar100"]},
+        ],
+        "agents": {
+            "random": {},
+            "reinforce": {},
+            "an agent with a rather long label": {"agent": "local-search"},
+            "successive-halving": {},  # left out on the size space, with a long reason
+        },
+    }
+    folder = tmp_path_factory.mktemp("study") / "results"
+    return write_report(run_study(Study.of(spec), folder, jobs=1))
 
 
 def measured(page: Path, width: int, folder: Path) -> dict[str, Any]:

@@ -15,14 +15,13 @@ import nats_gym
 from nats_gym.result import SearchResult
 from nats_gym.study import published
 from nats_gym.study.markup import Markup, element, heading_row, joined, row, table
+from nats_gym.study.running import SPEC_FILE
 from nats_gym.study.tables import DATASET_TITLES, SPLIT_TITLES, HeadlineTable, entry_text
 
 if TYPE_CHECKING:
     from nats_gym.study.results import Group, StudyResults
 
 PAPER = "https://arxiv.org/abs/2009.00437"
-#: The study's own description, as it lies in its folder.
-SPEC_FILE = "study.toml"
 #: What the page may load: nothing but what it holds.
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
@@ -68,7 +67,6 @@ def page(
     headlines: Sequence[HeadlineTable],
     overall: Section,
     sections: Mapping[Group, tuple[str, Section]],
-    folder: str | os.PathLike[str],
 ) -> str:
     """Return the page.
 
@@ -77,7 +75,6 @@ def page(
         headlines: its headline tables.
         overall: what is shown of all groups together.
         sections: the title and content of each group's section.
-        folder: the study's, for the commands that replay it.
     """
     body = [
         element("header", element("h1", study.name), *_introduction(study)),
@@ -93,7 +90,7 @@ def page(
             ),
             _basis(study),
             _skipped(study),
-            _replay(study, folder),
+            _replay(study),
         ),
         element(
             "footer",
@@ -153,17 +150,8 @@ def _introduction(study: StudyResults) -> list[Markup]:
             "answer is the best architecture that it has observed, and is judged by that "
             "architecture’s accuracy after the full training schedule, mean over trials.",
         ),
-        *_unfinished_warning(study),
         *_estimate_warning(results),
     ]
-
-
-def _unfinished_warning(study: StudyResults) -> list[Markup]:
-    if study.record.get("finished", True):
-        return []
-    planned = len(study.record["cells"])
-    text = f"{len(study.cells)} of its {planned} searches are there and shown."
-    return [element("p", element("strong", "The study is not finished: "), text, class_="warn")]
 
 
 def _estimate_warning(results: Sequence[SearchResult]) -> list[Markup]:
@@ -432,21 +420,18 @@ def _skipped(study: StudyResults) -> Markup:
     )
 
 
-def _replay(study: StudyResults, folder: str | os.PathLike[str]) -> Markup:
-    where = Path(folder)
+def _replay(study: StudyResults) -> Markup:
+    where = study.folder
     again = where.with_name(f"{where.name}-again")
     record = study.record
     rows = [
         row(name, element("td", str(value), class_="text"))
-        for key in ("versions", "machine")
-        for name, value in _flat(key, record.get(key))
+        for name, value in {**record["versions"], "machine": record["machine"]}.items()
     ]
     seeds = sorted({cell.result.arguments["seed"] for cell in study.cells})
     rows.insert(0, row("seed", element("td", ", ".join(map(str, seeds)), class_="text")))
-    told = record.get("cells", {}).values()
-    seconds = sum(cell.get("real_seconds") or 0.0 for cell in told)
-    if seconds:
-        rows.append(row("real time of all searches", element("td", _minutes(seconds))))
+    seconds = sum(told.get("real_seconds") or 0.0 for told in record["cells"].values())
+    rows.append(row("real time of all searches", element("td", f"{seconds:,.1f} s")))
     calls = "\n".join(f"{_call(cell.result.arguments)}  # {cell.name}" for cell in study.cells)
     return _section(
         "replay",
@@ -482,18 +467,6 @@ def _code(text: str) -> Markup:
 
 def _quoted(path: Path) -> str:
     return shlex.quote(os.fspath(path))
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds:,.0f} s" if seconds < 120 else f"{seconds / 60:,.1f} min"
-
-
-def _flat(key: str, value: Any) -> list[tuple[str, Any]]:
-    if value is None:
-        return []
-    if isinstance(value, Mapping):
-        return [(str(name), found) for name, found in value.items()]
-    return [(key, value)]
 
 
 def _call(arguments: Mapping[str, Any]) -> str:

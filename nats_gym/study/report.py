@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -21,9 +20,6 @@ from nats_gym.study.rank_diagram import critical_difference
 from nats_gym.study.results import load_study
 from nats_gym.study.statistics import iqm_interval, sample_efficiency
 from nats_gym.study.tables import group_heading, headline_tables, latex, markdown
-
-if TYPE_CHECKING:
-    from nats_gym.study.results import StudyResults
 
 PAGE_FILE, MARKDOWN_FILE, LATEX_FILE, PLOTS = "index.html", "headline.md", "headline.tex", "plots"
 
@@ -46,12 +42,11 @@ def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | N
         The page.
 
     Raises:
-        UnreadableResult: if the study is incomplete or damaged.
-        InvalidInput: if there is no search in it, or ``out`` cannot be written.
+        MissingStudy: if there is none. UnreadableResult: if it is damaged or not finished.
+        InvalidInput: if it has no search, or ``out`` cannot be written.
     """
     study = load_study(folder)
-    if not study.cells:
-        raise InvalidInput(f"{os.fspath(folder)!r} has no search to report on")
+    tasks = tasks_of(study)
     out = Path(folder) / "report" if out is None else Path(out)
     check_folder(out)
     plots = out / PLOTS
@@ -67,10 +62,10 @@ def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | N
         name = _file_name(f"{group.space}-{heading}")
         section = _group_section(name, searches, styles, plots)
         sections[group] = (f"{space.capitalize()} space, {heading}", section)
-    overall = _overall_section(study, styles, plots)
+    overall = _overall_section(tasks, styles, plots)
     _write(out / MARKDOWN_FILE, markdown(headlines))
     _write(out / LATEX_FILE, latex(headlines))
-    _write(out / PAGE_FILE, page(study, headlines, overall, sections, folder))
+    _write(out / PAGE_FILE, page(study, headlines, overall, sections))
     return out / PAGE_FILE
 
 
@@ -134,8 +129,8 @@ def _comparisons(results: Results, styles: figures.Styles) -> dict[str, Plot]:
     }
 
 
-def _overall_section(study: StudyResults, styles: figures.Styles, plots: Path) -> Section:
-    tasks = tasks_of(study)
+def _overall_section(tasks: Sequence[Searches], styles: figures.Styles, plots: Path) -> Section:
+    results = dict(enumerate(tasks))
     left_out = _lacking(*tasks)
     drawn: dict[str, Plot] = {}
     if not left_out:
@@ -150,18 +145,18 @@ def _overall_section(study: StudyResults, styles: figures.Styles, plots: Path) -
                 "Performance profile: share of runs whose answer has less regret than each "
                 f"value, with pointwise 95 % intervals; higher is better. {measure}",
                 "Performance profiles: share of runs below each regret, a curve per agent.",
-                lambda: figures.performance_profiles(study, styles),
+                lambda: figures.performance_profiles(results, styles),
             ),
             "ranks": (
                 "Critical difference: average rank of each agent over all runs of all searches, "
                 "1 the best. A bar joins agents that do not differ by Nemenyi’s test at 5 %; "
                 "run r of every agent meets the same random trials and makes a block.",
                 "Critical-difference diagram of the agents’ average ranks.",
-                lambda: critical_difference(study, styles),
+                lambda: critical_difference(results, styles),
             ),
         }
         if len(tasks) > 1:
-            drawn |= _comparisons(study, styles)
+            drawn |= _comparisons(results, styles)
     pictures, refused = _drawn("overall", drawn, plots)
     return Section(pictures, (*left_out, *refused))
 
