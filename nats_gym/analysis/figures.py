@@ -110,7 +110,7 @@ def _distributions(analysis: Analysis) -> Figure:
     for axes in (histogram, quantiles):
         axes.set_xlabel("accuracy [%]")
         axes.grid(alpha=0.3)
-    histogram.legend(frameon=False, fontsize=8, loc="upper left")
+    histogram.legend(frameon=False, fontsize=8, loc="best")
     found_all = analysis.distributions
     return _signed(figure, (d.provenance for d in found_all), (d.checksum for d in found_all))
 
