@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -145,6 +147,11 @@ def test_names_lead_to_classes() -> None:
         assert get_method(name).space == "tss"
     with pytest.raises(InvalidInput, match="Did you mean 'darts2'"):
         get_method("dart2")
+
+
+def test_names_are_known_without_torch() -> None:
+    code = "import sys, nats_gym.agents.weight_sharing; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 # ── the loop ─────────────────────────────────────────────────────────────────────────────────

@@ -69,7 +69,7 @@ class DARTS2(DARTS):
         with torch.no_grad():
             for weight, slope in zip(weights, slopes, strict=True):
                 velocity = group["momentum"] * optimizer.state[weight]["momentum_buffer"]
-                weight -= group["lr"] * (velocity + slope + group["weight_decay"] * weight)
+                weight.sub_(group["lr"] * (velocity + slope + group["weight_decay"] * weight))
         direct, *vector = torch.autograd.grad(
             self.architecture_loss(*valid), [self.alpha, *weights]
         )

@@ -94,6 +94,7 @@ class ENAS(Method):
     supernet_class = TopologySupernet
     digits_settings: ClassVar = {"controller_steps": 10, "samples_per_step": 10}
     supernet: TopologySupernet
+    optimizer: torch.optim.Optimizer
     baseline: torch.Tensor
 
     def __init__(

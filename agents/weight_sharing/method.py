@@ -84,6 +84,8 @@ class AlphaMethod(Method):
         alpha: a row of logits per decision, ``(n, k)``.
     """
 
+    optimizer: torch.optim.Optimizer
+
     def __init__(self, supernet: Supernet, decisions: int, choices: int) -> None:
         super().__init__(supernet)
         self.alpha = nn.Parameter(INITIAL_STD * torch.randn(decisions, choices))
@@ -101,7 +103,6 @@ class AlphaMethod(Method):
 
     def descend(self, gradient: torch.Tensor) -> None:
         """One step of Adam along a gradient of alpha."""
-        assert self.optimizer is not None
         self.alpha.grad = gradient
         self.optimizer.step()
         self.alpha.grad = None

@@ -13,10 +13,13 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import nn
 
+#: Added to the variance by every batch norm of a supernet: torch's default.
+NORM_EPSILON = 1e-5
+
 
 def batch_norm(channels: int) -> nn.Module:
     """Batch norm of a supernet: no parameters, always the statistics of the batch."""
-    return nn.BatchNorm2d(channels, affine=False, track_running_stats=False)
+    return nn.BatchNorm2d(channels, NORM_EPSILON, affine=False, track_running_stats=False)
 
 
 class Supernet(nn.Module):

@@ -14,7 +14,7 @@ from torch import nn
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.networks.blocks import ConvBN, ResidualBlock
 from nats_gym.networks.cell import OUTPUT, live_edges, make_edge, run_cell
-from nats_gym.networks.supernet import Supernet, batch_norm
+from nats_gym.networks.supernet import NORM_EPSILON, Supernet, batch_norm
 from nats_gym.spaces.topology import (
     CELLS_PER_STAGE,
     CONV_1X1,
@@ -215,12 +215,11 @@ class MixedCell(nn.Module):
         self, rectified: torch.Tensor, digit: int, edges: Sequence[int], weights: torch.Tensor
     ) -> Sequence[torch.Tensor]:
         """A convolution on each of some edges from one node, normalised, times its weight."""
-        layers = [self._layer(edge, digit).op for edge in edges]
-        kernels = torch.cat([layer[0].weight for layer in layers])
+        kernels = torch.cat([_kernel(self._layer(edge, digit)) for edge in edges])
         values = nn.functional.conv2d(rectified, kernels, padding=kernels.shape[-1] // 2)
         scales = weights[edges, digit].repeat_interleave(self.width)
         values = nn.functional.batch_norm(
-            values, None, None, scales, training=True, eps=layers[0][1].eps
+            values, None, None, scales, training=True, eps=NORM_EPSILON
         )
         return values.chunk(len(edges), 1)
 
@@ -270,6 +269,13 @@ class MixedCell(nn.Module):
         operations = self.layers[edge]
         assert isinstance(operations, nn.ModuleList)
         return operations[digit]
+
+
+def _kernel(layer: nn.Module) -> torch.Tensor:
+    assert isinstance(layer, ConvBN)
+    convolution = layer.op[0]
+    assert isinstance(convolution, nn.Conv2d)
+    return convolution.weight
 
 
 def _check_weights(weights: torch.Tensor) -> None:
