@@ -90,6 +90,13 @@ def test_only_architectures_with_both_figures_count_and_the_best_are_the_firsts(
     assert correlate(("x", "y"), x[:79], y[:79], MEASURED, ["a"]) == []
 
 
+def test_noise_alone_puts_no_two_trials_at_odds() -> None:
+    # Unrelated figures stay unrelated among the best by one of them, as they would not by the sum.
+    x, y = np.random.default_rng(7).normal(size=(2, 20_000))
+    _, best = correlate(("x", "y"), x, y, MEASURED, ["a"])
+    assert (best.architectures, best.kendall) == (2000, pytest.approx(0, abs=0.05))
+
+
 # ── landscapes ───────────────────────────────────────────────────────────────────────────────
 
 

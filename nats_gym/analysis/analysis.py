@@ -298,7 +298,7 @@ def analyse(
         costs=_costs(table, schedule, accuracy, left_out),
         datasets=_between_datasets(table, source, schedule, left_out),
         schedules=_between_schedules(table, schedule, left_out),
-        trials=_between_trials(table, schedule, accuracy, trials, left_out),
+        trials=_between_trials(table, schedule, trials, left_out),
         fitness_distance=_fitness_distance(table, schedule, accuracy, neighbors, left_out),
         neighborhoods=_neighborhoods(table, schedule, accuracy, trials, neighbors, left_out),
         left_out=left_out,
@@ -454,19 +454,14 @@ def _between_schedules(table: Table, epochs: Epochs, left_out: dict[str, str]) -
 
 
 def _between_trials(
-    table: Table,
-    epochs: Epochs,
-    accuracy: Values,
-    trials: dict[str, Values],
-    left_out: dict[str, str],
+    table: Table, epochs: Epochs, trials: dict[str, Values], left_out: dict[str, str]
 ) -> list[Correlation]:
     if len(trials) < 2:
         left_out["between trials"] = "the table holds one trial"
     provenance = table.accuracy_column("valid", epochs).provenance
     found: list[Correlation] = []
     for (first, x), (second, y) in combinations(trials.items(), 2):
-        # The best by their mean: those of one trial owe part of their rank to its luck.
-        found += correlate((first, second), x, y, provenance, [table.checksum], by=accuracy)
+        found += correlate((first, second), x, y, provenance, [table.checksum])
     return found
 
 

@@ -49,9 +49,11 @@ def correlate(
     second: Values,
     provenance: str,
     checksums: Sequence[str],
-    by: Values | None = None,
 ) -> list[Correlation]:
     """Correlate two figures ``(arch,)`` over all architectures, and among the top 10 %.
+
+    The top are the best by the first figure. By the sum of both, two noisy figures would come out
+    at odds: what is low in one would be there because it is high in the other.
 
     Args:
         between: names of the two.
@@ -59,13 +61,12 @@ def correlate(
         second: the others.
         provenance: what the two rest on together.
         checksums: of their tables; one that occurs twice is named once.
-        by: what the top 10 % are the best of, ``(arch,)``; default ``first``.
 
     Returns:
         The two correlations; none if fewer than two architectures have both figures.
     """
     both = np.flatnonzero(np.isfinite(first) & np.isfinite(second))
-    best = both[top(first[both] if by is None else by[both])]
+    best = both[top(first[both])]
     return [
         Correlation(
             between=between,

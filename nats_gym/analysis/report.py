@@ -166,7 +166,8 @@ def _correlations(analysis: Analysis) -> Sheet:
     every = [c for c in analysis.trials if c.among == ALL]
     if every:
         kind = "trials" if analysis.provenance == "measured" else "draws of the surrogate's noise"
-        pairs.append((f"two {kind}, mean of {len(every)} pairs", every))
+        name = f"two {kind}" + (f", mean of {len(every)} pairs" if len(every) > 1 else "")
+        pairs.append((name, every))
     best = {
         c.between: c
         for c in (*analysis.costs, *analysis.datasets, *analysis.schedules, *analysis.trials)
