@@ -37,7 +37,6 @@ class Asha:
         InvalidInput: for a bad ``rungs`` or ``eta``.
     """
 
-    asynchronous = True
     continuing = "difference"
 
     def __init__(

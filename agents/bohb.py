@@ -51,7 +51,6 @@ class Bohb:
         InvalidInput: for a bad ``rungs`` or option.
     """
 
-    asynchronous = True  # workers share a rung and wait for its last result
     continuing = "scratch"
 
     def __init__(

@@ -32,7 +32,6 @@ class Hyperband:
         InvalidInput: for a bad ``rungs`` or ``eta``.
     """
 
-    asynchronous = True  # workers share a rung and wait for its last result
     continuing = "difference"
 
     def __init__(

@@ -16,7 +16,9 @@ def check_source(source: object) -> str | os.PathLike[str]:
     """Return a table's ``source``; ``InvalidInput`` unless it is a word or a path."""
     if isinstance(source, (str, os.PathLike)):
         return source
-    raise InvalidInput(f"a source is 'auto', 'embedded', 'digits-300' or a path, got {shown(source)}")
+    raise InvalidInput(
+        f"a source is 'auto', 'embedded', 'digits-300' or a path, got {shown(source)}"
+    )
 
 
 def check_folder(path: Path) -> None:

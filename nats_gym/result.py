@@ -73,15 +73,12 @@ class SearchResult:
         width = max(part.index.shape[1] for part in parts)
         columns = {}
         for name, padding in RECORDED.items():
-            blocks = [
-                np.pad(
-                    getattr(part, name),
-                    ((0, 0), (0, width - part.index.shape[1])),
-                    constant_values=padding,
-                )
-                for part in parts
-            ]
-            columns[name] = np.concatenate(blocks)
+            column = np.full((sum(part.runs for part in parts), width), padding)
+            first = 0
+            for part in parts:
+                column[first : first + part.runs, : part.index.shape[1]] = getattr(part, name)
+                first += part.runs
+            columns[name] = column
         arguments = {**parts[0].arguments, "runs": sum(part.runs for part in parts)}
         return cls(
             **columns, arguments=arguments, provenance=parts[0].provenance, table=parts[0].table
@@ -116,9 +113,9 @@ class SearchResult:
     def incumbent_index(self) -> NDArray[np.int64]:
         """What each run would answer after each evaluation, ``(runs, evaluation)``; -1 behind."""
         before = np.fmax.accumulate(self.accuracy, axis=1)[:, :-1]
-        better = np.ones(self.accuracy.shape, dtype=bool)
-        better[:, 1:] = self.accuracy[:, 1:] > before
-        place = np.maximum.accumulate(np.where(better, np.arange(better.shape[1]), 0), axis=1)
+        place = np.zeros(self.index.shape, dtype=np.int64)  # of the best so far
+        place[:, 1:] = np.where(self.accuracy[:, 1:] > before, np.arange(1, len(place[0])), 0)
+        place = np.maximum.accumulate(place, axis=1)
         return np.where(self.index >= 0, np.take_along_axis(self.index, place, axis=1), -1)
 
     def full_schedule_accuracy(self, split: str = "valid") -> NDArray[np.float64]:

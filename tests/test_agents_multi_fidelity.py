@@ -346,7 +346,6 @@ def test_a_rung_waits_for_its_last_result(agent: str) -> None:
 @pytest.mark.parametrize("agent", AGENTS)
 def test_what_the_agents_say_of_themselves(agent: str) -> None:
     player = make(agent, get_space("tss"), [1])
-    assert player.asynchronous is True
     assert player.continuing == ("scratch" if isinstance(player, Bohb) else "difference")
 
 

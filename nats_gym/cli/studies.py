@@ -105,18 +105,23 @@ def analyse(
     dataset: Annotated[str, typer.Argument(help="cifar10, cifar100, ImageNet16-120 or digits")],
     source: Annotated[str, typer.Option(help="auto, embedded or a table's folder")] = "auto",
     epochs: Annotated[str | None, typer.Option(help="schedule; default the full one")] = None,
+    samples: Annotated[int, typer.Option(help="draws that stand for a surrogate's trials")] = 4,
+    seed: Annotated[int, typer.Option(help="seed of these draws")] = 0,
     out: Annotated[
-        Path | None, typer.Option(help="folder; default results/analysis-SPACE-DATASET")
+        Path | None, typer.Option(help="folder; default results/analysis-<what ran>")
     ] = None,
 ) -> None:
     """Analyse a space: costs, rank correlations, distributions, and its landscape."""
     from nats_gym.analysis import analyse as run_analysis
 
     schedule = number_or_text(epochs) if epochs else None
-    folder = out or Path("results", f"analysis-{space}-{dataset}")
-    found = run_analysis(space, dataset, source, folder, schedule)
+    ran = [space, dataset, *filter(None, [epochs]), *([Path(source).name] * (source != "auto"))]
+    folder = out or Path("results", "-".join(["analysis", *ran]).replace("/", "of"))
+    found = run_analysis(space, dataset, source, folder, schedule, samples, seed)
     for rows in found.grids():
         print_grid(rows)
+    for note in found.notes:
+        say(note)
     for what, reason in found.left_out.items():
         say(f"left out: {what}: {reason}")
     say(f"page and figures in {folder}")
@@ -127,8 +132,11 @@ def _say_what_ran(results: StudyResults) -> None:
 
     for searches in results.groups().values():
         print_grid(summary_grid(searches))
+    reasons: dict[str, list[str]] = {}
     for skipped in results.skipped:
-        say(f"skipped: {skipped.label} on {skipped.space} {skipped.dataset}: {skipped.reason}")
+        reasons.setdefault(skipped.reason, []).append(skipped.label)
+    for reason, labels in reasons.items():
+        say(f"skipped: {', '.join(labels)}: {reason}")
 
 
 def _say_verdict(verdict: Verdict) -> None:

@@ -61,7 +61,7 @@ def search_arguments(
     for value, what in ((seed, "a seed"), (first_run, "the first run's number")):
         if not _is_integer(value) or value < 0:
             raise InvalidInput(f"{what} is an integer from 0, got {shown(value)}")
-    arguments = {
+    arguments: dict[str, Any] = {
         "space": space,
         "dataset": dataset,
         "agent": name,

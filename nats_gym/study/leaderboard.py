@@ -65,10 +65,7 @@ def rank_agents(verdicts: Iterable[Verdict]) -> dict[Board, list[Entry]]:
         if result is None or not verdict.holds:
             continue
         a = result.arguments
-        board = Board(
-            *(a[name] for name in ("space", "dataset", "epochs", "budget")),
-            result.table.checksum,
-        )
+        board = Board(a["space"], a["dataset"], a["epochs"], a["budget"], result.table.checksum)
         runs = found.setdefault(board, {}).setdefault(_title(a), {})
         for run in range(result.runs):
             # A run is what its seed and number make it, wherever it is claimed.

@@ -80,7 +80,7 @@ class Study:
         Raises:
             InvalidInput: for anything that is not so, naming the search or agent.
         """
-        _known("study", spec, KEYS)
+        _known("a study", spec, KEYS)
         agents, searches = spec.get("agents"), spec.get("searches")
         if not isinstance(agents, Mapping) or not agents:
             raise InvalidInput('a study has [agents.NAME] tables, one at least, such as "random"')
@@ -156,7 +156,7 @@ def _cell(
 def _datasets(search: Any) -> list[Any]:
     if not isinstance(search, Mapping):
         raise InvalidInput(f"a search of the study is a table, got {shown(search)}")
-    _known("search", search, SEARCH_KEYS)
+    _known("a search", search, SEARCH_KEYS)
     if "space" not in search:
         raise InvalidInput(f"a search of the study lacks its space: {shown(dict(search))}")
     if ("datasets" in search) == ("dataset" in search):
@@ -171,7 +171,7 @@ def _datasets(search: Any) -> list[Any]:
 def _known(what: str, given: Mapping[str, Any], allowed: Sequence[str]) -> None:
     for name in given:
         if name not in allowed:
-            raise unknown_name(f"key of a {what}", name, allowed)
+            raise unknown_name(f"key of {what}", name, allowed)
 
 
 def _written(spec: Mapping[str, Any]) -> str:

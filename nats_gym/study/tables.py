@@ -8,7 +8,7 @@ measured it, and nowhere else.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -139,7 +139,7 @@ def _headline_table(space: str, groups: dict[Group, dict[str, SearchResult]]) ->
     )
 
 
-def group_heading(group: Group, others: Sequence[Group] | dict[Group, object]) -> str:
+def group_heading(group: Group, others: Collection[Group]) -> str:
     """Return the data set's title, and the schedule and budget if ``others`` share the data set."""
     title = DATASET_TITLES.get(group.dataset, group.dataset)
     alike = [other for other in others if other[:2] == group[:2]]

@@ -90,7 +90,7 @@ def _failures(result: SearchResult, folder: Path) -> Iterator[tuple[Flags, str]]
     runs = np.arange(result.runs)
     order = np.arange(result.index.shape[1])
     ladder = a["rungs"] or [a["epochs"]]
-    broken = (
+    broken: Flags = np.asarray(
         ~there[:, 0]
         | (there[:, 1:] & ~there[:, :-1]).any(axis=1)
         | (result.index >= result.table.space.size).any(axis=1)
@@ -105,22 +105,25 @@ def _failures(result: SearchResult, folder: Path) -> Iterator[tuple[Flags, str]]
     at = _columns_of(result)  # (runs, number): the column of each evaluation
     goes_on = there & (result.continues >= 0)
     before = at[runs[:, None], np.maximum(result.continues, 0)]
-    impossible = goes_on & ((before < 0) | (before >= order))
-    yield impossible.any(axis=1), "it goes on with an evaluation that was not answered"
+    impossible: Flags = goes_on & ((before < 0) | (before >= order))
+    yield np.asarray(impossible.any(axis=1)), "it goes on with an evaluation that was not answered"
     goes_on &= ~impossible
     before = np.where(goes_on, before, 0)
-    other = goes_on & (
+    other: Flags = goes_on & (
         (np.take_along_axis(result.index, before, 1) != result.index)
         | (np.take_along_axis(result.rung, before, 1) >= result.rung)
     )
-    yield other.any(axis=1), "it goes on with a training of another architecture, or as long"
+    yield np.asarray(other.any(axis=1)), "it goes on with a training of another architecture, or as long"
 
     accuracy, seconds = _replayed(result, ladder, goes_on, before)
     yield _differ(accuracy, result.accuracy, there), "an accuracy is not the table's"
     yield _differ(seconds, result.seconds, there), "an evaluation's seconds are not the table's"
     yield from _clock_failures(result, there, int(a["workers"]))
     with np.load(folder / RUNS_FILE, allow_pickle=False) as arrays:
-        yield arrays["recommended"] != result.recommended, "its answer is not its best observed"
+        yield (
+            np.asarray(arrays["recommended"] != result.recommended),
+            "its answer is not its best observed",
+        )
 
 
 def _columns_of(result: SearchResult) -> NDArray[np.int64]:
