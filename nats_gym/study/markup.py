@@ -42,13 +42,16 @@ def joined(*children: object) -> Markup:
     )
 
 
-def table(caption: object, head: list[Markup], bodies: list[list[Markup]]) -> Markup:
+def table(
+    caption: object, head: list[Markup], bodies: list[list[Markup]], class_: str | None = None
+) -> Markup:
     """Return a table of rows in a box of its own that scrolls.
 
     Args:
         caption: text or :class:`Markup`.
         head: rows of the head.
         bodies: rows of each body.
+        class_: of the table.
     """
     return element(
         "div",
@@ -57,6 +60,7 @@ def table(caption: object, head: list[Markup], bodies: list[list[Markup]]) -> Ma
             element("caption", caption),
             element("thead", *head),
             *(element("tbody", *rows) for rows in bodies),
+            class_=class_,
         ),
         class_="scroll",
         tabindex=0,

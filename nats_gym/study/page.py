@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import os
+import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import nats_gym
 from nats_gym.result import SearchResult
@@ -38,7 +39,7 @@ class Picture:
     """
 
     name: str
-    svg: bytes
+    svg: str
     alt: str
     caption: str
 
@@ -124,19 +125,19 @@ def _paragraphs(sentences: Iterable[object], class_: str | None = None) -> Marku
 def _introduction(study: StudyResults) -> list[Markup]:
     results = [cell.result for cell in study.cells]
     labels = list(dict.fromkeys(cell.label for cell in study.cells))
-    places = list(
-        dict.fromkeys(
-            f"the {result.table.space.title} space on {dataset_title(result.table.dataset)}"
-            for result in results
-        )
-    )
+    datasets: dict[str, dict[str, None]] = {}
+    for result in results:
+        title = dataset_title(result.table.dataset)
+        datasets.setdefault(result.table.space.title, {})[title] = None
+    places = [f"the {space} space on {_listed(list(on))}" for space, on in datasets.items()]
     runs = sorted({result.runs for result in results})
     counted = f"{runs[0]:,}" if len(runs) == 1 else f"{runs[0]:,} to {runs[-1]:,}"
     evaluations = sum(int(result.evaluations.sum()) for result in results)
+    agents = f"{_count(len(labels), 'agent')} ({', '.join(labels)})"
     return [
         element(
             "p",
-            f"{_count(len(labels), 'agent')} ({', '.join(labels)}) searched {_listed(places)}: "
+            f"{agents} searched {', and '.join(places)}: "
             f"{_count(len(study.cells), 'search', 'searches')} of {counted} independent "
             f"{'run' if runs == [1] else 'runs'} each, {evaluations:,} evaluations in all.",
             class_="lead",
@@ -215,24 +216,30 @@ def _ran(group: Group, study: StudyResults) -> Markup:
             f"that an evaluation costs {trained}/12 of the paper’s, and the budget that admits as "
             f"many of them is the paper’s × {trained}/12."
         )
-    return element("p", text)
+    return joined(element("p", text), _paragraphs(_several_rungs(results)))
+
+
+def _several_rungs(results: Mapping[str, SearchResult]) -> list[str]:
+    """What agents that choose the schedule choose among, a sentence each."""
+    return [
+        f"{label} trains for {_rungs(result)} as it chooses; going on with a training is charged "
+        + ("the difference." if result.arguments["continuing"] == "difference" else "from scratch.")
+        for label, result in results.items()
+        if result.arguments["rungs"]
+    ]
+
+
+def _rungs(result: SearchResult) -> str:
+    """Schedules that a search trains on."""
+    schedules = result.arguments["rungs"] or [result.arguments["epochs"]]
+    return f"{' / '.join(str(epochs).replace('/', ' of ') for epochs in schedules)} epochs"
 
 
 # ── tables ───────────────────────────────────────────────────────────────────────────────────
 
 
 def _headline(headline: HeadlineTable) -> Markup:
-    over = [
-        element("td", ""),
-        *(
-            element("th", heading, scope="colgroup", colspan=span)
-            for heading, span in headline.headings()
-        ),
-    ]
-    head = [
-        element("tr", *over),
-        heading_row("agent", *(column.title for column in headline.columns)),
-    ]
+    head = _two_heads("agent", headline.headings(), [column.title for column in headline.columns])
     agents = []
     for label in headline.labels:
         cells = []
@@ -263,9 +270,10 @@ def _published(study: StudyResults, headlines: Sequence[HeadlineTable]) -> Marku
             element("strong", "Not measured here: "),
             "rows marked published are copied from the paper (",
             element("a", published.CITATION, href=PAPER),
-            "). Under an agent of the same method stands this study’s figure. They compare only "
-            "where schedule, budget and what the figures rest on are the paper’s: a search on 12 "
-            "measured epochs within the paper’s budget, 500 runs.",
+            "). Below them stands, where the tables searched hold such a figure, that of this "
+            "study’s agent of the same method. The two compare only where schedule, budget and "
+            "what figures rest on are the paper’s: a search on 12 measured epochs within the "
+            "paper’s budget, 500 runs.",
         ),
         *tables,
     ]
@@ -283,8 +291,13 @@ def _published_table(study: StudyResults, headline: HeadlineTable) -> Markup:
     }
     # Of several searches on one data set the first.
     ours = {(c.group.dataset, c.split): c for c in reversed(headline.columns)}
-    datasets = dict.fromkeys(column.group.dataset for column in headline.columns)
     methods = published.METHODS.get(headline.space, ())
+    reported = {dataset for method in methods for dataset, _ in method.figures}
+    datasets = [
+        name
+        for name in dict.fromkeys(c.group.dataset for c in headline.columns)
+        if name in reported
+    ]
     keys = [
         (dataset, split)
         for dataset in datasets
@@ -303,24 +316,28 @@ def _published_table(study: StudyResults, headline: HeadlineTable) -> Markup:
                 class_="reference",
             )
         ]
+        columns = [ours.get(key) for key in keys]
         for label in (label for label, agent in agents.items() if agent == method.agent):
-            columns = [ours.get(key) for key in keys]
-            rows.append(
-                row(
-                    f"{label} (this study)",
-                    *(
-                        entry_text(column.entries.get(label)) if column else "not in table"
-                        for column in columns
-                    ),
-                )
-            )
+            entries = [column and column.entries.get(label) for column in columns]
+            if any(entries):
+                rows.append(row(f"{label} (this study)", *map(entry_text, entries)))
         bodies.append(rows)
-    titles = (f"{dataset_title(dataset)}, {SPLIT_TITLES[split]}" for dataset, split in keys)
+    splits = [len([key for key in keys if key[0] == dataset]) for dataset in datasets]
     return table(
         f"{headline.title.capitalize()}: published accuracy, %",
-        [heading_row("method", *titles)],
+        _two_heads(
+            "method",
+            [(dataset_title(name), span) for name, span in zip(datasets, splits, strict=True)],
+            [SPLIT_TITLES[split] for _, split in keys],
+        ),
         bodies,
     )
+
+
+def _two_heads(corner: str, over: Sequence[tuple[str, int]], titles: Sequence[str]) -> list[Markup]:
+    """Heads of a table: titles of several columns, and below them those of each."""
+    spans = (element("th", title, scope="colgroup", colspan=span) for title, span in over)
+    return [element("tr", element("td", ""), *spans), heading_row(corner, *titles)]
 
 
 def _shown(section: Section) -> list[Markup]:
@@ -332,8 +349,8 @@ def _shown(section: Section) -> list[Markup]:
 
 
 def _figure(picture: Picture) -> Markup:
-    data = base64.b64encode(picture.svg).decode("ascii")
-    image = element("img", src=f"data:image/svg+xml;base64,{data}", alt=picture.alt)
+    data = quote(_compact(picture.svg), safe=" =/:;,()-._~!*@+?")  # shorter than base64
+    image = element("img", src=f"data:image/svg+xml,{data}", alt=picture.alt)
     return element(
         "figure",
         element("div", image, class_="scroll", tabindex=0, role="region", aria_label="plot"),
@@ -341,64 +358,84 @@ def _figure(picture: Picture) -> Markup:
     )
 
 
+def _compact(svg: str) -> str:
+    """The same drawing to a hundredth of a point, in two thirds of the bytes."""
+    svg = re.sub(r"<!--.*?-->|<!DOCTYPE.*?>|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r">\s+<", "><", svg)
+    return re.sub(r'(?<= d=")[^"]+', _shorter_path, svg)
+
+
+def _shorter_path(path: re.Match[str]) -> str:
+    numbers_rounded = re.sub(r"-?\d+\.\d+", lambda n: f"{float(n[0]):.2f}", path[0])
+    return " ".join(numbers_rounded.split())
+
+
 # ── what it rests on ─────────────────────────────────────────────────────────────────────────
 
 
 def _basis(study: StudyResults) -> Markup:
-    rows = []
+    searches, tables = [], {}
     for group, results in study.groups().items():
-        for record, labels in _alike(results).items():
-            basis = dict(record)
-            rows.append(
+        name = f"{group.space} {dataset_title(group.dataset)}"
+        for labels in _alike(results):
+            result = results[labels[0]]
+            basis = result.provenance
+            searches.append(
                 row(
-                    f"{group.space} {dataset_title(group.dataset)}",
-                    element("td", ", ".join(labels), class_="text"),
-                    f"{epochs_title(group.epochs)}",
+                    name,
+                    ", ".join(labels),
+                    _rungs(result),
                     f"{group.budget:,.0f} s",
-                    basis["search_accuracy"],
+                    basis.get("search_accuracy_by_rung", basis["search_accuracy"]),
                     basis["seconds"],
                     basis["full_schedule_valid_accuracy"],
                     basis.get("full_schedule_test_accuracy", "not held"),
-                    basis.get("surrogate_version", "–"),
-                    element("td", basis["table"], class_="text"),
-                    element("td", basis["checksum"], class_="hash"),
                 )
             )
-    head = heading_row(
-        "table",
-        "agents",
-        "search on",
-        "budget",
-        "search accuracy",
-        "seconds",
-        "judged, validation",
-        "judged, test",
-        "surrogate version",
-        "source",
-        "checksum (SHA-256)",
-    )
+            tables[basis["checksum"]] = row(
+                name,
+                basis["table"],
+                element("code", basis["checksum"]),
+                basis.get("surrogate_version", "none used"),
+            )
     return _section(
         "basis",
         "What the figures rest on",
         element(
             "p",
-            element("strong", "measured"),
+            element("strong", "Measured"),
             " is a real training’s figure, ",
             element("strong", "surrogate"),
             " the estimate of a model fitted to real ones; a sum is measured only if all its "
             "parts are. Test accuracies are shown where they are measured, and never guide a "
             "search.",
         ),
-        table("Tables searched", [head], [rows]),
+        table(
+            "Searches",
+            [
+                heading_row(
+                    *("table", "agents", "searched on", "budget", "accuracy in search", "seconds"),
+                    *("judged by, validation", "judged by, test"),
+                )
+            ],
+            [searches],
+            class_="words",
+        ),
+        table(
+            "Tables",
+            [heading_row("table", "source", "checksum (SHA-256)", "surrogates’ version")],
+            [list(tables.values())],
+            class_="words",
+        ),
     )
 
 
-def _alike(results: Mapping[str, SearchResult]) -> dict[tuple[tuple[str, str], ...], list[str]]:
-    """Labels by what their searches rest on."""
-    alike: dict[tuple[tuple[str, str], ...], list[str]] = {}
+def _alike(results: Mapping[str, SearchResult]) -> list[list[str]]:
+    """Labels, together where their searches rest on the same."""
+    alike: dict[tuple[object, ...], list[str]] = {}
     for label, result in results.items():
-        alike.setdefault(tuple(result.provenance.items()), []).append(label)
-    return alike
+        alike.setdefault((_rungs(result), *result.provenance.items()), []).append(label)
+    return list(alike.values())
 
 
 def _skipped(study: StudyResults) -> Markup:
@@ -407,16 +444,21 @@ def _skipped(study: StudyResults) -> Markup:
     rows = [
         row(
             skipped.label,
-            element("td", skipped.space, class_="text"),
-            element("td", dataset_title(skipped.dataset), class_="text"),
-            element("td", skipped.reason, class_="text"),
+            skipped.space,
+            dataset_title(skipped.dataset),
+            skipped.reason,
         )
         for skipped in study.skipped
     ]
     return _section(
         "skipped",
         "What did not run",
-        table("Left out", [heading_row("agent", "space", "data set", "why")], [rows]),
+        table(
+            "Left out",
+            [heading_row("agent", "space", "data set", "why")],
+            [rows],
+            class_="words",
+        ),
     )
 
 
@@ -425,13 +467,13 @@ def _replay(study: StudyResults) -> Markup:
     again = where.with_name(f"{where.name}-again")
     record = study.record
     rows = [
-        row(name, element("td", str(value), class_="text"))
+        row(name, value)
         for name, value in {**record["versions"], "machine": record["machine"]}.items()
     ]
     seeds = sorted({cell.result.arguments["seed"] for cell in study.cells})
-    rows.insert(0, row("seed", element("td", ", ".join(map(str, seeds)), class_="text")))
+    rows.insert(0, row("seed", ", ".join(map(str, seeds))))
     seconds = sum(told.get("real_seconds") or 0.0 for told in record["cells"].values())
-    rows.append(row("real time of all searches", element("td", f"{seconds:,.1f} s")))
+    rows.append(row("real time of all searches", f"{seconds:,.1f} s"))
     calls = "\n".join(f"{_call(cell.result.arguments)}  # {cell.name}" for cell in study.cells)
     return _section(
         "replay",
@@ -448,7 +490,7 @@ def _replay(study: StudyResults) -> Markup:
             element("summary", f"The {_count(len(study.cells), 'search', 'searches')} in Python"),
             _code(calls),
         ),
-        table("Made with", [heading_row("what", "which")], [rows]),
+        table("Made with", [heading_row("what", "which")], [rows], class_="words"),
     )
 
 

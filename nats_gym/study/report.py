@@ -18,7 +18,7 @@ from nats_gym.study.curves import anytime_regret, common_start, regret_curve
 from nats_gym.study.page import Picture, Section, page
 from nats_gym.study.rank_diagram import critical_difference
 from nats_gym.study.results import load_study
-from nats_gym.study.statistics import iqm_interval, sample_efficiency
+from nats_gym.study.statistics import sample_efficiency
 from nats_gym.study.tables import group_heading, headline_tables, latex, markdown
 
 PAGE_FILE, MARKDOWN_FILE, LATEX_FILE, PLOTS = "index.html", "headline.md", "headline.tex", "plots"
@@ -185,7 +185,7 @@ def _drawn(
             refused.append(f"Left out: {caption.split(':')[0].lower()}: {error}.")
             continue
         _, svg = figures.save_figure(figure, folder / f"{name}-{kind}")
-        pictures.append(Picture(svg.stem, svg.read_bytes(), alt, caption))
+        pictures.append(Picture(svg.stem, svg.read_text(encoding="utf-8"), alt, caption))
     return tuple(pictures), tuple(refused)
 
 
@@ -207,13 +207,15 @@ def _numbers(
         "agent",
         "evaluations a run",
         "regret",
-        "IQM of regret [95 %]",
         f"any-time regret, {start:,.0f} s on",
         f"runs to {goal:.3g}",
         "median evaluations to it",
         "median seconds to it",
     )
-    caption = "Regret in percentage points; mean ± standard deviation over runs"
+    caption = (
+        "Regret in percentage points, mean ± standard deviation over runs; any-time regret is its "
+        "mean over logarithmic simulated time"
+    )
     rows = ((label, *_agent_numbers(result, goal, start)) for label, result in searches.items())
     return head, caption, tuple(rows)
 
@@ -223,11 +225,6 @@ def _agent_numbers(result: SearchResult, goal: float, start: float) -> Iterator[
     judged = regret[~np.isnan(regret)]
     yield f"{result.evaluations.mean():,.1f}"
     yield f"{judged.mean():.3f} ± {judged.std():.3f}" if len(judged) else "–"
-    if len(judged) > 1:
-        interval = iqm_interval(judged)
-        yield f"{interval.estimate:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-    else:
-        yield "–"
     if start < result.arguments["budget"]:
         yield _or_dash("{:.3f}", float(np.mean(anytime_regret(result, start))))
     else:
