@@ -318,7 +318,7 @@ def _published_table(study: StudyResults, headline: HeadlineTable) -> Markup:
         ]
         columns = [ours.get(key) for key in keys]
         for label in (label for label, agent in agents.items() if agent == method.agent):
-            entries = [column and column.entries.get(label) for column in columns]
+            entries = [column.entries.get(label) if column else None for column in columns]
             if any(entries):
                 rows.append(row(f"{label} (this study)", *map(entry_text, entries)))
         bodies.append(rows)
