@@ -18,6 +18,7 @@ from nats_gym.study import published
 from nats_gym.study.markup import Markup, element, heading_row, joined, row, table
 from nats_gym.study.running import SPEC_FILE
 from nats_gym.study.tables import DATASET_TITLES, SPLIT_TITLES, HeadlineTable, entry_text
+from nats_gym.tables.column import MEASURED
 
 if TYPE_CHECKING:
     from nats_gym.study.results import Group, StudyResults
@@ -317,10 +318,12 @@ def _published_table(study: StudyResults, headline: HeadlineTable) -> Markup:
             )
         ]
         columns = [ours.get(key) for key in keys]
+        estimated = any(column and column.provenance != MEASURED for column in columns)
+        whose = "this study, surrogate" if estimated else "this study"
         for label in (label for label, agent in agents.items() if agent == method.agent):
             entries = [column.entries.get(label) if column else None for column in columns]
             if any(entries):
-                rows.append(row(f"{label} (this study)", *map(entry_text, entries)))
+                rows.append(row(f"{label} ({whose})", *map(entry_text, entries)))
         bodies.append(rows)
     splits = [len([key for key in keys if key[0] == dataset]) for dataset in datasets]
     return table(
