@@ -18,9 +18,10 @@ By name, one algorithm each:
 ``ppo``                 Stable-Baselines3's PPO in the environment
 ``a2c``, ``dqn``        its A2C and DQN
 ``maskable-ppo``        sb3-contrib's (extra ``maskable``)
+``darts``, …, ``tunas``  weight sharing: see :mod:`nats_gym.agents.weight_sharing`
 ======================  ========================================================
 
-Three kinds. An *ask/tell agent* needs no gradient through an environment and is batched over
+Four kinds. An *ask/tell agent* needs no gradient through an environment and is batched over
 independent runs::
 
     class MyAgent:
@@ -42,6 +43,10 @@ An *environment agent* learns in a Gymnasium environment, one run at a time::
     class MyAgent:
         def learn(self, env, budget, seed): ...      # -> list of the env's terminal infos
 
+A *weight-sharing search* trains one supernet for real, on the data set itself; the architecture
+that it stands for after each epoch is looked up in the table. It is what ``SupernetSearch`` makes
+when it is called with a data set.
+
 ``nats_gym.search`` takes a name of :data:`AGENTS`, ``"my_module:MyAgent"``, or whatever makes an
 agent when it is called: a class, ``functools.partial(PPOAgent, settings)``, a function. What it is
 called with tells its kind.
@@ -59,6 +64,7 @@ from nats_gym.errors import InvalidInput, shown, unknown_name
 
 from .interface import AskTellAgent, EnvironmentAgent, MultiFidelityAgent, Question
 from .settings import PPO_BUDGET_SETTINGS, PPO_SETTINGS
+from .weight_sharing import METHODS
 
 _HOMES = {
     "random": ".random_search:RandomSearch",
@@ -84,20 +90,25 @@ KINDS: dict[str, tuple[str, ...]] = {
     "environment": (),
     "ask-tell": ("space", "streams"),
     "multi-fidelity": ("space", "streams", "rungs"),
+    "weight-sharing": ("dataset",),
 }
 
 #: Names of the agents.
-AGENTS: tuple[str, ...] = tuple(_HOMES)
+AGENTS: tuple[str, ...] = (*_HOMES, *METHODS)
 
 
 def get_agent(name: str) -> Any:
-    """Return the class of the agent called ``name``.
+    """Return what makes the agent called ``name``: its class, mostly.
 
     Raises:
         InvalidInput: for an unknown name; it lists the known ones.
     """
-    if name not in _HOMES:
-        raise unknown_name("agent", name, _HOMES)
+    if name not in AGENTS:
+        raise unknown_name("agent", name, AGENTS)
+    if name in METHODS:
+        from .weight_sharing.supernet_search import SupernetSearch
+
+        return functools.partial(SupernetSearch, name)
     module, cls = _HOMES[name].split(":")
     return getattr(import_module(module, __name__), cls)
 
@@ -135,8 +146,8 @@ def kind_of(factory: Callable[..., Any], options: Mapping[str, Any] | None = Non
     if kind is None:
         raise InvalidInput(
             "an agent is made with (space, streams), to ask and tell, with (space, streams, rungs) "
-            "to do so on several rungs, or without arguments, to learn; "
-            f"{shown(factory)} takes none of these"
+            "to do so on several rungs, without arguments, to learn, or with a data set, to train "
+            f"a supernet; {shown(factory)} takes none of these"
         )
     arguments = KINDS[kind]
     for name in options or {}:
@@ -149,7 +160,9 @@ def kind_of(factory: Callable[..., Any], options: Mapping[str, Any] | None = Non
 
 def plays_one_by_one(factory: Callable[..., Any]) -> bool:
     """Whether its runs are played one after the other: no time is lost by parting them."""
-    return kind_of(factory) == "environment" or not getattr(_unwrapped(factory), "batched", True)
+    if kind_of(factory) in ("environment", "weight-sharing"):
+        return True
+    return not getattr(_unwrapped(factory), "batched", True)
 
 
 def continuing_of(factory: Callable[..., Any]) -> str:

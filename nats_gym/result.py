@@ -54,6 +54,8 @@ class SearchResult:
         provenance: what accuracies, seconds and the judgement rest on, with the checksum of the
             table.
         table: the table searched.
+        alphas: of weight-sharing searches: log-probability of each choice at each decision after
+            every epoch, up to a constant a row, ``(runs, evaluation, n, k)``.
     """
 
     index: NDArray[np.int64]
@@ -66,6 +68,7 @@ class SearchResult:
     arguments: Mapping[str, Any]
     provenance: Mapping[str, str]
     table: Table
+    alphas: NDArray[np.float64] | None = None
 
     @classmethod
     def joined(cls, parts: Sequence[SearchResult]) -> SearchResult:
@@ -79,15 +82,31 @@ class SearchResult:
                 column[first : first + part.runs, : part.index.shape[1]] = getattr(part, name)
                 first += part.runs
             columns[name] = column
-        arguments = {**parts[0].arguments, "runs": sum(part.runs for part in parts)}
+        first_part = parts[0]
+        arguments = {**first_part.arguments, "runs": sum(part.runs for part in parts)}
+        alphas = None
+        if first_part.alphas is not None:
+            alphas = np.full((*columns["index"].shape, *first_part.alphas.shape[2:]), np.nan)
+            for first, part in zip(np.cumsum([0, *(p.runs for p in parts)]), parts, strict=False):
+                assert part.alphas is not None
+                alphas[first : first + part.runs, : part.alphas.shape[1]] = part.alphas
         return cls(
-            **columns, arguments=arguments, provenance=parts[0].provenance, table=parts[0].table
+            **columns,
+            arguments=arguments,
+            provenance=first_part.provenance,
+            table=first_part.table,
+            alphas=alphas,
         )
 
     @property
     def runs(self) -> int:
         """Number of independent runs."""
         return len(self.index)
+
+    @property
+    def answers_last(self) -> bool:
+        """Whether a run's answer is its last architecture, not its best observed."""
+        return self.alphas is not None
 
     @cached_property
     def evaluations(self) -> NDArray[np.int64]:
@@ -96,22 +115,27 @@ class SearchResult:
 
     @cached_property
     def recommended(self) -> NDArray[np.int64]:
-        """Official index of each run's best observed architecture, ``(runs,)``.
+        """Official index of each run's answer, ``(runs,)``: its best observed architecture.
 
-        The earliest of equals, as in the paper's protocol.
+        The earliest of equals, as in the paper's protocol. A weight-sharing search observes
+        nothing; its answer is its last.
         """
         last = self.evaluations[:, None] - 1
         return np.take_along_axis(self.incumbent_index, last, axis=1)[:, 0]
 
     @cached_property
     def incumbent(self) -> NDArray[np.float64]:
-        """Best observed accuracy so far, percent, ``(runs, evaluation)``; NaN behind the end."""
+        """Accuracy of what a run would answer, percent, ``(runs, evaluation)``; NaN behind."""
+        if self.answers_last:
+            return self.accuracy
         best = np.fmax.accumulate(self.accuracy, axis=1)
         return np.where(self.index >= 0, best, np.nan)
 
     @cached_property
     def incumbent_index(self) -> NDArray[np.int64]:
         """What each run would answer after each evaluation, ``(runs, evaluation)``; -1 behind."""
+        if self.answers_last:
+            return self.index
         before = np.fmax.accumulate(self.accuracy, axis=1)[:, :-1]
         place = np.zeros(self.index.shape, dtype=np.int64)  # of the best so far
         place[:, 1:] = np.where(self.accuracy[:, 1:] > before, np.arange(1, len(place[0])), 0)
@@ -132,7 +156,8 @@ class SearchResult:
 
     def summary(self) -> dict[str, Any]:
         """Means and standard deviations over runs, of what the table can judge."""
-        observed = np.nanmax(self.accuracy, axis=1)
+        last = self.evaluations[:, None] - 1
+        observed = np.take_along_axis(self.incumbent, last, axis=1)
         figures: dict[str, Any] = {
             "runs": self.runs,
             "evaluations": _mean_std(self.evaluations),
@@ -156,11 +181,14 @@ class SearchResult:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in RECORDED}
+        arrays["recommended"] = self.recommended
+        if self.alphas is not None:
+            arrays["alphas"] = self.alphas
         with replacing(folder / RUNS_FILE) as temporary, temporary.open("wb") as file:
             np.savez_compressed(
                 file,
-                **{name: getattr(self, name) for name in RECORDED},
-                recommended=self.recommended,
+                **arrays,
             )
         record = {
             "arguments": dict(self.arguments),
@@ -190,6 +218,7 @@ class SearchResult:
                 raise ValueError(f"{RUNS_FILE} is not the one that {RUN_FILE} was written for")
             with np.load(folder / RUNS_FILE, allow_pickle=False) as arrays:
                 columns = {name: arrays[name] for name in RECORDED}
+                alphas = arrays.get("alphas")
             arguments, provenance = dict(record["arguments"]), dict(record["provenance"])
             space, dataset, source = (arguments[key] for key in ("space", "dataset", "source"))
             searched = provenance["table"], provenance["checksum"]
@@ -202,7 +231,9 @@ class SearchResult:
                 f"{searched[1][:12]}; source {source!r} is now the {table.source} table with "
                 f"checksum {table.checksum[:12]}"
             )
-        return cls(**columns, arguments=arguments, provenance=provenance, table=table)
+        return cls(
+            **columns, arguments=arguments, provenance=provenance, table=table, alphas=alphas
+        )
 
 
 def _mean_std(values: NDArray[Any]) -> dict[str, float]:

@@ -84,7 +84,18 @@ def test_every_public_name_loads_and_search_stays_a_function() -> None:
 
 #: Each may import those before it, and itself.
 LAYERS = (
-    *("errors", "files", "machine", "datasets", "schedule", "streams", "spaces", "tables", "clock", "workers"),
+    *(
+        "errors",
+        "files",
+        "machine",
+        "datasets",
+        "schedule",
+        "streams",
+        "spaces",
+        "tables",
+        "clock",
+        "workers",
+    ),
     *(
         "rewards",
         "pareto",

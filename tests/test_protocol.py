@@ -322,7 +322,7 @@ def test_budgets_are_positive_numbers(budget) -> None:
         ({"agent": object}, InvalidInput, ["learn"]),
         ({"agent": ["random"]}, InvalidInput, ["random, reinforce, ppo", "['random']"]),
         ({"agent": lambda space, streams: 5}, InvalidInput, ["no ask and no tell"]),
-        ({"agent": lambda one: one}, InvalidInput, ["(space, streams)"]),
+        ({"agent": lambda a, b, c, d: a}, InvalidInput, ["(space, streams)"]),
         ({"budget": float("inf")}, InvalidInput, ["finite", "inf"]),
         ({"budget": 1e15}, InvalidInput, ["evaluations"]),
         ({"budget": True}, InvalidInput, ["positive", "True"]),

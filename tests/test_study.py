@@ -100,7 +100,7 @@ def test_the_shipped_study_is_the_papers_protocol() -> None:
         ({"searches": [{"space": "tss"}]}, "names its datasets"),
         ({"searches": [{"space": "tss", "datasets": []}]}, "one name at least"),
         ({"searches": [{"space": "tss", "datasets": ["cifar11"]}]}, "Did you mean 'cifar10'"),
-        ({"searches": [{"space": "ts", "dataset": "cifar10"}]}, "Did you mean 'tss'"),
+        ({"searches": [{"space": "ts", "dataset": "cifar10"}]}, "unknown space 'ts'"),
         (
             {"searches": [{"space": "tss", "dataset": "cifar10", "budgets": 1}]},
             "Did you mean 'budget'",
@@ -115,6 +115,15 @@ def test_the_shipped_study_is_the_papers_protocol() -> None:
 def test_what_no_study_says_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         Study.of({**SPEC, **change})
+
+
+def test_a_study_made_in_python_is_written_as_a_file_that_says_the_same(
+    folder: Path, tmp_path: Path
+) -> None:
+    again = read_study(folder / "study.toml")
+    study = Study.of(SPEC)
+    assert [cell.name for cell in again.cells] == [cell.name for cell in study.cells]
+    assert [cell.arguments for cell in again.cells] == [cell.arguments for cell in study.cells]
 
 
 def test_files_that_are_no_study_are_refused(tmp_path: Path) -> None:

@@ -154,9 +154,15 @@ class ENAS(Method):
             advantages.append(reward - self.baseline)
         return torch.stack(advantages)
 
-    def derive(self, batches: Iterator[Batch]) -> list[int]:
+    def derive(self, batches: Iterator[Batch], among: torch.Tensor | None = None) -> list[int]:
         """The most accurate of some samples, each on one validation batch."""
-        return best_of(self._sampled(self._candidates), self.supernet, batches)
+        if among is None:
+            candidates = self._sampled(self._candidates)
+        else:
+            probabilities = self.controller.log_probability(among).double().exp()
+            drawn = probabilities.multinomial(self._candidates, replacement=True)
+            candidates = among[drawn].tolist()
+        return best_of(candidates, self.supernet, batches)
 
     @torch.no_grad()
     def log_probabilities(self) -> torch.Tensor:

@@ -60,11 +60,12 @@ class Method(nn.Module):
     def end_epoch(self, batches: Iterator[Batch]) -> None:
         """Called after each epoch, with batches of the validation half without end."""
 
-    def derive(self, batches: Iterator[Batch]) -> list[int]:
+    def derive(self, batches: Iterator[Batch], among: torch.Tensor | None = None) -> list[int]:
         """The architecture that the search stands for now: its digits.
 
         Args:
             batches: large batches of the validation half as they are, without end.
+            among: digits of the architectures to choose from, ``(m, n)``; None for all.
         """
         raise NotImplementedError
 
@@ -107,8 +108,10 @@ class AlphaMethod(Method):
         self.optimizer.step()
         self.alpha.grad = None
 
-    def derive(self, batches: Iterator[Batch]) -> list[int]:
+    def derive(self, batches: Iterator[Batch], among: torch.Tensor | None = None) -> list[int]:
         """The largest logit of each decision."""
+        if among is not None:
+            return likeliest(self.alpha, 1, among)[0]
         return self.alpha.argmax(1).tolist()
 
     def log_probabilities(self) -> torch.Tensor:
@@ -126,6 +129,27 @@ def check_count(name: str, value: int, most: int = 1_000_000) -> int:
 def uniform_digits(count: int, decisions: int, choices: int) -> list[list[int]]:
     """Uniform, independent architectures: digits, ``count`` rows of ``decisions``."""
     return torch.randint(choices, (count, decisions)).tolist()
+
+
+def likeliest(
+    logits: torch.Tensor, count: int, among: torch.Tensor | None = None
+) -> list[list[int]]:
+    """The most probable architectures, in descending order of the product of probabilities.
+
+    Args:
+        logits: a row per decision, ``(n, k)``.
+        count: how many, at most.
+        among: digits of those to choose from, ``(m, n)``; None for all.
+
+    Returns:
+        Their digits.
+    """
+    rows = logits.detach().log_softmax(1).cpu()
+    if among is None:
+        among = torch.cartesian_prod(*(torch.arange(len(row)) for row in rows))  # (k^n, n)
+    among = among.cpu()
+    scores = torch.stack([row[digits] for row, digits in zip(rows, among.T, strict=True)]).sum(0)
+    return among[scores.topk(min(count, len(among))).indices].tolist()
 
 
 @torch.no_grad()

@@ -46,9 +46,13 @@ class RSPS(Method):
         digits = uniform_digits(1, *_SHAPE)[0]
         return nn.functional.cross_entropy(self.supernet.path(images, digits), labels)
 
-    def derive(self, batches: Iterator[Batch]) -> list[int]:
+    def derive(self, batches: Iterator[Batch], among: torch.Tensor | None = None) -> list[int]:
         """The most accurate of uniform architectures."""
-        return best_of(uniform_digits(self._candidates, *_SHAPE), self.supernet, batches)
+        if among is None:
+            candidates = uniform_digits(self._candidates, *_SHAPE)
+        else:
+            candidates = among[torch.randint(len(among), (self._candidates,))].tolist()
+        return best_of(candidates, self.supernet, batches)
 
     def log_probabilities(self) -> torch.Tensor:
         """All the same."""

@@ -15,7 +15,7 @@ from nats_gym.networks.topology_supernet import TopologySupernet
 from nats_gym.spaces.topology import EDGES, OPERATIONS
 from nats_gym.training.batches import Batch
 
-from .method import AlphaMethod, best_of, check_count, uniform_digits
+from .method import AlphaMethod, best_of, check_count, likeliest, uniform_digits
 
 CANDIDATES = 100
 
@@ -50,22 +50,6 @@ class SETN(AlphaMethod):
         logits = self.supernet.mixture(images, self.alpha.softmax(1))
         return nn.functional.cross_entropy(logits, labels)
 
-    def derive(self, batches: Iterator[Batch]) -> list[int]:
+    def derive(self, batches: Iterator[Batch], among: torch.Tensor | None = None) -> list[int]:
         """The most accurate of the architectures that alpha thinks likeliest."""
-        return best_of(likeliest(self.alpha, self._candidates), self.supernet, batches)
-
-
-def likeliest(logits: torch.Tensor, count: int) -> list[list[int]]:
-    """The most probable architectures, in descending order of the product of probabilities.
-
-    Args:
-        logits: a row per decision, ``(n, k)``.
-        count: how many.
-
-    Returns:
-        Their digits.
-    """
-    rows = logits.detach().log_softmax(1).cpu()
-    every = torch.cartesian_prod(*(torch.arange(len(row)) for row in rows))  # (k^n, n)
-    scores = torch.stack([row[digits] for row, digits in zip(rows, every.T, strict=True)]).sum(0)
-    return every[scores.topk(count).indices].tolist()
+        return best_of(likeliest(self.alpha, self._candidates, among), self.supernet, batches)

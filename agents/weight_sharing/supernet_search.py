@@ -21,6 +21,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from nats_gym.errors import InvalidInput, shown, unknown_name
@@ -72,8 +73,11 @@ class SupernetSearch:
         amp: compute in bfloat16 where autocast thinks it safe.
         channels_last: lay images and weights out with the channels last; on the CPU images are
             in any case.
-        compile: compile the supernet's modules with ``torch.compile`` (needs a C++ compiler).
+        compile: compile with ``torch.compile`` what is the same at every step: mixtures and masked
+            networks whole, of sampled paths the blocks between stages (needs a C++ compiler).
         data_dir: see :func:`nats_gym.training.data.load_data`.
+        among: digits of the architectures to choose from, ``(m, n)``; None for all of the space.
+            A partial table can judge no others.
         checkpoint: file to write after every epoch; if it is there, the search goes on from it.
         progress: is called after every epoch with the result so far.
 
@@ -98,6 +102,7 @@ class SupernetSearch:
         channels_last: bool = False,
         compile: bool = False,
         data_dir: str | os.PathLike[str] | None = None,
+        among: NDArray[np.int64] | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         progress: Callable[[SupernetResult], None] | None = None,
     ) -> None:
@@ -127,10 +132,17 @@ class SupernetSearch:
             amp=amp,
             channels_last=channels_last,
             compile=compile,
+            among=None if among is None else np.asarray(among).tolist(),
         )
         if budget is not None and not budget > 0:
             raise InvalidInput(f"budget is a number of seconds above 0, got {shown(budget)}")
         self._space = get_space(cls.space)
+        self._among = None
+        if among is not None:
+            if not np.size(among):
+                raise InvalidInput("a search chooses among one architecture at least, got none")
+            digits = self._space.check_digits(among)
+            self._among = torch.as_tensor(digits.reshape(-1, digits.shape[-1])).to(self._device)
         self._epochs, self._budget = self.arguments["epochs"], budget
         self._key = seed_key(seed)
         self._checkpoint = None if checkpoint is None else Path(checkpoint)
@@ -217,7 +229,7 @@ class SupernetSearch:
             comparisons = self._comparisons()
             method.end_epoch(comparisons)
             with torch.no_grad():
-                return total.item() / steps, method.derive(comparisons)
+                return total.item() / steps, method.derive(comparisons, self._among)
 
     def _learning_rate(self, epochs_passed: float) -> float:
         cosine = (1 + math.cos(math.pi * epochs_passed / self._epochs)) / 2

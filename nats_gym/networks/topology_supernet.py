@@ -142,11 +142,11 @@ class TopologySupernet(Supernet):
         return self._logits(images, through)
 
     def compile_parts(self) -> None:
-        """Compile the mixture, and the modules that paths are made of; a path is ever another."""
+        """Compile the mixture and the residual blocks; the cells of a path are ever others."""
         self._run_mixture = torch.compile(self._mixture)
-        for module in self.modules():
-            if isinstance(module, ConvBN | ResidualBlock):
-                module.compile()
+        for block in self.cells:
+            if isinstance(block, ResidualBlock):
+                block.compile()
 
     def classify(self, x: torch.Tensor) -> torch.Tensor:
         """Logits of the last block's output, ``(B, C, H, W)``."""

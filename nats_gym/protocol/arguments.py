@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from nats_gym.clock import check_budget, default_budget
+from nats_gym.datasets import DIGITS
 from nats_gym.errors import InvalidInput, shown, unknown_name
 from nats_gym.evaluators import check_trial
 from nats_gym.files import check_source
@@ -23,6 +24,8 @@ from .ladder import check_rungs
 MAX_RUNS = 1_000_000
 #: What going on with a training may cost.
 CONTINUING = ("difference", "scratch")
+#: What a search itself tells a weight-sharing agent.
+SEARCHS_OWN = ("epochs", "seed", "budget", "among", "checkpoint", "progress")
 
 
 def search_arguments(
@@ -41,6 +44,7 @@ def search_arguments(
     workers: int = 1,
     continuing: str | None = None,
     first_run: int = 0,
+    supernet_epochs: int | None = None,
 ) -> dict[str, Any]:
     """What a search's result records of its arguments: checked, defaults filled in, plain values.
 
@@ -52,6 +56,12 @@ def search_arguments(
     options = _plain_options(options)
     kind = kind_of(factory, options)
     full_epochs = get_space(space).full_epochs_on(dataset)
+    if kind == "weight-sharing":
+        _check_supernet(agent, space, options)
+        given = epochs if supernet_epochs is None else supernet_epochs
+        epochs = None if supernet_epochs is None else epochs
+        supernet_epochs = _check_supernet_epochs(given, dataset)
+        trial = "mean"  # it is judged, not sampled
     epochs = check_epochs(epochs, full_epochs)
     budget = check_budget(default_budget(space, dataset, epochs) if budget is None else budget)
     if not math.isfinite(budget):
@@ -73,6 +83,7 @@ def search_arguments(
         "source": str(check_source(source)),
         "trial": check_trial(trial),
         "first_run": int(first_run),
+        "supernet_epochs": supernet_epochs,
         "rungs": None,
         "workers": check_workers(workers),
         "continuing": None,
@@ -84,6 +95,8 @@ def search_arguments(
             raise unknown_name("cost of continuing", continuing, CONTINUING)
         arguments |= {"rungs": check_rungs(rungs, full_epochs), "continuing": continuing}
         return arguments
+    if supernet_epochs is not None and kind != "weight-sharing":
+        raise InvalidInput(f"supernet_epochs= is for weight-sharing searches, not for {name}")
     for given, what in (
         (rungs is not None, "rungs"),
         (continuing is not None, "continuing"),
@@ -92,6 +105,34 @@ def search_arguments(
         if given:
             raise InvalidInput(f"{what}= is for multi-fidelity agents such as asha, not for {name}")
     return arguments
+
+
+def _check_supernet(
+    agent: str | Callable[..., Any], space: str, options: Mapping[str, Any]
+) -> None:
+    """Raise ``InvalidInput`` if a weight-sharing search is not of a space or has such options."""
+    from nats_gym.agents.weight_sharing import METHODS, get_method
+
+    if isinstance(agent, str) and agent in METHODS:
+        searched = get_method(agent).space
+        if searched != space:
+            raise InvalidInput(f"{agent} searches {searched}, not {space}")
+    for name in SEARCHS_OWN:
+        if name in options:
+            raise InvalidInput(f"{name} is an argument of the search, not an option of {agent}")
+
+
+def _check_supernet_epochs(epochs: Any, dataset: str) -> int:
+    """The epochs of a supernet, its default filled in; ``InvalidInput`` unless they are such."""
+    from nats_gym.agents.weight_sharing.supernet_search import DIGITS_EPOCHS, EPOCHS
+
+    if epochs is None:
+        return DIGITS_EPOCHS if dataset == DIGITS.name else EPOCHS
+    if not _is_integer(epochs) or epochs < 1:
+        raise InvalidInput(
+            f"epochs of a weight-sharing search are its supernet's, from 1; got {shown(epochs)}"
+        )
+    return int(epochs)
 
 
 def _plain_options(options: Mapping[str, Any] | None) -> dict[str, Any]:

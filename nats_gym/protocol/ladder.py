@@ -62,7 +62,7 @@ def find_rungs(evaluator: TableEvaluator, epochs: Epochs, rungs: Ladder | None) 
         raise NotInTable(
             f"a multi-fidelity agent needs two rungs at least; the {table.source} table of "
             f"{table.space.name} {table.dataset} has {schedules[0]} epochs only, and no learning "
-            "curves: give an official archive as source="
+            "curves; an official archive has them: nats-gym data import PATH"
         )
     _load(evaluator, schedules)
     return schedules

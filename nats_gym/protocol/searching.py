@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,15 @@ from .arguments import search_arguments
 from .asking import Columns, Evaluations, OneRung, made, run_asking
 from .ladder import Ladder, find_rungs
 from .learning import run_learning
+from .sharing import run_sharing
 
 #: Called with the share of the work done, in [0, 1].
 Progress = Callable[[float], None]
 
 #: What a result in memory may hold, 56 bytes each.
 MAX_EVALUATIONS = 100_000_000
+#: Provenance of seconds that passed while a supernet was trained.
+REAL = "real"
 
 
 def search(
@@ -43,6 +47,8 @@ def search(
     workers: int = 1,
     continuing: str | None = None,
     first_run: int = 0,
+    supernet_epochs: int | None = None,
+    checkpoints: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> SearchResult:
     """Search a space with an agent under the paper's protocol, in independent runs.
@@ -53,8 +59,10 @@ def search(
         agent: a name of ``nats_gym.agents.AGENTS``, or what makes an agent of one of the
             shapes that ``nats_gym.agents`` describes: its class, a partial of it, a function.
         epochs: schedule to search on; None for the full one, ``"4/12"`` for the state after 4
-            epochs of the 12-epoch one (needs learning curves).
-        budget: simulated seconds of each run, finite; None for the paper's × epochs/12.
+            epochs of the 12-epoch one (needs learning curves). Of a weight-sharing search: the
+            supernet's own; None for its default. Its answers are looked up at the full schedule.
+        budget: simulated seconds of each run, finite; None for the paper's × epochs/12. Of a
+            weight-sharing search: real ones.
         runs: independent runs, up to :data:`MAX_RUNS`.
         seed: of the study; run r takes hash(seed, r).
         source: see :func:`nats_gym.load_table`.
@@ -70,6 +78,10 @@ def search(
             training that goes on is an idealisation.
         first_run: number of the first run; runs 17 … 19 of a study alone are ``first_run=17,
             runs=3``.
+        supernet_epochs: of a weight-sharing search: the same as ``epochs``, which a result records
+            as the schedule that answers are looked up at.
+        checkpoints: of a weight-sharing search: folder for the state of every run after each
+            epoch; a run whose state is there goes on from it.
         progress: called with the share done, now and then.
 
     Returns:
@@ -91,6 +103,7 @@ def search(
         workers=workers,
         continuing=continuing,
         first_run=first_run,
+        supernet_epochs=supernet_epochs,
     )
     epochs, budget, runs = (arguments[name] for name in ("epochs", "budget", "runs"))
     name, factory = find_agent(agent)
@@ -103,11 +116,26 @@ def search(
     provenances = [evaluator.prepare(rung) for rung in ladder]
     if several:
         arguments["rungs"] = list(ladder)
-    _refuse_endless(table, ladder[0], budget, runs)
+    if kind != "weight-sharing":
+        _refuse_endless(table, ladder[0], budget, runs)
 
     seeds = run_seeds(arguments["seed"], arguments["first_run"] + runs)[arguments["first_run"] :]
     progress = progress or _silent
-    if kind == "environment":
+    alphas = None
+    provenance = _provenance(table, ladder, provenances)
+    if kind == "weight-sharing":
+        columns, alphas = run_sharing(
+            factory,
+            table,
+            arguments["supernet_epochs"],
+            budget,
+            seeds,
+            arguments["options"],
+            None if checkpoints is None else Path(checkpoints),
+            progress,
+        )
+        provenance["seconds"] = REAL
+    elif kind == "environment":
 
         def make() -> Any:
             return made(factory, ("learn",), **arguments["options"])
@@ -118,8 +146,9 @@ def search(
     return SearchResult(
         **columns,
         arguments=arguments,
-        provenance=_provenance(table, ladder, provenances),
+        provenance=provenance,
         table=table,
+        alphas=alphas,
     )
 
 

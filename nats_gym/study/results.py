@@ -105,7 +105,14 @@ def read_record(folder: Path) -> dict[str, Any]:
         raise MissingStudy(f"no study in {str(folder)!r}: it has no {STUDY_FILE}")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-        needed = {"name": str, "finished": bool, "cells": dict, "skipped": list}
+        needed = {
+            "name": str,
+            "finished": bool,
+            "cells": dict,
+            "skipped": list,
+            "versions": dict,
+            "machine": str,
+        }
         for name, kind in needed.items():
             if not isinstance(record[name], kind):
                 raise TypeError(f"{name} is no {kind.__name__}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -9,9 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nats_gym.agents import find_agent, kind_of
 from nats_gym.errors import InvalidInput, MissingStudy, shown, unknown_name
 from nats_gym.files import check_source
 from nats_gym.protocol import search_arguments
+from nats_gym.spaces import SPACES, get_space
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -21,7 +24,10 @@ else:
 #: What a study says, and what each says besides.
 KEYS = ("name", "runs", "seed", "source", "trial", "searches", "agents")
 SEARCH_KEYS = ("space", "dataset", "datasets", "epochs", "budget", "source")
-AGENT_KEYS = ("agent", "options", "rungs", "workers", "continuing", "epochs", "budget", "runs")
+AGENT_KEYS = (
+    *("agent", "spaces", "options", "rungs", "workers", "continuing"),
+    *("epochs", "budget", "runs"),
+)
 DEFAULTS: dict[str, Any] = {"runs": 500, "seed": 0, "source": "auto", "trial": "random"}
 
 
@@ -72,8 +78,9 @@ class Study:
             spec: ``searches`` (a list: each a ``space``, ``datasets``, ``epochs`` and, if it is
                 not the paper's × epochs/12, a ``budget`` in seconds) and ``agents`` (label →
                 options: ``agent`` if it is not the label, ``options`` of its own, ``rungs``,
-                ``workers``, ``continuing``; ``epochs``, ``budget``, ``runs`` other than the
-                rest's); ``name``, ``runs``, ``seed``, ``source``, ``trial``.
+                ``workers``, ``continuing``; ``spaces`` if not all; ``epochs``, ``budget``, ``runs``
+                other than the rest's, where a weight-sharing search takes no other epochs, since
+                they are its supernet's); ``name``, ``runs``, ``seed``, ``source``, ``trial``.
             text: the file itself.
             places: folders where modules of ``agent = "module:Class"`` are looked for.
 
@@ -93,6 +100,7 @@ class Study:
             for search in searches
             for dataset in _datasets(search)
             for label, options in agents.items()
+            if _searched(label, options, search["space"])
         ]
         names = [cell.name for cell in cells]
         twice = sorted({name for name in names if names.count(name) > 1})
@@ -129,13 +137,13 @@ def read_study(path: str | Path) -> Study:
 def _cell(
     label: str, options: Any, search: Mapping[str, Any], dataset: Any, shared: Mapping[str, Any]
 ) -> Cell:
-    if not isinstance(options, Mapping):
-        raise InvalidInput(f"agent {label!r} of the study is a table, got {shown(options)}")
-    _known(f"agent {label!r}", options, AGENT_KEYS)
     wanted = {**shared, **search, **options, "dataset": dataset}
     agent = wanted.pop("agent", label)
-    wanted.pop("datasets", None)
+    for name in ("datasets", "spaces"):
+        wanted.pop(name, None)
     try:
+        if kind_of(find_agent(agent)[1]) == "weight-sharing":
+            wanted["epochs"] = options.get("epochs")
         arguments = search_arguments(agent=agent, **wanted)
     except InvalidInput as error:
         raise InvalidInput(f"agent {label!r} of the study: {error}") from None
@@ -151,6 +159,19 @@ def _cell(
         )
     )
     return Cell(name, str(label), agent, arguments)
+
+
+def _searched(label: str, options: Any, space: str) -> bool:
+    """Whether an agent is to search a space; ``InvalidInput`` if it is no agent's table."""
+    if not isinstance(options, Mapping):
+        raise InvalidInput(f"agent {label!r} of the study is a table, got {shown(options)}")
+    _known(f"agent {label!r}", options, AGENT_KEYS)
+    spaces = options.get("spaces", list(SPACES))
+    if not isinstance(spaces, list):
+        raise InvalidInput(f"spaces of agent {label!r} are a list, got {shown(spaces)}")
+    for name in (*spaces, space):
+        get_space(name)
+    return space in spaces
 
 
 def _datasets(search: Any) -> list[Any]:
@@ -175,5 +196,17 @@ def _known(what: str, given: Mapping[str, Any], allowed: Sequence[str]) -> None:
 
 
 def _written(spec: Mapping[str, Any]) -> str:
-    """A study made in Python, for the record."""
-    return "\n".join(f"{name} = {value!r}" for name, value in spec.items()) + "\n"
+    """A study made in Python as a file would say it; agents made there by their names."""
+    return "".join(f"{name} = {_toml(value)}\n" for name, value in spec.items())
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, Mapping):
+        items = (f"{json.dumps(str(name))} = {_toml(item)}" for name, item in value.items())
+        return "{" + ", ".join(items) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(map(_toml, value)) + "]"
+    if callable(value):
+        return json.dumps(find_agent(value)[0])
+    plain = value if isinstance(value, (bool, int, float, str)) else str(value)
+    return json.dumps(plain, ensure_ascii=False)
