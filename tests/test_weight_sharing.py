@@ -21,8 +21,7 @@ from nats_gym.agents.weight_sharing import METHODS, darts, get_method
 from nats_gym.agents.weight_sharing.darts import DARTS2
 from nats_gym.agents.weight_sharing.enas import BASELINE_DECAY, ENAS, Controller, policy_loss
 from nats_gym.agents.weight_sharing.gdas import GDAS, straight_through_gumbel
-from nats_gym.agents.weight_sharing.method import AlphaMethod, best_of
-from nats_gym.agents.weight_sharing.setn import likeliest
+from nats_gym.agents.weight_sharing.method import AlphaMethod, best_of, likeliest
 from nats_gym.agents.weight_sharing.supernet_result import SupernetResult
 from nats_gym.agents.weight_sharing.supernet_search import SupernetSearch
 from nats_gym.errors import InvalidInput, UnreadableResult
@@ -117,6 +116,13 @@ def test_a_killed_search_goes_on_to_the_bit(name: str, tmp_path: Path) -> None:
     # It is over: nothing is trained again.
     again = tiny_search(name, checkpoint=path).run()
     np.testing.assert_array_equal(again.seconds, result.seconds)
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_search_chooses_among_those_it_is_given(name: str) -> None:
+    some = TopologySpace().digits(np.array([11, 222, 3333]))
+    result = tiny_search(name, epochs=2, among=some).run()
+    assert set(result.index) <= {11, 222, 3333}
 
 
 @pytest.mark.slow
@@ -261,6 +267,8 @@ def test_results_survive_their_file(tmp_path: Path) -> None:
         ({"settings": {"tau_last": np.float32(1)}}, "plain values"),
         ({"network": {"channel": 8}}, "Did you mean 'channels'"),
         ({"network": {"channels": 0}}, "channels is an integer from 1, got 0"),
+        ({"among": []}, "among one architecture at least, got none"),
+        ({"among": [[0, 1, 2, 3, 4, 5]]}, "5"),
         ({"device": "abacus"}, "no device 'abacus'"),
     ],
     ids=str,
@@ -411,6 +419,10 @@ def test_the_likeliest_are_those_of_the_largest_product() -> None:
         key=lambda digits: -math.prod(row[d] for row, d in zip(rows, digits, strict=True)),
     )
     assert likeliest(logits, 7) == [list(digits) for digits in ranked[:7]]
+    # Among some: the same order, and no more than there are.
+    some = torch.tensor([ranked[60], ranked[3], ranked[20]])
+    assert likeliest(logits, 2, some) == [list(ranked[3]), list(ranked[20])]
+    assert len(likeliest(logits, 7, some)) == 3
 
 
 def test_the_best_is_the_most_accurate_on_the_next_batch() -> None:
