@@ -49,7 +49,8 @@ when it is called with a data set.
 
 ``nats_gym.search`` takes a name of :data:`AGENTS`, ``"my_module:MyAgent"``, or whatever makes an
 agent when it is called: a class, ``functools.partial(PPOAgent, settings)``, a function. What it is
-called with tells its kind.
+called with tells its kind. What takes ``among`` besides is told the architectures of a partial
+table, digits ``(m, n)``, and asks for no others; what does not can fail there.
 """
 
 from __future__ import annotations
@@ -158,6 +159,11 @@ def kind_of(factory: Callable[..., Any], options: Mapping[str, Any] | None = Non
     return kind
 
 
+def chooses_among(factory: Callable[..., Any]) -> bool:
+    """Whether its agents can be told among which architectures to choose, by ``among=``."""
+    return _takes(factory, KINDS[kind_of(factory)], {"among": None})
+
+
 def plays_one_by_one(factory: Callable[..., Any]) -> bool:
     """Whether its runs are played one after the other: no time is lost by parting them."""
     if kind_of(factory) in ("environment", "weight-sharing"):
@@ -212,6 +218,7 @@ __all__ = [
     "EnvironmentAgent",
     "MultiFidelityAgent",
     "Question",
+    "chooses_among",
     "continuing_of",
     "find_agent",
     "get_agent",

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nats_gym.evaluators import Outcome
 from nats_gym.spaces import ArchitectureSpace
+from nats_gym.spaces.architecture_space import uniform_integers
 from nats_gym.streams import RunStreams
 
 
@@ -19,15 +20,24 @@ class RandomSearch:
     Args:
         space: what to search.
         streams: one random stream per run.
+        among: digits of the architectures to draw from, ``(m, n)``; None for all of the space.
     """
 
-    def __init__(self, space: ArchitectureSpace, streams: RunStreams) -> None:
+    def __init__(
+        self,
+        space: ArchitectureSpace,
+        streams: RunStreams,
+        among: NDArray[np.int64] | None = None,
+    ) -> None:
         self.space = space
         self.streams = streams
+        self.among = among
 
     def ask(self) -> NDArray[np.int64]:
         """A uniform architecture per run: digits ``(runs, n)``."""
-        return self.space.sample(self.streams, (self.streams.runs,))
+        if self.among is None:
+            return self.space.sample(self.streams, (self.streams.runs,))
+        return self.among[uniform_integers(self.streams, len(self.among), (self.streams.runs,))]
 
     def tell(self, outcome: Outcome) -> None:
         """Random search learns nothing."""

@@ -82,15 +82,67 @@ def plot_incumbent(results: Sequence[SearchResult], path: str | os.PathLike[str]
         axes.plot(times, np.nanmean(incumbent, axis=0), color=colour, label=label, linewidth=2)
         axes.fill_between(times, low, high, color=colour, alpha=0.18, linewidth=0)
     axes.set_xscale("log")
-    axes.set_xlabel("simulated time [s]")
+    real = all(result.answers_last for result in results)
+    axes.set_xlabel("real time [s]" if real else "simulated time [s]")
     basis = results[0].provenance["search_accuracy"]
-    axes.set_ylabel(f"best observed validation accuracy [%]\n{first['epochs']} epochs, {basis}")
+    what = "validation accuracy of the answer" if real else "best observed validation accuracy"
+    axes.set_ylabel(f"{what} [%]\n{first['epochs']} epochs, {basis}")
     axes.set_title(
         f"{results[0].table.space.title} space, {first['dataset']}: "
         "mean and 10th–90th percentile of runs"
     )
     axes.grid(alpha=0.3, which="both")
     axes.legend(frameon=False, loc="lower right")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=150, format="png")
+    return path
+
+
+def plot_alphas(result: SearchResult, path: str | os.PathLike[str], run: int = 0) -> Path:
+    """Draw how a weight-sharing search came to prefer its choices, and save it as PNG.
+
+    Args:
+        result: of a weight-sharing search.
+        path: the file to write.
+        run: which of its runs.
+
+    Raises:
+        InvalidInput: for another search, or a run that it has not.
+    """
+    from matplotlib.figure import Figure
+
+    if result.alphas is None:
+        raise InvalidInput(f"{result.arguments['agent']} has no alphas: it is no weight sharing")
+    if not 0 <= run < result.runs:
+        raise InvalidInput(f"a run of the result is 0…{result.runs - 1}, got {run}")
+    path, space = Path(path), result.table.space
+    count = result.evaluations[run]
+    scores = result.alphas[run, :count]  # (epoch, n, k)
+    probabilities = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    probabilities /= probabilities.sum(axis=-1, keepdims=True)
+    columns = 3
+    rows = -(-space.num_decisions // columns)
+    figure = Figure(figsize=(8.0, 0.6 + 2.3 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
+    epochs = np.arange(1, count + 1)
+    for decision, axes in enumerate(panels):
+        if decision >= space.num_decisions:
+            axes.set_visible(False)
+            continue
+        for choice, colour in zip(range(space.num_choices), cycle((*COLOURS, "#999999"))):
+            axes.plot(
+                *(epochs, probabilities[:, decision, choice]),
+                color=colour,
+                marker="." if count < 30 else "",
+                linewidth=1.6,
+                label=space.choice_names[choice],
+            )
+        axes.set_title(space.decision_names[decision], fontsize=10)
+        axes.grid(alpha=0.3)
+    figure.supxlabel("epoch of the supernet", fontsize=10)
+    figure.supylabel("probability of the choice", fontsize=10)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=5, frameon=False, fontsize=9)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=150, format="png")
     return path

@@ -40,10 +40,12 @@ def summary_grid(results: Mapping[str, SearchResult]) -> Grid:
     """
     first = next(iter(results.values()))
     ran = first.arguments
-    title = (
-        f"{first.table.space.title} space, {ran['dataset']}: search on {ran['epochs']} epochs "
-        f"within {ran['budget']:,.0f} simulated seconds"
-    )
+    title = f"{first.table.space.title} space, {ran['dataset']}: "
+    if all(result.answers_last for result in results.values()):
+        title += f"supernet of {ran['supernet_epochs']} epochs, judged at {ran['epochs']}"
+        title += f", within {ran['budget']:,.0f} real seconds"
+    else:
+        title += f"search on {ran['epochs']} epochs within {ran['budget']:,.0f} simulated seconds"
     agents = [f"{label} × {result.runs}" for label, result in results.items()]
     table = grid(title, "mean ± std over runs", *agents, "rests on")
     summaries = [result.summary() for result in results.values()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,20 +18,35 @@ if TYPE_CHECKING:
     from nats_gym.result import SearchResult
 
 from .data import imported
+from .showing import draw_architecture
 from .terminal import app, number_or_text, print_grid, quiet, say
 
 
 @app.command()
 def search(
-    space: Annotated[str, typer.Option(help="tss (topology) or sss (size)")] = "tss",
-    dataset: Annotated[str, typer.Option(help="cifar10, cifar100 or ImageNet16-120")] = "cifar10",
-    agent: Annotated[str, typer.Option(help="random, reinforce, rea, ppo, …")] = "reinforce",
+    space: Annotated[
+        str | None,
+        typer.Option(help="tss (topology) or sss (size); default tss, or what the agent searches"),
+    ] = None,
+    dataset: Annotated[
+        str, typer.Option(help="cifar10, cifar100, ImageNet16-120 or digits")
+    ] = "cifar10",
+    agent: Annotated[
+        str, typer.Option(help="random, reinforce, rea, asha, ppo, gdas, …; docs/algorithms.md")
+    ] = "reinforce",
     epochs: Annotated[
         str | None,
-        typer.Option(help="schedule to search on, e.g. 12, or 4/12; default the full one"),
+        typer.Option(
+            help="schedule to search on, e.g. 12, or 4/12; default the full one. "
+            "Of a weight-sharing search, its supernet's own"
+        ),
     ] = None,
     budget: Annotated[
-        float | None, typer.Option(help="simulated seconds; default the paper's × epochs/12")
+        float | None,
+        typer.Option(
+            help="simulated seconds (real ones of a weight-sharing search); default the paper's × "
+            "epochs/12"
+        ),
     ] = None,
     runs: Annotated[int, typer.Option(help="independent runs")] = 1,
     seed: Annotated[int, typer.Option(help="seed of the study")] = 0,
@@ -45,6 +61,12 @@ def search(
     continuing: Annotated[
         str | None, typer.Option(help="what a training that goes on costs: difference or scratch")
     ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="where a weight-sharing search finds its images")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="of a weight-sharing search: auto, cpu, cuda:0")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="folder for runs and plot; default results/<what ran>")
     ] = None,
@@ -53,6 +75,7 @@ def search(
     from rich.progress import Progress
 
     from nats_gym.agents import find_agent
+    from nats_gym.agents.weight_sharing import METHODS, get_method
     from nats_gym.files import check_folder
     from nats_gym.protocol import search as run_search
     from nats_gym.protocol import search_arguments
@@ -60,25 +83,37 @@ def search(
     from nats_gym.tables.load import SOURCES, is_archive
 
     schedule = number_or_text(epochs) if epochs else None
+    options = _options(option or [])
+    for name, value in (("data_dir", data_dir), ("device", device)):
+        if value is not None:
+            options[name] = str(value)
+    space = space or (get_method(agent).space if agent in METHODS else "tss")
     if source not in SOURCES and is_archive(source):
         find_agent(agent)  # an import takes minutes: no wrong name after it
         if official.find_archive(source) is None:
             imported(Path(source), space)
     arguments = search_arguments(
         *(space, dataset, agent, schedule, budget, runs, seed, source),
-        options=_options(option or []),
+        options=options,
         rungs=[number_or_text(rung.strip()) for rung in rungs.split(",")] if rungs else None,
         workers=workers,
         continuing=continuing,
     )
     folder = out or default_folder(arguments)
     check_folder(folder)  # before the work, not after it
+    checkpoints = folder / "checkpoints" if arguments["supernet_epochs"] else None
     started = time.perf_counter()
     with Progress(transient=True, disable=quiet()) as bar:
         task = bar.add_task(f"{agent} × {runs}", total=1.0)
-        result = run_search(**arguments, progress=lambda share: bar.update(task, completed=share))
+        result = run_search(
+            **arguments,
+            checkpoints=checkpoints,
+            progress=lambda share: bar.update(task, completed=share),
+        )
     seconds = time.perf_counter() - started
     report(result, seconds, folder)
+    if checkpoints:
+        shutil.rmtree(checkpoints, ignore_errors=True)
 
 
 def default_folder(ran: Mapping[str, Any]) -> Path:
@@ -89,6 +124,8 @@ def default_folder(ran: Mapping[str, Any]) -> Path:
         *(f"{name}={value}" for name, value in ran["options"].items()),
         *(ran["epochs"], f"{ran['budget']:.12g}s", f"{ran['runs']}runs", f"seed{ran['seed']}"),
     ]
+    if ran["supernet_epochs"]:
+        told.append(f"supernet{ran['supernet_epochs']}")
     if ran["rungs"]:
         told.append("rungs" + ",".join(map(str, ran["rungs"])))
     if ran["workers"] != 1:
@@ -115,10 +152,16 @@ def _options(given: list[str]) -> dict[str, Any]:
 
 def report(result: SearchResult, seconds: float, folder: Path) -> None:
     """Save a search's runs, print its table, and plot its incumbent."""
-    from nats_gym.plots import plot_incumbent
+    from nats_gym.plots import plot_alphas, plot_incumbent
     from nats_gym.summary import summary_grid
 
     result.save(folder)
     print_grid(summary_grid({result.arguments["agent"]: result}))
     say(f"{seconds:.2f} s of search; runs.npz and run.json in {folder}")
     say(f"plot: {plot_incumbent([result], folder / 'incumbent.png')}")
+    if result.alphas is not None:
+        derived = int(result.recommended[0])
+        say(f"alphas of the first run: {plot_alphas(result, folder / 'alphas.png')}")
+        draw_architecture(result.table, derived, folder / "derived.png")
+        name = result.table.space.name_of(derived)
+        say(f"what it derived, {derived} {name}: {folder / 'derived.png'}")

@@ -41,7 +41,7 @@ def show(
     digits = chosen.digits(index)
     drawn = load_table(space, dataset)
     if png:
-        _draw_architecture(drawn, index, png)
+        draw_architecture(drawn, index, png)
     say(f"{chosen.title} {index}: {chosen.string(digits)}")
     for decision, digit in zip(chosen.decision_names, digits.tolist(), strict=True):
         say(f"  {decision:<12} {chosen.choice_names[digit]}")
@@ -71,7 +71,7 @@ def _figures_grid(table: Table, index: int) -> Grid:
     return rows
 
 
-def _draw_architecture(table: Table, index: int, path: Path) -> None:
+def draw_architecture(table: Table, index: int, path: Path) -> None:
     """Draw an architecture with its full-schedule accuracy."""
     from nats_gym.envs.rendering import Scene, save_png
 

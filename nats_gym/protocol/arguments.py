@@ -55,6 +55,8 @@ def search_arguments(
     name, factory = find_agent(agent)
     options = _plain_options(options)
     kind = kind_of(factory, options)
+    if "among" in options:
+        raise InvalidInput("among is what the search tells an agent of its table, no option")
     full_epochs = get_space(space).full_epochs_on(dataset)
     if kind == "weight-sharing":
         _check_supernet(agent, space, options)

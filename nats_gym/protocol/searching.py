@@ -20,7 +20,7 @@ from .arguments import search_arguments
 from .asking import Columns, Evaluations, OneRung, made, run_asking
 from .ladder import Ladder, find_rungs
 from .learning import run_learning
-from .sharing import run_sharing
+from .sharing import known_digits, run_sharing
 
 #: Called with the share of the work done, in [0, 1].
 Progress = Callable[[float], None]
@@ -161,12 +161,16 @@ def _run_asking(
     name: str,
     progress: Progress,
 ) -> Columns:
+    from nats_gym.agents import chooses_among
+
     keys = run_keys(seeds)
     given: list[Any] = [evaluator.table.space, RunStreams(keys)]
     several = arguments["rungs"] is not None
     if several:
         given.append(len(ladder))
-    agent = made(factory, ("ask", "tell"), *given, **arguments["options"])
+    known = known_digits(evaluator.table)
+    told = {"among": known} if known is not None and chooses_among(factory) else {}
+    agent = made(factory, ("ask", "tell"), *given, **told, **arguments["options"])
     scratch = arguments["continuing"] != "difference"
     return run_asking(
         agent if several else OneRung(agent, len(keys)),

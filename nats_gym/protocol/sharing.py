@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from nats_gym.agents.weight_sharing.supernet_result import SupernetResult
 
 
+def known_digits(table: Table) -> NDArray[np.int64] | None:
+    """Digits of the architectures that a partial table has, ``(m, n)``; None where it has all."""
+    known = np.flatnonzero(~np.isnan(table.mean_accuracy("valid")))
+    return None if len(known) == table.space.size else table.space.digits(known)
+
+
 def run_sharing(
     make: Callable[..., Any],
     table: Table,
@@ -51,8 +57,7 @@ def run_sharing(
         the end.
     """
     accuracy = table.mean_accuracy("valid")
-    known = np.flatnonzero(~np.isnan(accuracy))
-    among = None if len(known) == len(accuracy) else table.space.digits(known)
+    among = known_digits(table)
     found: list[SupernetResult] = []
     for run, seed in enumerate(seeds):
 
