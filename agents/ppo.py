@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from stable_baselines3 import PPO
 
-from .sb3_agent import BudgetCallback, SB3Agent, one_thread
+from .sb3_agent import BudgetCallback, SB3Agent
 from .settings import PPO_BUDGET_SETTINGS
 
-__all__ = ["BudgetCallback", "PPOAgent", "one_thread"]
+__all__ = ["BudgetCallback", "PPOAgent"]
 
 
 class PPOAgent(SB3Agent):

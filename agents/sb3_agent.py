@@ -6,17 +6,17 @@ Source: Stable-Baselines3 (Raffin et al., JMLR 2021).
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import gymnasium as gym
-import torch
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
 from nats_gym.clock import SimulatedClock
 from nats_gym.errors import InvalidInput, shown, unknown_name
+
+from .threads import one_thread
 
 #: Parameters of SB3's algorithms that the agents set themselves.
 OURS = {"policy", "env", "seed", "device", "_init_setup_model"}
@@ -24,17 +24,6 @@ OURS = {"policy", "env", "seed", "device", "_init_setup_model"}
 SCHEDULES = ("lr_schedule", "clip_range", "clip_range_vf", "exploration_schedule")
 #: Steps that no search takes: the clock ends it.
 ENDLESS = 1 << 40
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One torch thread: these networks are too small for two, which slow each other down."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 class BudgetCallback(BaseCallback):

@@ -32,28 +32,27 @@ PPO_BUDGET_SETTINGS: dict[str, Any] = {
 #: MaskablePPO within such a budget: PPO's, whose updates it shares.
 MASKABLE_PPO_BUDGET_SETTINGS: dict[str, Any] = dict(PPO_BUDGET_SETTINGS)
 
-#: A2C within such a budget: an update per architecture, with its whole return.
+#: A2C within such a budget: an update every two architectures, with their whole returns. Its
+#: first updates precede any useful value estimate; faster rates settle on what came first.
 A2C_BUDGET_SETTINGS: dict[str, Any] = {
-    "n_steps": 6,
-    "learning_rate": 3e-3,
+    "n_steps": 12,
+    "learning_rate": 2e-3,
     "gamma": 1.0,
     "gae_lambda": 1.0,
-    "ent_coef": 0.0,
-    "vf_coef": 0.5,
+    "ent_coef": 0.01,
 }
 
-#: DQN within such a budget: a gradient step for every step of the environment after the first
-#: architectures, frequent target copies, exploration that ends half-way.
+#: DQN within such a budget: a gradient step for every decision after ten architectures, the
+#: target network never older than five; exploration ends at 0.8 of the budget.
 DQN_BUDGET_SETTINGS: dict[str, Any] = {
     "learning_rate": 1e-3,
     "buffer_size": 10_000,
     "learning_starts": 60,
-    "batch_size": 64,
+    "batch_size": 128,
     "gamma": 1.0,
     "train_freq": 1,
-    "gradient_steps": 2,
+    "gradient_steps": 1,
     "target_update_interval": 30,
-    "exploration_fraction": 0.6,
-    "exploration_initial_eps": 1.0,
+    "exploration_fraction": 0.8,
     "exploration_final_eps": 0.05,
 }

@@ -110,6 +110,7 @@ def plot_alphas(result: SearchResult, path: str | os.PathLike[str], run: int = 0
         InvalidInput: for another search, or a run that it has not.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     if result.alphas is None:
         raise InvalidInput(f"{result.arguments['agent']} has no alphas: it is no weight sharing")
@@ -138,6 +139,9 @@ def plot_alphas(result: SearchResult, path: str | os.PathLike[str], run: int = 0
                 label=space.choice_names[choice],
             )
         axes.set_title(space.decision_names[decision], fontsize=10)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if decision + columns >= space.num_decisions:
+            axes.tick_params(labelbottom=True)
         axes.grid(alpha=0.3)
     figure.supxlabel("epoch of the supernet", fontsize=10)
     figure.supylabel("probability of the choice", fontsize=10)

@@ -14,6 +14,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -24,6 +25,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from nats_gym.agents.threads import one_thread
+from nats_gym.datasets import DIGITS
 from nats_gym.errors import InvalidInput, shown, unknown_name
 from nats_gym.evaluators.training import DATA_KEYS
 from nats_gym.spaces import get_space
@@ -114,7 +117,7 @@ class SupernetSearch:
             data = dataset
         name = dataset if isinstance(dataset, str) else data.name
         recipe, built_with = preset(cls.space, name)
-        small = name == "digits"
+        small = name == DIGITS.name
         if network is not None or cls.space == "sss":  # whose supernet has one size
             built_with = dict(network or {})
         if settings is None:
@@ -182,6 +185,12 @@ class SupernetSearch:
             UnreadableCheckpoint: for a damaged checkpoint.
             InvalidInput: for one of another search.
         """
+        # Digits' supernets are small, and two threads slow each other down there.
+        threads = one_thread() if self.arguments["dataset"] == DIGITS.name else nullcontext()
+        with threads:
+            return self._run()
+
+    def _run(self) -> SupernetResult:
         result = self._begun()
         while len(result.index) < self._epochs and not self._spent(result):
             start = perf_counter()
