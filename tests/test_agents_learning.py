@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -27,8 +28,11 @@ BUDGET = 2_500.0  # a dozen architectures
 
 
 @pytest.fixture(autouse=True)
-def _one_thread() -> None:
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
     torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def learn(agent: Any, seed: int = 1, budget: float = BUDGET, **options: Any) -> list[dict]:
