@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-slow lint bench docs data clean
+.PHONY: demo test test-slow lint bench docs study data clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/compare_agents.py
@@ -26,6 +26,12 @@ bench: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	$(BIN)/python scripts/document_environments.py
+
+# The README's picture and headline table.
+study: $(VENV)/.dev
+	$(BIN)/nats-gym study studies/nats-bench.toml --out results/nats-bench
+	$(BIN)/nats-gym report results/nats-bench
+	$(BIN)/python scripts/document_study.py results/nats-bench
 
 # Needs the figures to fit to: make data FIGURES=<folder>
 data: $(VENV)/.dev
