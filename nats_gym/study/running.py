@@ -32,8 +32,8 @@ from nats_gym.tables import load_table
 from .spec import Cell, Study
 
 STUDY_FILE, SPEC_FILE, CELLS, BLOCKS = "study.json", "study.toml", "cells", "blocks"
-#: Runs in a block where an agent plays them one by one.
-BLOCK = 10
+#: Runs in a block where an agent plays them one by one; a supernet's run takes longest.
+BLOCK, SUPERNET_BLOCK = 10, 1
 
 #: Called with the runs done and those to do, in all cells.
 Progress = Callable[[int, int], None]
@@ -204,20 +204,24 @@ def _missing(cell: Cell, out: Path, places: tuple[str, ...]) -> Iterator[Block]:
     """
     from nats_gym.agents import find_agent, plays_one_by_one
 
-    folder, runs = out / CELLS / cell.name, cell.arguments["runs"]
+    folder, runs, size = out / CELLS / cell.name, cell.arguments["runs"], _block_size(cell)
     if folder.is_dir():
         _check_same(cell, folder, cell.arguments)
         return
     if not plays_one_by_one(find_agent(cell.agent)[1]):
         yield Block(cell, 0, runs, folder, places)
         return
-    for first in range(0, runs, BLOCK):
-        count = min(BLOCK, runs - first)
+    for first in range(0, runs, size):
+        count = min(size, runs - first)
         block = out / BLOCKS / cell.name / str(first)
         if block.is_dir():
             _check_same(cell, block, {**cell.arguments, "runs": count, "first_run": first})
         else:
             yield Block(cell, first, count, block, places)
+
+
+def _block_size(cell: Cell) -> int:
+    return BLOCK if cell.arguments["supernet_epochs"] is None else SUPERNET_BLOCK
 
 
 def _check_same(cell: Cell, folder: Path, arguments: dict[str, Any]) -> None:
@@ -256,7 +260,10 @@ def play(block: Block) -> float:
     sys.path.extend(place for place in block.places if place not in sys.path)
     started = time.perf_counter()
     arguments = {**block.cell.arguments, "runs": block.runs, "first_run": block.first}
-    result = search(agent=block.cell.agent, **arguments)
+    checkpoints = None
+    if arguments["supernet_epochs"] is not None:
+        checkpoints = block.folder.parent / ".checkpoints"
+    result = search(agent=block.cell.agent, **arguments, checkpoints=checkpoints)
     _keep(result, block.folder)
     return time.perf_counter() - started
 
@@ -273,7 +280,8 @@ def _join(cell: Cell, out: Path) -> None:
     folder, blocks = out / CELLS / cell.name, out / BLOCKS / cell.name
     if not folder.is_dir():
         parts = [
-            SearchResult.load(blocks / str(n)) for n in range(0, cell.arguments["runs"], BLOCK)
+            SearchResult.load(blocks / str(n))
+            for n in range(0, cell.arguments["runs"], _block_size(cell))
         ]
         _keep(SearchResult.joined(parts), folder)
     shutil.rmtree(blocks, ignore_errors=True)
