@@ -279,9 +279,7 @@ def _join(cell: Cell, out: Path) -> None:
     """Make one result of a cell's blocks, if it is not made."""
     folder, blocks = out / CELLS / cell.name, out / BLOCKS / cell.name
     if not folder.is_dir():
-        parts = [
-            SearchResult.load(blocks / str(n))
-            for n in range(0, cell.arguments["runs"], _block_size(cell))
-        ]
+        firsts = range(0, cell.arguments["runs"], _block_size(cell))
+        parts = [SearchResult.load(blocks / str(first)) for first in firsts]
         _keep(SearchResult.joined(parts), folder)
     shutil.rmtree(blocks, ignore_errors=True)
