@@ -3,7 +3,7 @@
 Source: Huang & Ontañón, FLAIRS 2022 (arXiv 2006.14171). Its policy gives no probability to
 decisions that the environment's ``action_masks()`` rules out: under ``max_params``, ``max_flops``
 or ``max_latency`` it never completes an architecture beyond the limits. Without limits every mask
-is full and the algorithm is PPO.
+is full and the algorithm is PPO, whose figures it repeats.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from nats_gym.agents.dqn import DQNAgent
 from nats_gym.agents.maskable_ppo import MaskablePPOAgent
 from nats_gym.agents.ppo import PPOAgent
 from nats_gym.errors import InvalidInput
+from nats_gym.result import SearchResult
 from nats_gym.spaces import get_space
 from nats_gym.streams import run_seeds
 
@@ -85,6 +86,24 @@ def test_torchs_threads_are_as_before(agent: type) -> None:
     torch.set_num_threads(2)
     learn(agent(), budget=1.0)
     assert torch.get_num_threads() == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("agent", "gain"), [(A2CAgent, 2.0), (DQNAgent, 6.0), (MaskablePPOAgent, 6.0), (PPOAgent, 6.0)]
+)
+def test_the_shipped_settings_learn_within_the_papers_budget(agent: type, gain: float) -> None:
+    arguments: dict[str, Any] = {"epochs": 12, "budget": 20_000.0}
+    learnt = nats_gym.search("tss", "cifar10", agent, runs=8, **arguments)
+    uniform = nats_gym.search("tss", "cifar10", "random", runs=200, **arguments)
+    assert late(learnt) > late(uniform) + gain
+    assert learnt.full_schedule_accuracy("valid").mean() > 90.8  # random search: 91.05
+
+
+def late(result: SearchResult) -> float:
+    """Mean accuracy of the last 30 evaluations of every run."""
+    ends = zip(result.accuracy, result.evaluations, strict=True)
+    return float(np.mean([accuracy[count - 30 : count] for accuracy, count in ends]))
 
 
 # ── settings ─────────────────────────────────────────────────────────────────────────────────
