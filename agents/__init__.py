@@ -64,7 +64,13 @@ from typing import Any
 from nats_gym.errors import InvalidInput, shown, unknown_name
 
 from .interface import AskTellAgent, EnvironmentAgent, MultiFidelityAgent, Question
-from .settings import PPO_BUDGET_SETTINGS, PPO_SETTINGS
+from .settings import (
+    A2C_BUDGET_SETTINGS,
+    DQN_BUDGET_SETTINGS,
+    MASKABLE_PPO_BUDGET_SETTINGS,
+    PPO_BUDGET_SETTINGS,
+    PPO_SETTINGS,
+)
 from .weight_sharing import METHODS
 
 _HOMES = {
@@ -210,8 +216,11 @@ def _name_of(factory: Any) -> str:
 
 
 __all__ = [
+    "A2C_BUDGET_SETTINGS",
     "AGENTS",
+    "DQN_BUDGET_SETTINGS",
     "KINDS",
+    "MASKABLE_PPO_BUDGET_SETTINGS",
     "PPO_BUDGET_SETTINGS",
     "PPO_SETTINGS",
     "AskTellAgent",

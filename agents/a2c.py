@@ -21,7 +21,7 @@ class A2CAgent(SB3Agent):
     """A2C on one environment per run.
 
     Args:
-        settings: A2C's keyword arguments, in place of ``A2C_BUDGET_SETTINGS``.
+        settings: A2C's keyword arguments that are not those of ``A2C_BUDGET_SETTINGS``.
     """
 
     algorithm = A2C

@@ -22,7 +22,7 @@ class DQNAgent(SB3Agent):
     """DQN on one environment per run.
 
     Args:
-        settings: DQN's keyword arguments, in place of ``DQN_BUDGET_SETTINGS``.
+        settings: DQN's keyword arguments that are not those of ``DQN_BUDGET_SETTINGS``.
             ``exploration_fraction`` is one of the simulated budget.
     """
 

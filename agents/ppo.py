@@ -24,7 +24,7 @@ class PPOAgent(SB3Agent):
     """PPO on one environment per run.
 
     Args:
-        settings: PPO's keyword arguments, in place of ``PPO_BUDGET_SETTINGS``.
+        settings: PPO's keyword arguments that are not those of ``PPO_BUDGET_SETTINGS``.
     """
 
     algorithm = PPO

@@ -53,7 +53,7 @@ class SB3Agent:
     """One of SB3's algorithms, trained anew on the environment of every run.
 
     Args:
-        settings: the algorithm's keyword arguments, in place of :attr:`budget_settings`.
+        settings: the algorithm's keyword arguments that are not those of :attr:`budget_settings`.
             Schedules (of the learning rate, of exploration) go from the start to the end of the
             simulated budget, not of a number of steps, which no agent knows beforehand.
 
@@ -67,8 +67,7 @@ class SB3Agent:
     budget_settings: ClassVar[dict[str, Any]]
 
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
-        if settings is None:
-            settings = self.budget_settings
+        settings = {} if settings is None else settings
         if not isinstance(settings, Mapping):
             raise InvalidInput(
                 f"settings are the keyword arguments of {self.algorithm.__name__}, a dictionary; "
@@ -80,7 +79,7 @@ class SB3Agent:
         for name in settings:
             if name not in allowed:
                 raise unknown_name(f"setting of {self.algorithm.__name__}", name, allowed)
-        self.settings = settings
+        self.settings = {**self.budget_settings, **settings}
 
     def learn(self, env: gym.Env[Any, Any], budget: float, seed: int) -> list[dict[str, Any]]:
         """Learn until the clock is spent; see :class:`~nats_gym.agents.EnvironmentAgent`."""
