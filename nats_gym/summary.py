@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table as Grid
 
 from nats_gym.result import SearchResult
+from nats_gym.tables.column import MEASURED
 
 #: Row title and key of ``SearchResult.summary()``, and the provenance that goes with it.
 _ROWS = (
@@ -35,6 +36,8 @@ def grid(title: str, *columns: str) -> Grid:
 def summary_grid(results: Mapping[str, SearchResult]) -> Grid:
     """Searches of one space, data set and schedule side by side: mean ± std over their runs.
 
+    Test accuracy appears where the table has measured it, and nowhere else.
+
     Args:
         results: by the agents' names.
     """
@@ -50,9 +53,9 @@ def summary_grid(results: Mapping[str, SearchResult]) -> Grid:
     table = grid(title, "mean ± std over runs", *agents, "rests on")
     summaries = [result.summary() for result in results.values()]
     for row, key, basis in _ROWS:
-        if key in summaries[0]:
+        told = dict.fromkeys(result.provenance.get(basis, "") for result in results.values())
+        if key != "full_schedule_test_accuracy" or list(told) == [MEASURED]:
             cells = [_mean_std(summary[key]) for summary in summaries]
-            told = dict.fromkeys(result.provenance.get(basis, "") for result in results.values())
             table.add_row(row, *cells, " / ".join(filter(None, told)))
     return table
 

@@ -186,11 +186,15 @@ def test_axes_name_units_and_what_they_rest_on(searches: Searches) -> None:
 
 def test_lines_are_the_means_over_runs(searches: Searches) -> None:
     axes = regret_curves(first(searches, 3)).axes[0]
-    for line, result in zip(axes.lines, searches.values(), strict=False):
+    for line, result in zip(axes.lines[:3], searches.values(), strict=False):
         x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
         assert y == pytest.approx(regret_at(result, x).mean(axis=0))
         assert x[0] >= result.clock[:, 0].max()
-        assert x[-1] == pytest.approx(9000)
+        assert y[-1] == pytest.approx(result.regret().mean())
+    last = max(np.nanmax(result.clock) for result in first(searches, 3).values())
+    assert axes.get_xlim()[1] == pytest.approx(last)
+    assert last > 9000  # the budget, which the last evaluation overshoots
+    assert list(axes.lines[3].get_xdata()) == [9000, 9000]
 
 
 def test_shares_that_reach_a_target_are_counted(searches: Searches) -> None:
@@ -260,7 +264,7 @@ def test_styles_differ_and_stay(searches: Searches) -> None:
     assert len({style.colour for style in list(styles.values())[:7]}) == 7
     two = {label: searches[label] for label in ("bohb", "rea")}
     for figure in (regret_curves(two, styles), performance_profiles(two, styles)):
-        colours = [line.get_color() for line in figure.axes[0].lines]
+        colours = [line.get_color() for line in figure.axes[0].lines[:2]]
         assert colours == [styles["bohb"].colour, styles["rea"].colour]
     with pytest.raises(InvalidInput, match="no style of 'rea'"):
         regret_curves(two, agent_styles(["bohb"]))

@@ -16,12 +16,14 @@ import pytest
 
 import nats_gym
 from nats_gym.errors import InvalidInput, NatsGymError, UnreadableResult
+from nats_gym.study.figures import regret_curves
 from nats_gym.study.markup import Markup, element, joined
 from nats_gym.study.report import write_report
 from nats_gym.study.results import StudyResults, load_study
 from nats_gym.study.running import run_study
 from nats_gym.study.spec import Study
 from nats_gym.study.tables import Entry, entries, entry_text, headline_tables, latex, markdown
+from nats_gym.summary import summary_grid
 
 pytest.importorskip("scipy")
 
@@ -114,7 +116,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tmp_path_factory.mktemp("studies") / "it's a study",
         name="<i>mine</i> & yours",
         searches=[TOPOLOGY, SIZE],
-        agents={**AGENTS, "halving": {"agent": "successive-halving", "epochs": 12}},
+        agents={
+            **AGENTS,
+            "halving": {"agent": "successive-halving", "epochs": 12},
+            "asha": {"workers": 4},
+        },
     )
 
 
@@ -133,7 +139,7 @@ def report(folder: Path) -> Path:
 
 def test_headline_figures_are_those_of_the_answers(study: StudyResults) -> None:
     topology, size = headline_tables(study)
-    assert topology.labels == ("rea", HOSTILE, "halving")
+    assert topology.labels == ("rea", HOSTILE, "halving", "asha")
     assert [column.heading for column in topology.columns] == ["CIFAR-10", "CIFAR-100"]
     assert (topology.columns[0].title, size.columns[0].title) == (
         "validation",
@@ -176,6 +182,103 @@ def test_test_accuracy_is_shown_only_where_it_is_measured(study: StudyResults) -
     assert "multicolumn{2}" in latex([headline])
 
 
+RUNGS = (
+    "halving and asha searched on rungs of 12 and 200 epochs, the table's only schedules; "
+    "trainings that went on were charged the difference."
+)
+WORKERS = "asha: 4 simulated workers beside each other, whose clock is one"
+SPLIT_BASIS = "those at 12 epochs are a surrogate's estimates, those at 200 measured."
+
+
+def test_rungs_and_workers_are_told_wherever_agents_are_compared(report: Path) -> None:
+    topology, size = (report / "headline.md").read_text().split("## Size space")
+    for said in (RUNGS, WORKERS, SPLIT_BASIS):
+        assert said in topology
+        assert said in (report / "headline.tex").read_text()
+        assert said not in size
+    assert "The accuracies seen during search are a surrogate's estimates." in size
+    assert "The accuracies seen during search are" not in topology
+    texts = Page((report / "index.html").read_text()).texts
+    for said in (RUNGS, WORKERS):  # under the headline table and in each topology group
+        assert sum(said in text for text in texts) == 3
+    assert "asha (4 workers)" in legend_of_curves(load_study(report.parent))
+
+
+def legend_of_curves(study: StudyResults) -> list[str]:
+    figure = regret_curves(next(iter(study.groups().values())))
+    return [text.get_text() for text in figure.legends[0].texts]
+
+
+def test_what_holds_for_one_data_set_alone_is_said_of_it(study: StudyResults) -> None:
+    """Measured on one data set, estimated on the other."""
+    topology = [cell for cell in study.cells if cell.group.space == "tss"]
+    first = topology[0].group
+    changed = [
+        replace(
+            cell,
+            result=replace(
+                cell.result, provenance={**cell.result.provenance, "search_accuracy": "measured"}
+            ),
+        )
+        if cell.group == first
+        else cell
+        for cell in topology
+        if cell.label == "rea"
+    ]
+    (table,) = headline_tables(replace(study, cells=changed))
+    said = "CIFAR-100: The accuracies seen during search are a surrogate's estimates."
+    assert said in table.notes
+    only_rungs = [cell for cell in topology if cell.label == "asha"]
+    (table,) = headline_tables(replace(study, cells=only_rungs))
+    assert "Search schedule and simulated budget: CIFAR-10 3,000 s; CIFAR-100 3,000 s." in (
+        table.notes
+    )
+
+
+def test_estimated_test_accuracies_are_neither_shown_nor_warned_of(
+    study: StudyResults, report: Path
+) -> None:
+    """Those of the size space are a surrogate's."""
+    size = [cell.result for cell in study.cells if cell.group.space == "sss"]
+    assert {result.provenance["full_schedule_test_accuracy"] for result in size} == {"surrogate"}
+    texts = Page((report / "index.html").read_text()).texts
+    (warning,) = (text for text in texts if "come from a surrogate model" in text)
+    assert "accuracies seen during search, seconds charged and full-schedule validation" in warning
+    assert "test" not in warning
+    assert "surrogate, so not shown" in texts
+    told = [str(cell) for cell in summary_grid({"rea": size[0]}).columns[0].cells]
+    assert "full-schedule valid [%]" in told
+    assert "full-schedule test [%]" not in told
+    measured = {**size[0].provenance, "full_schedule_test_accuracy": "measured"}
+    judged = summary_grid({"rea": replace(size[0], provenance=measured)})
+    assert "full-schedule test [%]" in [str(cell) for cell in judged.columns[0].cells]
+
+
+def test_what_a_curve_ends_at_is_the_figure_of_the_table(study: StudyResults, report: Path) -> None:
+    page = Page((report / "index.html").read_text())
+    alts = [str(found["alt"]) for tag, found in page.elements if tag == "img"]
+    curves = [alt for alt in alts if alt.startswith("Curves of mean regret")]
+    for alt, searches in zip(curves, study.groups().values(), strict=True):
+        ends = dict(
+            part.rsplit(" ", 1) for part in alt.removesuffix(".").split(": ")[1].split("; ")
+        )
+        assert ends.keys() == searches.keys()
+        for label, result in searches.items():
+            assert f"{ends[label]} ± {np.std(result.regret()):.3f}" in page.texts
+            assert float(ends[label]) == pytest.approx(result.regret().mean(), abs=5e-4)
+
+
+def test_the_regret_to_reach_is_named_and_said_to_be_of_this_study(report: Path) -> None:
+    texts = Page((report / "index.html").read_text()).texts
+    goals = [re.fullmatch(r"runs that reach a regret of ([\d.]+) points", text) for text in texts]
+    found = [goal[1] for goal in goals if goal]
+    assert len(found) == 3
+    for goal in found:
+        (caption,) = (text for text in texts if f"Regret to be reached: {goal} points." in text)
+        assert "depends on the agents that ran" in caption
+    assert sum("compares within this study only" in text for text in texts) == 6
+
+
 def test_searches_at_two_budgets_are_two_columns(tmp_path: Path) -> None:
     study = load_study(
         run(
@@ -197,7 +300,7 @@ def test_searches_at_two_budgets_are_two_columns(tmp_path: Path) -> None:
 def test_markdown_has_a_cell_per_column_and_nothing_live(report: Path) -> None:
     text = (report / "headline.md").read_text()
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    for lines in (rows[:6], rows[6:]):
+    for lines in (rows[:7], rows[7:]):
         widths = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
         assert len(widths) == 1
     assert "my \\<b>" in text

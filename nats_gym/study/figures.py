@@ -112,8 +112,9 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, Pat
 def regret_curves(results: Results, styles: Styles | None = None, *, seed: int = 0) -> Figure:
     """Simple regret against simulated time: mean over runs, with its 95 % bootstrap interval.
 
-    A panel per task. A line begins where all runs of the agent have an answer; it leaves the
-    panel at the bottom where all have the best architecture.
+    A panel per task. A line begins where all runs of the agent have an answer, ends with the last
+    evaluation of all searches, which may overshoot the budget (dotted), and leaves the panel at
+    the bottom where all have the best architecture.
     """
     tasks = tasks_of(results)
     styles = styles_for(styles, tasks)
@@ -121,7 +122,8 @@ def regret_curves(results: Results, styles: Styles | None = None, *, seed: int =
     for axes, searches in zip(panels, tasks, strict=True):
         starts = {label: common_start([result]) for label, result in searches.items()}
         budget = max(float(result.arguments["budget"]) for result in searches.values())
-        end = max(budget, 1.1 * max(starts.values()))
+        last = max(float(np.nanmax(result.clock)) for result in searches.values())
+        end = max(budget, last, 1.1 * max(starts.values()))
         begin = max(min(starts.values()), NO_TIME * end)
         times = np.geomspace(begin, end, GRID_POINTS)
         drawn = []
@@ -130,6 +132,7 @@ def regret_curves(results: Results, styles: Styles | None = None, *, seed: int =
             curve = mean_interval(regret_at(result, own), seed=seed)
             _draw_line(axes, own, curve, label, styles, len(searches))
             drawn.append(np.stack(curve))
+        axes.axvline(budget, color="0.4", linewidth=1, linestyle=":", zorder=1)
         _log_axis(axes, "x", begin, end, WIDE if len(tasks) == 1 else NARROW)
         values = np.concatenate(drawn, axis=1)
         positive = values[values > 0]
@@ -139,7 +142,7 @@ def regret_curves(results: Results, styles: Styles | None = None, *, seed: int =
         axes.set_title("\n".join(_task_lines(searches)), fontsize=TEXT)
         axes.set_xlabel(f"simulated time [s], {_provenance(searches, 'seconds')}")
         axes.set_ylabel(_regret_label(searches))
-    _legend(figure, styles, all_labels(tasks))
+    _legend(figure, styles, _with_workers(tasks))
     return figure
 
 
@@ -182,7 +185,7 @@ def evaluations_to_target(
         left.set_ylabel(f"share of runs with regret ≤ {goal:.3g}\n{_judged_on(searches)}")
         # Goes on over the right panel.
         left.set_title("\n".join(_task_lines(searches)), fontsize=TEXT, loc="left")
-    _legend(figure, styles, all_labels(tasks))
+    _legend(figure, styles, _with_workers(tasks))
     return figure
 
 
@@ -211,7 +214,7 @@ def performance_profiles(
     axes.set_xlabel(_aggregate_label(tasks))
     axes.set_ylabel("share of runs with less regret")
     axes.set_title(aggregate_title("Performance profile", tasks), fontsize=TEXT)
-    _legend(figure, styles, list(regrets))
+    _legend(figure, styles, {label: label for label in regrets})
     return figure
 
 
@@ -434,7 +437,21 @@ def _plain(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.3g}"
 
 
-def _legend(figure: Figure, styles: Styles, labels: Sequence[str]) -> None:
+def _with_workers(tasks: Sequence[Searches]) -> dict[str, str]:
+    """What a legend beside an axis of time calls each agent: by its label, and workers if several.
+
+    On their one clock, several workers train more.
+    """
+    named = {label: label for label in all_labels(tasks)}
+    for searches in tasks:
+        for label, result in searches.items():
+            workers = result.arguments["workers"]
+            if workers > 1:
+                named[label] = f"{label} ({workers} workers)"
+    return named
+
+
+def _legend(figure: Figure, styles: Styles, named: Mapping[str, str]) -> None:
     handles = [
         Line2D(
             *([], []),
@@ -444,15 +461,16 @@ def _legend(figure: Figure, styles: Styles, labels: Sequence[str]) -> None:
             markersize=5,
             linewidth=1.8,
         )
-        for label in labels
+        for label in named
     ]
-    columns = max(1, LEGEND_WIDTH // (max(map(len, labels)) + 8))
-    rows = -(-len(labels) // columns)
+    texts = list(named.values())
+    columns = max(1, LEGEND_WIDTH // (max(map(len, texts)) + 8))
+    rows = -(-len(texts) // columns)
     figure.set_figheight(figure.get_figheight() + 0.1 + 0.19 * rows)
     figure.legend(
-        *(handles, labels),
+        *(handles, texts),
         loc="outside lower center",
-        ncols=-(-len(labels) // rows),  # rows of about the same length
+        ncols=-(-len(texts) // rows),  # rows of about the same length
         fontsize=SMALL,
         frameon=False,
         handlelength=3.2,

@@ -17,7 +17,15 @@ from nats_gym.result import SearchResult
 from nats_gym.study import published
 from nats_gym.study.markup import Markup, element, heading_row, joined, row, table
 from nats_gym.study.running import SPEC_FILE
-from nats_gym.study.tables import DATASET_TITLES, SPLIT_TITLES, HeadlineTable, entry_text
+from nats_gym.study.tables import (
+    DATASET_TITLES,
+    SPLIT_TITLES,
+    HeadlineTable,
+    entry_text,
+    listed,
+    search_bases,
+    unlike_the_rest,
+)
 from nats_gym.tables.column import MEASURED
 
 if TYPE_CHECKING:
@@ -130,7 +138,7 @@ def _introduction(study: StudyResults) -> list[Markup]:
     for result in results:
         title = dataset_title(result.table.dataset)
         datasets.setdefault(result.table.space.title, {})[title] = None
-    places = [f"the {space} space on {_listed(list(on))}" for space, on in datasets.items()]
+    places = [f"the {space} space on {listed(list(on))}" for space, on in datasets.items()]
     runs = sorted({result.runs for result in results})
     counted = f"{runs[0]:,}" if len(runs) == 1 else f"{runs[0]:,} to {runs[-1]:,}"
     evaluations = sum(int(result.evaluations.sum()) for result in results)
@@ -163,20 +171,19 @@ def _estimate_warning(results: Sequence[SearchResult]) -> list[Markup]:
         for name, basis in result.provenance.items()
         if basis == "surrogate"
     }
-    if not estimated:
-        return []
-    words = {
+    words = {  # of what the page shows: estimated test accuracies it does not
         "search_accuracy": "accuracies seen during search",
         "seconds": "seconds charged",
         "full_schedule_valid_accuracy": "full-schedule validation accuracies",
-        "full_schedule_test_accuracy": "full-schedule test accuracies",
     }
-    named = [words.get(name, name) for name in words if name in estimated]
+    named = [title for name, title in words.items() if name in estimated]
+    if not named:
+        return []
     return [
         element(
             "p",
             element("strong", "Some figures are estimates. "),
-            f"In part of the searches the {_listed(named)} come from a surrogate model, not from "
+            f"In whole or in part the {listed(named)} come from a surrogate model, not from "
             "trainings. ",
             element("a", "What rests on what", href="#basis"),
             ".",
@@ -203,9 +210,13 @@ def _ran(group: Group, study: StudyResults) -> Markup:
     results = study.groups()[group]
     first = next(iter(results.values()))
     space = first.table.space
+    schedule = ""
+    for result in results.values():
+        if not result.arguments["rungs"]:
+            basis = search_bases(result)[str(group.epochs)]
+            schedule = f" on the schedule of {epochs_title(group.epochs)} ({basis} accuracies)"
     text = (
-        f"Searched on the schedule of {epochs_title(group.epochs)} "
-        f"({first.provenance['search_accuracy']} accuracies) within {group.budget:,.0f} simulated "
+        f"Searched{schedule} within {group.budget:,.0f} simulated "
         f"seconds ({first.provenance['seconds']}); judged after {first.table.full_epochs} epochs "
         f"({first.provenance['full_schedule_valid_accuracy']}). The best validation accuracy that "
         f"the table knows is {first.table.best('valid')[1]:.2f} %."
@@ -217,17 +228,7 @@ def _ran(group: Group, study: StudyResults) -> Markup:
             f"that an evaluation costs {trained}/12 of the paper’s, and the budget that admits as "
             f"many of them is the paper’s × {trained}/12."
         )
-    return joined(element("p", text), _paragraphs(_several_rungs(results)))
-
-
-def _several_rungs(results: Mapping[str, SearchResult]) -> list[str]:
-    """What agents that choose the schedule choose among, a sentence each."""
-    return [
-        f"{label} trains for {_rungs(result)} as it chooses; going on with a training is charged "
-        + ("the difference." if result.arguments["continuing"] == "difference" else "from scratch.")
-        for label, result in results.items()
-        if result.arguments["rungs"]
-    ]
+    return joined(element("p", text), _paragraphs(unlike_the_rest(results)))
 
 
 def _rungs(result: SearchResult) -> str:
@@ -392,7 +393,7 @@ def _basis(study: StudyResults) -> Markup:
                     basis.get("search_accuracy_by_rung", basis["search_accuracy"]),
                     basis["seconds"],
                     basis["full_schedule_valid_accuracy"],
-                    basis.get("full_schedule_test_accuracy", "not held"),
+                    _test_basis(basis),
                 )
             )
             tables[basis["checksum"]] = row(
@@ -431,6 +432,13 @@ def _basis(study: StudyResults) -> Markup:
             class_="words",
         ),
     )
+
+
+def _test_basis(provenance: Mapping[str, str]) -> str:
+    basis = provenance.get("full_schedule_test_accuracy")
+    if basis is None:
+        return "not held"
+    return basis if basis == MEASURED else f"{basis}, so not shown"
 
 
 def _alike(results: Mapping[str, SearchResult]) -> list[list[str]]:
@@ -534,9 +542,3 @@ def epochs_title(epochs: object) -> str:
 
 def _count(number: int, singular: str, plural: str = "") -> str:
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
-
-
-def _listed(words: Sequence[str]) -> str:
-    if len(words) < 2:
-        return "".join(words)
-    return f"{', '.join(words[:-1])} and {words[-1]}"

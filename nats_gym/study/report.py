@@ -23,6 +23,12 @@ from nats_gym.study.tables import group_heading, headline_tables, latex, markdow
 
 PAGE_FILE, MARKDOWN_FILE, LATEX_FILE, PLOTS = "index.html", "headline.md", "headline.tex", "plots"
 
+#: Of the regret to be reached, which the study's own runs set.
+OF_THIS_STUDY = (
+    "Half of all runs here reach it: it depends on the agents that ran, and what it takes to reach "
+    "it compares within this study only."
+)
+
 #: What a plot is drawn with: its caption, its alternative text, and the drawing.
 Plot = tuple[str, str, Callable[[], Figure]]
 
@@ -84,20 +90,19 @@ def _file_name(title: str) -> str:
 
 def _group_section(name: str, searches: Searches, styles: figures.Styles, plots: Path) -> Section:
     goal = _common_goal(searches)
-    regrets = "; ".join(
-        f"{label} {np.nanmean(result.regret()):.2f}" for label, result in searches.items()
-    )
+    regrets = "; ".join(f"{label} {_mean_regret(result)}" for label, result in searches.items())
     drawn: dict[str, Plot] = {
         "regret": (
             "Simple regret against simulated time, mean over runs with its 95 % bootstrap "
             "interval: how many points the architecture that a run would answer falls short of "
-            "the best that the table knows, full-schedule validation accuracy.",
+            "the best that the table knows, full-schedule validation accuracy. The dotted line is "
+            "the budget; the evaluation that overshoots it counts.",
             f"Curves of mean regret against simulated time. At the end, in points: {regrets}.",
             lambda: figures.regret_curves(searches, styles),
         ),
         "target": (
-            f"Sample efficiency: share of runs that have come to a regret of {goal:.3g} points, "
-            "which half of all runs do, against what they spent.",
+            f"Sample efficiency: share of runs that have reached a regret of {goal:.3g} points, "
+            f"against what they spent. {OF_THIS_STUDY}",
             f"Share of runs that reached a regret of {goal:.3g} points against evaluations and "
             "against simulated time; the table below has the medians.",
             lambda: figures.evaluations_to_target(searches, goal, styles),
@@ -150,7 +155,9 @@ def _overall_section(tasks: Sequence[Searches], styles: figures.Styles, plots: P
             "ranks": (
                 "Critical difference: average rank of each agent over all runs of all searches, "
                 "1 the best. A bar joins agents that do not differ by Nemenyi’s test at 5 %; "
-                "run r of every agent meets the same random trials and makes a block.",
+                "run r of every agent meets the same random trials and makes a block. Blocks are "
+                "runs here, not data sets as in Demšar (2006): with thousands of them a small "
+                "difference is significant, and says little about another data set.",
                 "Critical-difference diagram of the agents’ average ranks.",
                 lambda: critical_difference(results, styles),
             ),
@@ -207,14 +214,15 @@ def _numbers(
         "agent",
         "evaluations a run",
         "regret",
-        f"any-time regret, {start:,.0f} s on",
-        f"runs to {goal:.3g}",
-        "median evaluations to it",
-        "median seconds to it",
+        f"any-time regret, {start:,.0f} s to the budget",
+        f"runs that reach a regret of {goal:.3g} points",
+        "median evaluations to reach it",
+        "median seconds to reach it",
     )
     caption = (
         "Regret in percentage points, mean ± standard deviation over runs; any-time regret is its "
-        "mean over logarithmic simulated time"
+        f"mean over logarithmic simulated time. Regret to be reached: {goal:.3g} points. "
+        f"{OF_THIS_STUDY}"
     )
     rows = ((label, *_agent_numbers(result, goal, start)) for label, result in searches.items())
     return head, caption, tuple(rows)
@@ -222,9 +230,10 @@ def _numbers(
 
 def _agent_numbers(result: SearchResult, goal: float, start: float) -> Iterator[str]:
     regret = result.regret()
-    judged = regret[~np.isnan(regret)]
     yield f"{result.evaluations.mean():,.1f}"
-    yield f"{judged.mean():.3f} ± {judged.std():.3f}" if len(judged) else "–"
+    yield _mean_regret(result) + (
+        f" ± {np.nanstd(regret):.3f}" if np.isfinite(regret).any() else ""
+    )
     if start < result.arguments["budget"]:
         yield _or_dash("{:.3f}", float(np.mean(anytime_regret(result, start))))
     else:
@@ -233,6 +242,13 @@ def _agent_numbers(result: SearchResult, goal: float, start: float) -> Iterator[
     yield f"{spent.share:.0%}"
     yield _or_dash("{:,.0f}", float(np.median(spent.evaluations)))
     yield _or_dash("{:,.0f}", float(np.median(spent.seconds)))
+
+
+def _mean_regret(result: SearchResult) -> str:
+    """Over the runs whose answer the table can judge."""
+    regret = result.regret()
+    judged = regret[~np.isnan(regret)]
+    return f"{judged.mean():.3f}" if len(judged) else "–"
 
 
 def _or_dash(form: str, value: float) -> str:

@@ -8,7 +8,7 @@ measured it, and nowhere else.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -217,14 +217,22 @@ def _notes(groups: dict[Group, dict[str, SearchResult]], columns: list[Column]) 
     runs = sorted({result.runs for results in groups.values() for result in results.values()})
     counted = f"{runs[0]:,}" if len(runs) == 1 else f"{runs[0]:,} to {runs[-1]:,}"
     over = "of one run" if runs == [1] else f"mean ± standard deviation over {counted} runs"
-    searched_on = "; ".join(
-        f"{DATASET_TITLES.get(group.dataset, group.dataset)} {group.epochs} epochs, "
-        f"{group.budget:,.0f} s"
-        for group in groups
-    )
+    searched_on = []
+    told: dict[str, list[str]] = {}
+    for group, results in groups.items():
+        title = DATASET_TITLES.get(group.dataset, group.dataset)
+        one_schedule = any(not result.arguments["rungs"] for result in results.values())
+        schedule = f"{group.epochs} epochs, " if one_schedule else ""
+        searched_on.append(f"{title} {schedule}{group.budget:,.0f} s")
+        for sentence in (*unlike_the_rest(results), *_search_basis(results)):
+            told.setdefault(sentence, []).append(group_heading(group, groups))
     notes = [
         f"Full-schedule accuracy of the answer of each run, percent; {over}.",
-        f"Search schedule and simulated budget: {searched_on}.",
+        f"Search schedule and simulated budget: {'; '.join(searched_on)}.",
+        *(
+            sentence if len(headings) == len(groups) else f"{listed(headings)}: {sentence}"
+            for sentence, headings in told.items()
+        ),
     ]
     if any(entry.close for c in columns for entry in c.entries.values()):
         notes.append(
@@ -235,14 +243,70 @@ def _notes(groups: dict[Group, dict[str, SearchResult]], columns: list[Column]) 
         notes.append("These tables hold no measured test accuracy.")
     if any(entry.judged < entry.runs for c in columns for entry in c.entries.values()):
         notes.append("‡ over the runs alone whose answer the table holds a full training of.")
-    searched = {
-        result.provenance["search_accuracy"]
-        for results in groups.values()
-        for result in results.values()
-    }
-    if searched != {MEASURED}:
-        notes.append("The accuracies seen during search are a surrogate's estimates.")
     return notes
+
+
+def unlike_the_rest(results: Mapping[str, SearchResult]) -> Iterator[str]:
+    """What must be known to compare agents of one group, a sentence each.
+
+    Those that choose among schedules, and those that evaluate several architectures at a time.
+    """
+    climbing: dict[tuple[str, str], list[str]] = {}
+    for label, result in results.items():
+        rungs = result.arguments["rungs"]
+        if rungs:
+            only = set(rungs) == set(result.table.epochs("valid"))
+            on = f"{_schedules(rungs)} epochs" + (", the table's only schedules" if only else "")
+            climbing.setdefault((on, result.arguments["continuing"]), []).append(label)
+    for (on, continuing), labels in climbing.items():
+        price = "the difference" if continuing == "difference" else "in full again"
+        yield (
+            f"{listed(labels)} searched on rungs of {on}; trainings that went on were charged "
+            f"{price}."
+        )
+    for label, result in results.items():
+        workers = result.arguments["workers"]
+        if workers > 1:
+            yield (
+                f"{label}: {workers} simulated workers beside each other, whose clock is one, so "
+                f"that the same seconds hold up to {workers} times the training of the others."
+            )
+
+
+def _search_basis(results: Mapping[str, SearchResult]) -> Iterator[str]:
+    """Whether the accuracies that guided the searches of one group are estimates, a sentence."""
+    bases = {s: basis for result in results.values() for s, basis in search_bases(result).items()}
+    measured = [schedule for schedule, basis in bases.items() if basis == MEASURED]
+    estimated = [schedule for schedule in bases if schedule not in measured]
+    if estimated and measured:
+        yield (
+            f"Of the accuracies seen during search those at {_schedules(estimated)} epochs are a "
+            f"surrogate's estimates, those at {_schedules(measured)} measured."
+        )
+    elif estimated:
+        yield "The accuracies seen during search are a surrogate's estimates."
+
+
+def search_bases(result: SearchResult) -> dict[str, str]:
+    """What the accuracies seen during a search rest on, by the schedule trained."""
+    told = result.provenance.get("search_accuracy_by_rung")
+    if told is None:
+        return {str(result.arguments["epochs"]): result.provenance["search_accuracy"]}
+    return {
+        schedule: basis
+        for schedule, _, basis in (rung.partition(": ") for rung in told.split(", "))
+    }
+
+
+def _schedules(epochs: Sequence[object]) -> str:
+    return listed([str(schedule).replace("/", " of ") for schedule in epochs])
+
+
+def listed(words: Sequence[str]) -> str:
+    """Return ``"a, b and c"``."""
+    if len(words) < 2:
+        return "".join(words)
+    return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 # ── as text ──────────────────────────────────────────────────────────────────────────────────
