@@ -54,7 +54,7 @@ class Toy:
                 ctypes.PyDLL(None).sleep(600)
             time.sleep(self.wait)
             self.note("ends", one)
-            yield position, Answer(one / 1000 + trial, 2.5, {"epochs": epochs, "twice": 2 * one})
+            yield position, Answer(one / 1000 + trial, 2.5, {"schedule": epochs, "twice": 2 * one})
 
     def note(self, event: str, one: int) -> int:
         """Add a line; how many this architecture has."""

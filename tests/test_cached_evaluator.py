@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nats_gym.errors import InvalidInput
+from nats_gym.errors import EvaluatorError, InvalidInput
 from nats_gym.evaluators import Answer, CachedEvaluator, collect
 from nats_gym.evaluators.cached import UnreadableCache
 from nats_gym.spaces import get_space
@@ -170,6 +170,92 @@ def test_an_evaluator_that_fails_leaves_what_it_had_answered(tmp_path: Path) -> 
     assert len(cached) == 3
 
 
+class Answering(Counting):
+    """Streams what it is given, whatever is asked."""
+
+    def __init__(self, *pairs: Any) -> None:
+        super().__init__()
+        self.pairs = pairs
+
+    def stream(self, index: Any, epochs: Any, trials: Any) -> Iterator[Any]:
+        yield from self.pairs
+
+
+def test_an_answer_that_ran_out_of_time_is_passed_on_and_not_kept(tmp_path: Path) -> None:
+    path = tmp_path / "cache.sqlite"
+    late = Answering((0, Answer(10.0, 0.01, {"status": "timed out"})))
+    cached = CachedEvaluator(late, "sss", path)
+    outcome = cached.evaluate(np.array([7, 7]), 12, keys(0, 0))
+    assert outcome.accuracy.tolist() == [10.0, 10.0]
+    assert outcome.metrics["status"].tolist() == ["timed out"] * 2
+    assert len(cached) == 0
+    patient = CachedEvaluator(Counting(), "sss", path)  # the same identity
+    assert patient.evaluate(np.array([7]), 12, keys(0)).accuracy.tolist() == [0.007]
+
+
+class Tensor:
+    """A number of some other library's."""
+
+    def __float__(self) -> float:
+        return 50.0
+
+    def __repr__(self) -> str:
+        return "tensor(50.)"
+
+
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        ([(0, Answer(150.0, 1.0))], ["accuracy", "0…100", "150.0"]),
+        ([(0, Answer(-5.0, 1.0))], ["accuracy", "-5.0"]),
+        ([(0, Answer(float("nan"), 1.0))], ["accuracy", "nan"]),
+        ([(0, Answer(50.0, float("inf")))], ["seconds", "finite", "inf"]),
+        ([(0, Answer(50.0, -1.0))], ["seconds", "-1.0"]),
+        ([(0, Answer("50", 1.0))], ["accuracy", "'50'"]),
+        ([(0, Answer(Tensor(), 1.0))], ["accuracy", "tensor(50.)"]),
+        ([(0, Answer(50.0, 1.0, {"loss": Tensor()}))], ["metric loss", "tensor(50.)"]),
+        ([(0, Answer(50.0, 1.0, {"log": {"x": Tensor()}}))], ["metric log", "tensor(50.)"]),
+        ([(0, Answer(50.0, 1.0, {"seconds": 3.0}))], ["cannot be called 'seconds'"]),
+        ([(0, Answer(50.0, 1.0, ["loss"]))], ["metrics", "dictionary"]),
+        ([(0, (50.0, 1.0))], ["Answer", "(50.0, 1.0)"]),
+        ([None], ["a position and an Answer", "None"]),
+        ([(0, Answer(50.0, 1.0))], ["without an answer for position 1", "batch of 2"]),
+        ([(100, Answer(50.0, 1.0))], ["0…1 once", "100"]),
+        ([(0, Answer(50.0, 1.0)), (0, Answer(50.0, 1.0))], ["0…1 once", "0 again"]),
+        ([("first", Answer(50.0, 1.0))], ["0…1 once", "'first'"]),
+    ],
+)
+def test_what_cannot_be_an_answer_is_refused_and_not_kept(
+    pairs: list[Any], words: list[str], tmp_path: Path
+) -> None:
+    cached = CachedEvaluator(Answering(*pairs), "sss", tmp_path / "cache.sqlite")
+    for evaluator in (cached, cached.evaluator):  # the cache, and collect() alone
+        with pytest.raises(EvaluatorError) as caught:
+            evaluator.evaluate(np.array([7, 8]), 12, keys(0, 0))
+        for word in words:
+            assert word in str(caught.value)
+    with sqlite3.connect(cached.path) as connection:
+        rows = connection.execute("SELECT accuracy, seconds FROM evaluations").fetchall()
+    assert set(rows) <= {(50.0, 1.0)}
+
+
+def test_numbers_of_numpy_are_kept_as_plain_ones(tmp_path: Path) -> None:
+    metrics = {"loss": np.float32(0.5), "epoch": np.int64(3), "log": {"lr": [0.1]}, "note": None}
+    answer = Answer(np.float32(62.5), np.int64(3), metrics)  # type: ignore[arg-type]
+    cached = CachedEvaluator(Answering((0, answer)), "sss", tmp_path / "cache.sqlite")
+    first = cached.evaluate(np.array([7]), 12, keys(0))
+    again = cached.evaluate(np.array([7]), 12, keys(0))
+    for outcome in (first, again):
+        assert outcome.accuracy.tolist() == [62.5]
+        assert outcome.seconds.tolist() == [3.0]
+        assert {name: values.tolist() for name, values in outcome.metrics.items()} == {
+            "loss": [0.5],
+            "epoch": [3],
+            "log": [{"lr": [0.1]}],
+            "note": [None],
+        }
+
+
 class Deaf:
     def evaluate(self, index: Any, epochs: Any, trial_keys: Any) -> None:
         """Does not stream."""
@@ -182,6 +268,10 @@ def test_what_cannot_be_a_cache_is_refused(tmp_path: Path) -> None:
     text.write_text("no database at all, but long enough to be looked at" * 10)
     with pytest.raises(UnreadableCache, match=r"notes\.txt"):
         CachedEvaluator(Counting(), "sss", text)
+    elsewhere = Counting()
+    elsewhere.space = get_space("tss")  # type: ignore[attr-defined]
+    with pytest.raises(InvalidInput, match="the space 'tss', not 'sss'"):
+        CachedEvaluator(elsewhere, "sss", tmp_path / "cache.sqlite")
     other = tmp_path / "other.sqlite"
     with sqlite3.connect(other) as connection:
         connection.execute("CREATE TABLE evaluations (x INTEGER)")

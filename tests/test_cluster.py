@@ -167,7 +167,7 @@ def test_a_batch_gets_the_figures_it_gets_without_ray(tmp_path: Path) -> None:
     assert spread.accuracy.tolist() == direct.accuracy.tolist()
     assert spread.seconds.tolist() == direct.seconds.tolist()
     assert spread.metrics["twice"].tolist() == direct.metrics["twice"].tolist()
-    assert spread.metrics["epochs"].tolist() == ["4/12"] * 6
+    assert spread.metrics["schedule"].tolist() == ["4/12"] * 6
     assert (spread.provenance, spread.seconds_provenance) == ("measured", "measured")
 
 

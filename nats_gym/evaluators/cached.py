@@ -17,11 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.errors import InvalidInput, NatsGymError, shown
-from nats_gym.evaluators.protocol import Answer, Outcome, StreamingEvaluator, collect
+from nats_gym.evaluators.protocol import (
+    Answer,
+    Outcome,
+    StreamingEvaluator,
+    answered,
+    check_subject,
+    collect,
+)
 from nats_gym.files import check_folder
 from nats_gym.schedule import Epochs
 from nats_gym.spaces import TopologySpace, get_space
 from nats_gym.tables.home import home
+from nats_gym.training.record import TIMED_OUT
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS evaluations (
@@ -44,6 +52,8 @@ class CachedEvaluator:
     recipe, network), schedule and trial, as soon as it arrives: a process that is killed loses
     none that had. Several processes may share the file; where two evaluate the same, the first
     answer stays and both return it. Seconds are those that the evaluation took when it was done.
+    An answer whose metric ``status`` is ``"timed out"`` is passed on and not kept: it tells of a
+    limit, or of a busy machine, and not of the architecture.
 
     Args:
         evaluator: who answers what is not there yet.
@@ -53,8 +63,10 @@ class CachedEvaluator:
             lowest index is evaluated for all.
 
     Raises:
-        InvalidInput: for an evaluator that does not stream, or a path that cannot be one.
+        InvalidInput: for an evaluator that does not stream or is of another space, or a path that
+            cannot be one.
         UnreadableCache: for a file that is no cache of ours.
+        EvaluatorError: at an evaluation, for an answer that cannot be; it is not kept.
     """
 
     def __init__(
@@ -72,6 +84,7 @@ class CachedEvaluator:
             )
         self.evaluator = evaluator
         self.space = get_space(space)
+        check_subject(evaluator, self.space.name)
         self.path = home() / "evaluations.sqlite" if path is None else Path(path)
         self._share_isomorphic = share_isomorphic and isinstance(self.space, TopologySpace)
         self._lock = threading.Lock()
@@ -135,7 +148,7 @@ class CachedEvaluator:
             epochs,
             np.array([trial for _, trial in missing], np.uint64),
         )
-        for place, found in answers:
+        for place, found in answered(len(missing), answers):
             kept = self._keep(*missing[place], epochs, found)
             for position in waiting[missing[place]]:
                 yield position, kept
@@ -169,7 +182,12 @@ class CachedEvaluator:
         return Answer(rows[0][0], rows[0][1], json.loads(rows[0][2])) if rows else None
 
     def _keep(self, architecture: int, trial: int, epochs: Epochs, answer: Answer) -> Answer:
-        """Keep an answer, unless another process was first; what is kept."""
+        """Keep an answer, unless another process was first; what is kept.
+
+        One that ran out of time is not: a longer limit may answer otherwise.
+        """
+        if answer.metrics.get("status") == TIMED_OUT:
+            return answer
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         figures = answer.accuracy, answer.seconds, json.dumps(answer.metrics), now
         self._execute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -10,8 +11,10 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import EvaluatorError, shown
+from nats_gym.datasets import DATASETS, DIGITS
+from nats_gym.errors import EvaluatorError, InvalidInput, shown
 from nats_gym.schedule import Epochs
+from nats_gym.spaces import SPACES
 
 #: Provenance of figures whose evaluator does not say what they rest on.
 UNSTATED = "unstated"
@@ -78,10 +81,7 @@ def checked(outcome: Any, batch: int) -> Outcome:
         raise EvaluatorError(f"metrics are a dictionary of arrays, got {shown(outcome.metrics)}")
     metrics = {}
     for name, given in outcome.metrics.items():
-        if not isinstance(name, str) or name.startswith("_") or name in RESERVED:
-            raise EvaluatorError(
-                f"a metric cannot be called {shown(name)}: `info` has another use for that name"
-            )
+        _check_metric_name(name)
         metrics[name] = np.array(given)
         if metrics[name].shape != (batch,):
             raise EvaluatorError(f"metric {name} has shape ({batch},), got {metrics[name].shape}")
@@ -157,15 +157,91 @@ class StreamingEvaluator(Evaluator, Protocol):
         """Which trial of each architecture its key draws, ``(batch,)``."""
 
 
+def answered(
+    batch: int, answers: Iterable[tuple[int, Answer]]
+) -> Iterator[tuple[int, Answer]]:
+    """Pass on what a stream yields for a batch, each answer checked and in plain form.
+
+    Accuracies and seconds become floats, numpy's numbers among the metrics Python's.
+
+    Raises:
+        EvaluatorError: for what is no position and answer, a position outside the batch or
+            answered twice, an accuracy outside 0…100, seconds that are no finite number from 0,
+            a metric that is no plain value; at the end, for a position without an answer.
+    """
+    open_ = set(range(batch))
+    for pair in answers:
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise EvaluatorError(f"stream() yields a position and an Answer, got {shown(pair)}")
+        position, answer = pair
+        if not isinstance(position, (int, np.integer)) or position not in open_:
+            raise EvaluatorError(
+                f"stream() answers each position of 0…{batch - 1} once, got {shown(position)}"
+                + (" again" if position in range(batch) else "")
+            )
+        open_.remove(position)
+        yield int(position), _plain(answer)
+    if open_:
+        raise EvaluatorError(
+            f"stream() ended without an answer for position {min(open_)} of a batch of {batch}"
+        )
+
+
+def _plain(answer: Any) -> Answer:
+    if not isinstance(answer, Answer):
+        raise EvaluatorError(
+            f"stream() yields a nats_gym.evaluators.Answer with each position, got {shown(answer)}"
+        )
+    figures = []
+    for name, high, allowed in (
+        ("accuracy", 100.0, "0…100 percent"),
+        ("seconds", math.inf, "a finite number from 0"),
+    ):
+        value = getattr(answer, name)
+        is_number = isinstance(value, (int, float, np.integer, np.floating))
+        if not is_number or isinstance(value, bool) or not 0 <= value <= high or value == math.inf:
+            raise EvaluatorError(f"{name} of an answer is {allowed}, got {shown(value)}")
+        figures.append(float(value))
+    if not isinstance(answer.metrics, dict):
+        raise EvaluatorError(
+            f"metrics of an answer are a dictionary, got {shown(answer.metrics)}"
+        )
+    metrics = {}
+    for name, value in answer.metrics.items():
+        _check_metric_name(name)
+        metrics[name] = _plain_metric(name, value)
+    return Answer(*figures, metrics)
+
+
+def _plain_metric(name: str, value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, dict):  # of plain values all the way down
+        try:
+            return json.loads(json.dumps(value))
+        except (TypeError, ValueError):
+            pass
+    raise EvaluatorError(
+        f"metric {name} of an answer is a number, text, None or a dictionary of such, "
+        f"got {shown(value)}"
+    )
+
+
+def _check_metric_name(name: Any) -> None:
+    if not isinstance(name, str) or name.startswith("_") or name in RESERVED:
+        raise EvaluatorError(
+            f"a metric cannot be called {shown(name)}: `info` has another use for that name"
+        )
+
+
 def collect(
     batch: int, answers: Iterable[tuple[int, Answer]], provenance: tuple[str, str]
 ) -> Outcome:
-    """One outcome of a batch whose answers arrive one by one."""
-    found: list[Answer | None] = [None] * batch
-    for position, answer in answers:
-        found[position] = answer
-    complete = [answer for answer in found if answer is not None]
-    assert len(complete) == batch
+    """One outcome of a batch whose answers arrive one by one; raises as :func:`answered`."""
+    by_position = dict(answered(batch, answers))
+    complete = [by_position[position] for position in range(batch)]
     names = dict.fromkeys(name for answer in complete for name in answer.metrics)
     return Outcome(
         np.array([answer.accuracy for answer in complete], np.float64),
@@ -175,3 +251,24 @@ def collect(
             name: np.array([answer.metrics.get(name) for answer in complete]) for name in names
         },
     )
+
+
+def check_subject(evaluator: object, space: str, dataset: str | None = None) -> None:
+    """Refuse an evaluator that says it is of another space or data set.
+
+    Args:
+        evaluator: one whose attribute ``space`` (a space or its name) or ``dataset`` says so is
+            held to it; others may answer for anything.
+        space: what it is to answer for.
+        dataset: likewise; None for any.
+
+    Raises:
+        InvalidInput: names both.
+    """
+    own = getattr(evaluator, "space", None)
+    for what, given, asked, known in (
+        ("space", getattr(own, "name", own), space, SPACES),
+        ("data set", getattr(evaluator, "dataset", None), dataset, (*DATASETS, DIGITS.name)),
+    ):
+        if isinstance(given, str) and given in known and asked is not None and given != asked:
+            raise InvalidInput(f"the evaluator answers for the {what} {given!r}, not {asked!r}")
