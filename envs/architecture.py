@@ -92,6 +92,11 @@ class ArchitectureEnv(gym.Env[Any, Any]):
     ) -> None:
         # Options that no environment has are those of an evaluator that is made by name.
         if evaluator is None and dataset == DIGITS.name and source == "auto":
+            if trial != "random":
+                raise InvalidInput(
+                    f"trial={shown(trial)} chooses a training of a table, and digits are trained: "
+                    "give a table by source='digits-300', or trials= for how many are drawn from"
+                )
             evaluator = "train"
         named = isinstance(evaluator, (str, Mapping))
         own = evaluator_options(evaluator) if named else ()  # type: ignore[arg-type]

@@ -10,6 +10,7 @@ from typing import Any
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, SurrogateWarning, shown
 from nats_gym.evaluators import UNSTATED, Evaluator, TableEvaluator, make_evaluator
+from nats_gym.evaluators.protocol import check_subject
 from nats_gym.files import check_source
 from nats_gym.schedule import Epochs
 from nats_gym.tables import SURROGATE, Table, load_table
@@ -56,6 +57,7 @@ def choose_evaluator(
             f"got {shown(evaluator)}"
         )
     if not isinstance(evaluator, TableEvaluator):
+        check_subject(evaluator, space, dataset)
         return evaluator, (UNSTATED, UNSTATED)
     table = evaluator.table
     if (table.space.name, table.dataset) != (space, dataset):

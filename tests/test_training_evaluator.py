@@ -187,6 +187,26 @@ def test_a_native_vector_hands_over_whole_batches(tmp_path: Path) -> None:
     assert infos["status"].tolist() == ["completed"] * 2
 
 
+def test_an_evaluator_of_another_space_or_data_set_is_refused(tmp_path: Path) -> None:
+    digits = TrainingEvaluator("sss", "digits", **QUICK)
+    cached = CachedEvaluator(digits, "sss", tmp_path / "cache.sqlite")
+    for evaluator in (digits, cached):
+        with pytest.raises(InvalidInput, match="the data set 'digits', not 'cifar10'"):
+            gym.make("NATS-SSS-cifar10-v0", evaluator=evaluator)
+        with pytest.raises(InvalidInput, match="the space 'sss', not 'tss'"):
+            gym.make_vec("NATS-TSS-digits-v0", num_envs=2, evaluator=evaluator)
+        gym.make("NATS-SSS-digits-v0", evaluator=evaluator)
+    with pytest.raises(InvalidInput, match="the space 'sss', not 'tss'"):
+        CachedEvaluator(digits, "tss", tmp_path / "cache.sqlite")
+
+
+def test_a_trial_of_digits_needs_a_table() -> None:
+    with pytest.raises(InvalidInput, match=r"trial=1 .*source='digits-300'"):
+        gym.make("NATS-SSS-digits-v0", trial=1)
+    with pytest.raises(InvalidInput, match=r"trial=1 .*source='digits-300'"):
+        gym.make_vec("NATS-SSS-digits-v0", num_envs=2, trial=1)
+
+
 # ── names ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -225,7 +245,8 @@ def test_evaluators_of_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     ("options", "words"),
     [
         ({"evaluator": "trian"}, ["unknown evaluator 'trian'", "Did you mean 'train'"]),
-        ({"evaluator": {"device": "cpu"}}, ["unknown evaluator None"]),
+        ({"evaluator": {"device": "cpu"}}, ["under 'name'", "train, ray", "{'device': 'cpu'}"]),
+        ({"evaluator": {"nme": "train"}}, ["under 'name'", "Did you mean 'name' by 'nme'"]),
         ({"evaluator": "train", "devise": "cpu"}, ["Did you mean 'device'"]),
         ({"evaluator": "train", "device": "gpu7"}, ["gpu7"]),
         ({"evaluator": "train", "recipe": {"lr": 0.1}}, ["field of a recipe 'lr'"]),

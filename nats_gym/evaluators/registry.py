@@ -15,7 +15,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.errors import InvalidInput, did_you_mean, shown, unknown_name
 from nats_gym.evaluators.protocol import Evaluator
 
 GROUP = "nats_gym.evaluators"
@@ -36,9 +36,7 @@ def evaluator_options(given: str | Mapping[str, Any]) -> tuple[str, ...]:
     Raises:
         InvalidInput: for an unknown name.
     """
-    name: Any = given.get("name") if isinstance(given, Mapping) else given
-    if not isinstance(name, str) or name not in evaluator_names():
-        raise unknown_name("evaluator", name, evaluator_names())
+    name = _name_of(given)
     parameters = inspect.signature(_factory(name)).parameters
     return tuple(one for one in parameters if one not in ("space", "dataset"))
 
@@ -57,12 +55,10 @@ def make_evaluator(
     Raises:
         InvalidInput: for an unknown name or option; it lists the known ones.
     """
-    name: Any = given
+    name = _name_of(given)
     if isinstance(given, Mapping):
         options = {**given, **options}
-        name = options.pop("name", None)
-    if not isinstance(name, str) or name not in evaluator_names():
-        raise unknown_name("evaluator", name, evaluator_names())
+        del options["name"]
     factory = _factory(name)
     parameters = inspect.signature(factory).parameters
     takes_any = any(p.kind == p.VAR_KEYWORD for p in parameters.values())
@@ -74,6 +70,23 @@ def make_evaluator(
     if isinstance(made, type) or not isinstance(made, Evaluator):
         raise InvalidInput(f"evaluator {name} made {shown(made)}, which has no evaluate()")
     return made
+
+
+def _name_of(given: str | Mapping[str, Any]) -> str:
+    name: Any = given
+    if isinstance(given, Mapping):
+        if "name" not in given:
+            keys = [key for key in given if isinstance(key, str)]
+            meant = next((key for key in keys if did_you_mean(key, ["name"])), None)
+            raise InvalidInput(
+                "an evaluator as a dictionary has its name under 'name' "
+                f"({', '.join(evaluator_names())}), got {shown(dict(given))}."
+                + (f" Did you mean 'name' by {meant!r}?" if meant else "")
+            )
+        name = given["name"]
+    if not isinstance(name, str) or name not in evaluator_names():
+        raise unknown_name("evaluator", name, evaluator_names())
+    return name
 
 
 def _factory(name: str) -> Callable[..., Any]:
