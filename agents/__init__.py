@@ -29,8 +29,8 @@ independent runs::
         def ask(self): ...                           # digits (runs, n)
         def tell(self, outcome): ...                 # what they scored, arrays of (runs,)
 
-A *multi-fidelity agent* is made with the number of rungs of a ladder of schedules, too, and says
-how far each architecture is trained::
+A *multi-fidelity agent* is told the number of rungs of a ladder of schedules, too, as ``rungs=``,
+and says how far each architecture is trained::
 
     class MyAgent:
         continuing = "difference"                    # what going on with a training costs
@@ -41,7 +41,7 @@ how far each architecture is trained::
 An *environment agent* learns in a Gymnasium environment, one run at a time::
 
     class MyAgent:
-        def learn(self, env, budget, seed): ...      # -> list of the env's terminal infos
+        def learn(self, env, budget, seed): ...      # until info["clock"] has reached the budget
 
 A *weight-sharing search* trains one supernet for real, on the data set itself; the architecture
 that it stands for after each epoch is looked up in the table. It is what ``SupernetSearch`` makes
@@ -57,7 +57,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any
 
@@ -92,12 +92,15 @@ _HOMES = {
     "maskable-ppo": ".maskable_ppo:MaskablePPOAgent",
 }
 
-#: Kinds of agents, and what each is made with.
-KINDS: dict[str, tuple[str, ...]] = {
-    "environment": (),
-    "ask-tell": ("space", "streams"),
-    "multi-fidelity": ("space", "streams", "rungs"),
-    "weight-sharing": ("dataset",),
+#: Kinds of agents, and what each is made with: in order, then by name.
+KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "environment": ((), ()),
+    "ask-tell": (("space", "streams"), ()),
+    "multi-fidelity": (("space", "streams"), ("rungs",)),
+    "weight-sharing": (
+        ("dataset",),
+        ("epochs", "seed", "budget", "among", "checkpoint", "progress"),
+    ),
 }
 
 #: Names of the agents.
@@ -139,35 +142,44 @@ def find_agent(agent: object) -> tuple[str, Callable[..., Any]]:
     return _name_of(agent), agent
 
 
-def kind_of(factory: Callable[..., Any], options: Mapping[str, Any] | None = None) -> str:
+def kind_of(factory: Callable[..., Any], options: Iterable[str] = (), name: str = "") -> str:
     """Which of :data:`KINDS` of agents ``factory`` makes, by what it is called with.
 
     Args:
         factory: what makes an agent.
-        options: keyword arguments that it is called with besides.
+        options: names of keyword arguments that it is called with besides.
+        name: what to call it in messages; its own if empty.
 
     Raises:
         InvalidInput: if it can be called in no such way, or not with these options.
     """
-    kind = next((kind for kind, given in KINDS.items() if _takes(factory, given, {})), None)
+    name = name or _name_of(factory)
+    kind = next((kind for kind in KINDS if _takes(factory, kind)), None)
     if kind is None:
         raise InvalidInput(
-            "an agent is made with (space, streams), to ask and tell, with (space, streams, rungs) "
-            "to do so on several rungs, without arguments, to learn, or with a data set, to train "
-            f"a supernet; {shown(factory)} takes none of these"
+            "an agent is made with (space, streams), to ask and tell, with (space, streams, "
+            "rungs=) to do so on several rungs, without arguments, to learn, or as SupernetSearch "
+            f"is, to train a supernet; {shown(factory)} takes none of these"
         )
-    arguments = KINDS[kind]
-    for name in options or {}:
-        if not _takes(factory, arguments, {name: None}):
-            parameters = list(inspect.signature(factory).parameters.values())[len(arguments) :]
-            allowed = [parameter.name for parameter in parameters]
-            raise unknown_name(f"option of {_name_of(factory)}", name, allowed or ["none"])
+    own = _options(factory, kind)
+    for option in options:
+        if not _takes(factory, kind, option):
+            if own:
+                raise unknown_name(f"option of {name}", option, own)
+            raise InvalidInput(f"{name} takes no options, got {shown(option)}")
     return kind
+
+
+def _options(factory: Callable[..., Any], kind: str) -> list[str]:
+    """Names of what an agent of a kind can be told besides."""
+    given, by_name = KINDS[kind]
+    parameters = list(inspect.signature(factory).parameters)[len(given) :]
+    return [name for name in parameters if name not in (*by_name, "among")]
 
 
 def chooses_among(factory: Callable[..., Any]) -> bool:
     """Whether its agents can be told among which architectures to choose, by ``among=``."""
-    return _takes(factory, KINDS[kind_of(factory)], {"among": None})
+    return _takes(factory, kind_of(factory), "among")
 
 
 def plays_one_by_one(factory: Callable[..., Any]) -> bool:
@@ -186,9 +198,11 @@ def _unwrapped(factory: Any) -> Any:
     return _unwrapped(factory.func) if isinstance(factory, functools.partial) else factory
 
 
-def _takes(factory: Callable[..., Any], arguments: Iterable[str], options: dict[str, Any]) -> bool:
+def _takes(factory: Callable[..., Any], kind: str, *options: str) -> bool:
+    given, by_name = KINDS[kind]
+    told = dict.fromkeys((*by_name, *options))
     try:
-        inspect.signature(factory).bind(*arguments, **options)
+        inspect.signature(factory).bind(*given, **told)
     except (TypeError, ValueError):
         return False
     return True

@@ -29,16 +29,17 @@ class AskTellAgent(Protocol):
 class EnvironmentAgent(Protocol):
     """An RL agent that learns in a Gymnasium environment, one run at a time."""
 
-    def learn(self, env: gym.Env[Any, Any], budget: float, seed: int) -> list[dict[str, Any]]:
-        """Learn until the simulated clock has spent ``budget`` seconds.
+    def learn(self, env: gym.Env[Any, Any], budget: float, seed: int) -> object:
+        """Learn until the simulated clock, ``info["clock"]``, has spent ``budget`` seconds.
+
+        The search keeps account of the evaluations itself; what is returned is not used, and what
+        is evaluated after the budget is spent does not count.
 
         Args:
-            env: a ``NATS-…-v0`` environment, not yet reset.
+            env: a ``NATS-…-v0`` environment, not yet reset; its first reset takes the run's seed,
+                later ones none.
             budget: simulated seconds.
             seed: of this run: of the environment's trials and the agent's own draws.
-
-        Returns:
-            The terminal ``info`` of every evaluation, in order, the overshooting one included.
         """
 
 

@@ -10,6 +10,7 @@ et al., ICLR blog track 2022 ("A Deeper Look at Zero-Cost Proxies for Lightweigh
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -50,8 +51,12 @@ class Largest:
         limits: Mapping[str, float] | None = None,
     ) -> None:
         limits = {} if limits is None else limits
-        if not proxies:
-            raise InvalidInput(f"an order needs one proxy at least, of {', '.join(PROXIES)}")
+        if isinstance(proxies, str) or not isinstance(proxies, Sequence) or not proxies:
+            raise InvalidInput(
+                f"proxies are a list of some of {', '.join(PROXIES)}, got {shown(proxies)}"
+            )
+        if not isinstance(limits, Mapping) or not all(map(_is_number, limits.values())):
+            raise InvalidInput(f"limits are numbers by the names of proxies, got {shown(limits)}")
         architectures = space.all_digits()
         fits = np.ones(space.size, dtype=bool)
         for name, limit in limits.items():
@@ -82,6 +87,11 @@ class Largest:
 
     def tell(self, outcome: Outcome) -> None:
         """The order is settled before."""
+
+
+def _is_number(value: object) -> bool:
+    is_number = isinstance(value, (int, float, np.integer, np.floating))
+    return is_number and not isinstance(value, bool) and not math.isnan(value)  # type: ignore[arg-type]
 
 
 def proxy(space: ArchitectureSpace, digits: NDArray[np.int64], name: str) -> NDArray[np.float64]:

@@ -25,7 +25,8 @@ class MaskablePPOAgent(SB3Agent):
     """MaskablePPO on one environment per run.
 
     Args:
-        settings: MaskablePPO's keyword arguments that are not those of ``MASKABLE_PPO_BUDGET_SETTINGS``.
+        settings: MaskablePPO's keyword arguments that are not those of
+            ``MASKABLE_PPO_BUDGET_SETTINGS``.
     """
 
     algorithm = MaskablePPO

@@ -86,13 +86,18 @@ class SB3Agent:
         clock = SimulatedClock(budget)
         callback = BudgetCallback(clock)
         with one_thread():
-            model = self.algorithm(
-                "MlpPolicy",
-                env,
-                device="cpu",
-                seed=seed & 0xFFFFFFFF,
-                **self.settings,
-            )
+            try:
+                model = self.algorithm(
+                    "MlpPolicy",
+                    env,
+                    device="cpu",
+                    seed=seed & 0xFFFFFFFF,
+                    **self.settings,
+                )
+            except (AssertionError, TypeError, ValueError) as error:
+                raise InvalidInput(
+                    f"{self.algorithm.__name__} refuses settings {shown(self.settings)}: {error}"
+                ) from error
             _follow(clock, model)
             model.get_env().seed(seed)  # type: ignore[union-attr] # it was made with one
             model.learn(total_timesteps=ENDLESS, callback=callback)

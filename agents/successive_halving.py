@@ -145,8 +145,9 @@ class Brackets:
         self._asked, self._told = [], []
 
 
-def integer_from(least: int, name: str, value: object) -> int:
-    """Return an option as an int; ``InvalidInput`` unless it is an integer from ``least``."""
-    if isinstance(value, (int, np.integer)) and not isinstance(value, bool) and value >= least:
-        return int(value)
-    raise InvalidInput(f"{name} is an integer from {least}, got {shown(value)}")
+def integer_from(least: int, name: str, value: object, most: int = 1_000_000) -> int:
+    """Return an option as an int; ``InvalidInput`` unless it is one from ``least`` to ``most``."""
+    is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if is_integer and least <= value <= most:  # type: ignore[operator]
+        return int(value)  # type: ignore[call-overload]
+    raise InvalidInput(f"{name} is an integer from {least} to {most:,}, got {shown(value)}")

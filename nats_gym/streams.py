@@ -67,9 +67,10 @@ def seed_key(seed: int) -> int:
     return key
 
 
-def run_seeds(seed: int, runs: int) -> list[int]:
-    """Environment seeds of a study's runs: run r of seed s is hash(s, r), never s + r."""
-    return [combine_int(seed_key(seed), run) for run in range(runs)]
+def run_seeds(seed: int, runs: int, first: int = 0) -> list[int]:
+    """Environment seeds of ``runs`` of a study from ``first``: run r is hash(s, r), never s + r."""
+    key = seed_key(seed)
+    return [combine_int(key, run) for run in range(first, first + runs)]
 
 
 def run_keys(seeds: list[int]) -> Keys:

@@ -245,7 +245,7 @@ def test_unknown_improvement_rule_and_proxy_are_refused() -> None:
         Largest(space, streams(1), proxies=["flop"])
     with pytest.raises(InvalidInput, match="Did you mean 'params'"):
         Largest(space, streams(1), limits={"parms": 1.0})
-    with pytest.raises(InvalidInput, match="one proxy at least"):
+    with pytest.raises(InvalidInput, match="proxies are a list"):
         Largest(space, streams(1), proxies=[])
     with pytest.raises(InvalidInput, match="no tss architecture fits"):
         Largest(space, streams(1), limits={"params": 0.001})

@@ -244,6 +244,7 @@ def same(question: Question) -> Question:
             lambda n, q: q._replace(continues=np.full(2, n - 1), rung=np.full(2, min(n, 1))),
             "another architecture",
         ),
+        (lambda n, q: tuple(q), r"returns a nats_gym\.agents\.Question"),
         (lambda n, q: None, "waits for an answer, and none is to come"),
     ],
 )

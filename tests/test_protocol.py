@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import partial
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -147,18 +148,42 @@ def test_agents_that_answer_wrongly_are_refused() -> None:
             return self.digits[:1]
 
     class Idle:
-        def __init__(self, answer) -> None:
-            self.answer = answer
+        """Evaluates so many architectures, and then returns what it likes."""
+
+        def __init__(self, evaluations: int, answer: Any = None) -> None:
+            self.evaluations, self.answer = evaluations, answer
 
         def learn(self, env, budget, seed):
+            for _ in range(self.evaluations):
+                env.reset(seed=77)  # which is not the run's: it gets that all the same
+                for _ in range(6):
+                    env.step(3)
             return self.answer
 
     arguments = {"epochs": 12, "budget": 2000, "runs": 4}
     with pytest.raises(InvalidInput, match=r"\(4, 6\), got \(1, 6\)"):
         nats_gym.search("tss", "cifar10", OneRun, **arguments)
-    for answer in ([], None, 5, [{}], [5]):
-        with pytest.raises(InvalidInput, match="one at least"):
-            nats_gym.search("tss", "cifar10", partial(Idle, answer), **arguments)
+    for evaluations in (0, 3):
+        with pytest.raises(InvalidInput, match=f"Idle.* it stopped after {evaluations} eval"):
+            nats_gym.search("tss", "cifar10", partial(Idle, evaluations), **arguments)
+    lie = [{"index": 6111, "accuracy": 99.9, "seconds": 1.0, "clock": 1.0}]
+    found = nats_gym.search("tss", "cifar10", partial(Idle, 60, lie), **arguments)
+    expected = nats_gym.search("tss", "cifar10", partial(AllThree), **arguments)
+    np.testing.assert_array_equal(found.accuracy, expected.accuracy)  # until the budget was spent
+    np.testing.assert_array_equal(found.clock, expected.clock)
+
+
+class AllThree:
+    """An ask/tell agent that asks for what `Idle` builds."""
+
+    def __init__(self, space, streams) -> None:
+        self.digits = np.full((streams.runs, space.num_decisions), 3)
+
+    def ask(self):
+        return self.digits
+
+    def tell(self, outcome) -> None:
+        pass
 
 
 def test_progress_goes_from_0_to_1() -> None:

@@ -88,7 +88,12 @@ def test_the_shipped_study_is_the_papers_protocol() -> None:
         ({"agents": {"random": 3}}, "is a table, got 3"),
         ({"agents": {"rando": {}}}, "agent 'rando' of the study: .*Did you mean 'random'"),
         ({"agents": {"rea": {"worker": 3}}}, "key of agent 'rea'.*Did you mean 'workers'"),
-        ({"agents": {"rea": {"options": {"n": 3}}}}, "unknown option"),
+        ({"agents": {"rea": {"options": {"n": 3}}}}, "rea takes no options, got 'n'"),
+        ({"agents": {"asha": {"options": {"eta": 1}}}}, "agent 'asha' of the study: asha: eta is"),
+        ({"agents": {"asha": {"spaces": []}}}, "runs one agent at least"),
+        ({"agents": {"asha": {"spaces": ["tts"]}}}, "Did you mean 'tss'"),
+        ({"agents": {"asha": {"spaces": "tss"}}}, "are a list"),
+        ({"agents": {"a" * 101: {"agent": "rea"}}}, "1 to 100 characters"),
         ({"agents": {"rea": {"workers": 3}}}, "agent 'rea' of the study: workers="),
         (
             {"agents": {"a b": {"agent": "rea"}, "a-b": {"agent": "rea"}}},
@@ -194,10 +199,12 @@ def test_a_finished_study_is_left_alone_and_grows(folder: Path, tmp_path: Path) 
 @pytest.mark.parametrize("change", [{"seed": 4}, {"runs": 7}, {"trial": "mean"}])
 def test_results_of_another_study_are_not_mixed(folder: Path, change: dict[str, Any]) -> None:
     before = files_of(folder)
+    record, text = (folder / "study.json").read_text(), (folder / "study.toml").read_text()
     with pytest.raises(InvalidInput, match="take another folder"):
         run_study(Study.of({**SPEC, **change}), folder, jobs=1)
     assert files_of(folder) == before
-    run_study(Study.of(SPEC), folder, jobs=1)  # its record again
+    assert (folder / "study.json").read_text() == record
+    assert (folder / "study.toml").read_text() == text
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:
@@ -245,6 +252,9 @@ def test_agents_of_ones_own_lie_beside_the_file_or_are_called(tmp_path: Path) ->
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd="/")
     cells = load_study(tmp_path / "out").cells
+    # The copy of the file beside the results says where the module lies.
+    again = f"from nats_gym.study import *; read_study({str(tmp_path / 'out' / 'study.toml')!r})"
+    subprocess.run([sys.executable, "-c", again], check=True, cwd="/")
     digits = [cell.result.table.space.digits(cell.result.recommended[0]).tolist() for cell in cells]
     assert digits == [[3] * 6, [0] * 6]
 
@@ -395,6 +405,15 @@ def without_the_worst(arrays: dict[str, Any]) -> None:
         row[3:-1] = row[4:].copy()
 
 
+def chosen_trial(arrays: dict[str, Any]) -> None:
+    arrays["evaluation"][2, 4] = 1_234
+
+
+def padded(arrays: dict[str, Any]) -> None:
+    arrays["accuracy"][2, -1] = 99.0
+    arrays["index"][2, -1] = -1
+
+
 def another_answer(arrays: dict[str, Any]) -> None:
     arrays["recommended"][2] = arrays["index"][2, 0] + 1
 
@@ -415,7 +434,9 @@ def gap(arrays: dict[str, Any]) -> None:
         (slower_clock, "clock does not add up"),
         (another, "is not the table's"),
         (shorter, "stops before its budget"),
-        (without_the_worst, "is not the table's|clock does not add up"),
+        (without_the_worst, "not in order"),
+        (chosen_trial, "not in order"),
+        (padded, "not in order"),
         (another_answer, "not its best observed"),
         (out_of_the_space, "not in order|index"),
         (gap, "not in order"),
@@ -433,6 +454,19 @@ def test_forged_runs_do_not_hold(folder: Path, tmp_path: Path, change: Any, mess
         assert verdict.valid.tolist() == [True, True, False, True, True, True]
 
 
+def test_alphas_do_not_excuse_a_search_from_its_clock(folder: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder / "cells" / "tss-cifar10-12-3000s-random", copy)
+
+    def add_alphas(arrays: dict[str, Any]) -> None:
+        arrays["alphas"] = np.zeros((*arrays["index"].shape, 6, 5))
+        arrays["recommended"] = arrays["index"][:, 0]
+
+    forge(copy, add_alphas)
+    (verdict,) = validate(copy)
+    assert "only weight-sharing searches have alphas" in verdict.reasons[-1]
+
+
 def test_a_forged_summary_or_budget_does_not_hold(folder: Path, tmp_path: Path) -> None:
     for number, (keys, value, message) in enumerate(
         (
@@ -441,6 +475,15 @@ def test_a_forged_summary_or_budget_does_not_hold(folder: Path, tmp_path: Path) 
             (("arguments", "seed"), 9, "accuracy is not"),
             (("arguments", "trial"), "mean", "accuracy is not"),
             (("provenance", "checksum"), "0" * 64, "checksum"),
+            (("provenance", "search_accuracy"), "measured", "provenance is not"),
+            (("arguments", "runs"), 500, "claims 500 runs and has 6"),
+            (("arguments", "workers"), 4, "workers= is for"),
+            (("arguments", "rungs"), [12, 200], "rungs= is for"),
+            (("arguments", "budget"), "3000", "a budget is"),
+            (("arguments", "first_run"), 10**12, "accuracy is not"),
+            (("arguments", "epochs"), "12", "epochs is a positive"),
+            (("arguments", "options"), {"n": 3}, "random takes no options"),
+            (("arguments",), {}, "space"),
         )
     ):
         copy = tmp_path / str(number)
@@ -474,6 +517,14 @@ def test_forged_work_of_many_workers_does_not_hold(folder: Path, tmp_path: Path)
     assert all("do not fit on 2 workers" in reason for reason in verdict.reasons.values())
 
 
+def test_a_study_is_replayed_by_any_path(folder: Path, tmp_path: Path, monkeypatch) -> None:
+    hidden = tmp_path / ".hidden"
+    shutil.copytree(folder / "cells", hidden / "cells")
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    assert len(list(validate("../.hidden"))) == 11
+
+
 def test_a_folder_without_searches_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MissingStudy, match="no search in"):
         list(validate(tmp_path))
@@ -505,6 +556,7 @@ def test_the_leaderboard_pools_seeds_counts_once_and_admits_what_holds(tmp_path:
     expected = np.concatenate([first.full_schedule_accuracy(), second.full_schedule_accuracy()])
     assert sorted(by_agent["random"].valid) == sorted(expected)
     assert sorted(by_agent["local-search"].valid) == sorted(best.full_schedule_accuracy())
+    assert by_agent["random"].contradicted == 0
     means = [entry.valid.mean() for entry in entries]
     assert means == sorted(means, reverse=True)
     assert by_agent["random"].test is None
@@ -514,6 +566,22 @@ def test_the_leaderboard_pools_seeds_counts_once_and_admits_what_holds(tmp_path:
     assert f"{expected.mean():.2f} ± {expected.std():.2f}" in page
     content = json.loads((tmp_path / "leaderboard.json").read_text())
     assert [entry["runs"] for entry in content[0]["entries"]] == [e.runs for e in entries]
+
+
+def test_a_run_claimed_in_two_ways_is_left_out(tmp_path: Path) -> None:
+    for name, agent in (("a", "random"), ("b", "rea")):
+        nats_gym.search("tss", "cifar10", agent, epochs=12, budget=3000, runs=3).save(
+            tmp_path / name
+        )
+    record = json.loads((tmp_path / "b" / "run.json").read_text())
+    record["arguments"]["agent"] = "random"  # which it is not, though every figure is right
+    (tmp_path / "b" / "run.json").write_text(json.dumps(record))
+    verdicts = list(validate(tmp_path))
+    assert all(verdict.holds for verdict in verdicts)
+    assert next(iter(rank_agents(verdicts).values())) == []
+    shutil.rmtree(tmp_path / "b")
+    ((entry,),) = rank_agents(validate(tmp_path)).values()
+    assert (entry.runs, entry.contradicted) == (3, 0)
 
 
 # ── the command line ─────────────────────────────────────────────────────────────────────────

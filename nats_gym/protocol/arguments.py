@@ -17,6 +17,7 @@ from nats_gym.evaluators import check_trial
 from nats_gym.files import check_source
 from nats_gym.schedule import Epochs, check_epochs
 from nats_gym.spaces import get_space
+from nats_gym.streams import RunStreams, run_keys
 from nats_gym.workers import check_workers
 
 from .ladder import check_rungs
@@ -24,8 +25,8 @@ from .ladder import check_rungs
 MAX_RUNS = 1_000_000
 #: What going on with a training may cost.
 CONTINUING = ("difference", "scratch")
-#: What a search itself tells a weight-sharing agent.
-SEARCHS_OWN = ("epochs", "seed", "budget", "among", "checkpoint", "progress")
+#: What a search itself tells an agent.
+TOLD = ("among", "budget", "checkpoint", "epochs", "progress", "rungs", "seed", "space", "streams")
 
 
 def search_arguments(
@@ -54,12 +55,14 @@ def search_arguments(
 
     name, factory = find_agent(agent)
     options = _plain_options(options)
-    kind = kind_of(factory, options)
-    if "among" in options:
-        raise InvalidInput("among is what the search tells an agent of its table, no option")
+    for option in options:
+        if option in TOLD:
+            raise InvalidInput(f"{option} is what the search tells an agent, no option of {name}")
+    kind = kind_of(factory, options, name)
+    _try(factory, kind, space, options, name)
     full_epochs = get_space(space).full_epochs_on(dataset)
     if kind == "weight-sharing":
-        _check_supernet(agent, space, options)
+        _check_supernet(agent, space)
         given = epochs if supernet_epochs is None else supernet_epochs
         epochs = None if supernet_epochs is None else epochs
         supernet_epochs = _check_supernet_epochs(given, dataset)
@@ -109,19 +112,14 @@ def search_arguments(
     return arguments
 
 
-def _check_supernet(
-    agent: str | Callable[..., Any], space: str, options: Mapping[str, Any]
-) -> None:
-    """Raise ``InvalidInput`` if a weight-sharing search is not of a space or has such options."""
+def _check_supernet(agent: str | Callable[..., Any], space: str) -> None:
+    """Raise ``InvalidInput`` if a weight-sharing search is of another space."""
     from nats_gym.agents.weight_sharing import METHODS, get_method
 
     if isinstance(agent, str) and agent in METHODS:
         searched = get_method(agent).space
         if searched != space:
             raise InvalidInput(f"{agent} searches {searched}, not {space}")
-    for name in SEARCHS_OWN:
-        if name in options:
-            raise InvalidInput(f"{name} is an argument of the search, not an option of {agent}")
 
 
 def _check_supernet_epochs(epochs: Any, dataset: str) -> int:
@@ -135,6 +133,23 @@ def _check_supernet_epochs(epochs: Any, dataset: str) -> int:
             f"epochs of a weight-sharing search are its supernet's, from 1; got {shown(epochs)}"
         )
     return int(epochs)
+
+
+def _try(
+    factory: Callable[..., Any], kind: str, space: str, options: Mapping[str, Any], name: str
+) -> None:
+    """Make an agent with the options that it is going to have, so that they are refused now."""
+    if not options or kind == "weight-sharing":  # whose supernet takes a while
+        return
+    streams = RunStreams(run_keys([0]))
+    made_with: tuple[Any, ...] = () if kind == "environment" else (get_space(space), streams)
+    rungs = {"rungs": 2} if kind == "multi-fidelity" else {}
+    try:
+        factory(*made_with, **rungs, **options)
+    except InvalidInput as error:
+        raise InvalidInput(f"{name}: {error}") from None
+    except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+        raise InvalidInput(f"{name} cannot be made with {shown(options)}: {error}") from None
 
 
 def _plain_options(options: Mapping[str, Any] | None) -> dict[str, Any]:

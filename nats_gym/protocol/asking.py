@@ -14,6 +14,7 @@ from nats_gym.evaluators import Outcome, TableEvaluator
 from nats_gym.result import RECORDED
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import Keys, combine
+from nats_gym.tables import SURROGATE
 from nats_gym.workers import SimulatedWorkers
 
 from .ladder import Ladder
@@ -66,6 +67,12 @@ class Evaluations:
         self._keys = keys
         self._scratch = scratch
         self._name = name
+        provenances = {evaluator.prepare(epochs) for epochs in ladder}
+        #: Of accuracies (measured only if those of all rungs are) and of seconds.
+        self.provenance = (
+            SURROGATE if SURROGATE in provenances else provenances.pop(),
+            table.seconds_provenance,
+        )
         self._train_seconds = np.stack([table.train_seconds(epochs) for epochs in ladder])
         self._runs = np.arange(len(keys))
         #: By number: what every run asked for, ``(numbers, runs)``, with room for more.
@@ -105,6 +112,10 @@ class Evaluations:
         self._answered[evaluation, self._runs] = True
 
     def _checked(self, question: Question) -> tuple[NDArray[np.int64], ...]:
+        if not all(hasattr(question, field) for field in ("digits", "rung", "continues")):
+            raise InvalidInput(
+                f"ask() of {self._name} returns a nats_gym.agents.Question, got {shown(question)}"
+            )
         runs, n = len(self._keys), self._space.num_decisions
         try:
             index = self._space.index(question.digits)
@@ -202,7 +213,8 @@ def run_asking(
         for column, padding in RECORDED.items():
             history[column].append(np.where(spent, padding, found[column]))
         evaluations.answer(found["evaluation"])
-        agent.tell(Outcome(found["accuracy"], found["seconds"]), found["evaluation"])
+        outcome = Outcome(found["accuracy"], found["seconds"], *evaluations.provenance)
+        agent.tell(outcome, found["evaluation"])
         progress(min(float(np.min(clock.used)) / budget, 1.0))
     return {column: np.stack(steps, axis=1) for column, steps in history.items()}
 

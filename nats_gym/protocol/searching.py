@@ -107,7 +107,7 @@ def search(
     )
     epochs, budget, runs = (arguments[name] for name in ("epochs", "budget", "runs"))
     name, factory = find_agent(agent)
-    kind = kind_of(factory, arguments["options"])
+    kind = kind_of(factory)
     table = load_table(space, dataset, source)
     evaluator = TableEvaluator(table, arguments["trial"])
     evaluator.announce = False
@@ -119,10 +119,10 @@ def search(
     if kind != "weight-sharing":
         _refuse_endless(table, ladder[0], budget, runs)
 
-    seeds = run_seeds(arguments["seed"], arguments["first_run"] + runs)[arguments["first_run"] :]
+    seeds = run_seeds(arguments["seed"], runs, arguments["first_run"])
     progress = progress or _silent
     alphas = None
-    provenance = _provenance(table, ladder, provenances)
+    provenance = provenance_of(table, ladder, provenances)
     if kind == "weight-sharing":
         columns, alphas = run_sharing(
             factory,
@@ -140,7 +140,7 @@ def search(
         def make() -> Any:
             return made(factory, ("learn",), **arguments["options"])
 
-        columns = run_learning(make, evaluator, epochs, budget, seeds, progress)
+        columns = run_learning(make, evaluator, epochs, budget, seeds, name, progress)
     else:
         columns = _run_asking(factory, evaluator, ladder, seeds, arguments, name, progress)
     return SearchResult(
@@ -164,13 +164,14 @@ def _run_asking(
     from nats_gym.agents import chooses_among
 
     keys = run_keys(seeds)
-    given: list[Any] = [evaluator.table.space, RunStreams(keys)]
+    table = evaluator.table
     several = arguments["rungs"] is not None
-    if several:
-        given.append(len(ladder))
-    known = known_digits(evaluator.table)
-    told = {"among": known} if known is not None and chooses_among(factory) else {}
-    agent = made(factory, ("ask", "tell"), *given, **told, **arguments["options"])
+    told: dict[str, Any] = {"rungs": len(ladder)} if several else {}
+    known = known_digits(table, ladder[-1])
+    if known is not None and chooses_among(factory):
+        told["among"] = known
+    told |= arguments["options"]
+    agent = made(factory, ("ask", "tell"), table.space, RunStreams(keys), **told)
     scratch = arguments["continuing"] != "difference"
     return run_asking(
         agent if several else OneRung(agent, len(keys)),
@@ -196,7 +197,14 @@ def _refuse_endless(table: Table, epochs: Epochs, budget: float, runs: int) -> N
         )
 
 
-def _provenance(table: Table, ladder: Ladder, provenances: list[str]) -> dict[str, str]:
+def provenance_of(table: Table, ladder: Ladder, provenances: Sequence[str]) -> dict[str, str]:
+    """What a search's figures rest on.
+
+    Args:
+        table: the table searched.
+        ladder: the schedules searched on.
+        provenances: of their accuracies.
+    """
     full = table.full_epochs
     record = {
         "table": table.source,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.result import RECORDED
+from nats_gym.schedule import Epochs
 from nats_gym.tables import Table
 
 from .asking import Columns
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from nats_gym.agents.weight_sharing.supernet_result import SupernetResult
 
 
-def known_digits(table: Table) -> NDArray[np.int64] | None:
-    """Digits of the architectures that a partial table has, ``(m, n)``; None where it has all."""
-    known = np.flatnonzero(~np.isnan(table.mean_accuracy("valid")))
+def known_digits(table: Table, epochs: Epochs) -> NDArray[np.int64] | None:
+    """Digits of what a partial table has at a schedule, ``(m, n)``; None where it has all."""
+    known = np.flatnonzero(~np.isnan(table.mean_accuracy("valid", epochs)))
     return None if len(known) == table.space.size else table.space.digits(known)
 
 
@@ -57,7 +58,7 @@ def run_sharing(
         the end.
     """
     accuracy = table.mean_accuracy("valid")
-    among = known_digits(table)
+    among = known_digits(table, table.full_epochs)
     found: list[SupernetResult] = []
     for run, seed in enumerate(seeds):
 

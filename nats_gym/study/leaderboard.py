@@ -1,7 +1,9 @@
 """Boards of validated results: who found the best, on one table, at one budget.
 
 Only searches whose every run holds are on a board. Searches by the same agent with the same
-options and other seeds are one entry; the same runs twice count once.
+options and other seeds are one entry; the same run twice counts once, and not at all if it is
+claimed in two ways. An agent of somebody's own is known by its folder, too: two may share a name.
+Weight-sharing searches, whose seconds are real, have boards of their own.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.agents import AGENTS
 from nats_gym.files import replacing
 from nats_gym.result import SearchResult
 from nats_gym.schedule import Epochs
@@ -27,13 +30,17 @@ MARKDOWN_FILE, JSON_FILE = "leaderboard.md", "leaderboard.json"
 
 
 class Board(NamedTuple):
-    """What entries are compared on: one table, by its checksum, one schedule, one budget."""
+    """What entries are compared on: one table, by its checksum, one schedule, one budget.
+
+    ``real`` says whether the budget's seconds are real, not simulated.
+    """
 
     space: str
     dataset: str
     epochs: Epochs
     budget: float
     checksum: str
+    real: bool
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ class Entry:
             where the table has no measured one.
         provenance: of what was observed, and of the judgement.
         folders: where the runs lie.
+        contradicted: runs left out, since two claims of them differ.
     """
 
     agent: str
@@ -55,26 +63,52 @@ class Entry:
     test: NDArray[np.float64] | None
     provenance: tuple[str, str]
     folders: tuple[str, ...]
+    contradicted: int
 
 
 def rank_agents(verdicts: Iterable[Verdict]) -> dict[Board, list[Entry]]:
     """Boards of the searches that hold, each sorted by mean validation accuracy, best first."""
-    found: dict[Board, dict[str, dict[tuple[int, int], tuple[SearchResult, int, Path]]]] = {}
+    found: dict[Board, dict[str, dict[tuple[int, int], list[_Claim]]]] = {}
     for verdict in verdicts:
         result = verdict.result
         if result is None or not verdict.holds:
             continue
         a = result.arguments
-        board = Board(a["space"], a["dataset"], a["epochs"], a["budget"], result.table.checksum)
-        runs = found.setdefault(board, {}).setdefault(_title(a), {})
+        board = Board(
+            *(a["space"], a["dataset"], a["epochs"], a["budget"]),
+            checksum=result.table.checksum,
+            real=result.answers_last,
+        )
+        title = _title(a) if a["agent"] in AGENTS else f"{_title(a)} in {verdict.folder}"
+        runs = found.setdefault(board, {}).setdefault(title, {})
         for run in range(result.runs):
             # A run is what its seed and number make it, wherever it is claimed.
-            runs.setdefault((a["seed"], a["first_run"] + run), (result, run, verdict.folder))
+            claims = runs.setdefault((a["seed"], a["first_run"] + run), [])
+            claims.append(_Claim(result, run, verdict.folder))
     boards = {}
     for board, agents in found.items():
         entries = [_entry(agent, list(runs.values())) for agent, runs in agents.items()]
+        entries = [entry for entry in entries if entry.runs]
         boards[board] = sorted(entries, key=lambda entry: -float(entry.valid.mean()))
     return boards
+
+
+class _Claim(NamedTuple):
+    result: SearchResult
+    run: int
+    folder: Path
+
+    def says_the_same(self, other: _Claim) -> bool:
+        count = self.result.evaluations[self.run]
+        if other.result.evaluations[other.run] != count:
+            return False
+        return all(
+            np.array_equal(
+                getattr(self.result, name)[self.run, :count],
+                getattr(other.result, name)[other.run, :count],
+            )
+            for name in ("index", "rung", "evaluation", "continues")
+        )
 
 
 def save_leaderboard(
@@ -107,6 +141,7 @@ def save_leaderboard(
                     else [float(entry.test.mean()), float(entry.test.std())],
                     "provenance": list(entry.provenance),
                     "folders": list(entry.folders),
+                    "contradicted": entry.contradicted,
                 }
                 for entry in entries
             ],
@@ -126,7 +161,7 @@ def title_of(board: Board) -> str:
     """A board's title."""
     return (
         f"{board.space} {board.dataset}, {board.epochs} epochs, "
-        f"{board.budget:,.0f} simulated seconds"
+        f"{board.budget:,.0f} {'real' if board.real else 'simulated'} seconds"
     )
 
 
@@ -139,7 +174,8 @@ def rows_of(entries: list[Entry]) -> list[tuple[str, ...]]:
             str(entry.runs),
             _mean_std(entry.valid),
             "—" if entry.test is None else _mean_std(entry.test),
-            "searched on {}, judged on {}".format(*entry.provenance),
+            "searched on {}, judged on {}".format(*entry.provenance)
+            + (f"; {entry.contradicted} runs claimed in two ways" if entry.contradicted else ""),
         )
         for place, entry in enumerate(entries, start=1)
     ]
@@ -157,25 +193,26 @@ def _title(arguments: Any) -> str:
     return f"{arguments['agent']} ({', '.join(told)})" if told else str(arguments["agent"])
 
 
-def _entry(agent: str, runs: list[tuple[SearchResult, int, Path]]) -> Entry:
-    first = runs[0][0]
-    tested = first.provenance.get("full_schedule_test_accuracy") == MEASURED
+def _entry(agent: str, claimed: list[list[_Claim]]) -> Entry:
+    runs = [claims[0] for claims in claimed if all(map(claims[0].says_the_same, claims))]
+    provenance = claimed[0][0].result.provenance
+    tested = provenance.get("full_schedule_test_accuracy") == MEASURED
     return Entry(
         agent,
         len(runs),
         valid=_judged(runs, "valid"),
         test=_judged(runs, "test") if tested else None,
-        provenance=(
-            first.provenance["search_accuracy"],
-            first.provenance["full_schedule_valid_accuracy"],
-        ),
-        folders=tuple(sorted({str(folder) for *_, folder in runs})),
+        provenance=(provenance["search_accuracy"], provenance["full_schedule_valid_accuracy"]),
+        folders=tuple(sorted({str(claim.folder) for claim in runs})),
+        contradicted=len(claimed) - len(runs),
     )
 
 
-def _judged(runs: list[tuple[SearchResult, int, Path]], split: str) -> NDArray[np.float64]:
-    accuracy = runs[0][0].table.mean_accuracy(split)
-    return accuracy[[result.recommended[run] for result, run, _ in runs]]
+def _judged(runs: list[_Claim], split: str) -> NDArray[np.float64]:
+    if not runs:
+        return np.zeros(0)
+    accuracy = runs[0].result.table.mean_accuracy(split)
+    return accuracy[[claim.result.recommended[claim.run] for claim in runs]]
 
 
 def _mean_std(values: NDArray[np.float64]) -> str:

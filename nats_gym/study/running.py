@@ -88,15 +88,12 @@ def run_study(
     out.mkdir(parents=True, exist_ok=True)
     with _alone(out):
         cells, skipped = _possible(study)
+        lacking = {cell.name: list(_missing(cell, out, study.places)) for cell in cells}
         record = _begun(out, study, cells, skipped)
         total = sum(cell.arguments["runs"] for cell in cells)
-        done = 0
         tell = progress or (lambda done, total: None)
-        blocks = []
-        for cell in cells:
-            missing = list(_missing(cell, out, study.places))
-            blocks += missing
-            done += cell.arguments["runs"] - sum(block.runs for block in missing)
+        blocks = [block for cell in cells for block in lacking[cell.name]]
+        done = total - sum(block.runs for block in blocks)
         tell(done, total)
         # The longest first would be best; those in blocks are the slow ones.
         blocks.sort(key=lambda block: block.runs == block.cell.arguments["runs"])
@@ -170,6 +167,7 @@ def _begun(
         "finished": False,
         "versions": versions(),
         "machine": describe(),
+        "places": list(study.places),
         "cells": {},
         "skipped": skipped,
     }
@@ -269,10 +267,19 @@ def play(block: Block) -> float:
 
 
 def _keep(result: SearchResult, folder: Path) -> None:
-    """Save a result whole or not at all."""
+    """Save a result whole or not at all.
+
+    A process that outlived a killed study may have kept the same one meanwhile.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as temporary:
-        os.replace(result.save(Path(temporary, "result")), folder)
+        written = result.save(Path(temporary, "result"))
+        try:
+            os.replace(written, folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+            SearchResult.load(folder)
 
 
 def _join(cell: Cell, out: Path) -> None:

@@ -28,6 +28,7 @@ AGENT_KEYS = (
     *("agent", "spaces", "options", "rungs", "workers", "continuing"),
     *("epochs", "budget", "runs"),
 )
+LONGEST_LABEL = 100
 DEFAULTS: dict[str, Any] = {"runs": 500, "seed": 0, "source": "auto", "trial": "random"}
 
 
@@ -102,6 +103,8 @@ class Study:
             for label, options in agents.items()
             if _searched(label, options, search["space"])
         ]
+        if not cells:
+            raise InvalidInput("a study runs one agent at least in one of its searches' spaces")
         names = [cell.name for cell in cells]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -129,9 +132,18 @@ def read_study(path: str | Path) -> Study:
         spec = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise InvalidInput(f"{path} is no TOML: {error}") from None
-    places = (str(path.parent.absolute()),)
+    places = (str(path.parent.absolute()), *_places_of_results(path.parent))
     sys.path.extend(place for place in places if place not in sys.path)
     return Study.of({"name": path.stem, **spec}, text, places)
+
+
+def _places_of_results(folder: Path) -> list[str]:
+    """Where the agents of a study lay whose results are in a folder, if they are."""
+    try:
+        record = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+        return [str(place) for place in record["places"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
 
 
 def _cell(
@@ -165,6 +177,10 @@ def _searched(label: str, options: Any, space: str) -> bool:
     """Whether an agent is to search a space; ``InvalidInput`` if it is no agent's table."""
     if not isinstance(options, Mapping):
         raise InvalidInput(f"agent {label!r} of the study is a table, got {shown(options)}")
+    if not label or len(label) > LONGEST_LABEL:
+        raise InvalidInput(
+            f"an agent's label has 1 to {LONGEST_LABEL} characters, got {shown(label)}"
+        )
     _known(f"agent {label!r}", options, AGENT_KEYS)
     spaces = options.get("spaces", list(SPACES))
     if not isinstance(spaces, list):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import MissingStudy, NatsGymError
+from nats_gym.agents import AGENTS
+from nats_gym.errors import InvalidInput, MissingStudy, NatsGymError, shown
 from nats_gym.evaluators import TableEvaluator
+from nats_gym.protocol import search_arguments
+from nats_gym.protocol.ladder import Ladder, find_rungs
+from nats_gym.protocol.searching import REAL, provenance_of
 from nats_gym.result import RUN_FILE, RUNS_FILE, SearchResult
 from nats_gym.streams import combine, run_keys, run_seeds
 
@@ -58,8 +62,12 @@ def validate(folder: str | os.PathLike[str]) -> Iterator[Verdict]:
         MissingStudy: if there is no search at all.
     """
     folder = Path(folder)
-    places = {path.parent for name in (RUN_FILE, RUNS_FILE) for path in folder.rglob(name)}
-    places = {place for place in places if not any(p.startswith(".") for p in place.parts[1:])}
+    places = {
+        path.parent
+        for name in (RUN_FILE, RUNS_FILE)
+        for path in folder.rglob(name)
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    }
     if not places:
         raise MissingStudy(f"no search in {str(folder)!r}: no {RUN_FILE} there or below")
     for place in sorted(places):
@@ -69,11 +77,15 @@ def validate(folder: str | os.PathLike[str]) -> Iterator[Verdict]:
 def _verdict(folder: Path) -> Verdict:
     try:
         result = SearchResult.load(folder)
+        _check_claims(result)
         a = result.arguments
         title = f"{a['agent']} · {a['space']} {a['dataset']} · {a['epochs']} epochs"
         failures = list(_failures(result, folder))
-    except (NatsGymError, KeyError, TypeError, ValueError, IndexError) as error:
+    except NatsGymError as error:
         return Verdict(folder, folder.name, np.zeros(0, bool), {-1: str(error)}, None)
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
+        reason = f"it is not what a search writes: {error!r}"
+        return Verdict(folder, folder.name, np.zeros(0, bool), {-1: reason}, None)
     valid = np.ones(result.runs, dtype=bool)
     reasons: dict[int, str] = {}
     for wrong, reason in failures:
@@ -85,14 +97,61 @@ def _verdict(folder: Path) -> Verdict:
     return Verdict(folder, title, valid, reasons, result)
 
 
+def _check_claims(result: SearchResult) -> None:
+    """Check what a search says that it was called with, and rests on.
+
+    Raises:
+        InvalidInput: for arguments that no such search has, or another provenance.
+    """
+    claimed = dict(result.arguments)
+    name = claimed["agent"]
+    known = name in AGENTS
+    # An agent of one's own is not here; its claims are those of one of its kind.
+    standing_in = {"agent": name if known else _stand_in(claimed)}
+    options = claimed["options"] if known else {}
+    checked = search_arguments(**{**claimed, **standing_in, "options": options})
+    for key, value in checked.items():
+        wrong = key not in ("agent", "options", "rungs") and claimed.get(key) != value
+        if wrong or claimed.keys() != checked.keys():
+            raise InvalidInput(f"no search says {key} {shown(claimed.get(key))} so")
+    if result.runs != claimed["runs"]:
+        raise InvalidInput(f"it claims {claimed['runs']:,} runs and has {result.runs:,}")
+    if result.answers_last != (claimed["supernet_epochs"] is not None):
+        raise InvalidInput("only weight-sharing searches have alphas, and all of them")
+    evaluator = TableEvaluator(result.table, claimed["trial"])
+    ladder: Ladder = (claimed["epochs"],)
+    if claimed["rungs"] is not None:
+        ladder = find_rungs(evaluator, claimed["epochs"], tuple(claimed["rungs"]))
+    expected = provenance_of(result.table, ladder, [evaluator.prepare(rung) for rung in ladder])
+    if result.answers_last:
+        expected["seconds"] = REAL
+    if dict(result.provenance) != expected:
+        raise InvalidInput("its provenance is not that of its table")
+
+
+def _stand_in(claimed: Mapping[str, Any]) -> str:
+    """A known agent of the kind that the arguments are of."""
+    if claimed["supernet_epochs"] is not None:
+        return "gdas" if claimed["space"] == "tss" else "tas"
+    return "random" if claimed["rungs"] is None else "asha"
+
+
 def _failures(result: SearchResult, folder: Path) -> Iterator[tuple[Flags, str]]:
     """Which runs are wrong in what, the most basic first."""
     a, there = result.arguments, result.index >= 0
     runs = np.arange(result.runs)
     order = np.arange(result.index.shape[1])
     ladder = a["rungs"] or [a["epochs"]]
+    numbers = np.where(there, result.evaluation, np.arange(-1, -len(order) - 1, -1))
+    in_order = numbers == order if a["workers"] == 1 else numbers < len(order) + a["workers"]
+    repeated = np.zeros(result.runs, dtype=bool)
+    repeated |= (np.diff(np.sort(numbers, axis=1), axis=1) == 0).any(axis=1)
     broken: Flags = np.asarray(
-        ~there[:, 0]
+        repeated
+        | (there & ~in_order).any(axis=1)
+        | (~there & ((result.rung != -1) | (result.evaluation != -1))).any(axis=1)
+        | (~there & ~np.isnan(result.accuracy)).any(axis=1)
+        | ~there[:, 0]
         | (there[:, 1:] & ~there[:, :-1]).any(axis=1)
         | (result.index >= result.table.space.size).any(axis=1)
         | (there & ((result.rung < 0) | (result.rung >= len(ladder)))).any(axis=1)
@@ -146,7 +205,7 @@ def _replayed(
     a, table = result.arguments, result.table
     evaluator = TableEvaluator(table, a["trial"])
     first, runs = a["first_run"], result.runs
-    keys = run_keys(run_seeds(a["seed"], first + runs)[first:])
+    keys = run_keys(run_seeds(a["seed"], runs, first))
     shares = goes_on if a["continuing"] == "difference" else np.zeros_like(goes_on)
     trial = result.evaluation.copy()
     for column in range(trial.shape[1]):  # the trial of a training's beginning, however often on
@@ -199,13 +258,17 @@ def _fits(run: tuple[NDArray[np.float64], NDArray[np.float64]], workers: int) ->
     if np.any(np.diff(clock) < 0):
         return False
     starts = np.concatenate([[0.0], clock])
-    # The sum, not the difference, is what was computed, to the bit.
-    begun = starts[:, None] + seconds == clock  # (start, evaluation)
-    if not begun.any(axis=0).all():
+    near = np.searchsorted(starts, clock - seconds)
+    start = np.full(len(clock), np.nan)
+    for step in (-2, -1, 0, 1, 2):  # the sum, not the difference, is what was computed, to the bit
+        candidate = starts[np.clip(near + step, 0, len(starts) - 1)]
+        start = np.where(candidate + seconds == clock, candidate, start)
+    if np.isnan(start).any():
         return False
-    start = starts[begun.argmax(axis=0)]
-    running = (start <= clock[:, None]) & (clock > clock[:, None])
-    return bool((running.sum(axis=1) <= workers).all())
+    # At every end: those begun by then, less those that had ended.
+    begun = np.searchsorted(np.sort(start), clock, side="right")
+    ended = np.searchsorted(clock, clock, side="right")
+    return bool((begun - ended <= workers).all())
 
 
 def _differ(found: NDArray[np.float64], claimed: NDArray[np.float64], there: Flags) -> Flags:
