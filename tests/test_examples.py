@@ -18,7 +18,7 @@ RUNS: dict[str, tuple[list[str], str, str | None]] = {
     "maskable_ppo.py": (["12288"], " 0 above 60 M", "sb3_contrib"),
     "meta_rl.py": (["30720"], "learned search", None),
     "multi_objective.py": (["480"], "of its hypervolume", "mo_gymnasium"),
-    "my_agent.py": ([], "random: ", None),
+    "my_agent.py": ([], "mean and std over runs", None),
     "tabular_reinforce.py": (["50"], "points from the best", None),
     "torchrl_gym.py": (["12"], "64 copies: 128 random architectures", "torchrl"),
     "train_digits.py": (["2"], "2 episodes in", "sklearn"),
