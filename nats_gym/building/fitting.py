@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.errors import InvalidInput, NotInTable
-from nats_gym.files import check_folder
 from nats_gym.tables import SURROGATE, Column, Table, write_table
 from nats_gym.tables.fitted import (
     FINER,
@@ -21,6 +20,7 @@ from nats_gym.tables.fitted import (
     linked,
     unlinked,
 )
+from nats_gym.tables.folder import check_table_folder
 from nats_gym.tables.surrogates import NoiseCurve
 
 Figures = NDArray[np.float64]
@@ -46,19 +46,24 @@ def fit_table(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None
 
     Args:
         folder: the partial table, e.g. a build's ``table``.
-        out: the new one; default beside it, ``table-fitted``.
+        out: the new one; default beside it, ``table-fitted``. A table that is there is replaced.
 
     Raises:
         MissingTable, CorruptTable: if there is no table, or a damaged one.
-        InvalidInput: for a table of fewer than 20 architectures, or of estimates already.
+        InvalidInput: for a table of fewer than 20 architectures, or of estimates already; for
+            an ``out`` that holds anything but a table.
         NotInTable: if it holds no accuracies.
     """
     folder = Path(folder)
     out = folder.with_name(f"{folder.name}-fitted") if out is None else Path(out)
     table = Table(folder, source=str(folder))
-    if out.absolute() == folder.absolute():
-        raise InvalidInput("the fitted table needs a folder of its own: the measured one stays")
-    check_folder(out)
+    measured_at, fitted_at = folder.resolve(), out.resolve()
+    if measured_at.is_relative_to(fitted_at) or fitted_at.is_relative_to(measured_at):
+        raise InvalidInput(
+            f"the fitted table needs a folder of its own beside the measured one, "
+            f"{str(folder)!r}, which stays; got {str(out)!r}"
+        )
+    check_table_folder(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     measured = [column for column in table.columns if column.quantity in _FITTED]
     if not any(column.quantity == "accuracy" for column in measured):

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import CorruptTable, MissingTable
+from nats_gym.errors import CorruptTable, InvalidInput, MissingTable
+from nats_gym.files import check_folder
 from nats_gym.spaces import get_space
 from nats_gym.tables.column import Column
 
@@ -39,6 +40,32 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
+def check_table_folder(folder: Path) -> None:
+    """Raise ``InvalidInput`` if :func:`write_table` may not write here.
+
+    It replaces a whole folder, so whatever is there must be a table and nothing else: a manifest
+    and the files that it names. An empty folder will do, and so will none.
+    """
+    check_folder(folder)
+    if not folder.is_dir():
+        return
+    held = {path.name for path in folder.iterdir()}
+    own = set()
+    if MANIFEST in held:
+        try:
+            own = {MANIFEST, *(column.file for column in read_manifest(folder)["columns"])}
+        except CorruptTable as error:
+            raise InvalidInput(
+                f"{str(folder)!r} is no table that may be replaced; move it away: {error}"
+            ) from error
+    if strangers := sorted(held - own):
+        more = f" and {len(strangers) - 3:,} more" if len(strangers) > 3 else ""
+        raise InvalidInput(
+            f"a table takes a folder of its own, {str(folder)!r} holds "
+            f"{', '.join(strangers[:3])}{more}"
+        )
+
+
 def write_table(
     folder: Path,
     space: str,
@@ -46,17 +73,22 @@ def write_table(
     stored: Sequence[tuple[Column, NDArray[Any]]],
     referred: Sequence[Column] = (),
 ) -> None:
-    """Write a table's folder, replacing one that is there.
+    """Write a table's folder, replacing a table that is there.
 
     Args:
-        folder: where; its parent must exist.
+        folder: where; its parent must exist. See :func:`check_table_folder`.
         space: ``"tss"`` or ``"sss"``.
         dataset: official data set key.
         stored: columns with their figures; ``file`` and ``sha256`` are filled in here.
         referred: columns whose file lies elsewhere, a surrogate's coefficients or an archive's
             column; complete with ``file``, relative to ``folder``, and ``sha256``.
+
+    Raises:
+        InvalidInput: for a folder that holds anything but a table.
+        CorruptTable: for columns that no manifest can describe; nothing is replaced then.
     """
-    folder = Path(folder)
+    folder = Path(folder).resolve()  # where a link leads: a link cannot be renamed over
+    check_table_folder(folder)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         columns = []
@@ -70,6 +102,7 @@ def write_table(
         manifest["checksum"] = table_checksum(columns)
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
         (temporary / MANIFEST).write_text(text, encoding="utf-8")
+        read_manifest(temporary)
         temporary.chmod(0o755)
         if folder.exists():
             retired = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
