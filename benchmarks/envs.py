@@ -14,13 +14,13 @@ import gymnasium as gym
 import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
-from machine import describe
 from stable_baselines3 import PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from nats_gym.agents import PPO_SETTINGS
 from nats_gym.envs import make_sb3
+from nats_gym.machine import describe
 
 STEPS, ROUNDS = 30_000, 5
 NUM_ENVS, VECTOR_STEPS = 1024, 240

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from statistics import median
 
-from machine import describe
+from nats_gym.machine import describe
 
 ROUNDS = 11
 HEAVY = ("torch", "stable_baselines3", "matplotlib")

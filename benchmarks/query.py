@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from machine import describe
+from nats_gym.machine import describe
 
 OURS, THEIRS = "nats_gym.nats_bench", "nats_bench"
 TOUCHED, REPEATS = 400, 2_000

@@ -7,9 +7,9 @@ from statistics import median
 from time import perf_counter
 
 import gymnasium as gym
-from machine import describe
 
 import nats_gym  # noqa: F401 - registers the environments
+from nats_gym.machine import describe
 
 FRAMES = 300
 IDS = tuple(

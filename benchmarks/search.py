@@ -5,9 +5,8 @@ from __future__ import annotations
 from statistics import median
 from time import perf_counter
 
-from machine import describe
-
 import nats_gym
+from nats_gym.machine import describe
 
 RUNS, ROUNDS = 500, 5
 AGENTS = ("random", "reinforce", "rea", "local-search", "bandit", "largest")

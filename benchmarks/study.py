@@ -6,8 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
 
-from machine import describe
-
+from nats_gym.machine import describe
 from nats_gym.study import load_study, read_study, run_study, validate, write_report
 
 STUDY = Path(__file__).parent.parent / "studies" / "nats-bench.toml"

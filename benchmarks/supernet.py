@@ -18,10 +18,10 @@ from time import perf_counter
 
 import numpy as np
 import torch
-from machine import describe
 from torch import nn
 
 from nats_gym.agents.weight_sharing.supernet_search import make_sgd
+from nats_gym.machine import describe
 from nats_gym.networks import build
 from nats_gym.networks.topology_supernet import MixedCell, TopologySupernet
 from nats_gym.spaces import get_space

@@ -8,9 +8,9 @@ from statistics import median
 from time import perf_counter
 
 import numpy as np
-from machine import describe
 
 from nats_gym.evaluators import TableEvaluator
+from nats_gym.machine import describe
 from nats_gym.tables import Table, embedded_folder, load_table
 
 BATCH, SINGLES, ROUNDS = 1_000_000, 20_000, 7

@@ -21,10 +21,10 @@ from time import perf_counter, process_time, sleep
 
 import numpy as np
 import torch
-from machine import describe
 from plain_training import AugmentedImages, plain_epoch
 from torch.utils.data import DataLoader
 
+from nats_gym.machine import describe
 from nats_gym.networks import build
 from nats_gym.spaces import get_space
 from nats_gym.training.data import ImageData
