@@ -21,6 +21,8 @@ import torch
 from torch import nn
 
 from nats_gym.errors import InvalidInput
+from nats_gym.spaces import get_space
+from nats_gym.training.architecture import train_architecture
 from nats_gym.training.batches import draw_epoch
 from nats_gym.training.data import ImageData, load_data
 from nats_gym.training.messages import read_message, write_message
@@ -312,13 +314,18 @@ def test_a_time_limit_ends_the_training() -> None:
         ({"epochs": 4}, "from 1 to the recipe's 3, got 4"),
         ({"epochs": 0}, "from 1 to the recipe's 3"),
         ({"time_limit": 0}, "above 0"),
+        ({"time_limit": "x"}, "seconds above 0, or None, got 'x'"),
         ({"seed": -1}, "from 0"),
+        ({"seed": "a"}, "a seed is an integer from 0, got 'a'"),
+        ({"recipe": {"epochs": 1}}, "recipe is of type Recipe, got"),
         ({"device": "gpu"}, "no device 'gpu'"),
     ],
 )
 def test_wrong_arguments_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
-        train(small_network(), small_data(), RECIPE, **{"device": "cpu", **options})
+        train(small_network(), small_data(), **{"recipe": RECIPE, "device": "cpu", **options})
+    with pytest.raises(InvalidInput, match="data is of type ImageData, got 'digits'"):
+        train(small_network(), "digits", RECIPE)  # type: ignore[arg-type]
 
 
 def test_the_device() -> None:
@@ -403,10 +410,23 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
         train(network, data, replace(RECIPE, epochs=5), **options)
     with pytest.raises(InvalidInput, match="another training: data"):
         train(network, replace(data, name="others"), RECIPE, **options)
+    with pytest.raises(InvalidInput, match="another training: network '', not 'tss 5'"):
+        train(network, data, RECIPE, label="tss 5", **options)
     with pytest.raises(InvalidInput, match="another network"):
         train(nn.Sequential(nn.Flatten(), nn.Linear(192, 4)), data, RECIPE, **options)
     with pytest.raises(InvalidInput, match="3 epochs on, asked for were 2"):
         train(network, data, RECIPE, epochs=2, **options)
+
+
+def test_a_checkpoint_of_an_architecture_of_the_same_shapes_is_refused(tmp_path: Path) -> None:
+    # Neither `none` nor `skip_connect` has weights.
+    none, skip = (get_space("tss").index_of([1, choice, 1, 1, 1, 1]) for choice in (0, 1))
+    options: dict[str, Any] = {"network": {"cells_per_stage": 1}, "seed": 0, "device": "cpu"}
+    options["checkpoint"] = tmp_path / "one.pt"
+    recipe, data = Recipe(epochs=1, batch_size=64), small_data()
+    train_architecture("tss", none, data, recipe, **options)
+    with pytest.raises(InvalidInput, match=f"network 'tss {none}', not 'tss {skip}'"):
+        train_architecture("tss", skip, data, recipe, **options)
 
 
 def test_a_damaged_or_hostile_checkpoint_is_refused(tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ def test_a_hostile_pickle_is_refused_not_run(tmp_path: Path) -> None:
         ({"data": np.zeros((2, 12)), "labels": [0, 1]}, "got float64"),
         ({"data": np.zeros((2, 12), np.uint8), "labels": [0]}, "one whole number per image"),
         ({"data": np.zeros((2, 12), np.uint8), "labels": ["a", "b"]}, "one whole number"),
+        ({"data": np.zeros((2, 12), np.uint8), "labels": [[1], [2, 3]]}, "one whole number"),
     ],
 )
 def test_other_content_is_refused(content: Any, message: str) -> None:
@@ -507,3 +508,17 @@ def test_data_that_do_not_fit_together(change: dict[str, Any], message: str) -> 
 def test_an_unknown_split_is_refused() -> None:
     with pytest.raises(InvalidInput, match="Did you mean 'x-valid'"):
         random_data().rows("xvalid")
+
+
+def test_where_data_lie_and_go_is_checked_before_they_are_sought(tmp_path: Path) -> None:
+    file = tmp_path / "cifar-10-python.tar.gz"
+    file.write_bytes(b"")
+    for place in (file, file / "deeper"):
+        with pytest.raises(InvalidInput, match=r"data_dir is a folder .* is a file"):
+            load_data("cifar10", place)
+    with pytest.raises(InvalidInput, match="data_dir is the path of a folder, or None, got 5"):
+        load_data("cifar10", 5)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInput, match="no device 'cuda:99' here"):
+        load_data("digits", device="cuda:99")
+    with pytest.raises(InvalidInput, match="no device 'cdua' here"):
+        load_data("digits", device="cdua")

@@ -21,11 +21,14 @@ from nats_gym.evaluators import (
     evaluator_names,
     make_evaluator,
     registry,
+    training,
 )
 from nats_gym.networks import build
 from nats_gym.testing import check_evaluator
-from nats_gym.training.data import load_data
+from nats_gym.training.data import SPLITS, load_data
+from nats_gym.training.devices import using_threads
 from nats_gym.training.recipe import Recipe
+from nats_gym.training.splits import SPLIT_FILES
 from nats_gym.training.trainer import seeded, train
 
 pytest.importorskip("sklearn")
@@ -38,14 +41,6 @@ QUICK: dict[str, Any] = {
 SMALL = np.array([0, 1, 9])  # narrow networks of the size space
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def keys(*values: int) -> Any:
     return np.array(values, np.uint64)
 
@@ -56,7 +51,8 @@ def test_an_accuracy_is_that_of_the_trainer() -> None:
     data = load_data("digits")
     recipe = Recipe(epochs=2, batch_size=128, learning_rate=0.05, horizontal_flip=False)
     network = seeded(lambda: build("sss", 0, 10, cells_per_stage=1), 7)
-    record = train(network, data, recipe, seed=7, device="cpu")
+    with using_threads(1):
+        record = train(network, data, recipe, seed=7, device="cpu")
     assert outcome.accuracy[0] == record.accuracy("x-valid")
     assert outcome.metrics["train_accuracy"][0] == record.train.accuracy[-1]
     assert outcome.metrics["status"][0] == "completed"
@@ -102,8 +98,41 @@ def test_an_identity_tells_what_an_answer_depends_on() -> None:
         {"recipe": {"batch_size": 64}},
         {"network": {"cells_per_stage": 2}},
         {"split": "x-test"},
+        {"threads": 2},
     ):
         assert TrainingEvaluator("sss", "digits", **{**QUICK, **change}).identity != plain.identity
+
+
+@pytest.mark.parametrize("dataset", ["cifar100", "ImageNet16-120"])
+def test_an_identity_tells_whose_split_it_is(dataset: str, tmp_path: Path) -> None:
+    def identity(**options: Any) -> str:
+        return TrainingEvaluator("sss", dataset, data_dir=tmp_path, **options).identity
+
+    ours, every = identity(), identity(split="ori-test")
+    assert "x-valid (seeded)" in ours
+    (tmp_path / "splits").mkdir()
+    (tmp_path / "splits" / SPLIT_FILES[dataset][-1]).write_text("{}")
+    assert "x-valid (official)" in identity()
+    assert identity(split="ori-test") == every  # has no halves
+
+
+def test_a_training_takes_one_thread_wherever_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    real = training.train_architecture
+
+    def spied(*arguments: Any, **options: Any) -> Any:
+        seen.append(torch.get_num_threads())
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(training, "train_architecture", spied)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        TrainingEvaluator("sss", "digits", **QUICK).evaluate(SMALL[:1], 1, keys(0))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert seen == [1]
 
 
 def test_a_training_that_diverges_is_a_low_reward_or_an_exception() -> None:
@@ -123,6 +152,12 @@ def test_processes_answer_as_one_does_and_a_stuck_one_is_ended() -> None:
     alone = TrainingEvaluator("sss", "digits", **QUICK).evaluate(SMALL, 1, keys(0, 0, 0))
     several = TrainingEvaluator("sss", "digits", workers=2, **QUICK)
     assert several.evaluate(SMALL, 1, keys(0, 0, 0)).accuracy.tolist() == alone.accuracy.tolist()
+    assert several._pool is not None
+    processes = several._pool.pids
+    alone = TrainingEvaluator("sss", "digits", **QUICK).evaluate(SMALL[:1], "1/3", keys(0))
+    other = several.evaluate(SMALL[:1], "1/3", keys(0))  # another schedule, the same processes
+    assert other.accuracy.tolist() == alone.accuracy.tolist()
+    assert several._pool.pids == processes
     several.close()
     hurried = TrainingEvaluator("sss", "digits", workers=2, timeout=0.01, **QUICK)
     outcome = hurried.evaluate(SMALL[:2], 1, keys(0, 0))
@@ -263,3 +298,51 @@ def test_bad_options_of_evaluators_are_refused(options: Any, words: list[str]) -
         ConstructionEnv("sss", "cifar10", **options)
     for word in words:
         assert word in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"recipe": {"epochs": 1}}, ["epochs=", "got 1"]),
+        ({"recipe": 5}, ["recipe", "dictionary", "5"]),
+        ({"recipe": {"btch_size": 64}}, ["Did you mean 'batch_size'"]),
+        ({"network": 3}, ["network", "cells_per_stage", "3"]),
+        ({"network": {"cells": 1}}, ["Did you mean 'cells_per_stage'"]),
+        ({"network": {"cells_per_stage": 0}}, ["cells_per_stage", "0"]),
+        ({"network": {"stem_width": 8}}, ["stem_width=8"]),
+        ({"time_limit": "x"}, ["time_limit", "'x'"]),
+        ({"time_limit": 0}, ["time_limit", "above 0"]),
+        ({"timeout": -1}, ["timeout", "-1"]),
+        ({"timeout": float("nan")}, ["timeout", "nan"]),
+        ({"retries": -1}, ["retries", "from 0", "-1"]),
+        ({"retries": True}, ["retries", "True"]),
+        ({"threads": 1.5}, ["threads", "1.5"]),
+        ({"workers": "two"}, ["workers", "'two'"]),
+        ({"download": "no"}, ["download", "'no'"]),
+        ({"split": "x"}, ["split of digits 'x'", "x-valid"]),
+        ({"split": "x-vaild"}, ["Did you mean 'x-valid'"]),
+        ({"data_dir": 5}, ["data_dir", "5"]),
+        ({"data_dir": __file__}, ["data_dir is a folder", "is a file"]),
+        ({"data_dir": f"{__file__}/deeper"}, ["data_dir is a folder", "is a file"]),
+    ],
+)
+def test_bad_arguments_are_refused_at_once(options: Any, words: list[str]) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        TrainingEvaluator("sss", "digits", **options)
+    for word in words:
+        assert word in str(caught.value)
+
+
+@pytest.mark.parametrize("epochs", ["abc", 1.5, 0, "5/4", True])
+def test_what_is_no_schedule_is_refused(epochs: Any) -> None:
+    evaluator = TrainingEvaluator("sss", "digits", **QUICK)
+    with pytest.raises(InvalidInput, match="epochs is a positive integer"):
+        evaluator.evaluate(SMALL[:1], epochs, keys(0))
+
+
+def test_a_whole_number_of_numpy_will_do() -> None:
+    TrainingEvaluator("sss", "digits", workers=np.int64(2), trials=np.int64(3))  # type: ignore[arg-type]
+
+
+def test_splits_known_beforehand_are_those_of_the_data() -> None:
+    assert tuple(load_data("digits").splits) == SPLITS["digits"]

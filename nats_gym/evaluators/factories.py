@@ -22,6 +22,7 @@ def make_training_evaluator(
     network: Mapping[str, Any] | None = None,
     trials: int | None = 1,
     workers: int = 1,
+    threads: int = 1,
     data_dir: str | os.PathLike[str] | None = None,
     download: bool = True,
     time_limit: float | None = None,
@@ -34,8 +35,8 @@ def make_training_evaluator(
 
     Args:
         space, dataset: what is searched.
-        device, recipe, network, trials, workers, data_dir, download, time_limit, timeout,
-            retries: see :class:`TrainingEvaluator`.
+        device, recipe, network, trials, workers, threads, data_dir, download, time_limit,
+            timeout, retries: see :class:`TrainingEvaluator`.
         cache: path of the cache; True for the one under nats-gym's home, False for none.
         share_isomorphic: see :class:`CachedEvaluator`.
     """
@@ -47,6 +48,7 @@ def make_training_evaluator(
         network=network,
         trials=trials,
         workers=workers,
+        threads=threads,
         data_dir=data_dir,
         download=download,
         time_limit=time_limit,
@@ -64,6 +66,7 @@ def make_ray_evaluator(
     recipe: Mapping[str, Any] | None = None,
     network: Mapping[str, Any] | None = None,
     trials: int | None = 1,
+    threads: int = 1,
     data_dir: str | os.PathLike[str] | None = None,
     download: bool = True,
     time_limit: float | None = None,
@@ -79,8 +82,9 @@ def make_ray_evaluator(
 
     Args:
         space, dataset: what is searched.
-        device, recipe, network, trials, data_dir, download, time_limit: see
-            :class:`TrainingEvaluator`, which each process of the cluster makes.
+        device, recipe, network, trials, threads, data_dir, download, time_limit: see
+            :class:`TrainingEvaluator`, which each process of the cluster makes. Let a task hold
+            as many processors (``num_cpus``) as it has threads.
         timeout, num_cpus, num_gpus, max_retries, address: see :class:`RayEvaluator`.
         cache: path of the cache, on this machine; True for the one under nats-gym's home, False
             for none.
@@ -93,6 +97,7 @@ def make_ray_evaluator(
         recipe=recipe,
         network=network,
         trials=trials,
+        threads=threads,
         data_dir=data_dir,
         download=download,
         time_limit=time_limit,

@@ -157,9 +157,7 @@ class StreamingEvaluator(Evaluator, Protocol):
         """Which trial of each architecture its key draws, ``(batch,)``."""
 
 
-def answered(
-    batch: int, answers: Iterable[tuple[int, Answer]]
-) -> Iterator[tuple[int, Answer]]:
+def answered(batch: int, answers: Iterable[tuple[int, Answer]]) -> Iterator[tuple[int, Answer]]:
     """Pass on what a stream yields for a batch, each answer checked and in plain form.
 
     Accuracies and seconds become floats, numpy's numbers among the metrics Python's.
@@ -203,9 +201,7 @@ def _plain(answer: Any) -> Answer:
             raise EvaluatorError(f"{name} of an answer is {allowed}, got {shown(value)}")
         figures.append(float(value))
     if not isinstance(answer.metrics, dict):
-        raise EvaluatorError(
-            f"metrics of an answer are a dictionary, got {shown(answer.metrics)}"
-        )
+        raise EvaluatorError(f"metrics of an answer are a dictionary, got {shown(answer.metrics)}")
     metrics = {}
     for name, value in answer.metrics.items():
         _check_metric_name(name)

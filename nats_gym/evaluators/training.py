@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, shown, unknown_name
 from nats_gym.evaluators.protocol import Answer, Outcome, collect
-from nats_gym.schedule import Epochs, trained_epochs
+from nats_gym.networks import build
+from nats_gym.schedule import Epochs, check_epochs, trained_epochs
 from nats_gym.spaces import get_space
 from nats_gym.streams import combine, uniform_below
 from nats_gym.tables import MEASURED
 from nats_gym.training.architecture import preset, train_architecture
 from nats_gym.training.batched import TrainingPool
-from nats_gym.training.data import ImageData, load_data
+from nats_gym.training.data import SPLITS, ImageData, data_folder, load_data, split_source
+from nats_gym.training.devices import choose_device, using_threads
 from nats_gym.training.pool import TaskTimedOut
 from nats_gym.training.recipe import Recipe
 from nats_gym.training.record import COMPLETED, TIMED_OUT, TrainingRecord
-from nats_gym.training.trainer import choose_device
+from nats_gym.training.trainer import check_limit
 
 #: Data that a search on a data set trains and validates on, where the two are called differently.
 DATA_KEYS = {"cifar10": "cifar10-valid"}
@@ -35,18 +40,22 @@ class TrainingEvaluator:
     """Evaluates architectures by training them and validating them once.
 
     Real seconds of training and validation are what an evaluation costs. On the CPU the same
-    architecture, schedule and trial give the same accuracy.
+    architecture, schedule and trial give the same accuracy, whatever the number of workers: each
+    training takes ``threads`` threads, which accuracies depend on as they do on the seed. Leave
+    the one that small networks are quickest with, and give ``workers`` to use more cores.
 
     Args:
         space: ``"tss"`` or ``"sss"``.
         dataset: ``"cifar10"`` (trained on one half of its training images, validated on the
             other), ``"cifar100"``, ``"ImageNet16-120"`` or ``"digits"``.
         device: ``"auto"`` takes a CUDA device if there is one.
-        recipe: default the data set's own; a mapping changes fields of that.
+        recipe: default the data set's own; a mapping changes fields of that. Its length is each
+            evaluation's, so a mapping has no ``epochs``.
         network: arguments of :func:`nats_gym.networks.build`; default the data set's own.
         trials: how many trainings of an architecture there are to draw from, each with a seed
             of its own, 0, 1, …; None for a new one at every evaluation.
-        workers: trainings at a time; more than one run in processes that stay, a thread each.
+        workers: trainings at a time; more than one run in processes that stay.
+        threads: of each training on the CPU.
         split: what the accuracy is of.
         data_dir: see :func:`nats_gym.training.data.load_data`.
         download: fetch the data set if it is not there.
@@ -72,6 +81,7 @@ class TrainingEvaluator:
         network: Mapping[str, Any] | None = None,
         trials: int | None = 1,
         workers: int = 1,
+        threads: int = 1,
         split: str = "x-valid",
         data_dir: str | os.PathLike[str] | None = None,
         download: bool = True,
@@ -87,27 +97,42 @@ class TrainingEvaluator:
         self._device = device
         choose_device(device)  # a wrong one is refused now
         own_recipe, own_network = preset(space, dataset)
-        self.recipe = recipe if isinstance(recipe, Recipe) else _changed(own_recipe, recipe or {})
-        self.network = dict(own_network if network is None else network)
-        if trials is not None:
-            _check_positive("trials", trials)
-        _check_positive("workers", workers)
-        self._trials, self._workers, self._split = trials, workers, split
-        self._data_dir, self._download = data_dir, download
-        self._time_limit, self._timeout, self._retries = time_limit, timeout, retries
+        self.recipe = own_recipe if recipe is None else _changed(own_recipe, recipe)
+        self.network = own_network if network is None else _checked_network(space, network)
+        self._trials = None if trials is None else _check_count("trials", trials)
+        self._workers = _check_count("workers", workers)
+        self._threads = _check_count("threads", threads)
+        self._retries = _check_count("retries", retries, least=0)
+        self._data_key = DATA_KEYS.get(self.dataset, self.dataset)
+        if split not in SPLITS[self._data_key]:
+            raise unknown_name(f"split of {self.dataset}", split, SPLITS[self._data_key])
+        data_folder(data_dir)  # a wrong one is refused now
+        if not isinstance(download, bool):
+            raise InvalidInput(f"download is True or False, got {shown(download)}")
+        check_limit("time_limit", time_limit)
+        check_limit("timeout", timeout)
+        self._split, self._data_dir, self._download = split, data_dir, download
+        self._time_limit, self._timeout = time_limit, timeout
         self._data: ImageData | None = None
-        self._pool: tuple[str, TrainingPool] | None = None
+        self._pool: TrainingPool | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _made, (self._arguments,)  # data and processes stay where they are
 
     @property
     def identity(self) -> str:
-        """What an accuracy depends on beside architecture, schedule and trial."""
+        """What an accuracy depends on beside architecture, schedule and trial.
+
+        Of x-valid and x-test of CIFAR-100 and ImageNet16-120 also whether they are the published
+        ones: the lists count that are in the data folder of this machine.
+        """
         # The length of the schedule is the evaluation's.
         recipe = replace(self.recipe, epochs=1).to_json()
         network = json.dumps(self.network, sort_keys=True)
-        return f"{self.dataset} {self._split} {recipe} {network}"
+        source = split_source(self._data_key, self._split, self._data_dir)
+        split = f"{self._split} ({source})" if source else self._split
+        threads = "" if self._threads == 1 else f" {self._threads} threads"
+        return f"{self.dataset} {split} {recipe} {network}{threads}"
 
     @property
     def full_epochs(self) -> int:
@@ -135,10 +160,12 @@ class TrainingEvaluator:
         """Train a batch with the trials as seeds; yield each as it is done.
 
         Raises:
+            InvalidInput: for an index out of range, or what is no schedule.
             NatsGymError: for a training that fails where the recipe says to raise, or whose
                 process died as often as it was tried.
         """
         index = self.space.check_index(index)
+        epochs = check_epochs(epochs, self.full_epochs)
         length = int(str(epochs).split("/")[-1])
         recipe = replace(self.recipe, epochs=length)
         until = trained_epochs(epochs)
@@ -146,23 +173,27 @@ class TrainingEvaluator:
             for position, (one, seed) in enumerate(
                 zip(index.tolist(), trials.tolist(), strict=True)
             ):
-                record = train_architecture(
-                    self.space.name,
-                    one,
-                    self._loaded(),
-                    recipe,
-                    network=self.network,
-                    seed=seed,
-                    device=self._device,
-                    evaluate_on=(self._split,),
-                    epochs=until,
-                    time_limit=self._time_limit,
-                )
+                data = self._loaded()
+                on_cpu = data.images.device.type == "cpu"
+                with using_threads(self._threads) if on_cpu else nullcontext():
+                    record = train_architecture(
+                        self.space.name,
+                        one,
+                        data,
+                        recipe,
+                        network=self.network,
+                        seed=seed,
+                        device=data.images.device,
+                        evaluate_on=(self._split,),
+                        epochs=until,
+                        time_limit=self._time_limit,
+                    )
                 yield position, self._answer(record)
             return
-        records = self._processes(recipe).train(
+        records = self._processes().train(
             index,
             trials,
+            recipe=recipe,
             evaluate_on=(self._split,),
             epochs=until,
             time_limit=self._time_limit,
@@ -179,7 +210,7 @@ class TrainingEvaluator:
     def close(self) -> None:
         """End the worker processes, if there are any; the next evaluation begins new ones."""
         if self._pool:
-            self._pool[1].close()
+            self._pool.close()
             self._pool = None
 
     def _answer(self, record: TrainingRecord) -> Answer:
@@ -195,41 +226,63 @@ class TrainingEvaluator:
 
     def _loaded(self) -> ImageData:
         if self._data is None:
-            key = DATA_KEYS.get(self.dataset, self.dataset)
-            data = load_data(key, self._data_dir, "cpu", self._download)
-            data.rows(self._split)
+            data = load_data(self._data_key, self._data_dir, "cpu", self._download)
             self._data = data.to(choose_device(self._device)) if self._workers == 1 else data
         return self._data
 
-    def _processes(self, recipe: Recipe) -> TrainingPool:
-        if self._pool and self._pool[0] != recipe.digest:
-            self.close()
+    def _processes(self) -> TrainingPool:
         if not self._pool:
-            pool = TrainingPool(
+            self._pool = TrainingPool(
                 self.space.name,
                 self._loaded(),
-                recipe,
                 network=self.network,
                 workers=self._workers,
                 devices=(str(choose_device(self._device)),),
+                threads=self._threads,
                 retries=self._retries,
             )
-            self._pool = recipe.digest, pool
-        return self._pool[1]
+        return self._pool
 
 
 def _made(arguments: dict[str, Any]) -> TrainingEvaluator:
     return TrainingEvaluator(**arguments)
 
 
-def _changed(recipe: Recipe, fields: Mapping[str, Any]) -> Recipe:
-    known = vars(recipe)
-    for name in fields:
-        if name not in known:
-            raise unknown_name("field of a recipe", name, known)
-    return replace(recipe, **fields)
+def _changed(own: Recipe, given: Recipe | Mapping[str, Any]) -> Recipe:
+    """A recipe as it is given, or a data set's own with some fields changed."""
+    if isinstance(given, Recipe):
+        return given
+    if not isinstance(given, Mapping):
+        raise InvalidInput(
+            f"recipe is a dictionary of fields to change, or a Recipe, got {shown(given)}"
+        )
+    fields = [name for name in vars(own) if name != "epochs"]
+    for name in given:
+        if name == "epochs":
+            raise InvalidInput(
+                "recipe has no epochs: how long to train is epochs= of the environment, or of "
+                f"evaluate(); got {shown(given[name])}"
+            )
+        if name not in fields:
+            raise unknown_name("field of a recipe", name, fields)
+    return replace(own, **given)
 
 
-def _check_positive(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-        raise InvalidInput(f"{name} is a positive integer, got {shown(value)}")
+def _checked_network(space: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of :func:`nats_gym.networks.build`, once a network was built with them."""
+    parameters = inspect.signature(build).parameters.values()
+    names = [one.name for one in parameters if one.kind == one.KEYWORD_ONLY]
+    if not isinstance(given, Mapping):
+        raise InvalidInput(f"network is a dictionary of {' and '.join(names)}, got {shown(given)}")
+    for name in given:
+        if name not in names:
+            raise unknown_name("argument of a network", name, names)
+    with torch.device("meta"):  # takes no memory
+        build(space, 0, 2, **given)
+    return dict(given)
+
+
+def _check_count(name: str, value: Any, least: int = 1) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise InvalidInput(f"{name} is an integer from {least}, got {shown(value)}")
+    return int(value)

@@ -40,10 +40,10 @@ def train_architecture(
         recipe: how.
         network: arguments of :func:`nats_gym.networks.build`.
         seed: from 0.
-        options: of :func:`nats_gym.training.trainer.train`.
+        options: of :func:`nats_gym.training.trainer.train`; the label is made here.
     """
 
     def built() -> nn.Module:
         return build(space, index, data.num_classes, **network)
 
-    return train(seeded(built, seed), data, recipe, seed=seed, **options)
+    return train(seeded(built, seed), data, recipe, seed=seed, label=f"{space} {index}", **options)

@@ -164,7 +164,10 @@ def read_batch(data: bytes, labels: str, resolution: int, name: str) -> Images:
         raise UnreadableFile(
             f"{name}: images are uint8 (N, {width}), got {pixels.dtype} {pixels.shape}"
         )
-    found = np.asarray(content[labels])
+    try:
+        found = np.asarray(content[labels])
+    except ValueError:  # lists within, of unequal lengths
+        found = np.empty(0, object)
     if found.dtype.kind not in "iu" or found.shape != (len(pixels),):
         raise UnreadableFile(f"{name}: {labels!r} is not one whole number per image")
     return Images(pixels.reshape(-1, 3, resolution, resolution), found.astype(np.int64))

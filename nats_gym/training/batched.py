@@ -17,13 +17,13 @@ import torch
 from numpy.typing import NDArray
 
 from nats_gym.errors import InvalidInput
-from nats_gym.networks import build
 from nats_gym.spaces import get_space
+from nats_gym.training.architecture import train_architecture
 from nats_gym.training.data import ImageData
+from nats_gym.training.devices import choose_device
 from nats_gym.training.pool import Pool, Task
 from nats_gym.training.recipe import Recipe
 from nats_gym.training.record import TrainingRecord
-from nats_gym.training.trainer import choose_device, seeded, train
 
 
 class TrainingPool:
@@ -58,12 +58,12 @@ class TrainingPool:
         retries: int = 1,
     ) -> None:
         self._space = get_space(space)
+        self._recipe = Recipe() if recipe is None else recipe
         if not devices:
             raise InvalidInput("devices names at least one, such as 'cpu'")
         shared = {
             "space": space,
             "data": _content(data),
-            "recipe": (recipe or Recipe()).to_json(),
             "network": dict(network or {}),
         }
         each = [{**shared, "device": str(choose_device(device))} for device in devices]
@@ -91,6 +91,7 @@ class TrainingPool:
         index: Sequence[int] | NDArray[np.int64],
         seeds: Sequence[int] | NDArray[np.uint64],
         *,
+        recipe: Recipe | None = None,
         evaluate_on: Sequence[str] = ("x-valid",),
         evaluate: str = "last",
         epochs: int | None = None,
@@ -103,7 +104,9 @@ class TrainingPool:
         Args:
             index: official indices, ``(batch,)``.
             seeds: of initial weights, order, flips and crops, ``(batch,)``.
-            evaluate_on, evaluate, epochs, time_limit: as in :func:`train`.
+            recipe: default the pool's.
+            evaluate_on, evaluate, epochs, time_limit: as in
+                :func:`nats_gym.training.trainer.train`.
             timeout: real seconds after which a worker that has not answered is killed; for
                 what a ``time_limit``, which is looked at between batches, cannot end.
             checkpoints: folder for checkpoints. Each goes when the next record is asked for: by
@@ -122,6 +125,7 @@ class TrainingPool:
             raise InvalidInput(
                 f"one seed per index: got index {checked.shape} and {len(seeds)} seeds"
             )
+        text = (self._recipe if recipe is None else recipe).to_json()
         folder = None if checkpoints is None else Path(checkpoints)
         tasks, paths = [], []
         for one, seed in zip(checked.tolist(), map(int, seeds), strict=True):
@@ -131,6 +135,7 @@ class TrainingPool:
                 {
                     "index": one,
                     "seed": seed,
+                    "recipe": text,
                     "evaluate_on": list(evaluate_on),
                     "evaluate": evaluate,
                     "epochs": epochs,
@@ -162,19 +167,16 @@ class TrainingPool:
                 future.cancel()
 
 
-def make_trainer(
-    space: str, data: dict[str, Any], recipe: str, network: dict[str, Any], device: str
-) -> Task:
+def make_trainer(space: str, data: dict[str, Any], network: dict[str, Any], device: str) -> Task:
     """What a worker of a :class:`TrainingPool` runs; see there."""
     images = ImageData(**_from_content(data)).to(device)
-    read = Recipe.from_json(recipe)
 
-    def trainer(index: int, seed: int, **options: Any) -> dict[str, Any]:
-        def built() -> torch.nn.Module:
-            return build(space, index, images.num_classes, **network)
-
-        trained = seeded(built, seed)
-        return train(trained, images, read, seed=seed, device=device, **options).to_content()
+    def trainer(index: int, seed: int, recipe: str, **options: Any) -> dict[str, Any]:
+        read = Recipe.from_json(recipe)
+        record = train_architecture(
+            space, index, images, read, network=network, seed=seed, device=device, **options
+        )
+        return record.to_content()
 
     return trainer
 

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from nats_gym.errors import InvalidInput, NatsGymError, unknown_name
+from nats_gym.errors import InvalidInput, NatsGymError, shown, unknown_name
 from nats_gym.tables.home import home
 from nats_gym.tables.official.unpickling import UnreadableFile
 from nats_gym.training.archives import (
@@ -28,8 +28,16 @@ from nats_gym.training.archives import (
     read_cifar,
     read_imagenet,
 )
+from nats_gym.training.devices import choose_device
 from nats_gym.training.downloads import fetch
-from nats_gym.training.splits import Positions, cifar10_halves, seeded_parts, test_halves
+from nats_gym.training.splits import (
+    SPLIT_FILES,
+    Positions,
+    cifar10_halves,
+    published_list,
+    seeded_parts,
+    test_halves,
+)
 
 
 class MissingData(NatsGymError, FileNotFoundError):
@@ -161,7 +169,7 @@ def load_data(
             registered users only, so they have to be there.
 
     Raises:
-        InvalidInput: for an unknown key.
+        InvalidInput: for an unknown key or device, or a ``data_dir`` that is no folder.
         MissingData: if files are not there and may not, or cannot, be fetched from here.
         DownloadFailed: if fetching fails.
         UnreadableFile, ForbiddenPickle: for files that are damaged or not what they should be.
@@ -172,8 +180,45 @@ def load_data(
     """
     if not isinstance(key, str) or key not in LOADERS:
         raise unknown_name("data set", key, LOADERS)
-    folder = home() / "datasets" if data_dir is None else Path(data_dir).expanduser()
-    return LOADERS[key](folder, download).to(device)
+    chosen = choose_device(device)
+    return LOADERS[key](data_folder(data_dir), download).to(chosen)
+
+
+def data_folder(data_dir: str | os.PathLike[str] | None) -> Path:
+    """The folder that ``data_dir`` means; it may not be there yet.
+
+    Raises:
+        InvalidInput: for what is no path, and for a file where a folder should be.
+    """
+    if data_dir is None:
+        return home() / "datasets"
+    if not isinstance(data_dir, (str, os.PathLike)):
+        raise InvalidInput(f"data_dir is the path of a folder, or None, got {shown(data_dir)}")
+    folder = Path(data_dir).expanduser()
+    nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not nearest.is_dir():
+        raise InvalidInput(
+            f"data_dir is a folder with the archives in it, got {str(data_dir)!r}: "
+            f"{str(nearest)!r} is a file"
+        )
+    return folder
+
+
+def _split_folders(folder: Path) -> tuple[Path, ...]:
+    """Where published split files are looked for."""
+    return folder, folder / "splits"
+
+
+def split_source(key: str, split: str, data_dir: str | os.PathLike[str] | None) -> str:
+    """Which images a split of a data set holds, where that depends on what is at hand.
+
+    Returns:
+        ``"official"`` or ``"seeded"`` for the halves of the test images of CIFAR-100 and
+        ImageNet16-120, see :func:`nats_gym.training.splits.test_halves`; else ``""``.
+    """
+    if key not in SPLIT_FILES or split not in ("x-valid", "x-test"):
+        return ""
+    return "official" if published_list(key, _split_folders(data_folder(data_dir))) else "seeded"
 
 
 def _cifar(archive_key: str, folder: Path, download: bool) -> tuple[Images, Images]:
@@ -247,7 +292,7 @@ def _with_test_halves(
     crop_padding: int,
 ) -> ImageData:
     train, test = (len(part.labels) for part in parts)
-    halves = test_halves(key, test, (folder, folder / "splits"))
+    halves = test_halves(key, test, _split_folders(folder))
     splits = {
         "train": np.arange(train),
         "x-valid": train + halves.valid,
@@ -309,4 +354,13 @@ LOADERS = {
     "cifar100": _cifar100,
     "ImageNet16-120": _imagenet,
     "digits": _digits,
+}
+
+#: Names of the splits that each of them has.
+SPLITS = {
+    "cifar10-valid": ("train", "x-valid", "ori-test"),
+    "cifar10": ("train", "ori-test"),
+    "cifar100": ("train", "x-valid", "x-test", "ori-test"),
+    "ImageNet16-120": ("train", "x-valid", "x-test", "ori-test"),
+    "digits": ("train", "x-valid", "x-test"),
 }

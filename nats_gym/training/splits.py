@@ -91,6 +91,12 @@ def read_test_split(path: Path, count: int) -> tuple[Positions, Positions]:
     return valid, test
 
 
+def published_list(dataset: str, folders: tuple[Path, ...]) -> Path | None:
+    """The file of the published list of a data set's test images; None where there is none."""
+    places = (folder / name for folder in folders for name in SPLIT_FILES[dataset])
+    return next((place for place in places if place.is_file()), None)
+
+
 def test_halves(dataset: str, count: int, folders: tuple[Path, ...]) -> TestHalves:
     """x-valid and x-test of a data set's test images.
 
@@ -105,14 +111,12 @@ def test_halves(dataset: str, count: int, folders: tuple[Path, ...]) -> TestHalv
     Raises:
         UnreadableFile: for a list that is there and damaged.
     """
-    names = SPLIT_FILES[dataset]
-    for folder in folders:
-        for name in names:
-            if (folder / name).is_file():
-                valid, test = read_test_split(folder / name, count)
-                return TestHalves(valid, test, official=True)
+    if published := published_list(dataset, folders):
+        valid, test = read_test_split(published, count)
+        return TestHalves(valid, test, official=True)
+    name = SPLIT_FILES[dataset][-1]
     warnings.warn(
-        f"{dataset}: NATS-Bench's list of validation and test images, {names[-1]}, is not in "
+        f"{dataset}: NATS-Bench's list of validation and test images, {name}, is not in "
         f"{folders[0]}, so the test images are halved by a seed of our own: accuracies on x-valid "
         "and x-test are comparable with one another, not with NATS-Bench's. The list is published "
         "in AutoDL-Projects, configs/nas-benchmark/",

@@ -14,6 +14,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -22,6 +23,7 @@ from nats_gym.streams import combine_int, seed_key
 from nats_gym.training.batches import TrainingBatches, evaluation_batches
 from nats_gym.training.checkpoint import load_checkpoint, save_checkpoint
 from nats_gym.training.data import ImageData
+from nats_gym.training.devices import choose_device as choose_device
 from nats_gym.training.recipe import Recipe
 from nats_gym.training.record import (
     DIVERGED,
@@ -43,25 +45,13 @@ _BATCHES_UNSEEN = 20
 _INIT, _ORDER, _FORWARD = (int.from_bytes(tag, "little") for tag in (b"init", b"order", b"forward"))
 
 
-def choose_device(device: torch.device | str = "auto") -> torch.device:
-    """``"auto"`` is a CUDA device if there is one, else the CPU.
+def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """Build a network whose initial weights follow from ``seed``; torch's own state stays.
 
     Raises:
-        InvalidInput: for a name that torch does not know, or a device that is not there.
+        InvalidInput: for a seed that is no integer from 0.
     """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InvalidInput(f"no device {shown(device)} here ({reason})") from error
-    return chosen
-
-
-def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
-    """Build a network whose initial weights follow from ``seed``; torch's own state stays."""
+    _check_seed(seed)
     with _own_randomness(torch.device("cpu"), combine_int(seed_key(seed), _INIT)):
         return build()
 
@@ -78,6 +68,7 @@ def train(
     epochs: int | None = None,
     time_limit: float | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    label: str = "",
 ) -> TrainingRecord:
     """Train a network in place.
 
@@ -95,6 +86,8 @@ def train(
         epochs: stop after so many of the recipe's epochs; default all.
         time_limit: real seconds of training and evaluation after which to give up.
         checkpoint: file to write after every epoch; if it is there, the training goes on from it.
+        label: which network this is, such as ``"tss 5"``, kept in the checkpoint: weights of
+            another network may have the same shapes, and only a label tells them apart.
 
     Returns:
         Curves, seconds and status. A loss that is not finite, or a training that outlives its
@@ -105,17 +98,26 @@ def train(
         UnreadableCheckpoint: for a damaged one.
         TrainingFailed: if the training fails and the recipe says to raise.
     """
-    recipe = recipe or Recipe()
+    recipe = Recipe() if recipe is None else recipe
+    for name, value, kind in (
+        ("network", network, nn.Module),
+        ("data", data, ImageData),
+        ("recipe", recipe, Recipe),
+    ):
+        if not isinstance(value, kind):
+            raise InvalidInput(f"{name} is of type {kind.__name__}, got {shown(value)}")
     chosen = choose_device(device)
-    training = _Training(network.to(chosen), data.to(chosen), recipe, seed, tuple(evaluate_on))
+    _check_seed(seed)
     if evaluate not in EVALUATE:
         raise unknown_name("evaluate", evaluate, EVALUATE)
-    if time_limit is not None and not time_limit > 0:
-        raise InvalidInput(f"time_limit is a number of seconds above 0, got {shown(time_limit)}")
+    check_limit("time_limit", time_limit)
     last = recipe.epochs if epochs is None else epochs
     if isinstance(last, bool) or not isinstance(last, int) or not 0 < last <= recipe.epochs:
         raise InvalidInput(f"epochs is from 1 to the recipe's {recipe.epochs}, got {shown(epochs)}")
     path = None if checkpoint is None else Path(checkpoint)
+    training = _Training(
+        network.to(chosen), data.to(chosen), recipe, seed, tuple(evaluate_on), label
+    )
     try:
         training.run(
             last, evaluate == "every", math.inf if time_limit is None else time_limit, path
@@ -126,6 +128,19 @@ def train(
         if recipe.on_failure == "raise":
             raise TrainingFailed(f"the training {failure}") from None
     return training.record
+
+
+def check_limit(name: str, seconds: Any) -> None:
+    """Raise ``InvalidInput`` unless ``seconds`` is a limit: a finite number above 0, or None."""
+    number = isinstance(seconds, (int, float, np.integer, np.floating))
+    if seconds is None or (number and not isinstance(seconds, bool) and 0 < seconds < math.inf):
+        return
+    raise InvalidInput(f"{name} is a number of seconds above 0, or None, got {shown(seconds)}")
+
+
+def _check_seed(seed: Any) -> None:
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+        raise InvalidInput(f"a seed is an integer from 0, got {shown(seed)}")
 
 
 class _Failure(Exception):
@@ -146,6 +161,7 @@ class _Training:
         recipe: Recipe,
         seed: int,
         evaluate_on: tuple[str, ...],
+        label: str,
     ) -> None:
         self._network, self._data, self._recipe = network, data, recipe
         self._device = data.images.device
@@ -169,6 +185,7 @@ class _Training:
         for split in evaluate_on:
             data.rows(split)  # an unknown one is refused now
         self._identity = {
+            "network": label,
             "data": f"{data.name}, {len(data.images)} images",
             "recipe": recipe.digest,
             "seed": str(seed),
