@@ -11,7 +11,7 @@ from __future__ import annotations
 from nats_gym.building.architectures import parse_architectures
 from nats_gym.building.building import Built, TrainingsMissing, build, open_build
 from nats_gym.building.fitting import fit_table
-from nats_gym.building.official_files import export_official
+from nats_gym.building.official_files import check_export, export_official
 from nats_gym.building.plan import Plan
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Plan",
     "TrainingsMissing",
     "build",
+    "check_export",
     "export_official",
     "fit_table",
     "open_build",

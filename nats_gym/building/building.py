@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import os
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,19 @@ from numpy.typing import NDArray
 
 from nats_gym.building.columns import measured_columns
 from nats_gym.building.plan import Plan
-from nats_gym.building.trainings import TrainingStore
+from nats_gym.building.trainings import CHECKPOINTS, TrainingStore
 from nats_gym.building.worker import RecordingEvaluator
-from nats_gym.errors import InvalidInput, NatsGymError, shown
-from nats_gym.evaluators.cluster import RayEvaluator
+from nats_gym.errors import InvalidInput, NatsGymError, shown, unknown_name
+from nats_gym.evaluators.cluster import ClusterFailed, RayEvaluator
 from nats_gym.files import check_folder
 from nats_gym.tables import Table, write_table
+from nats_gym.tables.folder import check_table_folder
 from nats_gym.training.data import load_data
 from nats_gym.training.pool import Pool
+from nats_gym.training.record import TrainingFailed
 from nats_gym.training.trainer import choose_device
 
 TABLE = "table"
-_CHECKPOINTS = "checkpoints"
 _LOCK = "building.lock"
 
 _Pairs = Sequence[tuple[int, int]]
@@ -63,7 +65,7 @@ def build(
     *,
     workers: int = 1,
     devices: Sequence[str] = ("auto",),
-    cluster: dict[str, Any] | None = None,
+    cluster: Mapping[str, Any] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     curves: bool = True,
     licence: str = "unstated",
@@ -74,33 +76,55 @@ def build(
     Each training is kept in ``folder/trainings.sqlite`` as it arrives. A build that was killed
     goes on when it is called again, with the epoch after the last finished one where it trains on
     this machine; further architectures or trials add to it. The table, ``folder/table``, is
-    written at the end, in place of one that is there.
+    written at the end, in place of one that is there. One that failed before anything was trained
+    leaves the folder to any plan.
 
     Args:
         folder: of the build; made if it is not there.
         plan: what one training is.
-        architectures: official indices, ``(architecture,)``.
+        architectures: official indices, ``(architecture,)``, at least one.
         trials: trainings of each.
         workers: trainings at a time on this machine, each in a process and on one thread.
         devices: where these run, in turn; ``"auto"`` takes a CUDA device if there is one.
         cluster: options of a :class:`~nats_gym.evaluators.RayEvaluator`, to train on a Ray
-            cluster instead, without checkpoints.
+            cluster instead, without checkpoints; ``workers`` and all but one of ``devices`` are
+            for this machine alone.
         data_dir: see :func:`nats_gym.training.data.load_data`.
         curves: whether the table has learning curves, 8 bytes a trial and epoch.
         licence: of the figures, as the table states it.
         progress: called with the number of finished trainings and of all asked for.
 
     Raises:
-        InvalidInput: for numbers out of range, a folder of another plan, or one that another
-            build is at work in.
+        InvalidInput: for arguments out of range, a folder of another plan, one that another
+            build is at work in, or a ``folder/table`` that holds anything but a table.
         TrainingsMissing: at the end, if trainings failed.
+        ClusterFailed: if nothing came back from a cluster.
         NatsGymError: if the data cannot be loaded.
     """
     folder = Path(folder)
-    asked = plan.architectures.check_index(architectures).tolist()
-    if isinstance(trials, bool) or not isinstance(trials, int) or trials < 1:
-        raise InvalidInput(f"trials is an integer from 1, got {shown(trials)}")
+    asked = list(dict.fromkeys(np.ravel(plan.architectures.check_index(architectures)).tolist()))
+    if not asked:
+        raise InvalidInput("a build is of at least one architecture, got none")
+    _check_count("trials", trials)
+    _check_count("workers", workers)
+    if isinstance(devices, str) or not devices:
+        raise InvalidInput(f"devices is a list such as ('cuda:0', 'cuda:1'), got {shown(devices)}")
+    if not isinstance(licence, str):
+        raise InvalidInput(f"licence is a text, got {shown(licence)}")
+    if cluster is None:
+        for device in devices:
+            choose_device(device)
+    else:
+        if workers != 1 or len(devices) != 1:
+            raise InvalidInput(
+                f"workers and several devices are for this machine, a cluster has as many "
+                f"trainings at a time as its num_cpus and num_gpus allow; got workers={workers} "
+                f"and devices={shown(list(devices))}"
+            )
+        _cluster_evaluator(plan, cluster, devices[0], data_dir)  # refuses wrong options
     check_folder(folder)
+    check_folder(folder / CHECKPOINTS)
+    check_table_folder(folder / TABLE)
     folder.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder / _LOCK)
     try:
@@ -117,20 +141,26 @@ def build(
         trained = 0
         if missing:
             if cluster is None:
-                answers = _on_this_machine(folder, plan, missing, workers, devices, data_dir)
+                answers = _on_this_machine(store, missing, workers, devices, data_dir)
             else:
-                answers = _on_cluster(plan, missing, cluster, devices, data_dir)
+                evaluator = _cluster_evaluator(store.plan, cluster, devices[0], data_dir)
+                answers = _on_cluster(evaluator, plan.epochs, missing)
             for pair, answer in answers:
                 if isinstance(answer, Exception):
                     failures.append((pair, answer))
                     continue
-                store.add(*pair, answer)
+                try:
+                    store.add(*pair, answer)
+                except InvalidInput as error:  # of other splits, on a cluster that has both
+                    failures.append((pair, error))
+                    continue
                 trained += 1
                 progress(len(every) - len(missing) + trained, len(every))
-        shutil.rmtree(folder / _CHECKPOINTS, ignore_errors=True)
+        with suppress(OSError):  # not there, or not empty: of trainings that go on another time
+            store.checkpoints.rmdir()
         trainings = list(store)
         if trainings:
-            columns = measured_columns(plan, trainings, curves, licence)
+            columns = measured_columns(store.plan, trainings, curves, licence)
             write_table(folder / TABLE, plan.space, plan.dataset, columns)
     if failures:
         (index, trial), error = failures[0]
@@ -153,39 +183,66 @@ def open_build(folder: str | os.PathLike[str]) -> TrainingStore:
     return TrainingStore(Path(folder))
 
 
+def _check_count(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise InvalidInput(f"{name} is an integer from 1, got {shown(value)}")
+
+
 def _on_this_machine(
-    folder: Path,
-    plan: Plan,
+    store: TrainingStore,
     missing: _Pairs,
     workers: int,
     devices: Sequence[str],
     data_dir: str | os.PathLike[str] | None,
 ) -> _Answers:
-    load_data(plan.data_key, data_dir)  # fetched once, and a missing one is one message
-    checkpoints = folder / _CHECKPOINTS
-    shared = {"plan": plan.to_json(), "data_dir": None if data_dir is None else str(data_dir)}
+    # Fetched once, and a missing one is one message.
+    data = load_data(store.plan.data_key, data_dir)
+    store.settle(store.plan.splits_of(data))
+    shared = {"plan": store.plan.to_json(), "data_dir": None if data_dir is None else str(data_dir)}
     each = [{**shared, "device": str(choose_device(device))} for device in devices]
     with Pool("nats_gym.building.worker:make_trainer", each, workers) as pool:
         pairs = {}
         for index, trial in missing:
-            path = checkpoints / f"{index}-{trial}.pt"
+            path = store.checkpoints / f"{index}-{trial}.pt"
             task = {"index": index, "trial": trial, "checkpoint": str(path)}
             pairs[pool.submit(task)] = (index, trial), path
         for future in as_completed(pairs):
             pair, path = pairs[future]
-            yield pair, future.exception() or future.result()
-            path.unlink(missing_ok=True)  # by now the caller has kept the training
+            failure = future.exception()
+            yield pair, failure or future.result()
+            if failure is None:  # else it goes on from there another time
+                path.unlink(missing_ok=True)  # by now the caller has kept the training
 
 
-def _on_cluster(
+def _cluster_evaluator(
     plan: Plan,
-    missing: _Pairs,
-    options: dict[str, Any],
-    devices: Sequence[str],
+    options: Mapping[str, Any],
+    device: str,
     data_dir: str | os.PathLike[str] | None,
-) -> _Answers:
-    evaluator = RayEvaluator(RecordingEvaluator(plan, data_dir, devices[0]), **options)
+) -> RayEvaluator:
+    allowed = [name for name in inspect.signature(RayEvaluator).parameters if name != "evaluator"]
+    if not isinstance(options, Mapping):
+        raise InvalidInput(
+            f"cluster is a dict with any of {', '.join(allowed)}, got {shown(options)}"
+        )
+    for name in options:
+        if name not in allowed:
+            raise unknown_name("option of a cluster", name, allowed)
+    return RayEvaluator(RecordingEvaluator(plan, data_dir, device), **options)
+
+
+def _on_cluster(evaluator: RayEvaluator, epochs: int, missing: _Pairs) -> _Answers:
     index, trials = np.array(missing).T
-    answers = evaluator.stream(index.astype(np.int64), plan.epochs, trials.astype(np.uint64))
-    for position, answer in answers:
-        yield missing[position], answer.metrics["training"]
+    answers = evaluator.stream(index.astype(np.int64), epochs, trials.astype(np.uint64))
+    waiting = dict(enumerate(missing))
+    try:
+        for position, answer in answers:
+            pair = waiting.pop(position)
+            failure = answer.metrics.get("failure")
+            yield pair, TrainingFailed(failure) if failure else answer.metrics["training"]
+    except ClusterFailed as error:
+        # A process or node was lost too often, and the rest is cancelled. What came back is kept.
+        if len(waiting) == len(missing):
+            raise
+        for pair in waiting.values():
+            yield pair, error

@@ -75,7 +75,8 @@ def _note(plan: Plan, trainings: Sequence[Training]) -> str:
     network = json.dumps(dict(plan.network), sort_keys=True)
     note = (
         f"{held:,} of {plan.architectures.size:,} architectures, NaN elsewhere; tested on "
-        f"{plan.test_split}; recipe {plan.recipe.to_json()}; network {network}"
+        f"{plan.test_split}; recipe {plan.recipe.to_json()}; network {network}; "
+        f"splits {plan.splits}"
     )
     failed = sum(training.record.status != COMPLETED for training in trainings)
     if failed:

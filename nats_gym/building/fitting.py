@@ -179,11 +179,16 @@ def _noise(predicted: Figures, trials: Figures) -> NoiseCurve:
 
 
 def _judged(truth: Figures, predicted: Figures, accuracy: bool) -> dict[str, float]:
-    """Errors of out-of-fold predictions."""
+    """Errors of out-of-fold predictions; of figures all alike no R², nor a rank correlation."""
     error = truth - predicted
-    figures: dict[str, Any] = {"rows": len(truth), "r2": 1 - np.mean(error**2) / truth.var()}
+    figures: dict[str, Any] = {"rows": len(truth)}
+    varies = np.ptp(truth) > 0
+    if varies:
+        figures["r2"] = 1 - np.mean(error**2) / truth.var()
     if accuracy:
-        figures |= {"tau": kendall_tau(truth, predicted), "rmse": np.sqrt(np.mean(error**2))}
+        if varies and np.ptp(predicted) > 0:
+            figures["tau"] = kendall_tau(truth, predicted)
+        figures["rmse"] = np.sqrt(np.mean(error**2))
     else:
         figures["mean_relative_error"] = np.mean(np.abs(error) / np.maximum(truth, 1e-9))
     return {name: round(float(value), 4) for name, value in figures.items()}

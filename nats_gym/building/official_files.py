@@ -11,7 +11,7 @@ import bz2
 import os
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -19,9 +19,10 @@ from typing import Any
 
 from nats_gym.building.plan import VALID_SPLIT, Plan
 from nats_gym.building.trainings import Training, TrainingStore
-from nats_gym.errors import InvalidInput, unknown_name
+from nats_gym.errors import InvalidInput, NatsGymError, unknown_name
 from nats_gym.files import check_folder, replacing
 from nats_gym.spaces.size import CELL
+from nats_gym.tables.official.unpickling import load_record
 
 #: Names of the public package that figures may be lent, and the data set keys behind each: its
 #: searches on CIFAR-10 take accuracies from cifar10-valid and latency from cifar10.
@@ -33,6 +34,50 @@ _KEYS = {
 }
 
 
+#: Where the meta file says which build its folder is of; the public package reads past it.
+_ORIGIN = "nats_gym_build"
+_META = "meta.pickle.pbz2"
+
+
+def check_export(plan: Plan, folder: str | os.PathLike[str], name: str | None = None) -> str:
+    """Refuse what :func:`export_official` would, before anything is trained.
+
+    Returns:
+        The data set that figures are filed under.
+
+    Raises:
+        InvalidInput: see there.
+    """
+    allowed = _keys_of(plan)
+    name = plan.data_key if name is None else name
+    if name not in allowed:
+        raise unknown_name("data set", name, allowed)
+    if not plan.has_own_network:
+        raise InvalidInput(
+            f"official files hold FLOPs, which are known for the own network of {plan.dataset}; "
+            f"this build's is {dict(plan.network)}"
+        )
+    folder = Path(folder)
+    check_folder(folder)
+    if not any(folder.glob("*.pickle.pbz2")):
+        return name
+    try:
+        origin = load_record(folder / _META)[_ORIGIN]
+        differences = plan.differences(Plan.from_json(origin["plan"]))
+        if origin["name"] != name:
+            differences.append(f"figures filed under {origin['name']}, not {name}")
+    except (NatsGymError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InvalidInput(
+            f"{str(folder)!r} holds official files that no build has written; take another folder"
+        ) from error
+    if differences:
+        raise InvalidInput(
+            f"{str(folder)!r} holds official files of another build: {'; '.join(differences)}; "
+            "take another folder"
+        )
+    return name
+
+
 def export_official(
     store: TrainingStore,
     folder: str | os.PathLike[str],
@@ -42,12 +87,12 @@ def export_official(
     """Write every architecture of a build in the official format.
 
     The public package reads files of any schedule and data set key, but its ``simulate_train_eval``
-    and ``find_best`` take official data sets alone. So does our own importer, which besides knows
-    no schedules but 01, 12, 90 and 200.
+    and ``find_best`` take official data sets alone, and the latter the whole space. So does our own
+    importer, which besides knows no schedules but 01, 12, 90 and 200.
 
     Args:
         store: the build's trainings.
-        folder: made if it is not there; files of the same architectures are replaced.
+        folder: made if it is not there; an export of the same plan and name is added to.
         name: data set to file the figures under. Default the data's own key; ``"cifar10"``
             (both its keys hold the same trainings), ``"cifar10-valid"`` alone, ``"cifar100"`` or
             ``"ImageNet16-120"`` lends them to tools that know no other. What they were trained
@@ -59,20 +104,12 @@ def export_official(
         (``"04"``).
 
     Raises:
-        InvalidInput: for another name, or a build of a network whose FLOPs have no closed form.
+        InvalidInput: for another name, a build of a network whose FLOPs have no closed form, or a
+            folder with official files of something else.
     """
     plan = store.plan
-    allowed = {plan.data_key: (plan.data_key,), **_KEYS}
-    name = plan.data_key if name is None else name
-    if name not in allowed:
-        raise unknown_name("data set", name, allowed)
-    if not plan.has_own_network:
-        raise InvalidInput(
-            f"official files hold FLOPs, which are known for the own network of {plan.dataset}; "
-            f"this build's is {dict(plan.network)}"
-        )
+    name = check_export(plan, folder, name)
     folder = Path(folder)
-    check_folder(folder)
     folder.mkdir(parents=True, exist_ok=True)
     space = plan.architectures
     strings = [str(string) for string in space.string(space.all_digits())]
@@ -81,16 +118,22 @@ def export_official(
         "total_archs": space.size,
         "arch2infos": None,
         "evaluated_indexes": set(),
+        _ORIGIN: {"plan": plan.to_json(), "name": name},
     }
-    _write(folder / "meta.pickle.pbz2", meta)
+    _write(folder / _META, meta)
     total = len({index for index, _ in store.finished()})
     done = 0
     for index, trainings in groupby(store, attrgetter("architecture")):
-        content = _record(plan, allowed[name], strings[index], list(trainings))
+        content = _record(plan, _keys_of(plan)[name], strings[index], list(trainings))
         _write(folder / f"{index:06d}.pickle.pbz2", content)
         done += 1
         progress(done, total)
     return done
+
+
+def _keys_of(plan: Plan) -> Mapping[str, Sequence[str]]:
+    """Names that figures may be filed under, and the data set keys behind each."""
+    return {plan.data_key: (plan.data_key,), **_KEYS}
 
 
 def _record(

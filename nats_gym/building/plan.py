@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import torch
+
 from nats_gym.datasets import get_dataset
+from nats_gym.errors import InvalidInput, shown, unknown_name
 from nats_gym.evaluators.training import DATA_KEYS
+from nats_gym.networks import build
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.training.architecture import preset
+from nats_gym.training.data import ImageData
 from nats_gym.training.recipe import Recipe
 
 #: What a search validates on.
 VALID_SPLIT = "x-valid"
+
+_NETWORK = [
+    name
+    for name, parameter in inspect.signature(build).parameters.items()
+    if parameter.kind is parameter.KEYWORD_ONLY
+]
 
 
 @dataclass(frozen=True)
@@ -26,12 +39,36 @@ class Plan:
         dataset: the data set searched on.
         recipe: how to train, its ``epochs`` included.
         network: arguments of :func:`nats_gym.networks.build`.
+        splits: which images train, validate and test, official ones or halves drawn by a seed,
+            and their digest; empty until data is there to tell.
+
+    Raises:
+        InvalidInput: for an unknown space or data set, or a network that cannot be.
     """
 
     space: str
     dataset: str
     recipe: Recipe
     network: Mapping[str, Any]
+    splits: str = ""
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        classes = get_dataset(self.dataset).num_classes
+        get_space(self.space)
+        if not isinstance(self.recipe, Recipe):
+            raise InvalidInput(f"a plan's recipe is a Recipe, got {shown(self.recipe)}")
+        if not isinstance(self.network, Mapping):
+            raise InvalidInput(f"network is a dict of arguments, got {shown(self.network)}")
+        for name in self.network:
+            if name not in _NETWORK:
+                raise unknown_name("argument of a network", name, _NETWORK)
+        with torch.device("meta"):  # refuses what the network does, and costs nothing
+            build(self.space, 0, classes, **self.network)
+        plain = {
+            name: None if value is None else int(value) for name, value in self.network.items()
+        }
+        object.__setattr__(self, "network", plain)
 
     @classmethod
     def of(
@@ -39,7 +76,7 @@ class Plan:
         space: str,
         dataset: str,
         epochs: int | None = None,
-        recipe: Recipe | None = None,
+        recipe: Recipe | Mapping[str, Any] | None = None,
         network: Mapping[str, Any] | None = None,
     ) -> Plan:
         """A plan with the data set's own recipe and network, where no other is given.
@@ -47,16 +84,20 @@ class Plan:
         Args:
             space, dataset: see above.
             epochs: length of the schedule; default the data set's full one.
-            recipe: default the data set's own.
-            network: likewise.
+            recipe: default the data set's own; a mapping changes fields of that.
+            network: default the data set's own.
 
         Raises:
-            InvalidInput: for an unknown space or data set, or epochs out of range.
+            InvalidInput: for an unknown space or data set, or a value out of range.
         """
         full = get_space(space).full_epochs_on(dataset)
         own_recipe, own_network = preset(space, dataset)
-        recipe = replace(recipe or own_recipe, epochs=full if epochs is None else epochs)
-        return cls(space, dataset, recipe, dict(own_network if network is None else network))
+        if recipe is None or isinstance(recipe, Mapping):
+            recipe = _changed(own_recipe, recipe or {})
+        if not isinstance(recipe, Recipe):
+            raise InvalidInput(f"recipe is a Recipe, or a dict of its fields, got {shown(recipe)}")
+        recipe = replace(recipe, epochs=full if epochs is None else epochs)
+        return cls(space, dataset, recipe, own_network if network is None else network)
 
     @property
     def architectures(self) -> ArchitectureSpace:
@@ -95,6 +136,7 @@ class Plan:
             "dataset": self.dataset,
             "recipe": asdict(self.recipe),
             "network": dict(self.network),
+            "splits": self.splits,
         }
 
     @classmethod
@@ -102,14 +144,44 @@ class Plan:
         """Inverse of :meth:`to_json`."""
         return cls(**{**content, "recipe": Recipe(**content["recipe"])})
 
+    def splits_of(self, data: ImageData) -> str:
+        """Which images of ``data`` train, validate and test, e.g. ``"official 3f2a90bd11c4"``.
+
+        Raises:
+            InvalidInput: if the plan is of other ones.
+        """
+        digest = hashlib.sha256()
+        for name in ("train", VALID_SPLIT, self.test_split):
+            rows = data.rows(name).cpu().numpy().astype("<i8")
+            digest.update(f"{name} {len(rows)} ".encode() + rows.tobytes())
+        splits = f"{'official' if data.official_splits else 'seeded'} {digest.hexdigest()[:12]}"
+        if self.splits not in ("", splits):
+            raise InvalidInput(
+                f"the build trains and tests on the {self.splits} splits of {self.dataset}, here "
+                f"are the {splits} ones: other lists of images lie in the data's folder"
+            )
+        return splits
+
     def differences(self, other: Plan) -> list[str]:
-        """What ``other`` has otherwise, in words."""
+        """What ``other`` has otherwise, in words; splits not known yet differ from none."""
         mine, its = _flat(self.to_json()), _flat(other.to_json())
+        if not (self.splits and other.splits):
+            mine["splits"] = its["splits"]
         return [
             f"{name} {json.dumps(its.get(name))}, not {json.dumps(mine.get(name))}"
             for name in dict.fromkeys((*mine, *its))
             if mine.get(name) != its.get(name)
         ]
+
+
+def _changed(recipe: Recipe, fields: Mapping[str, Any]) -> Recipe:
+    known = [name for name in vars(recipe) if name != "epochs"]
+    for name in fields:
+        if name == "epochs":
+            raise InvalidInput("epochs is an argument of its own, no field of the recipe here")
+        if name not in known:
+            raise unknown_name("field of a recipe", name, known)
+    return replace(recipe, **fields)
 
 
 def _flat(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from nats_gym.building.plan import Plan
+import numpy as np
+
+from nats_gym.building.plan import VALID_SPLIT, Plan
 from nats_gym.errors import InvalidInput, MissingTable, NatsGymError
 from nats_gym.training.record import COMPLETED, Curve, TrainingRecord
 
 FILE = "trainings.sqlite"
-_FORMAT = 1
+CHECKPOINTS = "checkpoints"
+_FORMAT = 2
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS plan (format INTEGER NOT NULL, content TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS trainings (
@@ -78,9 +82,14 @@ class Training:
 class TrainingStore:
     """What a build has trained so far.
 
+    A folder belongs to a plan once it holds a training, or the checkpoint of one.
+
     Args:
         folder: the build's.
         plan: what it trains; None for whatever the folder's is.
+
+    Attributes:
+        plan: that, with its splits as soon as they are known.
 
     Raises:
         MissingTable: if ``plan`` is None and there is no build in the folder.
@@ -90,32 +99,49 @@ class TrainingStore:
 
     def __init__(self, folder: Path, plan: Plan | None = None) -> None:
         self.path = Path(folder) / FILE
+        self.checkpoints = Path(folder) / CHECKPOINTS
         if plan is None and not self.path.is_file():
             raise MissingTable(f"no build in {str(folder)!r}: {FILE} is not there")
+        self._connection = self._connected()
         try:
-            self._connection = sqlite3.connect(self.path, timeout=60.0)
-            # A killed process loses no committed training, nor does a machine that loses power.
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            self._connection.execute("PRAGMA synchronous = FULL")
-            self._connection.executescript(_SCHEMA)
             self.plan = self._agreed(plan)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def _connected(self) -> sqlite3.Connection:
+        try:
+            connection = sqlite3.connect(self.path, timeout=60.0)
         except sqlite3.DatabaseError as error:
             raise UnreadableBuild(f"{self.path} holds no trainings of a build: {error}") from error
+        try:
+            # A killed process loses no committed training, nor does a machine that loses power.
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.executescript(_SCHEMA)
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            raise UnreadableBuild(f"{self.path} holds no trainings of a build: {error}") from error
+        return connection
 
     def _agreed(self, plan: Plan | None) -> Plan:
-        rows = self._connection.execute("SELECT format, content FROM plan").fetchall()
-        if not rows:
-            if plan is None:
-                raise MissingTable(f"no build in {str(self.path.parent)!r}: {FILE} is empty")
-            with self._connection:
-                content = json.dumps(plan.to_json())
-                self._connection.execute("INSERT INTO plan VALUES (?, ?)", (_FORMAT, content))
+        rows = self._execute("SELECT format, content FROM plan")
+        held = bool(self.finished()) or any(self.checkpoints.glob("*.pt"))
+        if plan is not None and not held:  # one that came to nothing claims nothing
+            self._keep(plan)
             return plan
+        if not rows and not held:
+            raise MissingTable(f"no build in {str(self.path.parent)!r}: {FILE} is empty")
+        if not rows:
+            raise UnreadableBuild(f"{self.path} holds trainings, and no plan of them")
         if rows[0][0] != _FORMAT:
             raise UnreadableBuild(
                 f"{self.path} has format {rows[0][0]}, this version reads {_FORMAT}"
             )
-        kept = Plan.from_json(json.loads(rows[0][1]))
+        try:
+            kept = Plan.from_json(json.loads(rows[0][1]))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UnreadableBuild(f"{self.path}: its plan is damaged ({error!r})") from error
         if plan is not None and (differences := plan.differences(kept)):
             raise InvalidInput(
                 f"{str(self.path.parent)!r} holds another build: {'; '.join(differences)}; take "
@@ -135,16 +161,65 @@ class TrainingStore:
             "SELECT architecture, trial, record, latency, params, machine FROM trainings "
             "ORDER BY architecture, trial"
         )
-        for architecture, trial, record, *figures in rows:
-            content = TrainingRecord.from_content(json.loads(record))
-            yield Training(architecture, trial, content, *figures)
+        for row in rows:
+            try:
+                yield self._training(*row)
+            except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
+                raise UnreadableBuild(
+                    f"{self.path}: the training of architecture {row[0]}, trial {row[1]}, is "
+                    f"damaged ({error!r}); delete its row to have it trained again"
+                ) from error
+
+    def _training(self, architecture: int, trial: int, record: str, *figures: Any) -> Training:
+        """A row, checked as far as a table needs it."""
+        self.plan.architectures.check_one_index(architecture)
+        latency, params, machine = figures
+        if not (math.isfinite(latency) and math.isfinite(params) and isinstance(machine, str)):
+            raise ValueError(f"figures {figures}")
+        content = TrainingRecord.from_content(json.loads(record))
+        training = Training(architecture, trial, content, latency, params, machine)
+        for split in (VALID_SPLIT, self.plan.test_split):
+            curve = np.array(training.curve(split, self.plan.epochs), np.float64)
+            if curve.shape != (self.plan.epochs, 2):
+                raise ValueError(f"a curve {curve.shape} on {split}")
+        float(training.train_seconds(self.plan.epochs) + training.evaluation_seconds(VALID_SPLIT))
+        return training
+
+    def settle(self, splits: str) -> None:
+        """Keep which images the build trains and tests on; all its trainings must agree.
+
+        Raises:
+            InvalidInput: if there are others already.
+        """
+        if self.plan.splits not in ("", splits):
+            raise InvalidInput(
+                f"a training on the {splits} splits of {self.plan.dataset} does not belong to a "
+                f"build on the {self.plan.splits} ones"
+            )
+        if not self.plan.splits:
+            self.plan = replace(self.plan, splits=splits)
+            self._keep(self.plan)
+
+    def _keep(self, plan: Plan) -> None:
+        try:
+            with self._connection:
+                self._connection.execute("DELETE FROM plan")
+                content = json.dumps(plan.to_json())
+                self._connection.execute("INSERT INTO plan VALUES (?, ?)", (_FORMAT, content))
+        except sqlite3.DatabaseError as error:
+            raise UnreadableBuild(f"{self.path}: {error}") from error
 
     def finished(self) -> set[tuple[int, int]]:
         """Architecture and trial of every finished training."""
         return {(a, t) for a, t in self._execute("SELECT architecture, trial FROM trainings")}
 
     def add(self, architecture: int, trial: int, answer: dict[str, Any]) -> None:
-        """Keep a training, as :func:`nats_gym.building.worker.train_once` returns it."""
+        """Keep a training, as :func:`nats_gym.building.worker.train_once` returns it.
+
+        Raises:
+            InvalidInput: if its splits are not the build's.
+        """
+        self.settle(answer["splits"])
         now = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self._execute(
             "INSERT OR IGNORE INTO trainings VALUES (?, ?, ?, ?, ?, ?, ?)",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ from nats_gym.machine import processor
 from nats_gym.networks import build
 from nats_gym.schedule import Epochs
 from nats_gym.tables import MEASURED
+from nats_gym.training.checkpoint import UnreadableCheckpoint
 from nats_gym.training.data import ImageData, load_data
 from nats_gym.training.pool import Task
 from nats_gym.training.trainer import choose_device, seeded, train
@@ -38,7 +40,14 @@ def train_once(
     device: torch.device,
     checkpoint: str | None = None,
 ) -> dict[str, Any]:
-    """Train an architecture once; its record, latency, parameters and machine as plain values."""
+    """Train an architecture once; its record, latency, parameters and machine as plain values.
+
+    Raises:
+        InvalidInput: for data of other splits than the plan's.
+        NatsGymError: if the training fails and the recipe says to raise, or for an unreadable
+            checkpoint.
+    """
+    splits = plan.splits_of(data)
 
     def built() -> nn.Module:
         return build(plan.space, index, data.num_classes, **plan.network)
@@ -59,6 +68,7 @@ def train_once(
         "latency": latency(network, data.resolution, device, plan.recipe.channels_last),
         "params": sum(p.numel() for p in network.parameters()) / 1e6,
         "machine": machine(device),
+        "splits": splits,
     }
 
 
@@ -92,7 +102,6 @@ def machine(device: torch.device) -> str:
 
 
 @lru_cache(maxsize=1)
-@lru_cache(maxsize=1)
 def _images(key: str, data_dir: str | None, download: bool, device: str) -> ImageData:
     return load_data(key, data_dir, device, download)
 
@@ -104,13 +113,19 @@ def make_trainer(plan: dict[str, Any], data_dir: str | None, device: str) -> Tas
     data = _images(read.data_key, data_dir, False, device)
 
     def trainer(index: int, trial: int, checkpoint: str) -> dict[str, Any]:
-        return train_once(read, data, index, trial, torch.device(device), checkpoint)
+        try:
+            return train_once(read, data, index, trial, torch.device(device), checkpoint)
+        except UnreadableCheckpoint:
+            os.unlink(checkpoint)  # nothing to go on from: anew
+            return train_once(read, data, index, trial, torch.device(device), checkpoint)
 
     return trainer
 
 
 class RecordingEvaluator:
     """The same as an evaluator, for a cluster: the whole training is a metric of its answer.
+
+    So is a failure, as text: an exception would end the whole batch.
 
     Args:
         plan: what to train.
@@ -148,10 +163,15 @@ class RecordingEvaluator:
         self, index: NDArray[np.int64], epochs: Epochs, trials: NDArray[np.uint64]
     ) -> Iterator[tuple[int, Answer]]:
         """Train a batch, by the plan's schedule; yield each as it is done."""
-        device = choose_device(self._device)
-        data = _images(self._plan.data_key, self._data_dir, True, str(device))
         for position, (one, trial) in enumerate(zip(index.tolist(), trials.tolist(), strict=True)):
-            answer = train_once(self._plan, data, one, trial, device)
+            try:
+                device = choose_device(self._device)
+                data = _images(self._plan.data_key, self._data_dir, True, str(device))
+                answer = train_once(self._plan, data, one, trial, device)
+            except Exception as error:
+                failure = f"{type(error).__name__}: {error}"
+                yield position, Answer(math.nan, 0.0, {"failure": failure})
+                continue
             figures: Mapping[str, Any] = answer["record"]["evaluated"][VALID_SPLIT]
             accuracy = (figures["accuracy"] or [0.0])[-1]
             yield position, Answer(accuracy, sum(figures["seconds"]), {"training": answer})

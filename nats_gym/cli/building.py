@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
-if TYPE_CHECKING:
-    pass
+from nats_gym.errors import InvalidInput
 
 from .terminal import app, quiet, say
 
@@ -21,14 +20,18 @@ def build_table(
     archs: Annotated[str, typer.Option(help="0-199,300 or random:300:seed0 or all")],
     epochs: Annotated[int | None, typer.Option(help="default the full schedule")] = None,
     trials: Annotated[int, typer.Option(help="trainings of each, with seeds 0, 1, …")] = 1,
-    workers: Annotated[int, typer.Option(help="trainings at a time on this machine")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(help="trainings at a time on this machine, default 1")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, or cuda:0,cuda:1 in turn")] = "auto",
     data_dir: Annotated[Path | None, typer.Option(help="where the data set lies")] = None,
     curves: Annotated[bool, typer.Option(help="learning curves in the table too")] = True,
     licence: Annotated[str, typer.Option(help="of the figures, as the table says")] = "unstated",
     ray: Annotated[bool, typer.Option("--ray", help="train on a Ray cluster instead")] = False,
     address: Annotated[str | None, typer.Option(help="of that cluster")] = None,
-    gpus: Annotated[float, typer.Option(help="GPUs that a training holds there")] = 0.0,
+    gpus: Annotated[
+        float | None, typer.Option(help="GPUs that a training holds there, default 0")
+    ] = None,
     export_official: Annotated[
         Path | None, typer.Option(help="write files for the public nats_bench too, here")
     ] = None,
@@ -41,15 +44,22 @@ def build_table(
 
     from nats_gym import building
 
+    _check_together(ray, workers, device, address, gpus)
+    if export_as is not None and export_official is None:
+        raise InvalidInput("--as names the data set of --export-official DIR, which is not given")
     plan = building.Plan.of(space, dataset, epochs)
     chosen = building.parse_architectures(archs, plan.architectures)
-    cluster = {"num_gpus": gpus, "address": address} if ray else None
+    if export_official:
+        building.check_export(plan, export_official, export_as)
+    cluster: dict[str, Any] | None = None
+    if ray:
+        cluster = {"num_gpus": 0 if gpus is None else gpus, "address": address}
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, transient=True, disable=quiet()) as bar:
         task = bar.add_task("training", total=None)
         built = building.build(
             *(out, plan, chosen, trials),
-            workers=workers,
+            workers=1 if workers is None else workers,
             devices=device.split(","),
             cluster=cluster,
             data_dir=data_dir,
@@ -65,12 +75,29 @@ def build_table(
         say(f"official files of {written} architectures: {export_official}")
 
 
+def _check_together(
+    ray: bool, workers: int | None, device: str, address: str | None, gpus: float | None
+) -> None:
+    """Refuse options that would be passed over."""
+    if ray and workers is not None:
+        raise InvalidInput("--workers is for this machine; on Ray, --gpus says how many fit")
+    if ray and "," in device:
+        raise InvalidInput(f"on Ray a training takes what Ray gives it: one --device, not {device}")
+    if not ray:
+        for option, value in (("--address", address), ("--gpus", gpus)):
+            if value is not None:
+                raise InvalidInput(f"{option} is an option of --ray, which is not given")
+
+
 @app.command()
 def fit(
     table: Annotated[Path, typer.Argument(help="a partial table, such as a build's DIR/table")],
     out: Annotated[Path | None, typer.Option(help="default beside it, TABLE-fitted")] = None,
 ) -> None:
-    """Estimate the architectures that a partial table lacks: a new table, all of estimates."""
+    """Estimate the architectures that a partial table lacks: a new table, all of estimates.
+
+    A table at --out is replaced; any other folder that holds something is refused.
+    """
     from nats_gym.building import fit_table
 
     fitted = fit_table(table, out)
