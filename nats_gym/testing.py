@@ -25,7 +25,8 @@ from numpy.typing import ArrayLike, NDArray
 from nats_gym.datasets import get_dataset
 from nats_gym.envs import ConstructionEnv
 from nats_gym.errors import EvaluatorError, InvalidInput, NatsGymError, shown
-from nats_gym.evaluators import Evaluator, Outcome, checked
+from nats_gym.evaluators import Evaluator, Outcome, StreamingEvaluator, checked
+from nats_gym.evaluators.protocol import answered
 from nats_gym.schedule import Epochs, check_epochs
 from nats_gym.spaces import get_space
 
@@ -56,14 +57,16 @@ def check_evaluator(
     many in another order and as a strided view, and in one episode of an environment. Of each
     outcome its type is checked; accuracy and seconds: float64, ``(batch,)``, finite, accuracy in
     0…100 percent, seconds from 0; provenance: words; metrics: ``(batch,)``. What it was given and
-    what it returned before must stay as it was.
+    what it returned before must stay as it was. One that streams is also asked for two by
+    ``stream``: its trials, identity and provenance are looked at, and that every position is
+    answered once, as ``evaluate`` answers it.
 
     Args:
         evaluator: yours.
         space, dataset: what it answers for.
         epochs: the schedule to ask for; the space's full one by default.
         index: official indices to ask for, ``(n,)``; 16 of the whole space by default. Some
-            ``2·n + 8`` evaluations are made: give one or two to an evaluator that trains.
+            ``2·n + 10`` evaluations are made: give one or two to an evaluator that trains.
         deterministic: an architecture and its trial key decide the accuracy, whatever is asked
             beside it, before it and in which order, as a table does it. False for an evaluator
             that trains.
@@ -113,6 +116,10 @@ def check_evaluator(
         again = _ask(evaluator, some, epochs, some_keys, what)
         if deterministic:
             _check_equal(some, again.accuracy, expected[order], what)
+    if isinstance(evaluator, StreamingEvaluator):
+        _check_stream(
+            evaluator, many[:2], epochs, keys[:2], expected[:2] if deterministic else None
+        )
     for name in ("accuracy", "seconds", "metrics"):
         if _difference(getattr(outcome, name), getattr(kept, name)):
             raise EvaluatorError(
@@ -185,6 +192,44 @@ def _check_outcome(outcome: Outcome, index: NDArray[np.int64], what: str) -> Non
             raise EvaluatorError(f"a metric of {what} is named by a string, got {shown(name)}")
         _check_column(f"metric {name!r}", values, len(index), what)
     checked(outcome, len(index))
+
+
+def _check_stream(
+    evaluator: StreamingEvaluator,
+    index: NDArray[np.int64],
+    epochs: Epochs,
+    keys: NDArray[np.uint64],
+    expected: NDArray[np.float64] | None,
+) -> None:
+    what = "the stream"
+    if not isinstance(evaluator.identity, str):
+        raise EvaluatorError(f"identity is a string, got {shown(evaluator.identity)}")
+    provenance = evaluator.provenance
+    words = isinstance(provenance, tuple) and [isinstance(word, str) for word in provenance]
+    if words != [True, True]:
+        raise EvaluatorError(
+            f"provenance is a pair of words, of accuracies and seconds, got {shown(provenance)}"
+        )
+    given, given_keys = index.copy(), keys.copy()
+    try:
+        trials = evaluator.trials_of(index, keys)
+    except Exception as error:
+        raise EvaluatorError(f"trials_of failed: {_told(error)}") from error
+    _check_column("trials_of", trials, len(index), f"a batch of {len(index)}")
+    if trials.dtype.kind not in "iu":
+        raise EvaluatorError(f"trials_of returns whole numbers, got {trials.dtype}")
+    try:
+        answers = dict(answered(len(index), evaluator.stream(index, epochs, trials)))
+    except EvaluatorError:
+        raise
+    except Exception as error:
+        raise EvaluatorError(f"stream failed: {_told(error)}") from error
+    for name, now, before in (("index", index, given), ("trial_keys", keys, given_keys)):
+        if not np.array_equal(now, before):
+            raise EvaluatorError(f"trials_of or stream wrote into {name}, which is its caller's")
+    if expected is not None:
+        accuracy = np.array([answers[position].accuracy for position in range(len(index))])
+        _check_equal(index, accuracy, expected, what)
 
 
 def _check_column(name: str, values: Any, batch: int, what: str) -> None:

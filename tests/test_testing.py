@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nats_gym import load_table
 from nats_gym.errors import InvalidInput, NatsGymError, NotInTable
-from nats_gym.evaluators import Outcome, TableEvaluator
+from nats_gym.evaluators import Answer, Outcome, TableEvaluator
 from nats_gym.registration import ENVIRONMENTS
 from nats_gym.streams import combine
 from nats_gym.testing import EvaluatorError, VectorEnvError, check_evaluator, check_vector_env
@@ -201,6 +201,84 @@ def test_real_training_need_not_repeat_itself() -> None:
 def test_a_broken_evaluator_is_told_what_is_wrong(evaluator: Any, words: list[str]) -> None:
     with pytest.raises(EvaluatorError) as caught, np.errstate(divide="ignore"):
         check_evaluator(evaluator)
+    for word in words:
+        assert word in str(caught.value)
+
+
+class Streaming(Sound):
+    """A sound one that also streams, backwards."""
+
+    identity: Any = "mine"
+    provenance: Any = ("mine", "mine")
+
+    def trials_of(self, index: Any, trial_keys: Any) -> Any:
+        return trial_keys
+
+    def stream(self, index: Any, epochs: Any, trials: Any) -> Any:
+        outcome = self.evaluate(index, epochs, trials)
+        for place in reversed(range(len(index))):
+            yield place, Answer(outcome.accuracy[place], outcome.seconds[place])
+
+
+class Empty(Streaming):
+    def stream(self, index: Any, epochs: Any, trials: Any) -> Any:
+        yield from ()
+
+
+class Shifted(Streaming):
+    def stream(self, index: Any, epochs: Any, trials: Any) -> Any:
+        yield from super().stream(index + 1, epochs, trials)
+
+
+class Tuples(Streaming):
+    def stream(self, index: Any, epochs: Any, trials: Any) -> Any:
+        yield from ((place, (50.0, 1.0)) for place in range(len(index)))
+
+
+class Broken(Streaming):
+    def stream(self, index: Any, epochs: Any, trials: Any) -> Any:
+        raise KeyError("no such network")
+
+
+class Nameless(Streaming):
+    identity = 5
+
+
+class OneWord(Streaming):
+    provenance = "measured"
+
+
+class Fractions(Streaming):
+    def trials_of(self, index: Any, trial_keys: Any) -> Any:
+        return trial_keys / 2
+
+
+class Writing(Streaming):
+    def trials_of(self, index: Any, trial_keys: Any) -> Any:
+        trial_keys += np.uint64(1)
+        return trial_keys
+
+
+def test_a_sound_stream_passes() -> None:
+    check_evaluator(Streaming(), "sss", "cifar100", epochs=12)
+
+
+@pytest.mark.parametrize(
+    ("evaluator", "words"),
+    [
+        (Empty(), ["without an answer for position 0 of a batch of 2"]),
+        (Shifted(), ["in the stream", "by the same trial key"]),
+        (Tuples(), ["a nats_gym.evaluators.Answer", "(50.0, 1.0)"]),
+        (Broken(), ["stream failed: KeyError", "no such network"]),
+        (Nameless(), ["identity is a string, got 5"]),
+        (OneWord(), ["provenance is a pair of words", "'measured'"]),
+        (Fractions(), ["trials_of returns whole numbers, got float64"]),
+        (Writing(), ["wrote into trial_keys"]),
+    ],
+)
+def test_a_broken_stream_is_told_what_is_wrong(evaluator: Any, words: list[str]) -> None:
+    with pytest.raises(EvaluatorError) as caught:
+        check_evaluator(evaluator, "tss", "cifar10", epochs=12)
     for word in words:
         assert word in str(caught.value)
 
