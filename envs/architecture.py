@@ -362,8 +362,13 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         """Points between the optimum's full-schedule accuracy and that of ``index (...)``."""
         return self._ground_truth(split).regret(index)
 
-    def rank(self, index: ArrayLike, split: str = "valid") -> NDArray[np.int64]:
-        """Place of ``index (...)`` by full-schedule accuracy, from 1 for the best."""
+    def rank(
+        self, index: ArrayLike, split: str = "valid"
+    ) -> NDArray[np.int64] | NDArray[np.float64]:
+        """Place of ``index (...)`` by full-schedule accuracy, from 1 for the best.
+
+        NaN, as the regret is, for an architecture that a partial table lacks.
+        """
         return self._ground_truth(split).rank(index)
 
     def _ground_truth(self, split: str) -> GroundTruth:
@@ -432,9 +437,9 @@ class ArchitectureEnv(gym.Env[Any, Any]):
 
     def _set_limits(self) -> None:
         figures = {
-            f"max_{name}": functools.partial(self.figure, name)
-            for name in ("params", "flops", "latency")
+            f"max_{name}": functools.partial(self.figure, name) for name in ("params", "flops")
         }
+        figures["max_latency"] = self._known_latency
         self.limits = (
             Limits(self.architecture_space, figures, self._maxima)
             if any(limit is not None for limit in self._maxima.values())
@@ -442,6 +447,19 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         )
         self._limited = bool(self.limits)
         self._cost = self.limits.cost
+
+    def _known_latency(self) -> NDArray[np.float64]:
+        """Latencies to hold a limit against: of all that can be evaluated."""
+        latency = self.figure("latency")
+        known = int((~np.isnan(latency)).sum())
+        if known < len(latency) and not isinstance(self.evaluator, TableEvaluator):
+            raise InvalidInput(
+                f"max_latency needs the latency of every architecture, and the table of "
+                f"{self.architecture_space.name} {self.dataset} has that of {known:,} of "
+                f"{len(latency):,}: give max_flops or max_params, or search the table itself "
+                f"(source=)"
+            )
+        return latency
 
     @classmethod
     def _refuse(

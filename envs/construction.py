@@ -76,7 +76,8 @@ class ConstructionEnv(ArchitectureEnv):
       one `nats_gym.rewards.Evaluation`, whose fields are numbers here and arrays in native vector
       environments.
     - `max_params` (millions), `max_flops` (millions), `max_latency` (seconds of a batch of 256,
-      from the table): limits; masks and `cost` as above.
+      from the table): limits; masks and `cost` as above. `max_latency` is refused where training
+      answers and the table lacks architectures, as that of digits does.
     - `penalty`: reward lost per unit of `cost`; default 0, and refused without limits.
       `reward=Lagrangian(...)` is the same with a multiplier that may change.
     - `evaluator`: who answers instead of a table: an object with `evaluate(index, epochs,

@@ -12,7 +12,7 @@ class GroundTruth:
     """Full-schedule accuracies, mean over trials, of every architecture of a table.
 
     Architectures that a partial table lacks take no part: they are never the optimum, their
-    regret is NaN, and no one ranks behind them.
+    regret and rank are NaN, and no one ranks behind them.
 
     Args:
         table: where they come from.
@@ -35,8 +35,12 @@ class GroundTruth:
         """Points between the best accuracy and that of ``index (...)``."""
         return np.asarray(self._ascending[-1] - self._accuracy[self._space.check_index(index)])
 
-    def rank(self, index: ArrayLike) -> NDArray[np.int64]:
-        """Place of ``index (...)`` by accuracy, from 1 for the best; equals share a place."""
+    def rank(self, index: ArrayLike) -> NDArray[np.int64] | NDArray[np.float64]:
+        """Place of ``index (...)`` by accuracy, from 1 for the best; equals share a place.
+
+        Whole numbers; floats where an architecture is not in the table, whose place is NaN.
+        """
         accuracy = self._accuracy[self._space.check_index(index)]
         better = len(self._ascending) - np.searchsorted(self._ascending, accuracy, side="right")
-        return np.asarray(better + 1)
+        unknown = np.isnan(accuracy)
+        return np.where(unknown, np.nan, better + 1) if unknown.any() else np.asarray(better + 1)

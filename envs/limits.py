@@ -27,7 +27,8 @@ class Limits:
     Args:
         space: the architecture space.
         figures: by option name, what is limited: called for the figure of every architecture by
-            official index, ``(arch,)``; NaN where it is unknown, which violates a limit.
+            official index, ``(arch,)``; NaN where it is unknown, which violates a limit: by as
+            much as the largest that is known, and at least by as much again as the limit.
         maxima: by option name, the limits given; None for no limit.
 
     Attributes:
@@ -55,8 +56,9 @@ class Limits:
         for name, limit in self.maxima.items():
             figure = figures[name]()
             lowest.append(f"{name}={limit:g} (the lowest is {np.nanmin(figure):g} {UNITS[name]})")
-            excess = np.where(np.isnan(figure), np.inf, np.maximum(figure / limit - 1.0, 0.0))
-            self.cost += excess
+            excess = np.maximum(figure / limit - 1.0, 0.0)
+            # Finite, so that a reward stays so.
+            self.cost += np.where(np.isnan(figure), max(np.nanmax(excess), 1.0), excess)
         self._meets = self.cost[space.rank_to_index] == 0.0  # (arch,), by rank
         if not self._meets.any():
             raise InvalidInput(f"no architecture of {space.name} meets {' and '.join(lowest)}")

@@ -419,7 +419,9 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
         """As in the scalar environment."""
         return self.shared.regret(index, split)
 
-    def rank(self, index: ArrayLike, split: str = "valid") -> NDArray[np.int64]:
+    def rank(
+        self, index: ArrayLike, split: str = "valid"
+    ) -> NDArray[np.int64] | NDArray[np.float64]:
         """As in the scalar environment."""
         return self.shared.rank(index, split)
 

@@ -457,6 +457,18 @@ def test_ground_truth_against_a_plain_ranking() -> None:
         env.rank(99999)
 
 
+def test_what_a_partial_table_lacks_has_no_rank() -> None:
+    env = gym.make("NATS-SSS-digits-v0").unwrapped
+    accuracy = nats_gym.load_table("sss", "digits").mean_accuracy("valid")
+    known, unknown = np.flatnonzero(~np.isnan(accuracy))[:2], np.flatnonzero(np.isnan(accuracy))[0]
+    assert env.rank(known).dtype == np.int64
+    ranks = env.rank([*known, unknown])
+    assert ranks[:2].tolist() == [1 + (accuracy > accuracy[one]).sum() for one in known]
+    assert np.isnan(ranks[2])
+    assert np.isnan(env.regret(unknown))
+    assert np.isnan(gym.make_vec("NATS-SSS-digits-v0", num_envs=2).unwrapped.rank(unknown))
+
+
 # ── bad input ────────────────────────────────────────────────────────────────────────────────
 
 

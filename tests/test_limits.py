@@ -201,6 +201,30 @@ def test_an_episode_without_an_answer_is_not_judged() -> None:
     assert infos["_evaluation"].tolist() == [False, True]
 
 
+def test_a_latency_limit_needs_every_latency_where_all_can_be_trained() -> None:
+    for make in (gym.make, lambda *a, **o: gym.make_vec(*a, num_envs=2, **o)):
+        with pytest.raises(InvalidInput, match=r"max_latency .* 300 of 32,768: give max_flops"):
+            make("NATS-SSS-digits-v0", max_latency=1.0)
+    gym.make("NATS-SSS-digits-v0", max_flops=5.0)
+
+
+@pytest.mark.parametrize("family", ["", "-OneShot", "-Edit", "-Budgeted"])
+def test_what_a_partial_table_lacks_violates_a_limit_by_a_finite_cost(family: str) -> None:
+    options: dict[str, Any] = {"source": "digits-300", "max_latency": 0.05, "penalty": 1.0}
+    env = gym.make(f"NATS-SSS-digits{family}-v0", **options).unwrapped
+    cost, latency = env.limits.cost, env.figure("latency")
+    known = ~np.isnan(latency)
+    assert known.sum() == 300
+    assert (cost[known] == np.maximum(latency[known] / 0.05 - 1, 0)).all()
+    assert set(cost[~known]) == {max(cost[known].max(), 1.0)}
+    assert set(env.limits.feasible) <= set(np.flatnonzero(known))
+    env.reset(seed=0)
+    if family == "-OneShot":
+        index = env.limits.feasible[0]
+        reward = env.step(env.architecture_space.digits(index))[1]
+        assert np.isfinite(reward)
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
