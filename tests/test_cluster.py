@@ -138,6 +138,14 @@ def test_without_ray_it_says_what_to_install(
         RayEvaluator(Toy(tmp_path)).evaluate(np.array([1]), 12, keys(0))
 
 
+def test_what_does_not_pickle_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    toy = Toy(tmp_path)
+    toy.fates = {0: threading.Lock()}  # type: ignore[dict-item]
+    with pytest.raises(InvalidInput, match=r"does not pickle: .*Toy.*lock"):
+        RayEvaluator(toy).evaluate(np.zeros(1, int), 12, np.zeros(1, np.uint64))
+
+
 def test_a_copy_runs_the_same(tmp_path: Path) -> None:
     options = {"num_cpus": 2, "num_gpus": 0.5, "max_retries": 1, "timeout": 9.0, "address": "a:1"}
     copy = pickle.loads(pickle.dumps(RayEvaluator(Toy(tmp_path, 0.5), **options)))

@@ -14,7 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.errors import InvalidInput, NatsGymError, shown
-from nats_gym.evaluators.protocol import Answer, Outcome, StreamingEvaluator, collect
+from nats_gym.evaluators.protocol import (
+    Answer,
+    Outcome,
+    StreamingEvaluator,
+    answered,
+    collect,
+)
 from nats_gym.schedule import Epochs
 
 
@@ -43,8 +49,8 @@ class RayEvaluator:
             new one on this machine for this process.
 
     Raises:
-        InvalidInput: for an evaluator that does not stream, or numbers out of range; at the
-            first evaluation, without Ray.
+        InvalidInput: for an evaluator that does not stream, or numbers out of range; at an
+            evaluation, without Ray, and for an evaluator that does not pickle.
         ClusterFailed: at an evaluation, for one that fails, or is lost more often than allowed,
             or for a cluster that cannot be reached. What is under way is cancelled.
     """
@@ -120,15 +126,23 @@ class RayEvaluator:
         self, index: NDArray[np.int64], epochs: Epochs, trials: NDArray[np.uint64]
     ) -> Iterator[tuple[int, Answer]]:
         """Submit a batch; yield each answer as it arrives. Left early, it cancels the rest."""
-        ray = self._cluster()
+        ray = _imported()
+        try:
+            pickled = ray.cloudpickle.dumps(self.evaluator)
+        except Exception as error:  # what cannot be pickled raises as it likes
+            raise InvalidInput(
+                "a RayEvaluator sends its evaluator to other processes, and this one does not "
+                f"pickle: {shown(self.evaluator)} ({type(error).__name__}: {error})"
+            ) from error
+        self._connect(ray)
         task = ray.remote(
             max_retries=self._max_retries,
             retry_exceptions=False,  # what an evaluator raises once it would raise again
             **self._resources,
         )(_evaluate_one)
-        pickled = ray.put(ray.cloudpickle.dumps(self.evaluator))
+        sent = ray.put(pickled)
         pending = {
-            task.remote(pickled, one, epochs, trial, self._timeout): position
+            task.remote(sent, one, epochs, trial, self._timeout): position
             for position, (one, trial) in enumerate(
                 zip(index.tolist(), trials.tolist(), strict=True)
             )
@@ -152,11 +166,7 @@ class RayEvaluator:
                 for reference in pending:
                     ray.cancel(reference, force=True)
 
-    def _cluster(self) -> Any:
-        try:
-            import ray
-        except ImportError:
-            raise InvalidInput("a RayEvaluator needs Ray: pip install 'nats-gym[ray]'") from None
+    def _connect(self, ray: Any) -> None:
         if not ray.is_initialized():
             where = self._address or "this machine"
             try:
@@ -165,7 +175,6 @@ class RayEvaluator:
             except (OSError, ValueError, RuntimeError) as error:
                 raise ClusterFailed(f"no Ray cluster at {where}: {error}") from error
         self._warn_of_waiting(ray)
-        return ray
 
     def _warn_of_waiting(self, ray: Any) -> None:
         cpus, gpus = self._resources["num_cpus"], self._resources["num_gpus"]
@@ -179,6 +188,14 @@ class RayEvaluator:
             RuntimeWarning,
             stacklevel=4,
         )
+
+
+def _imported() -> Any:
+    try:
+        import ray
+    except ImportError:
+        raise InvalidInput("a RayEvaluator needs Ray: pip install 'nats-gym[ray]'") from None
+    return ray
 
 
 def _knock(address: str) -> None:
@@ -200,7 +217,7 @@ def _evaluate_one(
         answers = _unpickled(pickled).stream(
             np.array([index], np.int64), epochs, np.array([trial], np.uint64)
         )
-        ((_, answer),) = answers
+        ((_, answer),) = answered(1, answers)
         return answer.accuracy, answer.seconds, answer.metrics
     finally:
         if timeout is not None:
