@@ -439,7 +439,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         figures = {
             f"max_{name}": functools.partial(self.figure, name) for name in ("params", "flops")
         }
-        figures["max_latency"] = self._known_latency
+        figures["max_latency"] = functools.partial(self._known_latency, "max_latency")
         self.limits = (
             Limits(self.architecture_space, figures, self._maxima)
             if any(limit is not None for limit in self._maxima.values())
@@ -448,16 +448,16 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         self._limited = bool(self.limits)
         self._cost = self.limits.cost
 
-    def _known_latency(self) -> NDArray[np.float64]:
-        """Latencies to hold a limit against: of all that can be evaluated."""
+    def _known_latency(self, what: str) -> NDArray[np.float64]:
+        """Latency of every architecture, which must be known of all that can be evaluated."""
         latency = self.figure("latency")
         known = int((~np.isnan(latency)).sum())
         if known < len(latency) and not isinstance(self.evaluator, TableEvaluator):
             raise InvalidInput(
-                f"max_latency needs the latency of every architecture, and the table of "
+                f"{what} needs the latency of every architecture, and the table of "
                 f"{self.architecture_space.name} {self.dataset} has that of {known:,} of "
-                f"{len(latency):,}: give max_flops or max_params, or search the table itself "
-                f"(source=)"
+                f"{len(latency):,}: take flops or params instead, or search the table "
+                "itself (source=)"
             )
         return latency
 

@@ -80,6 +80,7 @@ class MultiObjectiveEnv(ConstructionEnv):
             np.where(is_cost, 0.0, 1.0).astype(np.float32),
         )
         if "latency" in self.objectives:
+            self._known_latency("objective latency")
             table = judging_table(space, dataset, self.evaluator)
             self._latency_provenance = table.latency_provenance
 

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nats_gym
+from nats_gym.envs.multi_objective import MultiObjectiveEnv
 from nats_gym.errors import InvalidInput
 from nats_gym.spaces import ArchitectureSpace, get_space
 
@@ -203,9 +204,11 @@ def test_an_episode_without_an_answer_is_not_judged() -> None:
 
 def test_a_latency_limit_needs_every_latency_where_all_can_be_trained() -> None:
     for make in (gym.make, lambda *a, **o: gym.make_vec(*a, num_envs=2, **o)):
-        with pytest.raises(InvalidInput, match=r"max_latency .* 300 of 32,768: give max_flops"):
+        with pytest.raises(InvalidInput, match=r"max_latency .* 300 of 32,768: take flops"):
             make("NATS-SSS-digits-v0", max_latency=1.0)
     gym.make("NATS-SSS-digits-v0", max_flops=5.0)
+    with pytest.raises(InvalidInput, match=r"objective latency .* 300 of 32,768"):
+        MultiObjectiveEnv("sss", "digits", objectives=("accuracy", "latency"))
 
 
 @pytest.mark.parametrize("family", ["", "-OneShot", "-Edit", "-Budgeted"])

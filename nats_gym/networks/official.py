@@ -12,7 +12,7 @@ from typing import Any
 from numpy.typing import ArrayLike
 
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import InvalidInput, MissingTable, NotInTable, unknown_name
+from nats_gym.errors import InvalidInput, MissingTable, NotInTable, shown, unknown_name
 from nats_gym.networks.network import Network, build
 from nats_gym.spaces import get_space
 from nats_gym.tables import official
@@ -54,6 +54,10 @@ def load_official(
         UnreadableFile, ForbiddenPickle: if the record is damaged, or its weights do not fit.
     """
     index = get_space(space).resolve(architecture)
+    if source is not None and not isinstance(source, (str, os.PathLike)):
+        raise InvalidInput(
+            f"source is the path of an archive or of its import, or None, got {shown(source)}"
+        )
     if dataset not in KEYS:
         raise unknown_name("dataset", dataset, KEYS)
     archive = _newest(space) if source is None else _opened(Path(source), space)
