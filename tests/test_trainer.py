@@ -27,7 +27,7 @@ from nats_gym.training.batches import draw_epoch
 from nats_gym.training.data import ImageData, load_data
 from nats_gym.training.messages import read_message, write_message
 from nats_gym.training.pool import Pool, TaskFailed, TaskTimedOut, WorkerDied
-from nats_gym.training.recipe import DIGITS_CELLS, DIGITS_RECIPE, Recipe
+from nats_gym.training.recipe import CUDA_GRAPHS, DIGITS_CELLS, DIGITS_RECIPE, Recipe
 from nats_gym.training.record import COMPLETED, DIVERGED, TIMED_OUT, TrainingFailed, TrainingRecord
 from nats_gym.training.trainer import choose_device, seeded, train
 
@@ -139,6 +139,8 @@ def test_a_digest_names_a_recipe() -> None:
         ({"momentum": 1}, "momentum is a number from 0 and below 1"),
         ({"weight_decay": "5e-4"}, "weight_decay"),
         ({"amp": 1}, "amp is True or False"),
+        ({"compile": 1}, "compile is True, False or 'reduce-overhead', got 1"),
+        ({"compile": "reduce_overhead"}, "Did you mean 'reduce-overhead'"),
         ({"on_failure": "chanse"}, "Did you mean 'chance'"),
     ],
 )
@@ -249,9 +251,10 @@ def test_autocast_computes_nearly_the_same() -> None:
 
 
 @pytest.mark.slow
-def test_compiled_computes_nearly_the_same() -> None:
+@pytest.mark.parametrize("how", [True, CUDA_GRAPHS])
+def test_compiled_computes_nearly_the_same(how: bool | str) -> None:
     records = []
-    for compiled in (False, True):
+    for compiled in (False, how):
         recipe = replace(RECIPE, compile=compiled, epochs=2)
         network = seeded(without_dropout, 0)
         records.append(train(network, small_data(), recipe, device="cpu"))
@@ -384,6 +387,23 @@ KILLED = """
     trainer.TrainingBatches = Killing
     t.train(network, data, t.RECIPE, seed=2, device="cpu", evaluate="every", checkpoint={path!r})
 """
+
+
+@pytest.mark.parametrize(
+    ("how", "mode"), [(True, None), (CUDA_GRAPHS, "reduce-overhead"), (False, "never called")]
+)
+def test_the_mode_of_torch_compile_is_the_recipes(
+    how: bool | str, mode: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[str | None] = []
+
+    def compiled(network: nn.Module, mode: str | None) -> nn.Module:
+        modes.append(mode)
+        return network
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    train(small_network(), small_data(), replace(RECIPE, epochs=1, compile=how), device="cpu")
+    assert modes == ([] if how is False else [mode])
 
 
 def test_a_training_killed_in_mid_epoch_goes_on_exactly(tmp_path: Path) -> None:

@@ -170,7 +170,7 @@ class _Training:
             torch.channels_last if recipe.channels_last else torch.contiguous_format
         )
         network.to(memory_format=self._memory_format)  # type: ignore[call-overload]
-        self._forward = torch.compile(network) if recipe.compile else network
+        self._forward = _compiled(network, recipe.compile) if recipe.compile else network
         self._optimizer = _sgd(network, recipe)
         padding = data.crop_padding if recipe.crop_padding is None else recipe.crop_padding
         self._batches = TrainingBatches(
@@ -307,6 +307,11 @@ class _Totals:
     def means(self) -> tuple[float, float]:
         """Mean loss, and accuracy in percent."""
         return self._loss.item() / self._count, 100 * self._correct.item() / self._count
+
+
+def _compiled(network: nn.Module, how: bool | str) -> Callable[..., torch.Tensor]:
+    """A network compiled, with a mode of ``torch.compile`` if ``how`` names one."""
+    return torch.compile(network, mode=None if how is True else str(how))
 
 
 def _sgd(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
