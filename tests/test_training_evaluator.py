@@ -184,6 +184,20 @@ def test_an_environment_that_trains(tmp_path: Path) -> None:
     assert [again.step(0) for _ in range(5)][-1][4] == info  # seconds too: it was kept
 
 
+def test_a_time_limit_does_not_outlive_its_environment(tmp_path: Path) -> None:
+    options: dict[str, Any] = {**QUICK, "epochs": 1, "cache": str(tmp_path / "cache.sqlite")}
+
+    def evaluated(**limit: float) -> dict[str, Any]:
+        env = gym.make("NATS-SSS-digits-OneShot-v0", **options, **limit)
+        env.reset(seed=0)
+        return env.step(np.zeros(5, int))[4]
+
+    hurried, patient = evaluated(time_limit=1e-6), evaluated()
+    assert (hurried["status"], hurried["accuracy"]) == ("timed out", 10.0)
+    assert patient["status"] == "completed"
+    assert evaluated(time_limit=1e-6) == patient  # a kept answer needs no time
+
+
 def test_real_seconds_spend_a_budget(tmp_path: Path) -> None:
     env = gym.make(
         "NATS-SSS-digits-Budgeted-v0",

@@ -206,7 +206,7 @@ def _plain(answer: Any) -> Answer:
     for name, value in answer.metrics.items():
         _check_metric_name(name)
         metrics[name] = _plain_metric(name, value)
-    return Answer(*figures, metrics)
+    return Answer(figures[0], figures[1], metrics)
 
 
 def _plain_metric(name: str, value: Any) -> Any:
