@@ -9,12 +9,13 @@ reads, ``fitting`` estimates the architectures that were not trained.
 from __future__ import annotations
 
 from nats_gym.building.architectures import parse_architectures
-from nats_gym.building.building import Built, TrainingsMissing, build, open_build
+from nats_gym.building.building import TABLE, Built, TrainingsMissing, build, open_build
 from nats_gym.building.fitting import fit_table
 from nats_gym.building.official_files import check_export, export_official
 from nats_gym.building.plan import Plan
 
 __all__ = [
+    "TABLE",
     "Built",
     "Plan",
     "TrainingsMissing",

@@ -151,8 +151,8 @@ def build(
                     continue
                 try:
                     store.add(*pair, answer)
-                except InvalidInput as error:  # of other splits, on a cluster that has both
-                    failures.append((pair, error))
+                except InvalidInput as other:  # of other splits, on a cluster that has both
+                    failures.append((pair, other))
                     continue
                 trained += 1
                 progress(len(every) - len(missing) + trained, len(every))

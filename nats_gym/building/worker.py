@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import statistics
 from collections.abc import Iterator, Mapping
@@ -170,7 +169,7 @@ class RecordingEvaluator:
                 answer = train_once(self._plan, data, one, trial, device)
             except Exception as error:
                 failure = f"{type(error).__name__}: {error}"
-                yield position, Answer(math.nan, 0.0, {"failure": failure})
+                yield position, Answer(0.0, 0.0, {"failure": failure})  # no training, no figure
                 continue
             figures: Mapping[str, Any] = answer["record"]["evaluated"][VALID_SPLIT]
             accuracy = (figures["accuracy"] or [0.0])[-1]

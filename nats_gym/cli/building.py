@@ -51,6 +51,8 @@ def build_table(
     chosen = building.parse_architectures(archs, plan.architectures)
     if export_official:
         building.check_export(plan, export_official, export_as)
+        if export_official.resolve().is_relative_to((out / building.TABLE).resolve()):
+            raise InvalidInput(f"--export-official {export_official} is where the table goes")
     cluster: dict[str, Any] | None = None
     if ray:
         cluster = {"num_gpus": 0 if gpus is None else gpus, "address": address}
