@@ -355,7 +355,12 @@ def test_what_is_no_schedule_is_refused(epochs: Any) -> None:
 
 
 def test_a_whole_number_of_numpy_will_do() -> None:
-    TrainingEvaluator("sss", "digits", workers=np.int64(2), trials=np.int64(3))  # type: ignore[arg-type]
+    one = np.int64(1)
+    options: dict[str, Any] = {"trials": one, "workers": one, "network": {"cells_per_stage": one}}
+    assert (
+        TrainingEvaluator("sss", "digits", **options).identity
+        == TrainingEvaluator("sss", "digits", network={"cells_per_stage": 1}).identity
+    )
 
 
 def test_splits_known_beforehand_are_those_of_the_data() -> None:

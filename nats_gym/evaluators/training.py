@@ -279,7 +279,7 @@ def _checked_network(space: str, given: Mapping[str, Any]) -> dict[str, Any]:
             raise unknown_name("argument of a network", name, names)
     with torch.device("meta"):  # takes no memory
         build(space, 0, 2, **given)
-    return dict(given)
+    return {name: None if value is None else int(value) for name, value in given.items()}
 
 
 def _check_count(name: str, value: Any, least: int = 1) -> int:
