@@ -61,6 +61,7 @@ def train_once(
         evaluate_on=(VALID_SPLIT, plan.test_split),
         evaluate="every",
         checkpoint=checkpoint,
+        label=f"{plan.space} {index}",
     )
     return {
         "record": record.to_content(),
