@@ -1,4 +1,4 @@
-"""An agent of one's own: it mutates its best architecture so far and keeps the better of the two."""
+"""An agent of one's own: it mutates its best architecture so far, and keeps the better one."""
 
 import numpy as np
 
