@@ -258,8 +258,10 @@ def test_an_evaluator_that_raises_ends_the_batch(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_what_no_node_can_hold_is_said(tmp_path: Path) -> None:
+    import ray
+
     with pytest.warns(RuntimeWarning, match="no node of the Ray cluster has 1 CPUs and 4 GPUs"):
-        RayEvaluator(Toy(tmp_path), num_gpus=4)._cluster()
+        RayEvaluator(Toy(tmp_path), num_gpus=4)._connect(ray)
 
 
 @pytest.mark.slow
