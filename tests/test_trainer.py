@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+import zipfile
 from concurrent.futures import CancelledError
 from dataclasses import fields, replace
 from pathlib import Path
@@ -464,6 +465,24 @@ def test_a_damaged_or_hostile_checkpoint_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"no checkpoint")
     with pytest.raises(OSError, match="delete it to start anew"):
         train(small_network(), small_data(), RECIPE, **options)
+
+
+def test_bit_rot_in_a_checkpoint_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "one.pt"
+    options: dict[str, Any] = {"device": "cpu", "checkpoint": path}
+    train(seeded(small_network, 0), small_data(), RECIPE, **options)
+    whole = path.read_bytes()
+    with zipfile.ZipFile(path) as archive:
+        contents = [archive.read(name) for name in archive.namelist() if "/data/" in name]
+    for content in contents:  # of every tensor, its last byte
+        if not content.strip(b"\0"):
+            continue
+        place = whole.index(content) + len(content) - 1
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(OSError, match="delete it to start anew"):
+            train(small_network(), small_data(), RECIPE, **options)
+    path.write_bytes(whole)
+    train(small_network(), small_data(), RECIPE, **options)
 
 
 def test_a_record_survives_json() -> None:

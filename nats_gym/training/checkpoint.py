@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,15 @@ def save_checkpoint(
     os.replace(temporary, path)
 
 
+def read_whole(path: Path) -> Any:
+    """Read what ``torch.save`` wrote, tensors and text only; any exception means damage."""
+    with zipfile.ZipFile(path) as archive:
+        damaged = archive.testzip()  # torch.load compares no checksum
+    if damaged is not None:
+        raise ValueError(f"wrong checksum of {damaged}")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
 def load_checkpoint(
     path: Path,
     identity: dict[str, Any],
@@ -68,7 +78,7 @@ def load_checkpoint(
         InvalidInput: if it is of another training; says in what they differ.
     """
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = read_whole(path)
         written, saved = content["format"], json.loads(content["identity"])
         record = TrainingRecord.from_content(json.loads(content["record"]))
     except Exception as error:  # a damaged file can raise nearly anything
