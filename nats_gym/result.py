@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -238,6 +238,14 @@ class SearchResult:
 
 def _mean_std(values: NDArray[Any]) -> dict[str, float]:
     return {"mean": float(np.mean(values)), "std": float(np.std(values))}
+
+
+def kind_of_time(results: Iterable[SearchResult]) -> str:
+    """Whether the clocks of searches are simulated, real, or some this and some that."""
+    real = {result.answers_last for result in results}
+    if real == {True}:
+        return "real"
+    return "simulated or, of weight sharing, real" if True in real else "simulated"
 
 
 def versions() -> dict[str, str]:

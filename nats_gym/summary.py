@@ -8,7 +8,7 @@ from typing import Any
 from rich import box
 from rich.table import Table as Grid
 
-from nats_gym.result import SearchResult
+from nats_gym.result import SearchResult, kind_of_time
 from nats_gym.tables.column import MEASURED
 
 #: Row title and key of ``SearchResult.summary()``, and the provenance that goes with it.
@@ -48,12 +48,15 @@ def summary_grid(results: Mapping[str, SearchResult]) -> Grid:
         title += f"supernet of {ran['supernet_epochs']} epochs, judged at {ran['epochs']}"
         title += f", within {ran['budget']:,.0f} real seconds"
     else:
-        title += f"search on {ran['epochs']} epochs within {ran['budget']:,.0f} simulated seconds"
+        kind = kind_of_time(results.values())
+        title += f"search on {ran['epochs']} epochs within {ran['budget']:,.0f} {kind} seconds"
     agents = [f"{label} × {result.runs}" for label, result in results.items()]
     table = grid(title, "mean ± std over runs", *agents, "rests on")
     summaries = [result.summary() for result in results.values()]
     for row, key, basis in _ROWS:
         told = dict.fromkeys(result.provenance.get(basis, "") for result in results.values())
+        if key == "observed_valid_accuracy" and all(r.answers_last for r in results.values()):
+            continue  # they observe nothing: it is the answer's, which the next row has
         if key != "full_schedule_test_accuracy" or list(told) == [MEASURED]:
             cells = [_mean_std(summary[key]) for summary in summaries]
             table.add_row(row, *cells, " / ".join(filter(None, told)))

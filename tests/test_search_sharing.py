@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from nats_gym.plots import plot_alphas
 from nats_gym.protocol import search_arguments
 from nats_gym.result import SearchResult
 from nats_gym.study import Study, load_study, read_study, run_study, validate, write_report
+from nats_gym.study.tables import headline_tables
 
 pytest.importorskip("sklearn")
 
@@ -108,6 +110,23 @@ def test_wrong_arguments_are_refused(arguments: dict[str, Any], message: str) ->
         search_arguments(**{"space": "tss", "dataset": "digits", "agent": "gdas", **arguments})
 
 
+def test_a_search_of_another_space_is_refused_before_it_trains() -> None:
+    from nats_gym.agents.weight_sharing.supernet_search import SupernetSearch
+
+    with pytest.raises(InvalidInput, match="search is of sss digits, the table of tss digits"):
+        nats_gym.search("tss", "digits", functools.partial(SupernetSearch, "tas"), 1)
+
+
+def test_no_budget_caps_nothing_but_in_a_study_it_is_the_others() -> None:
+    assert search_arguments("tss", "digits", "gdas", 400)["budget"] == 400 * 3600
+    spec = {
+        "searches": [{"space": "tss", "dataset": "digits"}],
+        "agents": {"random": {}, "gdas": {}},
+    }
+    budgets = {cell.arguments["budget"] for cell in Study.of(spec).cells}
+    assert budgets == {120.0}
+
+
 def test_random_search_draws_from_a_partial_table_and_others_may_miss() -> None:
     result = nats_gym.search("sss", "digits", "random", budget=60, runs=20)
     known = np.flatnonzero(~np.isnan(result.table.mean_accuracy()))
@@ -148,6 +167,8 @@ def test_the_command_draws_the_alphas_and_what_was_derived(monkeypatch, capsys, 
     printed = capsys.readouterr()
     assert caught.value.code in (0, None), printed.err
     assert "size space, digits: supernet of 1 epochs" in printed.out
+    assert "stopped by the budget" not in printed.out
+    assert "best observed" not in printed.out
     assert {path.name for path in Path("out").iterdir()} == {
         *("runs.npz", "run.json", "incumbent.png", "alphas.png", "derived.png")
     }
@@ -171,6 +192,9 @@ def test_a_study_holds_them_beside_the_others(tmp_path: Path) -> None:
     assert searches["gdas"].arguments["supernet_epochs"] == 2
     assert not list((tmp_path / "study").glob("blocks/*"))
     assert all(verdict.holds for verdict in validate(tmp_path))
+    (table,) = headline_tables(study)
+    assert any("gdas: a supernet of 2 epochs" in note for note in table.notes)
+    assert any("simulated or, of weight sharing, real" in note for note in table.notes)
     assert write_report(tmp_path / "study").is_file()
 
 

@@ -44,8 +44,8 @@ def search(
     budget: Annotated[
         float | None,
         typer.Option(
-            help="simulated seconds (real ones of a weight-sharing search); default the paper's × "
-            "epochs/12"
+            help="simulated seconds; default the paper's × epochs/12. Of a weight-sharing search "
+            "real ones; default no cap in practice"
         ),
     ] = None,
     runs: Annotated[int, typer.Option(help="independent runs")] = 1,
@@ -146,7 +146,7 @@ def _options(given: list[str]) -> dict[str, Any]:
         try:
             options[name] = json.loads(value)
         except ValueError:
-            options[name] = value
+            options[name] = {"True": True, "False": False}.get(value, value)
     return options
 
 
@@ -160,6 +160,9 @@ def report(result: SearchResult, seconds: float, folder: Path) -> None:
     say(f"{seconds:.2f} s of search; runs.npz and run.json in {folder}")
     say(f"plot: {plot_incumbent([result], folder / 'incumbent.png')}")
     if result.alphas is not None:
+        epochs, passed = result.arguments["supernet_epochs"], int(result.evaluations.min())
+        if passed < epochs:
+            say(f"stopped by the budget after {passed} of {epochs} epochs, in mid-schedule")
         derived = int(result.recommended[0])
         say(f"alphas of the first run: {plot_alphas(result, folder / 'alphas.png')}")
         draw_architecture(result.table, derived, folder / "derived.png")

@@ -25,6 +25,8 @@ from .ladder import check_rungs
 MAX_RUNS = 1_000_000
 #: What going on with a training may cost.
 CONTINUING = ("difference", "scratch")
+#: Real seconds that a supernet may take for an epoch where no budget is given: no cap in practice.
+SUPERNET_SECONDS = 3600.0
 #: What a search itself tells an agent.
 TOLD = ("among", "budget", "checkpoint", "epochs", "progress", "rungs", "seed", "space", "streams")
 
@@ -68,6 +70,8 @@ def search_arguments(
         supernet_epochs = _check_supernet_epochs(given, dataset)
         trial = "mean"  # it is judged, not sampled
     epochs = check_epochs(epochs, full_epochs)
+    if budget is None and supernet_epochs is not None:
+        budget = SUPERNET_SECONDS * supernet_epochs
     budget = check_budget(default_budget(space, dataset, epochs) if budget is None else budget)
     if not math.isfinite(budget):
         raise InvalidInput(f"a search needs a finite budget of seconds, got {budget}")

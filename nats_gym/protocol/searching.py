@@ -62,7 +62,7 @@ def search(
             epochs of the 12-epoch one (needs learning curves). Of a weight-sharing search: the
             supernet's own; None for its default. Its answers are looked up at the full schedule.
         budget: simulated seconds of each run, finite; None for the paper's × epochs/12. Of a
-            weight-sharing search: real ones.
+            weight-sharing search: real ones; None for an hour an epoch, which caps nothing.
         runs: independent runs, up to :data:`MAX_RUNS`.
         seed: of the study; run r takes hash(seed, r).
         source: see :func:`nats_gym.load_table`.

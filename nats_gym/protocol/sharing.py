@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.errors import InvalidInput
 from nats_gym.result import RECORDED
 from nats_gym.schedule import Epochs
 from nats_gym.tables import Table
@@ -77,6 +78,12 @@ def run_sharing(
             progress=tell,
             **options,
         )
+        searched = search.arguments["space"], search.arguments["dataset"]
+        if searched != (table.space.name, table.dataset):
+            raise InvalidInput(
+                f"the weight-sharing search is of {' '.join(searched)}, the table of "
+                f"{table.space.name} {table.dataset}"
+            )
         found.append(search.run())
     shape = len(seeds), max(len(result.index) for result in found)
     columns: Columns = {name: np.full(shape, padding) for name, padding in RECORDED.items()}

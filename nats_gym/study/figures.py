@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from nats_gym.errors import InvalidInput, unknown_name
 from nats_gym.files import replacing
 from nats_gym.plots import COLOURS, GRID_POINTS
+from nats_gym.result import kind_of_time
 from nats_gym.study.comparison import (
     Results,
     Searches,
@@ -140,7 +141,7 @@ def regret_curves(results: Results, styles: Styles | None = None, *, seed: int =
             low, high = 0.85 * positive.min(), 1.15 * positive.max()
             _log_axis(axes, "y", max(low, 1e-3 * high), high, HIGH if len(tasks) == 1 else LOW)
         axes.set_title("\n".join(_task_lines(searches)), fontsize=TEXT)
-        axes.set_xlabel(f"simulated time [s], {_provenance(searches, 'seconds')}")
+        axes.set_xlabel(_time_label(searches))
         axes.set_ylabel(_regret_label(searches))
     _legend(figure, styles, _with_workers(tasks))
     return figure
@@ -181,7 +182,7 @@ def evaluations_to_target(
             _log_axis(axes, "x", begin, 1.1 * end, NARROW)
             axes.set_ylim(-0.02, 1.02)
         left.set_xlabel("evaluations")
-        right.set_xlabel(f"simulated time [s], {_provenance(searches, 'seconds')}")
+        right.set_xlabel(_time_label(searches))
         left.set_ylabel(f"share of runs with regret ≤ {goal:.3g}\n{_judged_on(searches)}")
         # Goes on over the right panel.
         left.set_title("\n".join(_task_lines(searches)), fontsize=TEXT, loc="left")
@@ -509,6 +510,10 @@ def aggregate_title(title: str, tasks: Sequence[Searches]) -> str:
     if missing:
         text += f"\nnot on all tasks, so left out: {', '.join(missing)}"
     return text
+
+
+def _time_label(searches: Searches) -> str:
+    return f"{kind_of_time(searches.values())} time [s], {_provenance(searches, 'seconds')}"
 
 
 def _regret_label(searches: Searches) -> str:

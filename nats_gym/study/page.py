@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import nats_gym
-from nats_gym.result import SearchResult
+from nats_gym.result import SearchResult, kind_of_time
 from nats_gym.study import published
 from nats_gym.study.markup import Markup, element, heading_row, joined, row, table
 from nats_gym.study.running import SPEC_FILE
@@ -215,9 +215,10 @@ def _ran(group: Group, study: StudyResults) -> Markup:
         if not result.arguments["rungs"]:
             basis = search_bases(result)[str(group.epochs)]
             schedule = f" on the schedule of {epochs_title(group.epochs)} ({basis} accuracies)"
+    seconds = listed(sorted({result.provenance["seconds"] for result in results.values()}))
     text = (
-        f"Searched{schedule} within {group.budget:,.0f} simulated "
-        f"seconds ({first.provenance['seconds']}); judged after {first.table.full_epochs} epochs "
+        f"Searched{schedule} within {group.budget:,.0f} {kind_of_time(results.values())} "
+        f"seconds ({seconds}); judged after {first.table.full_epochs} epochs "
         f"({first.provenance['full_schedule_valid_accuracy']}). The best validation accuracy that "
         f"the table knows is {first.table.best('valid')[1]:.2f} %."
     )

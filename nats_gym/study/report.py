@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from nats_gym.errors import InvalidInput
 from nats_gym.files import check_folder, replacing
-from nats_gym.result import SearchResult
+from nats_gym.result import SearchResult, kind_of_time
 from nats_gym.study import figures
 from nats_gym.study.comparison import Results, Searches, all_labels, tasks_of
 from nats_gym.study.curves import anytime_regret, common_start, regret_curve
@@ -91,20 +91,21 @@ def _file_name(title: str) -> str:
 def _group_section(name: str, searches: Searches, styles: figures.Styles, plots: Path) -> Section:
     goal = _common_goal(searches)
     regrets = "; ".join(f"{label} {_mean_regret(result)}" for label, result in searches.items())
+    time = f"{kind_of_time(searches.values())} time"
     drawn: dict[str, Plot] = {
         "regret": (
-            "Simple regret against simulated time, mean over runs with its 95 % bootstrap "
+            f"Simple regret against {time}, mean over runs with its 95 % bootstrap "
             "interval: how many points the architecture that a run would answer falls short of "
             "the best that the table knows, full-schedule validation accuracy. The dotted line is "
             "the budget; the evaluation that overshoots it counts.",
-            f"Curves of mean regret against simulated time. At the end, in points: {regrets}.",
+            f"Curves of mean regret against {time}. At the end, in points: {regrets}.",
             lambda: figures.regret_curves(searches, styles),
         ),
         "target": (
             f"Sample efficiency: share of runs that have reached a regret of {goal:.3g} points, "
             f"against what they spent. {OF_THIS_STUDY}",
             f"Share of runs that reached a regret of {goal:.3g} points against evaluations and "
-            "against simulated time; the table below has the medians.",
+            f"against {time}; the table below has the medians.",
             lambda: figures.evaluations_to_target(searches, goal, styles),
         ),
     }
@@ -221,7 +222,7 @@ def _numbers(
     )
     caption = (
         "Regret in percentage points, mean ± standard deviation over runs; any-time regret is its "
-        f"mean over logarithmic simulated time. Regret to be reached: {goal:.3g} points. "
+        f"mean over logarithmic time. Regret to be reached: {goal:.3g} points. "
         f"{OF_THIS_STUDY}"
     )
     rows = ((label, *_agent_numbers(result, goal, start)) for label, result in searches.items())

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nats_gym.agents import find_agent, kind_of
+from nats_gym.clock import default_budget
 from nats_gym.errors import InvalidInput, MissingStudy, shown, unknown_name
 from nats_gym.files import check_source
 from nats_gym.protocol import search_arguments
@@ -156,6 +157,9 @@ def _cell(
     try:
         if kind_of(find_agent(agent)[1]) == "weight-sharing":
             wanted["epochs"] = options.get("epochs")
+            # The rest's, so that all are compared at one cost.
+            full = get_space(wanted["space"]).full_epochs_on(dataset)
+            wanted.setdefault("budget", default_budget(wanted["space"], dataset, full))
         arguments = search_arguments(agent=agent, **wanted)
     except InvalidInput as error:
         raise InvalidInput(f"agent {label!r} of the study: {error}") from None

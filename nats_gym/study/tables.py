@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.errors import InvalidInput
-from nats_gym.result import SearchResult
+from nats_gym.result import SearchResult, kind_of_time
 from nats_gym.tables.column import MEASURED
 
 if TYPE_CHECKING:
@@ -226,9 +226,10 @@ def _notes(groups: dict[Group, dict[str, SearchResult]], columns: list[Column]) 
         searched_on.append(f"{title} {schedule}{group.budget:,.0f} s")
         for sentence in (*unlike_the_rest(results), *_search_basis(results)):
             told.setdefault(sentence, []).append(group_heading(group, groups))
+    kind = kind_of_time(result for results in groups.values() for result in results.values())
     notes = [
         f"Full-schedule accuracy of the answer of each run, percent; {over}.",
-        f"Search schedule and simulated budget: {'; '.join(searched_on)}.",
+        f"Search schedule and budget of {kind} seconds: {'; '.join(searched_on)}.",
         *(
             sentence if len(headings) == len(groups) else f"{listed(headings)}: {sentence}"
             for sentence, headings in told.items()
@@ -265,6 +266,12 @@ def unlike_the_rest(results: Mapping[str, SearchResult]) -> Iterator[str]:
             f"{price}."
         )
     for label, result in results.items():
+        if result.answers_last:
+            epochs, passed = result.arguments["supernet_epochs"], result.evaluations.mean()
+            yield (
+                f"{label}: a supernet of {epochs} epochs, of which the budget of real seconds let "
+                f"{passed:.3g} pass; a run's answer is its last."
+            )
         workers = result.arguments["workers"]
         if workers > 1:
             yield (
