@@ -6,7 +6,7 @@ import itertools
 import math
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -297,11 +297,73 @@ def test_data_without_validation_images_is_refused() -> None:
 def test_checkpoints_of_other_searches_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "search.pt"
     tiny_search("gdas", epochs=1, checkpoint=path).run()
-    with pytest.raises(InvalidInput, match="another search: epochs 1, not 2"):
+    with pytest.raises(InvalidInput, match="another search: epochs 1, not 2; delete it or take"):
         tiny_search("gdas", epochs=2, checkpoint=path).run()
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(UnreadableCheckpoint, match="delete it"):
         tiny_search("gdas", epochs=1, checkpoint=path).run()
+
+
+def test_bit_rot_in_a_checkpoint_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "search.pt"
+    search = tiny_search("gdas", epochs=1, checkpoint=path)
+    search.run()
+    whole = path.read_bytes()
+    for content in (search.method.alpha, *search.method.supernet.parameters()):
+        written = content.detach().numpy().tobytes()
+        place = whole.index(written) + len(written) // 2
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(UnreadableCheckpoint, match="delete it"):
+            tiny_search("gdas", epochs=1, checkpoint=path).run()
+
+
+DAMAGES: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "no method": lambda content: content.pop("method"),
+    "no weights": lambda content: content.pop("weights"),
+    "no history": lambda content: content.pop("history"),
+    "no arguments": lambda content: content.update(arguments="[]"),
+    "no alpha": lambda content: content["method"].pop("alpha"),
+    "alpha": lambda content: content["method"].update(alpha=torch.zeros(5, 8)),
+    "no architecture": lambda content: content.update(architecture=None),
+    "no momentum": lambda content: content["weights"]["state"].clear(),
+    "lengths": lambda content: content["history"].update(loss=torch.zeros(2).double()),
+    "shape": lambda content: content["history"].update(alphas=torch.zeros(1, 5, 8).double()),
+    "type": lambda content: content["history"].update(index=torch.zeros(1)),
+    "index": lambda content: content["history"].update(index=torch.tensor([15625])),
+    "epochs": lambda content: content.update(
+        history={name: torch.cat([array] * 4) for name, array in content["history"].items()}
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_an_incomplete_checkpoint_is_refused(damage: str, tmp_path: Path) -> None:
+    path = tmp_path / "search.pt"
+    tiny_search("gdas", budget=1e-6, checkpoint=path).run()
+    content = torch.load(path, weights_only=True)
+    DAMAGES[damage](content)
+    torch.save(content, path)
+    with pytest.raises(UnreadableCheckpoint, match="delete it"):
+        tiny_search("gdas", checkpoint=path).run()
+
+
+def test_two_processes_may_write_the_same_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second writes all of its checkpoint while the first is writing its own."""
+    path = tmp_path / "search.pt"
+    first, second = (tiny_search("gdas", epochs=1, checkpoint=path) for _ in range(2))
+    save = torch.save
+
+    def interrupted(content: Any, file: Path) -> None:
+        monkeypatch.setattr(torch, "save", save)
+        second.run()
+        torch.save(content, file)
+
+    monkeypatch.setattr(torch, "save", interrupted)
+    result = first.run()
+    assert [file.name for file in tmp_path.iterdir()] == ["search.pt"]
+    assert_same(tiny_search("gdas", epochs=1, checkpoint=path).run(), result)
 
 
 def test_a_supernet_that_diverges_says_so() -> None:

@@ -7,15 +7,19 @@ stranger can be damaged, not dangerous.
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from nats_gym.errors import InvalidInput
-from nats_gym.training.checkpoint import UnreadableCheckpoint
+from nats_gym.errors import InvalidInput, NatsGymError
+from nats_gym.files import replacing
+from nats_gym.spaces import get_space
+from nats_gym.training.checkpoint import UnreadableCheckpoint, read_whole
 
 from .method import Method
 from .supernet_result import ARRAYS, SupernetResult
@@ -43,10 +47,8 @@ def save_checkpoint(
         "architecture": None if method.optimizer is None else method.optimizer.state_dict(),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    # One name for what is not whole yet, so that killed searches leave one such file, not many.
-    temporary = path.with_name(f"{path.name}.part")
-    torch.save(content, temporary)
-    os.replace(temporary, path)
+    with replacing(path) as temporary:  # its own name: two processes may write the same search
+        torch.save(content, temporary)
 
 
 def load_checkpoint(
@@ -55,29 +57,63 @@ def load_checkpoint(
     """Put a saved search's state into ``method`` and ``weights``; return what it had found.
 
     Raises:
-        UnreadableCheckpoint: if the file is damaged or something else.
+        UnreadableCheckpoint: if the file is damaged, incomplete or something else.
         InvalidInput: if it is of a search with other arguments; says in what they differ.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-        written, saved = content["format"], json.loads(content["arguments"])
+    with _damage_named(path):
+        content = read_whole(path)
+        if content["format"] != _FORMAT:
+            raise UnreadableCheckpoint(
+                f"{path} has format {content['format']}, this version reads {_FORMAT}"
+            )
+        saved = json.loads(content["arguments"])
+        differing = [
+            f"{name} {saved.get(name)!r}, not {value!r}"
+            for name, value in arguments.items()
+            if saved.get(name) != value
+        ]
+        if differing:
+            raise InvalidInput(
+                f"{path} is a checkpoint of another search: {'; '.join(differing)}; "
+                "delete it or take another folder"
+            )
         history = {name: content["history"][name].numpy() for name in ARRAYS}
-    except Exception as error:  # a damaged file can raise nearly anything
+        _check_history(history, arguments)
+        method.load_state_dict(content["method"])
+        weights.load_state_dict(content["weights"])
+        for weight in method.supernet.parameters():
+            # Torch takes an optimizer's state as it comes.
+            if weights.state[weight]["momentum_buffer"].shape != weight.shape:
+                raise ValueError("momentum of another shape")
+        if method.optimizer is not None:
+            method.optimizer.load_state_dict(content["architecture"])
+    return SupernetResult(**history, arguments=arguments)
+
+
+def _check_history(history: Mapping[str, NDArray[Any]], arguments: Mapping[str, Any]) -> None:
+    """Raise ``ValueError`` unless a search with these arguments can have had this history."""
+    space, count = get_space(arguments["space"]), len(history["index"])
+    shapes: dict[str, tuple[int, ...]] = {name: (count,) for name in ARRAYS}
+    shapes["alphas"] = (count, space.num_decisions, space.num_choices)
+    for name, array in history.items():
+        kind = np.int64 if name == "index" else np.float64
+        if array.shape != shapes[name] or array.dtype != kind:
+            raise ValueError(f"{name} of shape {array.shape} and type {array.dtype}")
+    if count > arguments["epochs"]:
+        raise ValueError(f"{count} epochs")
+    if not ((history["index"] >= 0) & (history["index"] < space.size)).all():
+        raise ValueError("an index outside its space")
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Turn what a damaged file raises, nearly anything, into ``UnreadableCheckpoint``."""
+    try:
+        yield
+    except NatsGymError:
+        raise
+    except Exception as error:
         raise UnreadableCheckpoint(
             f"{path} is damaged or no checkpoint of a search ({type(error).__name__}); "
             "delete it to start anew"
         ) from error
-    if written != _FORMAT:
-        raise UnreadableCheckpoint(f"{path} has format {written}, this version reads {_FORMAT}")
-    differing = [
-        f"{name} {saved.get(name)!r}, not {value!r}"
-        for name, value in arguments.items()
-        if saved.get(name) != value
-    ]
-    if differing:
-        raise InvalidInput(f"{path} is a checkpoint of another search: {'; '.join(differing)}")
-    method.load_state_dict(content["method"])
-    weights.load_state_dict(content["weights"])
-    if method.optimizer is not None:
-        method.optimizer.load_state_dict(content["architecture"])
-    return SupernetResult(**history, arguments=arguments)
