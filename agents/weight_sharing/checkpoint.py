@@ -93,7 +93,7 @@ def load_checkpoint(
 def _check_history(history: Mapping[str, NDArray[Any]], arguments: Mapping[str, Any]) -> None:
     """Raise ``ValueError`` unless a search with these arguments can have had this history."""
     space, count = get_space(arguments["space"]), len(history["index"])
-    shapes: dict[str, tuple[int, ...]] = {name: (count,) for name in ARRAYS}
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(ARRAYS, (count,))
     shapes["alphas"] = (count, space.num_decisions, space.num_choices)
     for name, array in history.items():
         kind = np.int64 if name == "index" else np.float64
