@@ -17,7 +17,7 @@ import pytest
 import torch
 from torch import nn
 
-from nats_gym.agents.weight_sharing import METHODS, darts, get_method
+from nats_gym.agents.weight_sharing import METHODS, darts, get_method, supernet_search
 from nats_gym.agents.weight_sharing.darts import DARTS2
 from nats_gym.agents.weight_sharing.enas import BASELINE_DECAY, ENAS, Controller, policy_loss
 from nats_gym.agents.weight_sharing.gdas import GDAS, straight_through_gumbel
@@ -270,12 +270,93 @@ def test_results_survive_their_file(tmp_path: Path) -> None:
         ({"among": []}, "among one architecture at least, got none"),
         ({"among": [[0, 1, 2, 3, 4, 5]]}, "5"),
         ({"device": "abacus"}, "no device 'abacus'"),
+        ({"amp": "False"}, "amp is True or False, got 'False'"),
+        ({"amp": 1}, "amp is True or False, got 1"),
+        ({"channels_last": "no"}, "channels_last is True or False"),
+        ({"compile": "maybe"}, "compile is True or False"),
+        ({"settings": 5}, "settings is a dictionary of arguments, got 5"),
+        ({"settings": [1]}, "settings is a dictionary"),
+        ({"settings": {"tau_last": True}}, "a temperature is a number above 0, got True"),
+        ({"network": "tiny"}, "network is a dictionary"),
+        ({"budget": "1"}, "budget is a number of seconds above 0, got '1'"),
+        ({"budget": True}, "budget is a number of seconds above 0, got True"),
+        ({"seed": "x"}, "a seed is an integer from 0, got 'x'"),
+        ({"among": [[0, 1, 2, 3, 4, 0], [1]]}, "among is an array of digits"),
+        ({"checkpoint": 5}, "checkpoint is the path of a file, or None, got 5"),
+        ({"checkpoint": Path(__file__) / "one.pt"}, "cannot be a folder"),
+        ({"checkpoint": Path(__file__).parent}, "is a folder"),
     ],
     ids=str,
 )
 def test_bad_arguments_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         tiny_search("gdas", **options)
+    with pytest.raises(InvalidInput, match=message):
+        SupernetSearch.check("gdas", "digits", **options)
+
+
+@pytest.mark.parametrize(
+    ("method", "dataset", "message"),
+    [
+        (None, "digits", "method is one of darts, .* got None"),
+        ({"gdas": 1}, "digits", "method is one of"),
+        (dict, "digits", "a subclass of Method"),
+        ("gda", "digits", "Did you mean 'gdas'"),
+        ("gdas", "digit", "Did you mean 'digits'"),
+        ("gdas", None, "data"),
+        ("gdas", {}, "data"),
+    ],
+)
+def test_no_search_and_no_data_are_refused(method: Any, dataset: Any, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
+        SupernetSearch(method, dataset)
+    with pytest.raises(InvalidInput, match=message):
+        SupernetSearch.check(method, dataset)
+
+
+def test_options_are_checked_without_data_memory_and_random_numbers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A network of 10¹³ weights is checked, so nothing of it is made."""
+    monkeypatch.delattr(supernet_search, "load_data")
+    before = torch.random.get_rng_state()
+    for name in METHODS:
+        SupernetSearch.check(name, "cifar10", epochs=np.int64(2), device="cpu", data_dir="no")
+    SupernetSearch.check("gdas", "cifar10", network={"channels": 10**6}, seed=1, budget=2.5)
+    SupernetSearch.check(Spy, "digits", progress=print, amp=True)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    with pytest.raises(InvalidInput, match=r"unknown option.*'chanels_last'.*Did you mean 'chan"):
+        SupernetSearch.check("gdas", "digits", chanels_last=True)
+    with pytest.raises(InvalidInput, match="candidates is an integer from 1 to"):
+        SupernetSearch.check("enas", "digits", settings={"candidates": 0})
+    with pytest.raises(InvalidInput, match="unknown setting argument of DARTS 'x'; it takes none"):
+        SupernetSearch.check("darts", "digits", settings={"x": 0})
+    with pytest.raises(InvalidInput, match="'space'"):
+        SupernetSearch.check("darts", "digits", space="tss")
+
+
+def test_a_method_of_ones_own_that_wants_numbers_passes_the_check() -> None:
+    class Wanting(Spy):
+        def __init__(self, supernet: TopologySupernet, share: float) -> None:
+            super().__init__(supernet)
+            self.first = self.alpha.sum().item()
+
+    SupernetSearch.check(Wanting, "digits", settings={"share": 0.5})
+    with pytest.raises(InvalidInput, match=r"setting arguments of Wanting: missing.*'share'"):
+        SupernetSearch.check(Wanting, "digits")
+
+
+def test_numpys_integers_are_plain_ones() -> None:
+    plain = tiny_search("gdas", epochs=1, seed=1, batch_size=16)
+    numpys = tiny_search("gdas", epochs=np.int64(1), seed=np.int64(1), batch_size=np.int32(16))
+    assert numpys.arguments == plain.arguments
+    assert_same(numpys.run(), plain.run())
+
+
+def test_settings_add_to_those_of_digits() -> None:
+    arguments = SupernetSearch("enas", "digits", settings={"candidates": 7}).arguments
+    expected = {"controller_steps": 10, "samples_per_step": 10, "candidates": 7}
+    assert arguments["settings"] == expected
 
 
 @pytest.mark.parametrize(
@@ -370,8 +451,28 @@ def test_a_supernet_that_diverges_says_so() -> None:
     search = tiny_search("gdas")
     with torch.no_grad():
         search.method.supernet.classifier.bias.fill_(float("nan"))
-    with pytest.raises(TrainingFailed, match="diverged in epoch 1"):
+    with pytest.raises(TrainingFailed, match="supernet diverged in epoch 1"):
         search.run()
+
+
+@pytest.mark.parametrize("name", ["darts", "gdas", "setn", "enas"])
+def test_an_architecture_that_diverges_says_so(name: str) -> None:
+    def spoil(result: SupernetResult) -> None:
+        parameters = [p for key, p in search.method.named_parameters() if "supernet" not in key]
+        with torch.no_grad():
+            parameters[-1].fill_(float("nan"))
+
+    search = tiny_search(name, progress=spoil)
+    with pytest.raises(TrainingFailed, match="diverged in epoch 2"):
+        search.run()
+
+
+def test_the_log_of_no_probability_is_no_divergence() -> None:
+    class Sure(Spy):
+        def log_probabilities(self) -> torch.Tensor:
+            return torch.eye(6, 5).log()
+
+    assert np.isneginf(tiny_search(Sure, epochs=1).run().alphas).any()
 
 
 # ── DARTS ────────────────────────────────────────────────────────────────────────────────────
@@ -420,6 +521,15 @@ def test_the_second_order_is_autograd_through_the_step(monkeypatch: pytest.Monke
     logits = torch.func.functional_call(mixture, fixed, (valid[0], method.alpha))
     (direct,) = torch.autograd.grad(nn.functional.cross_entropy(logits, valid[1]), method.alpha)
     assert (direct - expected).norm() / expected.norm() > 0.1
+
+
+def test_the_second_order_without_a_slope_is_the_first() -> None:
+    """Of one class, every loss is 0 whatever the weights."""
+    torch.manual_seed(0)
+    method = DARTS2(TopologySupernet(1, channels=2, cells_per_stage=1))
+    optimizer = supernet_search.make_sgd(method.supernet)
+    batch = torch.randn(5, 3, 8, 8), torch.zeros(5, dtype=torch.int64)
+    assert torch.equal(method.unrolled_gradient(batch, batch, optimizer), torch.zeros(6, 5))
 
 
 # ── GDAS ─────────────────────────────────────────────────────────────────────────────────────

@@ -19,6 +19,7 @@ from nats_gym.errors import InvalidInput
 from nats_gym.networks.size_supernet import SizeSupernet
 from nats_gym.spaces import get_space
 from nats_gym.training.data import ImageData
+from nats_gym.training.record import TrainingFailed
 
 METHODS = ["tas", "fbnetv2", "tunas"]
 
@@ -153,10 +154,29 @@ def test_warm_up_begins_at_full_width_and_ends_at_any(monkeypatch: pytest.Monkey
     assert set(np.unique(seen)) == set(range(8))
 
 
-@pytest.mark.parametrize("warmup", [-0.1, 1, "half", float("nan")])
+@pytest.mark.parametrize("warmup", [-0.1, 1, "half", float("nan"), True, False])
 def test_a_warm_up_out_of_range_is_refused(warmup: Any) -> None:
     with pytest.raises(InvalidInput, match="from 0 to below 1"):
         TAS(SizeSupernet(7), warmup)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_supernet_that_diverges_says_so(name: str, few_images: ImageData) -> None:
+    """Also where alpha follows at once, and torch refuses to sample from it."""
+    started = search(name, few_images)
+    with torch.no_grad():
+        started.method.supernet.classifier.bias.fill_(float("nan"))
+    with pytest.raises(TrainingFailed, match="supernet diverged in epoch 1"):
+        started.run()
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_an_alpha_that_diverges_says_so(name: str, few_images: ImageData) -> None:
+    started = search(name, few_images)
+    with torch.no_grad():
+        started.method.get_parameter("alpha")[2, 3] = float("nan")
+    with pytest.raises(TrainingFailed, match="diverged in epoch 1"):
+        started.run()
 
 
 @pytest.mark.parametrize("method", [TAS, FBNetV2, TuNAS])

@@ -50,7 +50,7 @@ def get_method(name: str) -> type[Method]:
     Raises:
         InvalidInput: for an unknown name; it lists the known ones.
     """
-    if name not in _HOMES:
+    if not isinstance(name, str) or name not in _HOMES:
         raise unknown_name("weight-sharing search", name, _HOMES)
     module, cls = _HOMES[name].split(":")
     method: type[Method] = getattr(import_module(module, __name__), cls)

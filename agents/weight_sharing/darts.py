@@ -74,7 +74,8 @@ class DARTS2(DARTS):
             self.architecture_loss(*valid), [self.alpha, *weights]
         )
         norm = torch.stack([part.norm() for part in vector]).norm()
-        length = DIFFERENCE / norm
+        # Along no vector there is no difference, at any length.
+        length = DIFFERENCE / norm.clamp_min(torch.finfo(norm.dtype).tiny)
         # In bfloat16 nothing would be left of the difference.
         amp, self.supernet.amp = self.supernet.amp, False
         sides = []

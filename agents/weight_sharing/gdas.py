@@ -43,9 +43,10 @@ class GDAS(AlphaMethod):
     ) -> None:
         super().__init__(supernet, len(EDGES), len(OPERATIONS))
         for tau in (tau_first, tau_last):
-            if not isinstance(tau, int | float) or not 0 < tau < math.inf:
+            if isinstance(tau, bool) or not isinstance(tau, int | float) or not 0 < tau < math.inf:
                 raise InvalidInput(f"a temperature is a number above 0, got {shown(tau)}")
         self._tau_first, self._tau_last = tau_first, tau_last
+        self.tau: float = tau_first
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Lower the temperature."""

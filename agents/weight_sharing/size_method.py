@@ -40,11 +40,13 @@ class SizeMethod(AlphaMethod):
 
     def __init__(self, supernet: SizeSupernet, warmup: float = 0.0) -> None:
         super().__init__(supernet, PLACES, len(WIDTHS))
-        if not isinstance(warmup, int | float) or not 0 <= warmup < 1:
+        if isinstance(warmup, bool) or not isinstance(warmup, int | float) or not 0 <= warmup < 1:
             raise InvalidInput(
                 f"warmup is a share of the epochs from 0 to below 1, got {shown(warmup)}"
             )
         self._warmup = warmup
+        self.tau = TAU_FIRST
+        self._full_width: float | None = None  # its probability, None once the weights are warm
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Lower the temperature; say how far the warm-up is."""

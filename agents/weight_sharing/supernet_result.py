@@ -44,6 +44,11 @@ class SupernetResult:
         """Official index of the architecture after the last epoch."""
         return int(self.index[-1])
 
+    @property
+    def total_seconds(self) -> float:
+        """Real seconds that have gone so far; 0 before the first epoch."""
+        return float(self.seconds[-1]) if len(self.seconds) else 0.0
+
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write one ``.npz`` file, whole or not at all; returns its path."""
         path = Path(path)

@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import json
 import math
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
-from pathlib import Path
 from time import perf_counter
 from typing import Any, cast
 
@@ -33,11 +31,19 @@ from nats_gym.spaces import get_space
 from nats_gym.streams import combine_int, seed_key
 from nats_gym.training.architecture import preset
 from nats_gym.training.batches import Batch, TrainingBatches, evaluation_batches
-from nats_gym.training.data import ImageData, load_data
+from nats_gym.training.data import LOADERS, ImageData, data_folder, load_data
 from nats_gym.training.record import TrainingFailed
 from nats_gym.training.trainer import choose_device, seeded
 
-from . import get_method
+from .arguments import DIGITS_EPOCHS as DIGITS_EPOCHS
+from .arguments import EPOCHS as EPOCHS
+from .arguments import (
+    build_method,
+    check_budget,
+    check_checkpoint,
+    identifying_arguments,
+    method_class,
+)
 from .checkpoint import load_checkpoint, save_checkpoint
 from .method import Method
 from .supernet_result import SupernetResult
@@ -45,9 +51,6 @@ from .supernet_result import SupernetResult
 # SGD of the supernet's weights; the learning rate falls along a half cosine.
 LEARNING_RATE, LAST_LEARNING_RATE = 0.025, 0.001
 MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4
-#: Length of the schedule in NATS-Bench, and of the small default.
-EPOCHS, DIGITS_EPOCHS = 100, 3
-BATCH_SIZE = 64
 # Images of a batch that candidates are compared on.
 _COMPARED_ON = 512
 
@@ -70,8 +73,8 @@ class SupernetSearch:
         device: ``"auto"`` takes a CUDA device if there is one.
         batch_size: images of a step; default 64, and 24 for digits.
         budget: real seconds; the epoch in which they are spent is the last. The schedule stays.
-        settings: further arguments of the method, such as ``{"tau_last": 1}``; default the data
-            set's own.
+        settings: further arguments of the method, such as ``{"tau_last": 1}``; what is not
+            among them is the data set's own.
         network: arguments of the supernet; default the data set's own.
         amp: compute in bfloat16 where autocast thinks it safe.
         channels_last: lay images and weights out with the channels last; on the CPU images are
@@ -109,53 +112,47 @@ class SupernetSearch:
         checkpoint: str | os.PathLike[str] | None = None,
         progress: Callable[[SupernetResult], None] | None = None,
     ) -> None:
-        cls = get_method(method) if isinstance(method, str) else method
+        cls = method_class(method)
+        name = dataset.name if isinstance(dataset, ImageData) else dataset
+        if not isinstance(name, str):
+            raise InvalidInput(
+                f"dataset is the name of a data set or an ImageData, got {shown(dataset)}"
+            )
         self._device = choose_device(device)
-        if isinstance(dataset, str):
-            data = load_data(DATA_KEYS.get(dataset, dataset), data_dir)
-        else:
-            data = dataset
-        name = dataset if isinstance(dataset, str) else data.name
-        recipe, built_with = preset(cls.space, name)
-        small = name == DIGITS.name
-        if network is not None or cls.space == "sss":  # whose supernet has one size
-            built_with = dict(network or {})
-        if settings is None:
-            settings = cls.digits_settings if small else {}
-        self.arguments = _plain(
-            method=method if isinstance(method, str) else f"{cls.__module__}:{cls.__qualname__}",
-            space=cls.space,
-            dataset=name,
-            images=[len(data.rows(split)) for split in ("train", "x-valid")],
-            epochs=_count("epochs", epochs, DIGITS_EPOCHS if small else EPOCHS),
+        check_budget(budget)
+        self._checkpoint = check_checkpoint(checkpoint)
+        identifying = identifying_arguments(
+            cls,
+            name,
+            epochs=epochs,
             seed=seed,
-            batch_size=_count("batch_size", batch_size, recipe.batch_size if small else BATCH_SIZE),
-            settings=dict(settings),
-            network=built_with,
+            batch_size=batch_size,
+            settings=settings,
+            network=network,
             amp=amp,
             channels_last=channels_last,
             compile=compile,
-            among=None if among is None else np.asarray(among).tolist(),
+            among=among,
         )
-        if budget is not None and not budget > 0:
-            raise InvalidInput(f"budget is a number of seconds above 0, got {shown(budget)}")
+        if isinstance(dataset, ImageData):
+            data = dataset
+        else:
+            data = load_data(DATA_KEYS.get(dataset, dataset), data_dir)
+        self.arguments = {
+            "method": method if isinstance(method, str) else f"{cls.__module__}:{cls.__qualname__}",
+            "images": [len(data.rows(split)) for split in ("train", "x-valid")],
+            **identifying,
+        }
         self._space = get_space(cls.space)
-        self._among = None
-        if among is not None:
-            if not np.size(among):
-                raise InvalidInput("a search chooses among one architecture at least, got none")
-            digits = self._space.check_digits(among)
-            self._among = torch.as_tensor(digits.reshape(-1, digits.shape[-1])).to(self._device)
+        chosen = self.arguments["among"]
+        self._among = None if chosen is None else torch.tensor(chosen, device=self._device)
         self._epochs, self._budget = self.arguments["epochs"], budget
-        self._key = seed_key(seed)
-        self._checkpoint = None if checkpoint is None else Path(checkpoint)
+        self._key = seed_key(self.arguments["seed"])
         self._progress = progress
         self._memory_format = torch.channels_last if channels_last else torch.contiguous_format
 
         def build() -> nn.Module:
-            supernet = _made("network", cls.supernet_class, data.num_classes, built_with)
-            made: nn.Module = _made("setting", cls, supernet, settings)
-            return made
+            return build_method(cls, data.num_classes, self.arguments)
 
         self.method = cast(Method, seeded(build, self._drawn_from(_INIT)).to(self._device))
         supernet = self.method.supernet
@@ -170,18 +167,47 @@ class SupernetSearch:
                 self._data,
                 split,
                 self.arguments["batch_size"],
-                recipe.horizontal_flip,
+                preset(cls.space, name)[0].horizontal_flip,
                 data.crop_padding,
                 self._memory_format,
             )
             for split in ("train", "x-valid")
         )
 
+    @classmethod
+    def check(cls, method: str | type[Method], dataset: str, /, **options: Any) -> None:
+        """Raise what the constructor would for these arguments; no data are loaded.
+
+        Args:
+            method, dataset: as the constructor's; the data set by its name.
+            options: keyword arguments of the constructor.
+
+        Raises:
+            InvalidInput: for an unknown name, or a value of the wrong type or out of range.
+        """
+        names = list(inspect.signature(cls.__init__).parameters)[3:]
+        for name in options:
+            if name not in names:
+                raise unknown_name("option of a weight-sharing search", name, names)
+        searched = method_class(method)
+        key = DATA_KEYS.get(dataset, dataset) if isinstance(dataset, str) else None
+        if key not in LOADERS:
+            raise unknown_name("data set", dataset, LOADERS)
+        choose_device(options.pop("device", "auto"))
+        data_folder(options.pop("data_dir", None))
+        check_budget(options.pop("budget", None))
+        check_checkpoint(options.pop("checkpoint", None))
+        options.pop("progress", None)
+        arguments = identifying_arguments(searched, dataset, **options)
+        # On shapes alone: neither memory nor random numbers. A class of one's own may want numbers.
+        with suppress(RuntimeError), torch.device("meta"):
+            build_method(searched, 10, arguments)
+
     def run(self) -> SupernetResult:
         """Search until the schedule or the budget ends.
 
         Raises:
-            TrainingFailed: if the loss is no longer a number.
+            TrainingFailed: if the loss, or what is learnt of the architecture, is no number.
             UnreadableCheckpoint: for a damaged checkpoint.
             InvalidInput: for one of another search.
         """
@@ -194,9 +220,8 @@ class SupernetSearch:
         result = self._begun()
         while len(result.index) < self._epochs and not self._spent(result):
             start = perf_counter()
-            loss, digits = self._epoch(len(result.index))
-            alphas = self.method.log_probabilities().double().cpu().numpy()  # waits for the device
-            seconds = sum(result.seconds[-1:]) + perf_counter() - start
+            loss, alphas, digits = self._epoch(len(result.index))
+            seconds = result.total_seconds + perf_counter() - start
             result = replace(
                 result,
                 index=np.append(result.index, self._space.index(digits)),
@@ -211,10 +236,10 @@ class SupernetSearch:
         return result
 
     def _spent(self, result: SupernetResult) -> bool:
-        return self._budget is not None and sum(result.seconds[-1:]) >= self._budget
+        return self._budget is not None and result.total_seconds >= self._budget
 
-    def _epoch(self, epoch: int) -> tuple[float, list[int]]:
-        """Mean loss of an epoch's weight steps, and the digits derived after it."""
+    def _epoch(self, epoch: int) -> tuple[float, NDArray[np.float64], list[int]]:
+        """Mean loss of an epoch's weight steps; log-probabilities and derived digits after it."""
         method, steps = self.method, len(self._train)
         total = torch.zeros((), dtype=torch.float64, device=self._device)
         cuda = [self._device] if self._device.type == "cuda" else []
@@ -222,23 +247,35 @@ class SupernetSearch:
             torch.manual_seed(self._drawn_from(_STEPS, epoch))
             method.begin_epoch(epoch, self._epochs)
             batches = self._train.epoch(self._drawn_from(_TRAIN, epoch))
-            for step, (train, valid) in enumerate(
-                zip(batches, self._validation(epoch), strict=False)
-            ):
-                for group in self._weights.param_groups:
-                    group["lr"] = self._learning_rate(epoch + step / steps)
-                loss = method.weight_loss(*train)
-                self._weights.zero_grad()
-                torch.autograd.backward(loss)
-                self._weights.step()
-                method.architecture_step(valid, train, self._weights)
-                total += loss.detach()
-            if not math.isfinite(total.item()):
-                raise TrainingFailed(f"the supernet diverged in epoch {epoch + 1}")
-            comparisons = self._comparisons()
-            method.end_epoch(comparisons)
+            try:
+                for step, (train, valid) in enumerate(
+                    zip(batches, self._validation(epoch), strict=False)
+                ):
+                    for group in self._weights.param_groups:
+                        group["lr"] = self._learning_rate(epoch + step / steps)
+                    loss = method.weight_loss(*train)
+                    self._weights.zero_grad()
+                    torch.autograd.backward(loss)
+                    self._weights.step()
+                    method.architecture_step(valid, train, self._weights)
+                    total += loss.detach()
+                comparisons = self._comparisons()
+                method.end_epoch(comparisons)
+            except RuntimeError:  # such as torch's, asked to sample from what is no number
+                self._after(epoch, total)
+                raise
+            alphas = self._after(epoch, total)
             with torch.no_grad():
-                return total.item() / steps, method.derive(comparisons, self._among)
+                return total.item() / steps, alphas, method.derive(comparisons, self._among)
+
+    def _after(self, epoch: int, loss: torch.Tensor) -> NDArray[np.float64]:
+        """The log-probabilities after an epoch; ``TrainingFailed`` if they or the loss diverged."""
+        if not math.isfinite(loss.item()):
+            raise TrainingFailed(f"the supernet diverged in epoch {epoch + 1}")
+        alphas: NDArray[np.float64] = self.method.log_probabilities().double().cpu().numpy()
+        if np.isnan(alphas).any():
+            raise TrainingFailed(f"the architecture's parameters diverged in epoch {epoch + 1}")
+        return alphas
 
     def _learning_rate(self, epochs_passed: float) -> float:
         cosine = (1 + math.cos(math.pi * epochs_passed / self._epochs)) / 2
@@ -266,32 +303,6 @@ class SupernetSearch:
         shape = (0, self._space.num_decisions, self._space.num_choices)
         none = np.empty(0)
         return SupernetResult(none.astype(np.int64), none, np.empty(shape), none, self.arguments)
-
-
-def _plain(**arguments: Any) -> dict[str, Any]:
-    """The arguments as they come back from JSON: what identifies a search."""
-    try:
-        plain: dict[str, Any] = json.loads(json.dumps(arguments))
-    except TypeError as error:
-        raise InvalidInput(f"settings and network hold plain values: {error}") from None
-    return plain
-
-
-def _count(name: str, value: object, default: int) -> int:
-    if value is None:
-        return default
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidInput(f"{name} is an integer from 1, got {shown(value)}")
-    return value
-
-
-def _made(kind: str, make: Callable[..., Any], first: object, options: Mapping[str, Any]) -> Any:
-    """Call ``make(first, **options)``; a name among the options that it lacks is refused."""
-    allowed = list(inspect.signature(make).parameters)[1:]
-    for name in options:
-        if name not in allowed:
-            raise unknown_name(f"{kind} argument of {make.__name__}", name, allowed)
-    return make(first, **options)
 
 
 def make_sgd(supernet: nn.Module) -> torch.optim.Optimizer:
