@@ -6,7 +6,6 @@ import inspect
 import json
 import os
 from collections.abc import Callable, Mapping
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +121,8 @@ def check_budget(budget: object) -> None:
     """Raise ``InvalidInput`` unless the budget is real seconds above 0, or None."""
     if budget is None:
         return
-    if isinstance(budget, bool) or not isinstance(budget, Real) or not budget > 0:
+    numbers = (int, float, np.integer, np.floating)
+    if isinstance(budget, bool) or not isinstance(budget, numbers) or not budget > 0:
         raise InvalidInput(f"budget is a number of seconds above 0, got {shown(budget)}")
 
 
