@@ -35,8 +35,6 @@ from nats_gym.training.data import LOADERS, ImageData, data_folder, load_data
 from nats_gym.training.record import TrainingFailed
 from nats_gym.training.trainer import choose_device, seeded
 
-from .arguments import DIGITS_EPOCHS as DIGITS_EPOCHS
-from .arguments import EPOCHS as EPOCHS
 from .arguments import (
     build_method,
     check_budget,

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from nats_gym.clock import check_budget, default_budget
-from nats_gym.datasets import DIGITS
+from nats_gym.datasets import DIGITS, get_dataset
 from nats_gym.errors import InvalidInput, shown, unknown_name
 from nats_gym.evaluators import check_trial
 from nats_gym.files import check_source
@@ -64,7 +64,7 @@ def search_arguments(
     _try(factory, kind, space, options, name)
     full_epochs = get_space(space).full_epochs_on(dataset)
     if kind == "weight-sharing":
-        _check_supernet(agent, space)
+        _check_supernet(agent, space, dataset, options)
         given = epochs if supernet_epochs is None else supernet_epochs
         epochs = None if supernet_epochs is None else epochs
         supernet_epochs = _check_supernet_epochs(given, dataset)
@@ -116,19 +116,26 @@ def search_arguments(
     return arguments
 
 
-def _check_supernet(agent: str | Callable[..., Any], space: str) -> None:
-    """Raise ``InvalidInput`` if a weight-sharing search is of another space."""
+def _check_supernet(
+    agent: str | Callable[..., Any], space: str, dataset: str, options: Mapping[str, Any]
+) -> None:
+    """Raise ``InvalidInput`` if a weight-sharing search is of another space, or refuses options."""
     from nats_gym.agents.weight_sharing import METHODS, get_method
 
     if isinstance(agent, str) and agent in METHODS:
         searched = get_method(agent).space
         if searched != space:
             raise InvalidInput(f"{agent} searches {searched}, not {space}")
+        if options:
+            from nats_gym.agents.weight_sharing.supernet_search import SupernetSearch
+
+            get_dataset(dataset)
+            SupernetSearch.check(agent, dataset, **options)
 
 
 def _check_supernet_epochs(epochs: Any, dataset: str) -> int:
     """The epochs of a supernet, its default filled in; ``InvalidInput`` unless they are such."""
-    from nats_gym.agents.weight_sharing.supernet_search import DIGITS_EPOCHS, EPOCHS
+    from nats_gym.agents.weight_sharing.arguments import DIGITS_EPOCHS, EPOCHS
 
     if epochs is None:
         return DIGITS_EPOCHS if dataset == DIGITS.name else EPOCHS
