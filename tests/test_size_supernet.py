@@ -90,6 +90,25 @@ def test_a_path_without_skips_between_widths_is_the_stand_alone_network(
     torch.testing.assert_close(supernet.path(images, digits), network(images))
 
 
+def test_with_projected_skips_every_path_is_the_stand_alone_network(images: torch.Tensor) -> None:
+    torch.manual_seed(3)
+    supernet = SizeSupernet(7, projected_skips=True).double()
+    drawn = torch.randint(8, (12, 5)).tolist()
+    for digits in [*EQUAL, *DIFFERENT, *map(tuple, drawn)]:
+        network = build("sss", digits, 7).double()
+        without_statistics(network)
+        network.load_state_dict(sliced(supernet, network.state_dict()), strict=True)
+        logits = supernet.path(images, digits)
+        torch.testing.assert_close(logits, network(images))
+        supernet.zero_grad()
+        logits.square().sum().backward()
+        network(images).square().sum().backward()
+        gradients = dict(supernet.named_parameters())
+        for name, parameter in network.named_parameters():
+            part = tuple(slice(length) for length in parameter.shape)
+            torch.testing.assert_close(gradients[name].grad[part], parameter.grad)
+
+
 @pytest.mark.parametrize("digits", DIFFERENT)
 def test_elsewhere_it_differs_by_the_skips_alone(
     supernet: SizeSupernet, images: torch.Tensor, digits: tuple[int, ...]

@@ -12,9 +12,10 @@ inside; no architecture's own network is ever run there.)
 
 Between equal widths the skip edge of a cell is the identity, and at 64 all are equal. So it is the
 identity here for every architecture, as in that code: missing channels are zero, and surplus ones
-are left out. In a stand-alone network the skip between *different* widths is a convolution, which
-this supernet has no weights for. Therefore a path equals the stand-alone network where cells 2 and
-3 are as wide as the residual blocks before them; elsewhere it differs from it by those skips alone.
+are left out. In a stand-alone network the skip between *different* widths is a convolution. With
+``projected_skips`` the supernet holds its weights too, and every path equals the stand-alone
+network. Without, as in NATS-Bench's code, a path does so where cells 2 and 3 are as wide as the
+residual blocks before them, and elsewhere differs from it by those skips alone.
 
 Sources: NATS-Bench (Dong et al., arXiv 2009.00437), section 5; TAS (Dong & Yang, NeurIPS 2019) for
 the interpolation; FBNet-V2 (Wan et al., CVPR 2020) for the masks.
@@ -40,6 +41,8 @@ from nats_gym.spaces.topology import EDGES
 PLACES, WIDTH = 5, WIDTHS[-1]
 
 _CELL: tuple[int, ...] = tuple(get_space("tss").parse(CELL).tolist())
+# The one edge of the cell that is a skip from its input.
+_SKIP_EDGE = EDGES.index((OUTPUT, 0))
 
 # Applies a width, or a mixture of widths, to a node.
 _Adjust = Callable[[torch.Tensor], torch.Tensor]
@@ -52,11 +55,15 @@ class SizeSupernet(Supernet):
 
     Args:
         num_classes: width of the classifier.
+        projected_skips: whether the skips between different widths are convolutions, as in the
+            stand-alone networks. Masks compute at one width, where they are the identity.
     """
 
-    def __init__(self, num_classes: int) -> None:
+    def __init__(self, num_classes: int, projected_skips: bool = False) -> None:
         blocks = (
-            ResidualBlock(WIDTH, WIDTH, batch_norm) if place % 2 else _Cell()
+            ResidualBlock(WIDTH, WIDTH, batch_norm)
+            if place % 2
+            else _Cell(projected_skips and place > 0)
             for place in range(PLACES)
         )
         super().__init__(WIDTH, blocks, WIDTH, num_classes)
@@ -80,7 +87,7 @@ class SizeSupernet(Supernet):
     def masked(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         """Logits with each channel of a place multiplied by its mask.
 
-        With rows of :func:`width_masks` they are those of :meth:`path`.
+        With rows of :func:`width_masks` they are those of :meth:`path` without projected skips.
 
         Args:
             images: as for :meth:`path`.
@@ -158,9 +165,19 @@ def width_masks() -> torch.Tensor:
 class _Cell(nn.Module):
     """Holds the weights of the fixed cell."""
 
-    def __init__(self) -> None:
+    def __init__(self, projected_skip: bool) -> None:
         super().__init__()
         self.layers = nn.ModuleList(make_edge(digit, WIDTH, WIDTH, batch_norm) for digit in _CELL)
+        if projected_skip:
+            self.layers[_SKIP_EDGE] = _ProjectedSkip()
+
+
+class _ProjectedSkip(nn.Module):
+    """Holds the weights of the skip edge between different widths."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(WIDTH, WIDTH, 1, bias=False)
 
 
 def _run_cell(
@@ -175,6 +192,8 @@ def _run_cell(
                 continue
             if isinstance(layer, ConvBN):
                 value = _convolved_and_normed(layer.op[0], rectified[source], width)
+            elif isinstance(layer, _ProjectedSkip) and nodes[source].shape[1] != width:
+                value = _convolved_and_normed(layer.conv, nodes[source], width)
             else:
                 value = _resized(nodes[source], width)
             total = value if total is None else total + value
