@@ -7,7 +7,12 @@ neither torch, Stable-Baselines3 nor matplotlib; the names below load what they 
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+# An installed package holds envs and agents; in a checkout they lie beside this folder.
+if not (Path(__file__).parent / "envs").is_dir():
+    __path__.append(str(Path(__file__).resolve().parent.parent))
 
 from nats_gym.registration import register_with_gymnasium
 

@@ -54,6 +54,19 @@ def test_ids_are_registered_whichever_import_comes_first(code: str) -> None:
     assert python(code).splitlines() == ["38", "[]"]  # registered once, and the hook is gone
 
 
+def test_a_checkout_works_as_it_lies() -> None:
+    # As where nothing was installed, or something else was: without what an editable install adds.
+    code = (
+        "import sys; sys.meta_path = [f for f in sys.meta_path if 'editable' not in repr(f)];"
+        f"sys.path.insert(0, {str(ROOT)!r});"
+        "import gymnasium, nats_gym; gymnasium.make('NATS-TSS-cifar10-v0');"
+        "import nats_gym.agents, nats_gym.envs;"
+        "print(nats_gym.__file__, nats_gym.agents.__file__, nats_gym.envs.__file__)"
+    )
+    folders = (Path(file).parent for file in python(code, cwd=ROOT.parent).split())
+    assert [*folders] == [ROOT / "nats_gym", ROOT / "agents", ROOT / "envs"]
+
+
 def test_figures_need_no_gymnasium() -> None:
     code = (
         "import sys, nats_gym; from nats_gym.nats_bench import create;"
