@@ -7,7 +7,10 @@ them in one line, and from the built-in class that a caller would catch anyway.
 from __future__ import annotations
 
 import difflib
+import reprlib
 from collections.abc import Iterable
+from itertools import islice
+from typing import Any
 
 
 class NatsGymError(Exception):
@@ -50,20 +53,66 @@ class SurrogateWarning(UserWarning):
     """A figure in use is a model's estimate, not a real training's result."""
 
 
-def shown(value: object, limit: int = 120) -> str:
-    """``repr(value)`` for a message: never a page long, and never an error of its own."""
+#: Characters of what was given that a message quotes, and of the names that it lists.
+SHOWN, LISTED = 200, 1_000
+
+
+def shown(value: object, limit: int = SHOWN) -> str:
+    """What was given, as a message quotes it: in one line of at most ``limit`` characters.
+
+    Never an error of its own, nor long at work, however large or deep plain containers are.
+    """
     try:
-        text = repr(value)
-    except ValueError:  # an int of more digits than Python prints
-        return f"a {type(value).__name__} of thousands of digits"
-    return text if len(text) <= limit else f"{text[:limit]}…"
+        quoted = _Quoting().repr(value)
+    except Exception:  # what is given writes itself as it likes
+        quoted = f"a {type(value).__name__} that has no text"
+    quoted = " ".join(quoted.split()) if "\n" in quoted else quoted  # an array's rows
+    if len(quoted) > limit:
+        quoted = f"{quoted[: limit - 1]}…"
+    if quoted.isprintable():
+        return quoted
+    escaped = quoted.encode("unicode_escape").decode()
+    return escaped if len(escaped) <= limit else f"{escaped[: limit - 1]}…"
+
+
+class _Quoting(reprlib.Repr):
+    """``repr`` of the beginning of a value, some levels deep."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 4
+        self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxfrozenset = 20
+        self.maxarray = self.maxdeque = 20
+        self.maxstring = self.maxlong = self.maxother = SHOWN
+
+    def repr_str(self, x: str, level: int) -> str:
+        return repr(x[:SHOWN])
+
+    def repr_bytes(self, x: bytes | bytearray, level: int) -> str:
+        return repr(x[:SHOWN])
+
+    repr_bytearray = repr_bytes
+
+    def repr_dict(self, x: dict[Any, Any], level: int) -> str:
+        return super().repr_dict(dict(islice(x.items(), self.maxdict + 1)), level)
+
+    def repr_set(self, x: set[Any], level: int) -> str:
+        return super().repr_set(set(islice(x, self.maxset + 1)), level)
+
+    def repr_int(self, x: int, level: int) -> str:
+        # Python writes no int of more than some thousand digits, and takes long for it.
+        return repr(x) if x.bit_length() < 4 * SHOWN else f"an integer of {x.bit_length():,} bits"
+
+    def repr_instance(self, x: object, level: int) -> str:
+        return repr(x)
 
 
 def did_you_mean(given: object, allowed: Iterable[str]) -> str:
     """Return ``" Did you mean 'x'?"`` for the allowed name nearest to ``given``, else ``""``."""
-    by_lower = {name.lower(): name for name in allowed}
-    # No number is a name mistyped, and a page of text is none either.
-    text = "" if isinstance(given, int) else str(given)[:100].lower()
+    if not issubclass(type(given), str):  # no number is a name mistyped
+        return ""
+    by_lower = {name.lower(): name for name in islice(allowed, LISTED)}
+    text = str.lower(str.__getitem__(given, slice(100)))  # type: ignore[arg-type]
     near = difflib.get_close_matches(text, by_lower, n=1, cutoff=0.5)
     return f" Did you mean {by_lower[near[0]]!r}?" if near else ""
 
@@ -71,6 +120,9 @@ def did_you_mean(given: object, allowed: Iterable[str]) -> str:
 def unknown_name(kind: str, given: object, allowed: Iterable[str]) -> InvalidInput:
     """Build the exception for a name that is not allowed: what was given, what is, the nearest."""
     names = list(allowed)
+    listed = ", ".join(names[:LISTED])
+    if len(listed) > LISTED:
+        listed = f"{listed[: LISTED - 1]}… ({len(names):,} in all)"
     return InvalidInput(
-        f"unknown {kind} {shown(given)}; allowed: {', '.join(names)}.{did_you_mean(given, names)}"
+        f"unknown {kind} {shown(given)}; allowed: {listed}.{did_you_mean(given, names)}"
     )

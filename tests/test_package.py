@@ -99,6 +99,7 @@ def test_every_public_name_loads_and_search_stays_a_function() -> None:
 LAYERS = (
     *(
         "errors",
+        "checks",
         "files",
         "machine",
         "datasets",

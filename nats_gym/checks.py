@@ -1,0 +1,218 @@
+"""Arguments, checked where they enter: each function returns a plain Python value.
+
+Whatever is given, what is not allowed raises ``InvalidInput`` in one line that says what is. Types
+are told by ``type``, for ``isinstance`` asks the object itself, and only numbers that are known to
+be right are compared. numpy's scalars are as good as Python's; a truth value is no number.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.errors import InvalidInput, shown, unknown_name
+
+#: What a seed may be: 128 bits, as many as numpy draws where no seed is given.
+LARGEST_SEED = 2**128 - 1
+#: Longest path, and longest name in it, that the usual file systems take, in bytes.
+LONGEST_PATH, LONGEST_NAME = 4096, 255
+
+
+def as_integer(value: object) -> int | None:
+    """``value`` as an int; None for what is no integer, as truth values are none."""
+    kind = type(value)
+    if kind is int:
+        return value  # type: ignore[return-value]
+    if issubclass(kind, (int, np.integer)) and kind is not bool:
+        # A subclass may convert and compare as it likes; what it holds is asked of its base.
+        base: Any = int if issubclass(kind, int) else np.generic
+        return base.__int__(value)
+    return None
+
+
+def as_number(value: object) -> float | None:
+    """``value`` as a float; None for what is no number, and for NaN."""
+    kind = type(value)
+    if not issubclass(kind, (float, np.floating)):
+        whole = as_integer(value)
+        try:
+            return None if whole is None else float(whole)
+        except OverflowError:  # beyond every float
+            return None
+    base: Any = float if issubclass(kind, float) else np.generic
+    plain = float(base.__float__(value))
+    return None if math.isnan(plain) else plain
+
+
+def integer(value: object, what: str, low: int = 1, high: int = 2**63 - 1) -> int:
+    """An integer from ``low`` to ``high``.
+
+    Args:
+        value: what was given.
+        what: its name, as the message begins.
+        low, high: the least and the largest allowed.
+
+    Raises:
+        InvalidInput: for anything else.
+    """
+    plain = as_integer(value)
+    if plain is None or not low <= plain <= high:
+        most = f"{high:,}" if high < 10**12 else f"2**{high.bit_length()} - 1"
+        raise InvalidInput(f"{what} is an integer from {low} to {most}, got {shown(value)}")
+    return plain
+
+
+def seed(value: object, what: str = "a seed") -> int:
+    """A seed: an integer from 0 to :data:`LARGEST_SEED`; raises as :func:`integer`."""
+    return integer(value, what, 0, LARGEST_SEED)
+
+
+def number(
+    value: object,
+    what: str,
+    low: float = -math.inf,
+    high: float = math.inf,
+    *,
+    above: float = -math.inf,
+    below: float = math.inf,
+    unit: str = "",
+    infinite: bool = False,
+) -> float:
+    """A number within bounds.
+
+    Args:
+        value: what was given.
+        what: its name, as the message begins.
+        low, high: the least and the largest allowed.
+        above, below: bounds that are not allowed themselves.
+        unit: what it counts, for the message.
+        infinite: whether infinity is a number too.
+
+    Raises:
+        InvalidInput: for anything else; NaN never is allowed.
+    """
+    plain = as_number(value)
+    if (
+        plain is not None
+        and low <= plain <= high
+        and (above < plain or above == -math.inf)
+        and (plain < below or below == math.inf)
+        and (infinite or math.isfinite(plain))
+    ):
+        return plain
+    bounds = (("from", low), ("above", above), ("to", high), ("below", below))
+    said = "".join(f" {word} {bound:g}" for word, bound in bounds if math.isfinite(bound))
+    kind = "number" if infinite else "finite number"
+    of = f" of {unit}" if unit else ""
+    raise InvalidInput(f"{what} is a {kind}{of}{said}, got {shown(value)}")
+
+
+def switch(value: object, what: str) -> bool:
+    """True or False, Python's or numpy's; ``InvalidInput`` for anything else."""
+    if type(value) in (bool, np.bool_):
+        return bool(value)
+    raise InvalidInput(f"{what} is True or False, got {shown(value)}")
+
+
+def text(value: object, what: str, longest: int = 1_000) -> str:
+    """Text of at most ``longest`` characters that a file can hold; ``InvalidInput`` otherwise."""
+    if issubclass(type(value), str):
+        plain = str.__str__(value)
+        if len(plain) <= longest and _encodes(plain):
+            return plain
+    raise InvalidInput(f"{what} is text of at most {longest:,} characters, got {shown(value)}")
+
+
+def word(value: object, what: str, allowed: Iterable[str]) -> str:
+    """One of the ``allowed`` names; ``InvalidInput`` lists them and says which was likely meant."""
+    allowed = tuple(allowed)
+    if issubclass(type(value), str) and str.__str__(value) in allowed:
+        return str.__str__(value)
+    raise unknown_name(what, value, allowed)
+
+
+def path(value: object, what: str, *, expand: bool = False) -> Path:
+    """The path of a file or folder, there or not.
+
+    Args:
+        value: text, or an ``os.PathLike`` of text.
+        what: its name, as the message begins.
+        expand: whether a ``~`` at its beginning is somebody's home.
+
+    Raises:
+        InvalidInput: for what is no path, or none that a file system could take.
+    """
+    plain: Any = value
+    if not issubclass(type(value), str) and hasattr(type(value), "__fspath__"):
+        try:
+            plain = os.fspath(value)  # type: ignore[call-overload]
+        except Exception as error:
+            raise InvalidInput(f"{what} is a path, got {shown(value)}: {shown(error)}") from error
+    if not issubclass(type(plain), str):
+        raise InvalidInput(f"{what} is a path, got {shown(value)}")
+    plain = str.__str__(plain)
+    reason = _no_path(plain)
+    if reason:
+        raise InvalidInput(f"{what} is a path, got {shown(plain)}: {reason}")
+    if not expand:
+        return Path(plain)
+    try:
+        return Path(plain).expanduser()
+    except RuntimeError as error:
+        raise InvalidInput(f"{what} is a path, got {shown(plain)}: {error}") from error
+
+
+def mapping(value: object, what: str) -> dict[str, Any]:
+    """A dictionary with names for keys, as a plain one; ``InvalidInput`` for anything else."""
+    if issubclass(type(value), Mapping):
+        try:
+            plain = dict(value)  # type: ignore[call-overload]
+        except Exception as error:
+            raise InvalidInput(f"{what}, got {shown(value)}: {shown(error)}") from error
+        if all(issubclass(type(key), str) for key in plain):
+            return plain
+    raise InvalidInput(f"{what}, got {shown(value)}")
+
+
+def array(value: object, what: str) -> NDArray[Any]:
+    """A numpy array, none of it masked; ``InvalidInput`` for what numpy makes none of."""
+    if type(value) is np.ndarray:
+        return value
+    try:
+        plain = np.asarray(value)
+        masked = np.ma.is_masked(value)
+    except Exception as error:
+        raise InvalidInput(f"{what}, got {shown(value)}: {shown(error)}") from error
+    if masked:
+        raise InvalidInput(f"{what}, got {shown(value)}")
+    return plain
+
+
+def _encodes(plain: str) -> bool:
+    """Whether text can be written down: no half of a surrogate pair is in it."""
+    try:
+        plain.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _no_path(plain: str) -> str | None:
+    """Why text is the path of nothing on any usual file system; None if it may be."""
+    if not plain:
+        return "it is empty"
+    if "\0" in plain:
+        return "it holds a NUL"
+    try:
+        encoded = os.fsencode(plain)
+    except UnicodeEncodeError:
+        return "no file system writes it"
+    if len(encoded) > LONGEST_PATH or max(map(len, encoded.split(b"/"))) > LONGEST_NAME:
+        return f"longer than {LONGEST_PATH:,} bytes, or than {LONGEST_NAME} between two '/'"
+    return None
