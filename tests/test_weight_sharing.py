@@ -214,20 +214,21 @@ def test_steps_alternate_on_the_two_halves() -> None:
     assert spy.calls[7] == ("end", data.labels[data.splits["x-valid"]].tolist())
 
 
-def test_the_learning_rate_is_torchs_cosine() -> None:
-    search = tiny_search(Spy, epochs=2)
+def test_the_learning_rate_is_torchs_cosine_and_stays_within_an_epoch() -> None:
+    search = tiny_search(Spy, epochs=3)
     search.run()
     spy = search.method
     assert isinstance(spy, Spy)
     rates = [call[3] for call in spy.calls if call[0] == "alpha"]
-    weight = nn.Parameter(torch.zeros(1))
-    optimizer = torch.optim.SGD([weight], lr=0.025)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 6, 0.001)
-    for rate in rates:
-        assert math.isclose(rate, optimizer.param_groups[0]["lr"])
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.025)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 3, 0.001)
+    expected = []
+    for _ in range(3):
+        expected += 3 * [optimizer.param_groups[0]["lr"]]
         optimizer.step()
         schedule.step()
-    assert len(rates) == 6
+    np.testing.assert_allclose(rates, expected)
+    assert np.mean(rates) == pytest.approx(0.017)
 
 
 def test_a_budget_ends_after_the_epoch_in_which_it_is_spent(tmp_path: Path) -> None:

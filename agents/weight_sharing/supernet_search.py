@@ -46,7 +46,7 @@ from .checkpoint import load_checkpoint, save_checkpoint
 from .method import Method
 from .supernet_result import SupernetResult
 
-# SGD of the supernet's weights; the learning rate falls along a half cosine.
+# SGD of the supernet's weights; from epoch to epoch the learning rate falls along a half cosine.
 LEARNING_RATE, LAST_LEARNING_RATE = 0.025, 0.001
 MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4
 # Images of a batch that candidates are compared on.
@@ -245,12 +245,10 @@ class SupernetSearch:
             torch.manual_seed(self._drawn_from(_STEPS, epoch))
             method.begin_epoch(epoch, self._epochs)
             batches = self._train.epoch(self._drawn_from(_TRAIN, epoch))
+            for group in self._weights.param_groups:
+                group["lr"] = self._learning_rate(epoch)
             try:
-                for step, (train, valid) in enumerate(
-                    zip(batches, self._validation(epoch), strict=False)
-                ):
-                    for group in self._weights.param_groups:
-                        group["lr"] = self._learning_rate(epoch + step / steps)
+                for train, valid in zip(batches, self._validation(epoch), strict=False):
                     loss = method.weight_loss(*train)
                     self._weights.zero_grad()
                     torch.autograd.backward(loss)
@@ -275,8 +273,8 @@ class SupernetSearch:
             raise TrainingFailed(f"the architecture's parameters diverged in epoch {epoch + 1}")
         return alphas
 
-    def _learning_rate(self, epochs_passed: float) -> float:
-        cosine = (1 + math.cos(math.pi * epochs_passed / self._epochs)) / 2
+    def _learning_rate(self, epoch: int) -> float:
+        cosine = (1 + math.cos(math.pi * epoch / self._epochs)) / 2
         return LAST_LEARNING_RATE + (LEARNING_RATE - LAST_LEARNING_RATE) * cosine
 
     def _drawn_from(self, tag: int, *numbers: int) -> int:
