@@ -476,6 +476,34 @@ def test_draws_are_independent_and_of_their_seed() -> None:
     assert not torch.equal(other.order, draws.order)
 
 
+def test_an_epoch_may_be_drawn_with_replacement() -> None:
+    draws = draw_epoch(50_000, 4, seed=7, among=100)
+    counts = torch.bincount(draws.order, minlength=100)
+    assert counts.sum() == 50_000
+    # Each image is drawn 500 times, give or take a multinomial's deviation; dealt out, all would.
+    assert 0.7 < ((counts - 500).square() / 500).mean() < 1.3
+    data = random_data()
+    batches = TrainingBatches(data, "x-valid", 8, True, 2, torch.contiguous_format)
+    images, labels = zip(*batches.epoch(3, drawn=21), strict=True)
+    assert [len(part) for part in images] == [8, 8, 5]
+    order = draw_epoch(21, 2, seed=3, among=10).order
+    assert torch.equal(torch.cat(labels), data.labels[40:][order])
+    assert len(order.unique()) < 10
+
+
+def test_evaluation_batches_in_any_order() -> None:
+    data = random_data()
+
+    def labels(seed: int | None) -> torch.Tensor:
+        batches = evaluation_batches(data, "train", 16, torch.contiguous_format, seed)
+        return torch.cat([labels for _, labels in batches])
+
+    assert not torch.equal(labels(1), labels(None))
+    assert not torch.equal(labels(1), labels(2))
+    assert torch.equal(labels(1), labels(1))
+    assert torch.equal(labels(1).sort().values, labels(None).sort().values)
+
+
 def test_evaluation_batches_are_plain() -> None:
     data = random_data()
     images, labels = zip(

@@ -200,18 +200,38 @@ def test_steps_alternate_on_the_two_halves() -> None:
     kinds = ["begin", *["weights", "alpha"] * 3, "end"] * 2
     assert [call[0] if isinstance(call[0], str) else "begin" for call in spy.calls] == kinds
     assert [call for call in spy.calls if isinstance(call[0], int)] == [(0, 2), (1, 2)]
-    for half, label_lists in (
-        ("train", [call[1] for call in spy.calls if call[0] == "weights"]),
-        # Two batches of 16 are all of x-valid's 32 images, a third begins them anew.
-        ("x-valid", [call[1] for call in spy.calls if call[0] == "alpha"][:2]),
-    ):
-        whole = sorted(data.labels[data.splits[half]].tolist())
-        count = len(whole) // 16
-        assert sorted(itertools.chain(*label_lists[:count])) == whole
+    trained = [call[1] for call in spy.calls if call[0] == "weights"]
+    whole = sorted(data.labels[data.splits["train"]].tolist())
+    for epoch in (trained[:3], trained[3:]):
+        assert sorted(itertools.chain(*epoch)) == whole
+    assert trained[:3] != trained[3:]
+    # 16 images of x-valid at a time, each whatever the others are: not its 32 dealt out.
+    judged = [call[1] for call in spy.calls if call[0] == "alpha"]
+    assert [len(labels) for labels in judged] == [16] * 6
+    dealt = sorted(data.labels[data.splits["x-valid"]].tolist())
+    assert any(sorted(one + other) != dealt for one, other in itertools.pairwise(judged))
+    assert {*itertools.chain(*judged)} <= {*dealt}
     for weights, alpha in itertools.pairwise(spy.calls):
         if weights[0] == "weights":
             assert alpha[2] == weights[1]
-    assert spy.calls[7] == ("end", data.labels[data.splits["x-valid"]].tolist())
+    # Candidates are compared on what is drawn anew each time.
+    ends = [call[1] for call in spy.calls if call[0] == "end"]
+    assert [sorted(labels) for labels in ends] == [dealt, dealt]
+    assert ends[0] != ends[1]
+
+
+def test_an_operation_that_no_path_takes_decays_as_with_a_gradient_of_zeros() -> None:
+    """As with torch before 2.0, whose ``zero_grad`` left zeros; Spy's path is 3x3 throughout."""
+    search = tiny_search(Spy, epochs=1)
+    weights = dict(search.method.supernet.named_parameters())
+    name = "cells.0.layers.4.2.op.1.weight"
+    ours, plain = weights[name], nn.Parameter(weights[name].detach().clone())
+    optimizer = torch.optim.SGD([plain], 0.025, 0.9, weight_decay=5e-4, nesterov=True)
+    search.run()
+    for _ in range(3):
+        plain.grad = torch.zeros_like(plain)
+        optimizer.step()
+    torch.testing.assert_close(ours, plain, rtol=1e-6, atol=0)
 
 
 def test_the_learning_rate_is_torchs_cosine_and_stays_within_an_epoch() -> None:

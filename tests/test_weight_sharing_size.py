@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,9 @@ def assert_same(one: SupernetResult, other: SupernetResult) -> None:
 @pytest.mark.parametrize("name", METHODS)
 def test_warm_up_trains_the_weights_alone(name: str, few_images: ImageData) -> None:
     options: dict[str, Any] = {"epochs": 4, "settings": {"warmup": 0.5}}
-    started = search(name, few_images, **options)
+    # Labels by chance: with all right from the first step on, TuNAS would have nothing to learn.
+    hard = replace(few_images, labels=few_images.labels[torch.randperm(80)])
+    started = search(name, hard, **options)
     alpha = started.method.log_probabilities().numpy().copy()
     weights = {key: value.clone() for key, value in started.method.supernet.state_dict().items()}
     result = started.run()
@@ -321,6 +324,29 @@ def test_tunas_baseline_by_hand() -> None:
         advantage = method._advantage(torch.tensor(reward, dtype=torch.float64))
         assert method.baseline.item() == pytest.approx(average)
         assert advantage.item() == pytest.approx(reward - average)
+
+
+def test_tunas_baseline_learns_of_the_warm_ups_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    method = TuNAS(SizeSupernet(2), warmup=0.5)
+    rewards = iter([50.0, 100.0, 0.0])
+
+    def path(images: torch.Tensor, digits: list[int]) -> torch.Tensor:
+        right = torch.arange(4) < 4 * next(rewards) / 100
+        return torch.nn.functional.one_hot(right.long(), 2).float()
+
+    monkeypatch.setattr(method.supernet, "path", path)
+    batches = torch.zeros(4, 3, 8, 8), torch.ones(4, dtype=torch.int64)
+    before = method.alpha.detach().clone()
+    for epoch in (0, 1):
+        method.begin_epoch(epoch, 4)
+        method.architecture_step(batches, batches, method.optimizer)
+    assert torch.equal(method.alpha, before)
+    assert method.baseline.item() == pytest.approx((0.05 * 100 + 0.0475 * 50) / 0.0975)
+    # The first step of the policy is judged by it.
+    method.begin_epoch(2, 4)
+    method.architecture_step(batches, batches, method.optimizer)
+    assert method.baseline.item() == pytest.approx((0.0475 * 100 + 0.045125 * 50) / 0.142625)
+    assert not torch.equal(method.alpha, before)
 
 
 def test_tunas_gradient_is_reinforce(monkeypatch: pytest.MonkeyPatch) -> None:

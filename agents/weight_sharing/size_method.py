@@ -58,9 +58,14 @@ class SizeMethod(AlphaMethod):
         """Cross-entropy of a path while warming up, then the algorithm's own."""
         if self._full_width is None:
             return self.sampled_loss(images, labels)
+        return nn.functional.cross_entropy(self._warm_path(images), labels)
+
+    def _warm_path(self, images: torch.Tensor) -> torch.Tensor:
+        """Logits of a path of the warm-up."""
+        assert self._full_width is not None
         full = torch.rand(PLACES) < self._full_width
         digits = torch.where(full, len(WIDTHS) - 1, torch.randint(len(WIDTHS), (PLACES,)))
-        return nn.functional.cross_entropy(self.supernet.path(images, digits.tolist()), labels)
+        return self.supernet.path(images, digits.tolist())
 
     def sampled_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """The loss that trains the weights once they are warm."""
@@ -70,3 +75,8 @@ class SizeMethod(AlphaMethod):
         """One step of Adam on the architecture's loss, once the weights are warm."""
         if self._full_width is None:
             super().architecture_step(valid, train, weights)
+        else:
+            self.warm_step(*valid)
+
+    def warm_step(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+        """What is learnt of a validation batch while warming up; nothing, unless overridden."""

@@ -53,8 +53,9 @@ MOMENTUM, WEIGHT_DECAY = 0.9, 5e-4
 _COMPARED_ON = 512
 
 # Tags that keep the draws of one seed apart.
-_INIT, _TRAIN, _VALID, _STEPS = (
-    int.from_bytes(tag, "little") for tag in (b"init", b"train", b"valid", b"steps")
+_INIT, _TRAIN, _VALID, _STEPS, _END, _DERIVE = (
+    int.from_bytes(tag, "little")
+    for tag in (b"init", b"train", b"valid", b"steps", b"end", b"derive")
 )
 
 
@@ -245,24 +246,27 @@ class SupernetSearch:
             torch.manual_seed(self._drawn_from(_STEPS, epoch))
             method.begin_epoch(epoch, self._epochs)
             batches = self._train.epoch(self._drawn_from(_TRAIN, epoch))
+            # As many images of the validation half, each drawn whatever the others are.
+            drawn = len(self._data.rows("train"))
+            others = self._valid.epoch(self._drawn_from(_VALID, epoch), drawn)
             for group in self._weights.param_groups:
                 group["lr"] = self._learning_rate(epoch)
             try:
-                for train, valid in zip(batches, self._validation(epoch), strict=False):
+                for train, valid in zip(batches, others, strict=True):
                     loss = method.weight_loss(*train)
-                    self._weights.zero_grad()
+                    self._weights.zero_grad(set_to_none=False)
                     torch.autograd.backward(loss)
                     self._weights.step()
                     method.architecture_step(valid, train, self._weights)
                     total += loss.detach()
-                comparisons = self._comparisons()
-                method.end_epoch(comparisons)
+                method.end_epoch(self._comparisons(_END, epoch))
             except RuntimeError:  # such as torch's, asked to sample from what is no number
                 self._after(epoch, total)
                 raise
             alphas = self._after(epoch, total)
             with torch.no_grad():
-                return total.item() / steps, alphas, method.derive(comparisons, self._among)
+                digits = method.derive(self._comparisons(_DERIVE, epoch), self._among)
+            return total.item() / steps, alphas, digits
 
     def _after(self, epoch: int, loss: torch.Tensor) -> NDArray[np.float64]:
         """The log-probabilities after an epoch; ``TrainingFailed`` if they or the loss diverged."""
@@ -283,15 +287,16 @@ class SupernetSearch:
             key = combine_int(key, number)
         return key
 
-    def _validation(self, epoch: int) -> Iterator[Batch]:
-        """Augmented batches of the validation half without end."""
+    def _comparisons(self, tag: int, epoch: int) -> Iterator[Batch]:
+        """Large batches of the validation half, not augmented, in random order without end."""
         for turn in itertools.count():
-            yield from self._valid.epoch(self._drawn_from(_VALID, epoch, turn))
-
-    def _comparisons(self) -> Iterator[Batch]:
-        """Large batches of the validation half as they are, without end."""
-        while True:
-            yield from evaluation_batches(self._data, "x-valid", _COMPARED_ON, self._memory_format)
+            yield from evaluation_batches(
+                self._data,
+                "x-valid",
+                _COMPARED_ON,
+                self._memory_format,
+                self._drawn_from(tag, epoch, turn),
+            )
 
     def _begun(self) -> SupernetResult:
         if self._checkpoint is not None and self._checkpoint.exists():
@@ -302,7 +307,13 @@ class SupernetSearch:
 
 
 def make_sgd(supernet: nn.Module) -> torch.optim.Optimizer:
-    """SGD of a supernet's weights, ready for gradients of any part of them."""
+    """SGD of a supernet's weights, ready for gradients of any part of them.
+
+    Gradients begin as zeros and are to stay tensors (``zero_grad(set_to_none=False)``): what a
+    step did not reach decays and moves on with its momentum. So it was with torch before 2.0, on
+    which NATS-Bench's searches ran; since then, gradients of what was not reached are None, and
+    SGD leaves it as it is.
+    """
     options: dict[str, Any] = {
         "lr": LEARNING_RATE,
         "momentum": MOMENTUM,
@@ -315,7 +326,7 @@ def make_sgd(supernet: nn.Module) -> torch.optim.Optimizer:
     except (TypeError, RuntimeError):  # torch before 2.4 cannot on every device
         optimizer = torch.optim.SGD(supernet.parameters(), **options)
     for weight in supernet.parameters():
-        # As if all had been trained before: paths reach them at different times, and the fused
-        # step wants all or none.
+        weight.grad = torch.zeros_like(weight)
+        # As the first step would: a velocity of nothing yet.
         optimizer.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
     return optimizer

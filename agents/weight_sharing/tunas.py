@@ -22,7 +22,7 @@ class TuNAS(SizeMethod):
     """TuNAS on the size space; arguments as :class:`SizeMethod`'s.
 
     Attributes:
-        baseline: bias-corrected moving average of the rewards, percent.
+        baseline: bias-corrected moving average of the rewards, percent; the warm-up's, too.
         rewards_seen: how many it has taken in.
     """
 
@@ -49,6 +49,11 @@ class TuNAS(SizeMethod):
         advantage = self._advantage(100 * accuracy(logits, labels))
         log_probability = self.alpha.log_softmax(1).gather(1, digits[:, None]).sum()
         return -log_probability * advantage
+
+    @torch.no_grad()
+    def warm_step(self, images: torch.Tensor, labels: torch.Tensor) -> None:
+        """The baseline learns while warming up, of the warm-up's paths."""
+        self._advantage(100 * accuracy(self._warm_path(images), labels))
 
     def _sampled(self) -> torch.Tensor:
         """One architecture's digits, ``(5,)``."""

@@ -38,10 +38,20 @@ class EpochDraws:
     left: torch.Tensor
 
 
-def draw_epoch(count: int, padding: int, seed: int) -> EpochDraws:
-    """Draw an epoch of ``count`` images from a generator of its own."""
+def draw_epoch(count: int, padding: int, seed: int, among: int | None = None) -> EpochDraws:
+    """Draw an epoch of ``count`` images from a generator of its own.
+
+    Args:
+        count: how many.
+        padding: see :class:`EpochDraws`.
+        seed: of the generator.
+        among: draw each among so many, whatever the others are; None draws every image once.
+    """
     generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(count, generator=generator)
+    if among is None:
+        order = torch.randperm(count, generator=generator)
+    else:
+        order = torch.randint(among, (count,), generator=generator)
     flip = torch.rand(count, generator=generator) < 0.5
     corner = torch.randint(2 * padding + 1, (2, count), generator=generator)
     return EpochDraws(order, flip, corner[0], corner[1])
@@ -105,9 +115,18 @@ class TrainingBatches:
         """Batches in an epoch."""
         return -(-len(self._labels) // self._batch_size)
 
-    def epoch(self, seed: int) -> Iterator[Batch]:
-        """Batches of an epoch: images float32 ``(B, 3, H, W)``, labels int64 ``(B,)``."""
-        draws = draw_epoch(len(self._labels), self._padding, seed)
+    def epoch(self, seed: int, drawn: int | None = None) -> Iterator[Batch]:
+        """Batches of an epoch: images float32 ``(B, 3, H, W)``, labels int64 ``(B,)``.
+
+        Args:
+            seed: of order, flips and crops.
+            drawn: so many images, drawn with replacement; None for each once.
+        """
+        among = len(self._labels)
+        if drawn is None:
+            draws = draw_epoch(among, self._padding, seed)
+        else:
+            draws = draw_epoch(drawn, self._padding, seed, among)
         device = self._labels.device
         order, flip, top, left = (
             values.to(device) for values in (draws.order, draws.flip, draws.top, draws.left)
@@ -135,9 +154,17 @@ class TrainingBatches:
 
 
 def evaluation_batches(
-    data: ImageData, split: str, batch_size: int, memory_format: torch.memory_format
+    data: ImageData,
+    split: str,
+    batch_size: int,
+    memory_format: torch.memory_format,
+    seed: int | None = None,
 ) -> Iterator[Batch]:
-    """Batches of a split in its own order, normalised and nothing else."""
+    """Batches of a split in its own order, normalised and nothing else; in any with a seed."""
     normalize = Normalizer(data, memory_format)
-    for rows in torch.split(data.rows(split), batch_size):
+    order = data.rows(split)
+    if seed is not None:
+        generator = torch.Generator().manual_seed(seed)
+        order = order[torch.randperm(len(order), generator=generator).to(order.device)]
+    for rows in torch.split(order, batch_size):
         yield normalize(data.images[rows]), data.labels[rows]
