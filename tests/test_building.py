@@ -28,7 +28,6 @@ from nats_gym.building import (
     open_build,
     parse_architectures,
 )
-from nats_gym.building.fitting import kendall_tau
 from nats_gym.building.trainings import TrainingStore
 from nats_gym.envs import ConstructionEnv, OneShotEnv, OneShotVectorEnv
 from nats_gym.errors import CorruptTable, InvalidInput, MissingTable, NotInTable
@@ -494,15 +493,6 @@ def test_finer_features_come_last() -> None:
     space = get_space("sss")
     widest = architecture_features(space, np.array([[7] * 5, [0] * 5]), "digits")
     assert widest[:, -FINER["sss"] :].tolist() == [[1.0] * 35, [-1.0] * 35]  # ±1 cubed
-
-
-def test_kendall_s_tau_is_scipy_s() -> None:
-    stats = pytest.importorskip("scipy.stats")
-    rng = np.random.default_rng(0)
-    one = rng.integers(0, 40, 1500).astype(float)  # many ties
-    two = one + rng.normal(0, 20, 1500).round()
-    assert kendall_tau(one, two) == pytest.approx(stats.kendalltau(one, two)[0], abs=1e-12)
-    assert np.isnan(kendall_tau(one, np.zeros(1500)))
 
 
 # ── the command line ─────────────────────────────────────────────────────────────────────────

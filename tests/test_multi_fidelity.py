@@ -255,6 +255,27 @@ def test_what_cannot_be_asked_for_is_refused_by_the_agents_name(change, message)
     assert "Wrong" in str(caught.value)
 
 
+@pytest.mark.parametrize("wrongful", [0, 1])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"digits": 2}, {"rung": 0}],
+    ids=["another architecture", "trained for as long"],
+)
+def test_one_rightful_run_does_not_excuse_the_other(wrong: dict[str, int], wrongful: int) -> None:
+    # Both go on with their first training, one as it may and one as it may not.
+    def change(number: int, question: Question) -> Question | None:
+        question = same(question)
+        if number != 1:
+            return question if number == 0 else None
+        going_on = question._replace(continues=np.zeros(2, np.int64), rung=np.ones(2, np.int64))
+        for field, value in wrong.items():
+            getattr(going_on, field)[wrongful] = value
+        return going_on
+
+    with pytest.raises(InvalidInput, match="goes on with an evaluation"):
+        nats_gym.search("tss", "cifar10", partial(Wrong, change=change), 12, 2_000, 2)
+
+
 def test_nobody_goes_on_with_what_is_not_answered() -> None:
     def change(number: int, question: Question) -> Question:
         question = same(question)

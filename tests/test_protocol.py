@@ -318,6 +318,18 @@ def test_the_clock_by_hand() -> None:
     assert not SimulatedClock().spent
 
 
+def test_one_clock_goes_on_and_never_back() -> None:
+    clock = SimulatedClock(100)
+    clock.advance(30.0)
+    clock.advance(30.0)  # two that are done at once
+    for time in (29.0, -1.0, float("nan"), float("inf")):
+        with pytest.raises(InvalidInput, match=r"a clock at .* goes on"):
+            clock.advance(time)
+    assert (clock.used, clock.fraction_left) == (30.0, 0.7)
+    clock.advance(120.0)
+    assert clock.spent
+
+
 @pytest.mark.parametrize("seconds", [-1.0, float("nan"), float("inf")])
 def test_a_clock_charges_seconds_alone(seconds) -> None:
     clock = SimulatedClock()

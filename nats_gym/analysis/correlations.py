@@ -1,17 +1,21 @@
 """Rank correlations, over all architectures and among the best of them.
 
-Kendall's is tau-b (Kendall, Biometrika 1945), counted by merging (Knight, JASA 1966); Spearman's
-gives ties their average rank. Both are plain numpy, so that an analysis needs no scipy.
+They are SciPy's: Kendall's is tau-b (Kendall, Biometrika 1945), Spearman's gives ties their average
+rank. Where one figure does not vary, is missing or stands alone, they are NaN, without a warning.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from nats_gym.errors import InvalidInput
 
 #: The best architectures, among which a search decides.
 TOP_SHARE = 0.1
@@ -83,59 +87,41 @@ def correlate(
 
 
 def top(values: Values, share: float = TOP_SHARE) -> NDArray[np.int64]:
-    """Positions of the best ``share`` of ``values (n,)``, rounded up; earlier ones of equals."""
-    return np.argsort(-values, kind="stable")[: math.ceil(share * len(values))]
+    """Positions of the best ``share`` of ``values (n,)``, rounded up, and of what equals its last.
+
+    Accuracies are counts of images, so many are equal: cut among these, the top would depend on
+    the order of the architectures.
+    """
+    if not len(values):
+        return np.empty(0, np.int64)
+    least = np.sort(values)[-math.ceil(share * len(values))]
+    return np.flatnonzero(values >= least)
 
 
 def pearson(first: ArrayLike, second: ArrayLike) -> float:
-    """Pearson's correlation of two samples ``(n,)``; NaN where one of them does not vary."""
-    x, y = (np.asarray(values, dtype=np.float64) for values in (first, second))
-    if not (np.ptp(x) and np.ptp(y)):
-        return math.nan
-    x, y = x - x.mean(), y - y.mean()
-    return float(x @ y / math.sqrt((x @ x) * (y @ y)))
+    """Pearson's correlation of two samples ``(n,)``."""
+    return _correlation("pearsonr", first, second)
 
 
 def spearman(first: ArrayLike, second: ArrayLike) -> float:
-    """Spearman's rho of two samples ``(n,)``; NaN where one of them does not vary."""
-    return pearson(_average_ranks(first), _average_ranks(second))
+    """Spearman's rho of two samples ``(n,)``."""
+    return _correlation("spearmanr", first, second)
 
 
 def kendall(first: ArrayLike, second: ArrayLike) -> float:
-    """Kendall's tau-b of two samples ``(n,)``; NaN where one of them does not vary."""
-    x, y = (np.unique(values, return_inverse=True)[1] for values in (first, second))
-    order = np.lexsort((y, x))
-    discordant = _inversions(y[order])  # pairs tied in x stand in order of y
-    pairs = len(x) * (len(x) - 1) // 2
-    tied_x, tied_y = _tied_pairs(x), _tied_pairs(y)
-    tied_both = _tied_pairs(x * len(y) + y)
-    concordant = pairs - tied_x - tied_y + tied_both - discordant
-    scale = math.sqrt((pairs - tied_x) * (pairs - tied_y))
-    return (concordant - discordant) / scale if scale else math.nan
+    """Kendall's tau-b of two samples ``(n,)``."""
+    return _correlation("kendalltau", first, second)
 
 
-def _average_ranks(values: ArrayLike) -> Values:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
+def _correlation(name: str, first: ArrayLike, second: ArrayLike) -> float:
+    from scipy import stats
 
-
-def _tied_pairs(values: NDArray[np.int64]) -> int:
-    counts = np.unique(values, return_counts=True)[1]
-    return int((counts * (counts - 1) // 2).sum())
-
-
-def _inversions(ranks: NDArray[np.int64]) -> int:
-    """Pairs of ``ranks (n,)``, all below n, that stand in the wrong order."""
-    length = 1 << max(len(ranks) - 1, 0).bit_length()
-    # What fills up is greater than all and stands behind them: it adds no inversion.
-    runs = np.concatenate([ranks, np.full(length - len(ranks), len(ranks))])[:, None]
-    inversions = 0
-    while len(runs) > 1:
-        # Runs of a level one behind the other, each lifted above the one before: one search.
-        lift = np.arange(len(runs) // 2)[:, None] * (len(ranks) + 1)
-        left, right = (runs[0::2] + lift).ravel(), (runs[1::2] + lift).ravel()
-        not_greater = np.searchsorted(left, right, side="right")
-        before = np.arange(len(runs) // 2).repeat(runs.shape[1]) * runs.shape[1]
-        inversions += int((before + runs.shape[1] - not_greater).sum())
-        runs = np.sort(runs.reshape(len(runs) // 2, -1), axis=1)
-    return inversions
+    x, y = (np.asarray(values, dtype=np.float64) for values in (first, second))
+    if x.shape != y.shape or x.ndim != 1:
+        raise InvalidInput(f"two samples (n,) are correlated, got {x.shape} and {y.shape}")
+    if len(x) < 2:
+        return math.nan
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of samples that do not vary
+        found: Any = getattr(stats, name)(x, y)
+    return float(found.statistic)

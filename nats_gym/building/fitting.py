@@ -34,7 +34,6 @@ _FINER_SCALES = (1.0, 0.5, 0.25, 0.0)
 _FITTED = ("accuracy", "train_seconds_per_epoch", "evaluation_seconds", "latency")
 _RESIDUALS_A_KNOT = 40
 _MOST_KNOTS = 12
-_BLOCK = 1024
 
 
 def fit_table(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None = None) -> Table:
@@ -187,22 +186,10 @@ def _judged(truth: Figures, predicted: Figures, accuracy: bool) -> dict[str, flo
         figures["r2"] = 1 - np.mean(error**2) / truth.var()
     if accuracy:
         if varies and np.ptp(predicted) > 0:
-            figures["tau"] = kendall_tau(truth, predicted)
+            from scipy.stats import kendalltau
+
+            figures["tau"] = kendalltau(truth, predicted).statistic
         figures["rmse"] = np.sqrt(np.mean(error**2))
     else:
         figures["mean_relative_error"] = np.mean(np.abs(error) / np.maximum(truth, 1e-9))
     return {name: round(float(value), 4) for name, value in figures.items()}
-
-
-def kendall_tau(one: Figures, two: Figures) -> float:
-    """Kendall's tau-b, which allows for ties; NaN if either has no two values."""
-    concordant, untied_one, untied_two = 0.0, 0, 0
-    for start in range(0, len(one), _BLOCK):  # all pairs, some rows at a time
-        block = slice(start, start + _BLOCK)
-        signs_one = np.sign(one[block, None] - one)
-        signs_two = np.sign(two[block, None] - two)
-        concordant += float((signs_one * signs_two).sum())
-        untied_one += int(np.count_nonzero(signs_one))
-        untied_two += int(np.count_nonzero(signs_two))
-    pairs = np.sqrt(float(untied_one) * float(untied_two))
-    return concordant / pairs if pairs else float("nan")
