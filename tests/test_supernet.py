@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -84,13 +84,36 @@ def test_a_path_is_the_stand_alone_network(
         assert torch.equal(mine, other)
 
 
-def plain(supernet: TopologySupernet, images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-    """Every operation of every edge in turn, times its weight."""
+def test_cells_of_one_path_each_are_that_of_all(
+    supernet: TopologySupernet, images: torch.Tensor
+) -> None:
+    for digits in ((3, 2, 1, 4, 0, 3), (0, 0, 3, 1, 2, 3)):
+        logits = supernet.path_of_each_cell(images, [digits] * 6)
+        torch.testing.assert_close(logits, supernet.path(images, digits))
+
+
+def test_each_cell_goes_its_own_path(supernet: TopologySupernet, images: torch.Tensor) -> None:
+    """Against the plain loop over operations, of which each cell's weights keep one an edge."""
+    paths = SPACE.sample(np.random.default_rng(3), (6,)).tolist()
+    hard = iter([nn.functional.one_hot(torch.tensor(digits), 5).double() for digits in paths])
+    logits = supernet.path_of_each_cell(images, paths)
+    torch.testing.assert_close(logits, plain(supernet, images, hard))
+    with pytest.raises(InvalidInput, match="paths are of 6 cells, got"):
+        supernet.path_of_each_cell(images, paths[:5])
+    with pytest.raises(InvalidInput, match="six numbers from 0 to 4"):
+        supernet.path_of_each_cell(images, [*paths[:5], [0, 1, 2]])
+
+
+def plain(
+    supernet: TopologySupernet, images: torch.Tensor, given: torch.Tensor | Iterator[torch.Tensor]
+) -> torch.Tensor:
+    """Every operation of every edge in turn, times its weight: all cells' or each one's own."""
     x = supernet.stem(images)
     for block in supernet.cells:
         if not isinstance(block, MixedCell):
             x = block(x)
             continue
+        weights = given if isinstance(given, torch.Tensor) else next(given)
         nodes = [x]
         for node in (1, 2, 3):
             total = torch.zeros_like(x)

@@ -17,15 +17,16 @@ import pytest
 import torch
 from torch import nn
 
-from nats_gym.agents.weight_sharing import METHODS, darts, get_method, supernet_search
+from nats_gym.agents.weight_sharing import METHODS, darts, get_method, rsps, supernet_search
 from nats_gym.agents.weight_sharing.darts import DARTS2
 from nats_gym.agents.weight_sharing.enas import BASELINE_DECAY, ENAS, Controller, policy_loss
 from nats_gym.agents.weight_sharing.gdas import GDAS, straight_through_gumbel
 from nats_gym.agents.weight_sharing.method import AlphaMethod, best_of, likeliest
+from nats_gym.agents.weight_sharing.rsps import RSPS, fed_digits
 from nats_gym.agents.weight_sharing.supernet_result import SupernetResult
 from nats_gym.agents.weight_sharing.supernet_search import SupernetSearch
 from nats_gym.errors import InvalidInput, UnreadableResult
-from nats_gym.networks.topology_supernet import TopologySupernet
+from nats_gym.networks.topology_supernet import MixedCell, TopologySupernet
 from nats_gym.spaces import TopologySpace
 from nats_gym.training.batches import Batch
 from nats_gym.training.checkpoint import UnreadableCheckpoint
@@ -599,7 +600,82 @@ def test_the_temperature_falls_linearly() -> None:
     assert method.tau == 10
 
 
-# ── SETN, RSPS ───────────────────────────────────────────────────────────────────────────────
+# ── RSPS ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_every_cell_draws_its_own_path() -> None:
+    torch.manual_seed(0)
+    method = RSPS(TopologySupernet(10, channels=2, cells_per_stage=2))
+    images, labels = torch.randn(4, 3, 8, 8), torch.arange(4)
+    seen: set[tuple[int, ...]] = set()
+    cells = [cell for cell in method.supernet.cells if isinstance(cell, MixedCell)]
+    for cell in cells:
+
+        def path(x: torch.Tensor, digits: Any, live: Any, run: Any = cell.path) -> torch.Tensor:
+            seen.add(tuple(digits))
+            return run(x, digits, live)
+
+        cell.path = path  # type: ignore[method-assign]
+    assert method.weight_loss(images, labels).isfinite()
+    assert len(cells) == 6
+    assert len(seen) == 6
+
+
+def test_a_node_fed_by_none_alone_is_drawn_again() -> None:
+    """Against a loop that draws a cell's operations until each node has one."""
+    torch.manual_seed(0)
+    count = 40_000
+    drawn = fed_digits(count)
+    assert drawn.shape == (count, 6)
+    nodes = [slice(0, 1), slice(1, 3), slice(3, 6)]
+    assert all(drawn[:, node].any(1).all() for node in nodes)
+
+    rng = np.random.default_rng(0)
+    rows = []
+    for _ in range(count):
+        cell = rng.integers(5, size=6)
+        for node in nodes:
+            while not cell[node].any():
+                cell[node] = rng.integers(5, size=node.stop - node.start)
+        rows.append(cell)
+    ours = np.stack([np.bincount(column, minlength=5) for column in drawn.numpy().T])
+    plain = np.stack([np.bincount(column, minlength=5) for column in np.array(rows).T])
+    # The difference of two counts of p·n each has a deviation of √(2·p·(1 − p)·n), at most 127.
+    assert np.abs(ours - plain).max() < 4.5 * 127
+    # Of the exact law: none has 0, 4 and 24 of the choices of its node, edge by edge.
+    expected = np.array([0, 4 / 24, 4 / 24, 24 / 124, 24 / 124, 24 / 124])
+    np.testing.assert_allclose(ours[:, 0] / count, expected, atol=4.5 * 0.002)
+    # And nodes are independent of each other: all 4 · 24 · 124 cells, each as likely.
+    cells = 4 * 24 * 124
+    counts = torch.bincount(drawn @ torch.tensor([5**edge for edge in range(6)]))
+    spread = (counts.square().sum() - count**2 / cells) / (count / cells)  # χ², cells - 1 expected
+    assert abs(spread - cells) < 4.5 * math.sqrt(2 * cells)
+
+
+def test_what_rsps_compares_is_drawn_without_replacement(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    method = RSPS(TopologySupernet(10, **TINY), candidates=3000)
+    compared: list[list[list[int]]] = []
+
+    def best(candidates: list[list[int]], *_: Any) -> list[int]:
+        compared.append(candidates)
+        return candidates[0]
+
+    monkeypatch.setattr(rsps, "best_of", best)
+    for _ in range(2):
+        method.derive(iter(()))
+    first, second = ({tuple(digits) for digits in candidates} for candidates in compared)
+    assert len(first) == len(second) == 3000
+    assert first != second
+    # 3,000 of 15,625 have 576 in common with 3,000 others, starved ones among them.
+    assert 480 < len(first & second) < 670
+    assert any(digits[0] == digits[1] == digits[3] == 0 for digits in first)
+    some = TopologySpace().digits(np.array([11, 222, 3333]))
+    method.derive(iter(()), torch.from_numpy(some))
+    assert sorted(compared[-1]) == sorted(some.tolist())
+
+
+# ── SETN ─────────────────────────────────────────────────────────────────────────────────────
 
 
 def test_the_likeliest_are_those_of_the_largest_product() -> None:

@@ -7,7 +7,7 @@ By name, one algorithm each:
 ``darts2``   the same through one unrolled step of the weights, second order
 ``gdas``     topology: one path sampled by straight-through Gumbel-softmax
 ``setn``     topology: uniform paths for the weights, a mixture for alpha
-``rsps``     topology: uniform paths, the best of 100 at random
+``rsps``     topology: random paths, one a cell, the best of 100 at random
 ``enas``     topology: an LSTM that samples paths, trained by REINFORCE
 ``tas``      size: widths sampled in pairs, interpolated channel by channel
 ``fbnetv2``  size: channel masks weighted by Gumbel-softmax

@@ -6,6 +6,7 @@ for the straight-through path.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -40,6 +41,9 @@ class TopologySupernet(Supernet):
         channels: of the first stage, which the second and third double.
         cells_per_stage: cells in each of the three stages.
 
+    Attributes:
+        cell_count: cells in all.
+
     Raises:
         InvalidInput: for a number below 1.
     """
@@ -60,6 +64,7 @@ class TopologySupernet(Supernet):
                 raise InvalidInput(f"{name} is an integer from 1, got {shown(value)}")
         blocks = _blocks(channels, cells_per_stage)
         super().__init__(channels, blocks, 4 * channels, num_classes)
+        self.cell_count = 3 * cells_per_stage
         self._run_mixture: Callable[..., torch.Tensor] = self._mixture
 
     def path(self, images: torch.Tensor, digits: Sequence[int]) -> torch.Tensor:
@@ -75,20 +80,43 @@ class TopologySupernet(Supernet):
         Raises:
             InvalidInput: for what are no digits of the topology space.
         """
-        if len(digits) != len(EDGES) or not {*digits} <= _DIGITS:
-            raise InvalidInput(f"digits are six numbers from 0 to 4, got {shown(digits)}")
-        live = live_edges(digits)
-
-        def through(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
-            return block.path(x, digits, live) if isinstance(block, MixedCell) else block(x)
-
+        live = _live(digits)
         if not any(EDGES[edge][1] == 0 for edge in live):
             # No cell passes anything on: what comes before the last one cannot matter.
             last = self.cells[-1]
             assert isinstance(last, MixedCell)
             batch, _, height, width = images.shape
             x = images.new_zeros(batch, last.width, height // 4, width // 4)
-            return self.classify(through(last, x))
+            return self.classify(last.path(x, digits, live))
+        return self._along(images, itertools.repeat((digits, live)))
+
+    def path_of_each_cell(
+        self, images: torch.Tensor, digits: Sequence[Sequence[int]]
+    ) -> torch.Tensor:
+        """Logits where every cell goes a path of its own; no architecture does, RSPS' steps do.
+
+        Args:
+            images: as :meth:`path`'s.
+            digits: operation of each edge of each cell, ``(cell_count, 6)``.
+
+        Returns:
+            ``(B, num_classes)``.
+
+        Raises:
+            InvalidInput: for what are no digits of so many cells.
+        """
+        if len(digits) != self.cell_count:
+            raise InvalidInput(f"paths are of {self.cell_count} cells, got {shown(digits)}")
+        return self._along(images, iter([(one, _live(one)) for one in digits]))
+
+    def _along(
+        self, images: torch.Tensor, paths: Iterator[tuple[Sequence[int], Sequence[int]]]
+    ) -> torch.Tensor:
+        """Logits where each cell in turn takes the next digits and what is live of them."""
+
+        def through(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
+            return block.path(x, *next(paths)) if isinstance(block, MixedCell) else block(x)
+
         return self._logits(images, through)
 
     def mixture(self, images: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
@@ -276,6 +304,13 @@ def _kernel(layer: nn.Module) -> torch.Tensor:
     convolution = layer.op[0]
     assert isinstance(convolution, nn.Conv2d)
     return convolution.weight
+
+
+def _live(digits: Sequence[int]) -> tuple[int, ...]:
+    """The live edges of a cell; ``InvalidInput`` for what are no digits of one."""
+    if len(digits) != len(EDGES) or not {*digits} <= _DIGITS:
+        raise InvalidInput(f"digits are six numbers from 0 to 4, got {shown(digits)}")
+    return live_edges(digits)
 
 
 def _check_weights(weights: torch.Tensor) -> None:
