@@ -101,6 +101,7 @@ LAYERS = (
         "errors",
         "checks",
         "files",
+        "children",
         "machine",
         "datasets",
         "schedule",

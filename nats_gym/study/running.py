@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+import traceback
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from nats_gym.errors import InvalidInput, NotInTable, UnreadableResult
 from nats_gym.evaluators import TableEvaluator
@@ -28,6 +32,7 @@ from nats_gym.protocol import search
 from nats_gym.protocol.ladder import find_rungs
 from nats_gym.result import RUN_FILE, SearchResult, versions
 from nats_gym.tables import load_table
+from nats_gym.training.pool import Pool, Task, TaskFailed
 
 from .spec import Cell, Study
 
@@ -80,7 +85,8 @@ def run_study(
     """
     from joblib import cpu_count
 
-    jobs = cpu_count() if jobs is None else jobs
+    cores = cpu_count()
+    jobs = cores if jobs is None else jobs
     if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
         raise InvalidInput(f"jobs is a positive integer, got {jobs!r}")
     out = Path(out)
@@ -98,16 +104,17 @@ def run_study(
         # The longest first would be best; those in blocks are the slow ones.
         blocks.sort(key=lambda block: block.runs == block.cell.arguments["runs"])
         left = {cell.name: sum(block.cell is cell for block in blocks) for cell in cells}
-        for block, seconds in _played(blocks, jobs):
-            cell = block.cell
-            left[cell.name] -= 1
-            kept = record["cells"][cell.name]
-            kept["real_seconds"] = round((kept.get("real_seconds") or 0.0) + seconds, 3)
-            if not left[cell.name]:
-                _join(cell, out)
-            _write(out, record)
-            done += block.runs
-            tell(done, total)
+        with closing(_played(blocks, jobs, cores)) as played:  # an interruption ends its processes
+            for block, seconds in played:
+                cell = block.cell
+                left[cell.name] -= 1
+                kept = record["cells"][cell.name]
+                kept["real_seconds"] = round((kept.get("real_seconds") or 0.0) + seconds, 3)
+                if not left[cell.name]:
+                    _join(cell, out)
+                _write(out, record)
+                done += block.runs
+                tell(done, total)
         for cell in cells:  # blocks of an interrupted study may all have been there
             _join(cell, out)
             record["cells"][cell.name] |= _resting_on(out / CELLS / cell.name)
@@ -235,22 +242,41 @@ def _check_same(cell: Cell, folder: Path, arguments: dict[str, Any]) -> None:
             )
 
 
-def _played(blocks: list[Block], jobs: int) -> Iterator[tuple[Block, float]]:
+def _played(
+    blocks: list[Block], jobs: int, cores: int
+) -> Generator[tuple[Block, float], None, None]:
     """Play blocks, several at a time; each, and its seconds, as it is done."""
     if jobs == 1 or len(blocks) < 2:
         for block in blocks:
             yield block, play(block)
         return
-    from joblib import Parallel, delayed
+    import cloudpickle
 
-    # One process per block is slow where a block takes a tenth of a second; joblib keeps them.
-    parallel = Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
-    for number, seconds in parallel(delayed(_numbered)(*item) for item in enumerate(blocks)):
-        yield blocks[number], seconds
+    # A block may hold an agent of the caller's script, which cannot be imported elsewhere.
+    tasks = [{"block": np.frombuffer(cloudpickle.dumps(block), np.uint8)} for block in blocks]
+    workers = min(jobs, len(blocks))
+    with Pool(f"{__name__}:make_player", workers=workers, threads=max(1, cores // jobs)) as pool:
+        for number, answer in pool.map(tasks):
+            if "raised" in answer:
+                error = pickle.loads(answer["raised"].tobytes())
+                raise error from TaskFailed(answer["traceback"])
+            yield blocks[number], answer["seconds"]
 
 
-def _numbered(number: int, block: Block) -> tuple[int, float]:
-    return number, play(block)
+def make_player() -> Task:
+    """What a process of a study runs: :func:`play`, a block as bytes."""
+    import cloudpickle
+
+    def player(block: NDArray[np.uint8]) -> dict[str, Any]:
+        try:
+            return {"seconds": play(pickle.loads(block.tobytes()))}
+        except Exception as error:  # an agent's own too is raised where the study was called
+            dumped = cloudpickle.dumps(error)
+            pickle.loads(dumped)  # what cannot be read again is told as text
+            told = traceback.format_exc()
+            return {"raised": np.frombuffer(dumped, np.uint8), "traceback": told}
+
+    return player
 
 
 def play(block: Block) -> float:

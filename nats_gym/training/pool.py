@@ -1,18 +1,13 @@
 """Processes that stay: each makes a task function once, then answers task after task.
 
-Plain interpreters that speak over pipes, rather than ``multiprocessing``: that imports the
-caller's script again, which a script without an ``if __name__ == "__main__"`` guard does not
-survive, or forks a process that may hold threads and a CUDA context. A worker that dies is
-replaced and its task tried again; one that outlives its time is killed. When the process that
-holds the pool dies, the workers go too.
+A worker that dies is replaced and its task tried again; one that outlives its time is killed. When
+the process that holds the pool dies, the workers go too (``nats_gym.children``).
 """
 
 from __future__ import annotations
 
 import os
 import queue
-import signal
-import subprocess
 import sys
 import threading
 import traceback
@@ -21,10 +16,10 @@ from concurrent.futures import Future, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from nats_gym import children
 from nats_gym.errors import InvalidInput, NatsGymError, shown
 from nats_gym.training.messages import read_message, write_message
 
@@ -233,16 +228,8 @@ class _Worker:
     """One process and the pipes to it."""
 
     def __init__(self, threads: int) -> None:
-        # The interpreter must find the package that this one found.
-        root = str(Path(__file__).parents[2])
-        paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
         counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", f"from {__name__} import main; main()"],
-            env={**os.environ, **counts, "PYTHONPATH": paths},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
+        self._process = children.start(__name__, counts)
         self.pid = self._process.pid
         self._ready = False
 
@@ -316,7 +303,6 @@ def _raised(answer: dict[str, str]) -> NatsGymError:
 
 def main() -> None:
     """Answer tasks until the pool is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the pool's process's to answer
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # what a task prints must not get among the answers
