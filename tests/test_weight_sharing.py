@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 import subprocess
@@ -19,7 +20,7 @@ from torch import nn
 
 from nats_gym.agents.weight_sharing import METHODS, darts, get_method, rsps, supernet_search
 from nats_gym.agents.weight_sharing.darts import DARTS2
-from nats_gym.agents.weight_sharing.enas import BASELINE_DECAY, ENAS, Controller, policy_loss
+from nats_gym.agents.weight_sharing.enas import ENAS, Controller, policy_loss
 from nats_gym.agents.weight_sharing.gdas import GDAS, straight_through_gumbel
 from nats_gym.agents.weight_sharing.method import AlphaMethod, best_of, likeliest
 from nats_gym.agents.weight_sharing.rsps import RSPS, fed_digits
@@ -787,14 +788,96 @@ def test_reinforce_is_the_slope_of_the_expected_reward(controller: Controller) -
         assert math.isclose(-slope, difference, rel_tol=1e-5)
 
 
-def test_the_baseline_takes_each_reward_in_first() -> None:
-    method = ENAS(TopologySupernet(3, **TINY))
-    advantages = method._advantages(torch.tensor([0.5, 0.7]).double())
-    baseline = 0.5 + (1 - BASELINE_DECAY) * 0.2
-    np.testing.assert_allclose(advantages, [0, 0.7 - baseline], atol=1e-6)
-    advantages = method._advantages(torch.tensor([0.1]).double())
-    baseline += (1 - BASELINE_DECAY) * (0.1 - baseline)
-    np.testing.assert_allclose(advantages, [0.1 - baseline], atol=1e-6)
+def test_the_controller_begins_as_the_references() -> None:
+    """Where torch draws its own values, they reach 1/√32 in absolute value, not 0.1."""
+    torch.manual_seed(0)
+    fresh = Controller()
+    assert sum(parameter.numel() for parameter in fresh.parameters()) == 17_253
+    small = {
+        "start": (1, 32),
+        "embedding.weight": (5, 32),
+        "head.weight": (5, 32),
+        "lstm.weight_ih_l0": (128, 32),
+        "lstm.weight_hh_l0": (128, 32),
+    }
+    for name, parameter in fresh.named_parameters():
+        greatest = parameter.abs().max().item()
+        assert greatest <= (0.1 if name in small else 32**-0.5)
+        if name in small:
+            assert parameter.shape == small[name]
+        elif parameter.numel() > 100:
+            assert greatest > 0.15
+
+
+def test_the_controller_reads_the_last_operation_whatever_the_edge() -> None:
+    """Against a plain loop over edges, of torch's cells and the formula of its logits."""
+    torch.manual_seed(0)
+    controller = Controller()
+    cells = [nn.LSTMCell(32, 32), nn.LSTMCell(32, 32)]
+    for layer, cell in enumerate(cells):
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            getattr(cell, name).data.copy_(getattr(controller.lstm, f"{name}_l{layer}"))
+    digits = [3, 1, 0, 4, 2, 2]
+    states: list[Any] = [None, None]
+    value, total = controller.start, torch.zeros(())
+    for digit in digits:
+        for layer, cell in enumerate(cells):
+            states[layer] = cell(value, states[layer])
+            value = states[layer][0]
+        logits = 2.5 * torch.tanh(controller.head(value) / 5)
+        total = total + logits.log_softmax(1)[0, digit]
+        value = controller.embedding.weight[digit : digit + 1]
+    torch.testing.assert_close(controller.log_probability(torch.tensor([digits]))[0], total)
+
+
+def plain_controller_epoch(
+    controller: Controller,
+    optimizer: torch.optim.Optimizer,
+    updates: list[tuple[torch.Tensor, list[float]]],
+    last: float | None,
+) -> float:
+    """An epoch of the controller sample by sample, as the formula has it; its mean baseline."""
+    seen = []
+    for digits, accuracies in updates:
+        optimizer.zero_grad()
+        for row, accuracy in zip(digits, accuracies, strict=True):
+            _, log_probability, entropy = controller._unroll(1, row[None])
+            reward = accuracy + 0.0001 * entropy
+            baseline = torch.tensor([accuracy]) if last is None else last - 0.01 * (last - reward)
+            loss = -log_probability * (reward - baseline) / len(accuracies)
+            torch.autograd.backward(loss.sum())
+            seen.append(baseline.item())
+        nn.utils.clip_grad_norm_(controller.parameters(), 5.0)
+        optimizer.step()
+    return float(np.mean(seen))
+
+
+def test_epochs_of_the_controller_are_those_of_a_plain_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The baseline stays within an epoch, and entropy has its gradient."""
+    torch.manual_seed(0)
+    method = ENAS(TopologySupernet(3, **TINY), controller_steps=3, samples_per_step=4).double()
+    plain = copy.deepcopy(method.controller)
+    optimizer = torch.optim.Adam(plain.parameters(), 1e-3, (0.5, 0.999), 1e-3)
+    updates: list[tuple[torch.Tensor, list[float]]] = []
+
+    def judged(digits: torch.Tensor, _: Any) -> torch.Tensor:
+        accuracies = torch.rand(len(digits)).double()
+        updates.append((digits, accuracies.tolist()))
+        return accuracies
+
+    monkeypatch.setattr(method, "_accuracies", judged)
+    last = None
+    before = [parameter.detach().clone() for parameter in plain.parameters()]
+    for _ in range(3):
+        updates.clear()
+        method.end_epoch(iter(()))
+        last = plain_controller_epoch(plain, optimizer, updates, last)
+        assert method.baseline.item() == pytest.approx(last, rel=1e-12)
+        for ours, theirs in zip(method.controller.parameters(), plain.parameters(), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+    assert any(not torch.equal(*pair) for pair in zip(before, plain.parameters(), strict=True))
 
 
 def test_derived_digits_are_the_official_index() -> None:
