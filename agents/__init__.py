@@ -62,6 +62,7 @@ from importlib import import_module
 from typing import Any
 
 from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.spaces import ArchitectureSpace
 
 from .interface import AskTellAgent, EnvironmentAgent, MultiFidelityAgent, Question
 from .settings import (
@@ -194,6 +195,12 @@ def continuing_of(factory: Callable[..., Any]) -> str:
     return str(getattr(_unwrapped(factory), "continuing", "difference"))
 
 
+def results_for_model(factory: Callable[..., Any], space: ArchitectureSpace) -> int:
+    """Results of one rung before which an agent that fits a model has none; 0 for the others."""
+    least = getattr(_unwrapped(factory), "results_for_model", None)
+    return int(least(space)) if least is not None else 0
+
+
 def _unwrapped(factory: Any) -> Any:
     return _unwrapped(factory.func) if isinstance(factory, functools.partial) else factory
 
@@ -247,4 +254,5 @@ __all__ = [
     "get_agent",
     "kind_of",
     "plays_one_by_one",
+    "results_for_model",
 ]

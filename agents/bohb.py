@@ -4,24 +4,23 @@ Source: Falkner, Klein & Hutter, ICML 2018 (arXiv 1807.01774); settings as run i
 et al., arXiv 2009.00437).
 
 As in the authors' HpBandSter, which that benchmark ran: the brackets, which points are good and
-bad, from how many on there is a model, which rung's, the normal-reference bandwidth of the
-choices' numbers, how a candidate is drawn and which is taken. (NATS-Bench's bandwidth factor of 3
-widens continuous decisions alone, and these spaces have none.)
+bad, from how many on there is a model, which rung's, the kernel and its normal-reference bandwidth,
+how a candidate is drawn and which is taken. (NATS-Bench's bandwidth factor of 3 widens continuous
+decisions alone, and these spaces have none.) With ``density="normalised"`` a kernel knows all the
+choices of a decision, not just those among its points, and a bandwidth goes up to that of a uniform
+kernel, where HpBandSter's goes on to negative weights: a density, which finds better architectures.
 
-Ours: a kernel knows all the choices of a decision, not just those among its points; a bandwidth
-goes up to that of a uniform kernel, where theirs goes on to negative weights; the best of equals
-is the one asked for first; a bracket ends before the next begins.
+Ours: the best of equals is the one asked for first; a bracket ends before the next begins.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import InvalidInput, shown
+from nats_gym.checks import number, word
 from nats_gym.evaluators import Outcome
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.spaces.architecture_space import uniform_integers
@@ -34,6 +33,8 @@ SAMPLES = 4  # candidates, of which the best is taken
 RANDOM_FRACTION = 0.0  # of new architectures, drawn uniformly though there is a model
 MIN_BANDWIDTH = 0.3
 GOOD_PERCENT = 15  # of the points
+DENSITIES = ("hpbandster", "normalised")
+LEAST_DENSITY = 1e-32  # HpBandSter's: what is less counts as this
 
 
 class Bohb:
@@ -46,6 +47,7 @@ class Bohb:
         eta: one in so many goes on to the next rung, from 2.
         samples: candidates of which the best is taken, from 1.
         random_fraction: of new architectures drawn uniformly once there is a model, in [0, 1].
+        density: one of ``DENSITIES``, see :class:`Density`.
 
     Raises:
         InvalidInput: for a bad ``rungs`` or option.
@@ -61,14 +63,12 @@ class Bohb:
         eta: int = ETA,
         samples: int = SAMPLES,
         random_fraction: float = RANDOM_FRACTION,
+        density: str = "hpbandster",
     ) -> None:
         rungs, eta = integer_from(2, "rungs", rungs), integer_from(2, "eta", eta)
         self.samples = integer_from(1, "samples", samples)
-        if not _is_fraction(random_fraction):
-            raise InvalidInput(
-                f"random_fraction is a number from 0 to 1, got {shown(random_fraction)}"
-            )
-        self.random_fraction = random_fraction
+        self.random_fraction = number(random_fraction, "random_fraction", 0, 1)
+        self._normalised = word(density, "density", DENSITIES) == "normalised"
         self.space = space
         self.streams = streams
         self._brackets = Brackets(itertools.cycle(brackets(rungs, eta)), self._draw)
@@ -78,6 +78,11 @@ class Bohb:
         self._digits: list[list[NDArray[np.int8]]] = [[] for _ in range(rungs)]
         self._model: tuple[Density, Density] | None = None  # of the good and of the bad
         self._model_rung = 0
+
+    @staticmethod
+    def results_for_model(space: ArchitectureSpace) -> int:
+        """Results of one rung that a model of its good and its bad ones takes."""
+        return 2 * (space.num_decisions + 1)
 
     def ask(self) -> Question | None:
         """The next architecture of the rung; None while it waits for results."""
@@ -101,8 +106,11 @@ class Bohb:
         numbers, accuracy = np.stack(self._numbers[rung]), np.stack(self._accuracy[rung])
         order = np.lexsort((numbers, -accuracy), axis=0)[: good + bad, :, None]
         points = np.take_along_axis(np.stack(self._digits[rung]), order, axis=0)
-        choices = self.space.num_choices
-        self._model = Density(points[:good], choices), Density(points[good:], choices)
+        choices, normalised = self.space.num_choices, self._normalised
+        self._model = (
+            Density(points[:good], choices, normalised),
+            Density(points[good:], choices, normalised),
+        )
         self._model_rung = rung
 
     def _draw(self) -> NDArray[np.int64]:
@@ -113,48 +121,80 @@ class Bohb:
             return uniform
         good, bad = self._model
         candidates = good.sample(self.streams, self.samples)
-        best = (good(candidates) / bad(candidates)).argmax(axis=1)
+        best = choose_candidate(good(candidates), bad(candidates))
         random = self.streams.random((runs, 1)) < self.random_fraction
-        return np.where(random, uniform, candidates[np.arange(runs), best])
+        drawn = np.where((best < 0)[:, None], uniform, candidates[np.arange(runs), best])
+        return np.where(random, uniform, drawn)
+
+
+def choose_candidate(good: NDArray[np.float64], bad: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Which of the candidates a run takes, ``(runs,)``; -1 for none, as HpBandSter chooses.
+
+    The first of the least ratio of densities, the bad points' to the good ones'. But a candidate
+    that the good points know and the bad ones cannot judge ends the search, and is taken.
+
+    Args:
+        good: densities of the candidates among the good points, ``(runs, m)``; they may be
+            negative, infinite or NaN.
+        bad: among the bad ones.
+    """
+    with np.errstate(invalid="ignore"):
+        # A density that is NaN counts as the least among the bad points, and stays among the good.
+        below = np.where(bad > LEAST_DENSITY, bad, LEAST_DENSITY)
+        ratio = below / np.where(good < LEAST_DENSITY, LEAST_DENSITY, good)
+        taken = ~np.isfinite(ratio) & np.isfinite(good)
+    ratio[~np.isfinite(ratio)] = np.inf
+    best = np.where(np.isinf(ratio).all(axis=1), -1, ratio.argmin(axis=1))
+    return np.where(taken.any(axis=1), taken.argmax(axis=1), best)
 
 
 class Density:
     """Kernel density of categorical points in every run: Aitchison & Aitken's, a product of them.
 
-    Under the kernel of a point a decision keeps its choice with probability ``1 - bandwidth``;
-    the other choices share the rest.
+    Under the kernel of a point a decision keeps its choice with weight ``1 - bandwidth``; each of
+    the other choices has ``bandwidth / (levels - 1)``. HpBandSter's levels, which are statsmodels',
+    are the choices that occur among the points: where only one does, another has infinite density.
 
     Args:
         points: ``(points, runs, n)``.
         choices: of every decision.
+        normalised: count all choices as levels, and let no bandwidth exceed a uniform kernel's
+            ``(choices - 1) / choices``: densities are positive and sum to one over the space.
 
     Attributes:
-        bandwidth: ``1.06 · std · points^(-1 / (4 + n))`` of the choices' numbers, from
-            ``MIN_BANDWIDTH`` up to a uniform kernel's ``(choices - 1) / choices``, ``(runs, n)``.
+        bandwidth: ``1.06 · std · points^(-1 / (4 + n))`` of the choices' numbers, and at least
+            ``MIN_BANDWIDTH``, ``(runs, n)``.
     """
 
-    def __init__(self, points: NDArray[np.int8], choices: int) -> None:
+    def __init__(self, points: NDArray[np.int8], choices: int, normalised: bool = False) -> None:
         self.points = points
         self.choices = choices
-        count, _, n = points.shape
+        count, runs, n = points.shape
         # Sums of integers: exact, so the same for one run and for many.
         total = points.sum(axis=0, dtype=np.int64)
         squares = np.square(points, dtype=np.int64).sum(axis=0)
         std = np.sqrt(count * squares - total**2) / count
         reference = 1.06 * std * count ** (-1 / (4 + n))
-        self.bandwidth = np.clip(reference, MIN_BANDWIDTH, (choices - 1) / choices)
+        most = (choices - 1) / choices if normalised else np.inf
+        self.bandwidth = np.clip(reference, MIN_BANDWIDTH, most)
+        self._levels = np.full((runs, n), choices)
+        if not normalised:
+            self._levels = sum(
+                (points == choice).any(axis=0).astype(int) for choice in range(choices)
+            )
 
     def __call__(self, digits: NDArray[np.int64]) -> NDArray[np.float64]:
         """Density ``(runs, m)`` of architectures ``(runs, m, n)``."""
         # The runs come last in memory: they are many.
         points = np.ascontiguousarray(self.points.transpose(2, 0, 1))[:, :, None]
         at = np.ascontiguousarray(digits.transpose(2, 1, 0).astype(np.int8))
-        bandwidth = self.bandwidth.T.copy()
         kernel = np.ones((len(self.points), *at.shape[1:]))  # (points, m, runs)
-        for decision, width in enumerate(bandwidth):
-            same = points[decision] == at[decision]
-            kernel *= np.where(same, 1 - width, width / (self.choices - 1))
-        return np.asarray(kernel.sum(axis=0).T / len(self.points))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            others = (self.bandwidth / (self._levels - 1)).T.copy()
+            for decision, width in enumerate(self.bandwidth.T.copy()):
+                same = points[decision] == at[decision]
+                kernel *= np.where(same, 1 - width, others[decision])
+            return np.asarray(kernel.sum(axis=0).T / len(self.points))
 
     def sample(self, streams: RunStreams, count: int) -> NDArray[np.int64]:
         """Draw ``(runs, count, n)``: random points, each decision kept or else uniform.
@@ -192,8 +232,3 @@ def brackets(rungs: int, eta: int) -> list[Bracket]:
         bracket(rungs // (s + 1) * eta**s, rungs - 1 - s, rungs, eta)
         for s in reversed(range(rungs))
     ]
-
-
-def _is_fraction(value: object) -> bool:
-    is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    return is_number and math.isfinite(value) and 0 <= value <= 1  # type: ignore[arg-type, operator]

@@ -14,7 +14,7 @@ import pytest
 import nats_gym
 from nats_gym.agents import bohb, hyperband
 from nats_gym.agents.asha import Asha
-from nats_gym.agents.bohb import Bohb, Density, good_and_bad
+from nats_gym.agents.bohb import Bohb, Density, choose_candidate, good_and_bad
 from nats_gym.agents.hyperband import Hyperband
 from nats_gym.agents.interface import Question
 from nats_gym.agents.successive_halving import SuccessiveHalving
@@ -28,6 +28,7 @@ AGENTS: dict[str, Callable[..., Any]] = {
     "hyperband": Hyperband,
     "bohb": Bohb,
     "bohb half random": functools.partial(Bohb, samples=3, random_fraction=0.5),
+    "bohb normalised": functools.partial(Bohb, density="normalised"),
     "asha": Asha,
 }
 SYNCHRONOUS = [name for name in AGENTS if name != "asha"]
@@ -169,7 +170,7 @@ class PlainHalving:
 class PlainBohb(PlainHalving):
     """TPE over the results of the highest rung that has enough of them."""
 
-    samples, random_fraction = 4, 0.0
+    samples, random_fraction, normalised = 4, 0.0, False
 
     def new(self) -> Plain:
         n, k = self.space.num_decisions, self.space.num_choices
@@ -185,46 +186,56 @@ class PlainBohb(PlainHalving):
         numbers.sort(key=lambda number: (-self.result[number], number))
         points = [self.asked[number].digits for number in numbers]
         best_points, worse_points = points[:good], points[good : good + bad]
-        width = bandwidths(best_points, k)
+        width = bandwidths(best_points, (k - 1) / k if self.normalised else math.inf)
         places = [self.draws.below(good) for _ in range(self.samples)]
         kept = [[self.draws.uniform() for _ in range(n)] for _ in range(self.samples)]
         choices = [[self.draws.below(k) for _ in range(n)] for _ in range(self.samples)]
-        best, best_ratio = uniform, -1.0
+        best, best_ratio = uniform, math.inf
         for sample, place in enumerate(places):
             candidate = tuple(
                 best_points[place][d] if kept[sample][d] < 1 - width[d] else choices[sample][d]
                 for d in range(n)
             )
-            ratio = density(best_points, candidate, k) / density(worse_points, candidate, k)
-            if ratio > best_ratio:
+            among_best = self.density(best_points, candidate, k)
+            # HpBandSter's own two maxima, whose order says what becomes of NaN.
+            ratio = max(1e-32, self.density(worse_points, candidate, k)) / max(among_best, 1e-32)
+            if not math.isfinite(ratio) and math.isfinite(among_best):
+                best = candidate
+                break
+            if ratio < best_ratio:
                 best, best_ratio = candidate, ratio
         return uniform if self.draws.uniform() < self.random_fraction else best
+
+    def density(self, points: list[Plain], at: Plain, k: int) -> float:
+        widths = bandwidths(points, (k - 1) / k if self.normalised else math.inf)
+        total = 0.0
+        for point in points:
+            kernel = 1.0
+            for d, width in enumerate(widths):
+                levels = k if self.normalised else len({one[d] for one in points})
+                other = width / (levels - 1) if levels > 1 else math.inf
+                kernel *= 1 - width if at[d] == point[d] else other
+            total += kernel
+        return total / len(points)
 
 
 class PlainBohbHalfRandom(PlainBohb):
     samples, random_fraction = 3, 0.5
 
 
-def bandwidths(points: list[Plain], k: int) -> list[float]:
+class PlainBohbNormalised(PlainBohb):
+    normalised = True
+
+
+def bandwidths(points: list[Plain], most: float) -> list[float]:
     n, count = len(points[0]), len(points)
     widths = []
     for d in range(n):
         values = [point[d] for point in points]
         total, squares = sum(values), sum(value * value for value in values)
         std = math.sqrt(count * squares - total * total) / count
-        widths.append(min(max(0.3, 1.06 * std * count ** (-1 / (4 + n))), (k - 1) / k))
+        widths.append(min(max(0.3, 1.06 * std * count ** (-1 / (4 + n))), most))
     return widths
-
-
-def density(points: list[Plain], at: Plain, k: int) -> float:
-    widths = bandwidths(points, k)
-    total = 0.0
-    for point in points:
-        kernel = 1.0
-        for here, there, width in zip(point, at, widths, strict=True):
-            kernel *= 1 - width if here == there else width / (k - 1)
-        total += kernel
-    return total / len(points)
 
 
 class PlainAsha:
@@ -263,6 +274,7 @@ PLAIN: dict[str, Callable[[ArchitectureSpace, Draws], Any]] = {
     "hyperband": functools.partial(PlainHalving, brackets=HYPERBAND),
     "bohb": functools.partial(PlainBohb, brackets=BOHB),
     "bohb half random": functools.partial(PlainBohbHalfRandom, brackets=BOHB),
+    "bohb normalised": functools.partial(PlainBohbNormalised, brackets=BOHB),
     "asha": PlainAsha,
 }
 
@@ -360,12 +372,28 @@ def test_bad_rungs_and_eta_are_refused(agent: Any, option: str, wrong: Any) -> N
         agent(get_space("tss"), RunStreams(run_keys([1])), **arguments)
 
 
+@pytest.mark.parametrize("name", ["tss", "sss"])
+def test_a_model_comes_with_the_results_that_it_takes(name: str) -> None:
+    space, seeds = get_space(name), [3]
+    player = make("bohb", space, seeds)
+    least = Bohb.results_for_model(space)
+    assert good_and_bad(least, space.num_decisions)[1]
+    assert not good_and_bad(least - 1, space.num_decisions)[1]
+    for number in itertools.count():
+        player.ask()
+        assert player._model is None
+        player.tell(Outcome(np.array([float(number)]), np.ones(1)), np.array([number]))
+        if player._model is not None:
+            break
+    assert max(map(len, player._numbers)) == least
+
+
 def test_bad_options_of_bohb_are_refused() -> None:
     space, streams = get_space("tss"), RunStreams(run_keys([1]))
     with pytest.raises(InvalidInput, match="samples is an integer from 1 to 1,000,000, got 0"):
         Bohb(space, streams, 3, samples=0)
     for wrong in (-0.1, 1.5, math.nan, True, "1/3", None):
-        with pytest.raises(InvalidInput, match="random_fraction is a number from 0 to 1, got"):
+        with pytest.raises(InvalidInput, match="random_fraction is a finite number from 0 to 1"):
             Bohb(space, streams, 3, random_fraction=wrong)  # type: ignore[arg-type]
 
 
@@ -416,12 +444,12 @@ def test_asha_promotes_when_a_third_is_in() -> None:
 # ── the model of BOHB ────────────────────────────────────────────────────────────────────────
 
 
-def test_density_equals_the_formula_and_sums_to_one() -> None:
+def test_a_normalised_density_equals_the_formula_and_sums_to_one() -> None:
     rng = np.random.default_rng(0)
     space = get_space("tss")
     points = rng.integers(5, size=(9, 2, 6)).astype(np.int8)
     points[:, 0, 2] = 3  # std 0: the least bandwidth
-    model = Density(points, 5)
+    model = Density(points, 5, normalised=True)
     everything = np.stack([space.all_digits()] * 2)
     found = model(everything)
     assert found.shape == (2, space.size)
@@ -437,9 +465,38 @@ def test_density_equals_the_formula_and_sums_to_one() -> None:
             assert found[run, index] == pytest.approx(kernels.mean())
 
 
+@pytest.mark.filterwarnings("ignore:After 0.17:FutureWarning")  # of its own random numbers
+@pytest.mark.parametrize(("choices", "n", "count"), [(5, 6, 7), (5, 6, 40), (8, 5, 6), (8, 5, 60)])
+def test_the_default_density_is_statsmodels(choices: int, n: int, count: int) -> None:
+    kernel_density = pytest.importorskip("statsmodels.nonparametric.kernel_density")
+    rng = np.random.default_rng([choices, count])
+    points = rng.integers(choices, size=(count, 3, n)).astype(np.int8)
+    points[:, 0, 2] = 3  # one level alone: anything else is infinitely dense
+    points[:, 1, 1] %= 2
+    at = rng.integers(choices, size=(3, 50, n))
+    at[0, ::2, 2] = 3
+    found = Density(points, choices)(at)
+    for run in range(3):
+        theirs = kernel_density.KDEMultivariate(points[:, run], "u" * n, bw="normal_reference")
+        theirs.bw = np.maximum(theirs.bw, 0.3)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            expected = [theirs.pdf(one) for one in at[run]]
+        np.testing.assert_allclose(found[run], expected, rtol=1e-9)
+    assert np.isinf(found[0]).any()
+    assert np.isfinite(found[2]).all()
+
+
+def test_which_candidate_is_taken_by_hand() -> None:
+    inf, nan = math.inf, math.nan
+    good = [[0.1, 0.4, 0.2], [0.1, inf, 0.2], [0.1, nan, 0.2], [-0.5, 0.2, 0.1], [inf, nan, nan]]
+    bad = [[0.2, 0.2, 0.1], [0.1, 0.1, 0.1], [0.3, 0.3, inf], [0.1, -0.2, 0.4], [inf, 1.0, inf]]
+    # By the least ratio; infinitely good; unknown to the bad ones alone; below nothing; none.
+    assert choose_candidate(np.array(good), np.array(bad)).tolist() == [1, 1, 2, 1, -1]
+
+
 def test_spread_points_of_the_size_space_give_the_uniform_density() -> None:
     points = np.stack([np.arange(8, dtype=np.int8)] * 5, axis=1)[:, None]  # (8, 1, 5)
-    model = Density(points, 8)
+    model = Density(points, 8, normalised=True)
     assert model.bandwidth.tolist() == [[7 / 8] * 5]
     assert model(np.zeros((1, 1, 5), np.int64)) == pytest.approx(8**-5.0)
 
@@ -464,16 +521,17 @@ def test_good_and_bad_points_of_hpbandster() -> None:
     assert good_and_bad(12, 5) == (6, 6)
 
 
-def test_bohb_learns_what_is_good() -> None:
+@pytest.mark.parametrize(("name", "gain"), [("bohb", 0.1), ("bohb normalised", 1.0)])
+def test_bohb_learns_what_is_good(name: str, gain: float) -> None:
     space, seeds = get_space("tss"), run_seeds(0, 30)
     worth = np.random.default_rng(1).random((6, 5))
     additive = worth[np.arange(6), space.all_digits()].sum(axis=1)
     figures = np.stack([additive] * 3)
-    played = play(make("bohb", space, seeds), space, seeds, figures, evaluations=200)
+    played = play(make(name, space, seeds), space, seeds, figures, evaluations=200)
     new = [
         [additive[space.index_of(one.digits)] for one in run if one.continues < 0]
         for run in played.asked
     ]
     early, late = np.mean([run[:14] for run in new]), np.mean([run[-40:] for run in new])
     assert early == pytest.approx(additive.mean(), abs=0.1)
-    assert late > early + 1.0 * additive.std()
+    assert late > early + gain * additive.std()

@@ -22,7 +22,15 @@ from nats_gym.study.report import write_report
 from nats_gym.study.results import StudyResults, load_study
 from nats_gym.study.running import run_study
 from nats_gym.study.spec import Study
-from nats_gym.study.tables import Entry, entries, entry_text, headline_tables, latex, markdown
+from nats_gym.study.tables import (
+    Entry,
+    entries,
+    entry_text,
+    headline_tables,
+    latex,
+    markdown,
+    unlike_the_rest,
+)
 from nats_gym.summary import summary_grid
 
 pytest.importorskip("scipy")
@@ -188,6 +196,20 @@ RUNGS = (
 )
 WORKERS = "asha: 4 simulated workers beside each other, whose clock is one"
 SPLIT_BASIS = "those at 12 epochs are a surrogate's estimates, those at 200 measured."
+
+
+def test_a_model_that_never_came_about_is_told() -> None:
+    few, many = (
+        nats_gym.search("tss", "cifar10", "bohb", epochs=12, budget=budget, runs=3, options=options)
+        for budget, options in ((20_000, {}), (200_000, {"density": "normalised"}))
+    )
+    told = [*unlike_the_rest({"few": few, "many": many})]
+    assert [line.split(",")[0] for line in told if "too few for a model" in line] == [
+        f"few: {few.evaluations.mean():.0f} evaluations a run"
+    ]
+    # As the agent's own numbers have it: 14 results on one rung, of 6 decisions.
+    assert max((many.rung[0] == rung).sum() for rung in (0, 1)) >= 14
+    assert not any("many:" in line for line in told)
 
 
 def test_rungs_and_workers_are_told_wherever_agents_are_compared(report: Path) -> None:

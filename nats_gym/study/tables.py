@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.agents import AGENTS, get_agent, results_for_model
 from nats_gym.errors import InvalidInput
 from nats_gym.result import SearchResult, kind_of_time
 from nats_gym.tables.column import MEASURED
@@ -250,7 +251,8 @@ def _notes(groups: dict[Group, dict[str, SearchResult]], columns: list[Column]) 
 def unlike_the_rest(results: Mapping[str, SearchResult]) -> Iterator[str]:
     """What must be known to compare agents of one group, a sentence each.
 
-    Those that choose among schedules, and those that evaluate several architectures at a time.
+    Those that choose among schedules, those whose model hardly ever came about, and those that
+    evaluate several architectures at a time.
     """
     climbing: dict[tuple[str, str], list[str]] = {}
     for label, result in results.items():
@@ -266,6 +268,13 @@ def unlike_the_rest(results: Mapping[str, SearchResult]) -> Iterator[str]:
             f"{price}."
         )
     for label, result in results.items():
+        with_model = _share_with_model(result)
+        if with_model < 0.5:
+            yield (
+                f"{label}: {result.evaluations.mean():.0f} evaluations a run, in "
+                f"{1 - with_model:.0%} of the runs too few for a model: these are successive "
+                "halving on random draws."
+            )
         if result.answers_last:
             epochs, passed = result.arguments["supernet_epochs"], result.evaluations.mean()
             yield (
@@ -278,6 +287,17 @@ def unlike_the_rest(results: Mapping[str, SearchResult]) -> Iterator[str]:
                 f"{label}: {workers} simulated workers beside each other, whose clock is one, so "
                 f"that the same seconds hold up to {workers} times the training of the others."
             )
+
+
+def _share_with_model(result: SearchResult) -> float:
+    """Share of runs in which an agent that fits a model had the results to do so; 1 for others."""
+    agent = result.arguments["agent"]
+    if agent not in AGENTS:
+        return 1.0
+    least = results_for_model(get_agent(agent), result.table.space)
+    rungs = range(int(result.rung.max()) + 1)
+    most = np.max([(result.rung == rung).sum(axis=1) for rung in rungs], axis=0)
+    return float((most >= least).mean())
 
 
 def _search_basis(results: Mapping[str, SearchResult]) -> Iterator[str]:
