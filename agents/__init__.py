@@ -229,8 +229,9 @@ def _imported(path: str) -> Callable[..., Any]:
 
 def _name_of(factory: Any) -> str:
     if isinstance(factory, functools.partial):
-        settings = [*map(shown, factory.args)]
-        settings += [f"{name}={shown(value)}" for name, value in factory.keywords.items()]
+        # Results record this name: its length stays what it was.
+        settings = [shown(value, 121) for value in factory.args]
+        settings += [f"{name}={shown(value, 121)}" for name, value in factory.keywords.items()]
         return f"{_name_of(factory.func)}({', '.join(settings)})"
     named = factory if hasattr(factory, "__qualname__") else type(factory)
     return f"{named.__module__}:{named.__qualname__}"

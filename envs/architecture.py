@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 import os
 from collections.abc import Iterable, Mapping
 from operator import index as as_int
@@ -15,8 +14,9 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 from numpy.typing import ArrayLike, NDArray
 
+from nats_gym import checks
 from nats_gym.clock import SimulatedClock
-from nats_gym.datasets import DIGITS
+from nats_gym.datasets import DIGITS, get_dataset
 from nats_gym.errors import InvalidInput, shown, unknown_name
 from nats_gym.evaluators import (
     Evaluator,
@@ -25,6 +25,7 @@ from nats_gym.evaluators import (
     checked,
     evaluator_options,
 )
+from nats_gym.files import check_source
 from nats_gym.registration import FAMILIES
 from nats_gym.rewards import (
     Evaluation,
@@ -91,6 +92,12 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         **unknown: Any,
     ) -> None:
         # Options that no environment has are those of an evaluator that is made by name.
+        self.architecture_space, dataset = get_space(space), get_dataset(dataset).name
+        space, source, trial = (
+            self.architecture_space.name,
+            check_source(source),
+            check_trial(trial),
+        )
         if evaluator is None and dataset == DIGITS.name and source == "auto":
             if trial != "random":
                 raise InvalidInput(
@@ -101,13 +108,13 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         named = isinstance(evaluator, (str, Mapping))
         own = evaluator_options(evaluator) if named else ()  # type: ignore[arg-type]
         self._refuse({name for name in unknown if name not in own}, space, dataset, own)
-        self.architecture_space = get_space(space)
         self.dataset = dataset
         self.epochs = check_epochs(epochs, self.architecture_space.full_epochs_on(dataset))
         self.evaluator, self._provenance = choose_evaluator(
             space, dataset, self.epochs, trial, source, evaluator, unknown
         )
-        self.judge = choose_judge(space, dataset, self.evaluator) if report_test else None
+        judged = checks.switch(report_test, "report_test")
+        self.judge = choose_judge(space, dataset, self.evaluator) if judged else None
         self._maxima = {
             "max_params": max_params,
             "max_flops": max_flops,
@@ -116,8 +123,8 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         self._set_limits()
         self.reward_function = self._choose_reward(reward, penalty)
         check_reward(self.reward_function, arrays=False)
-        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise unknown_name("render_mode", render_mode, self.metadata["render_modes"])
+        if render_mode is not None:
+            render_mode = checks.word(render_mode, "render_mode", self.metadata["render_modes"])
         self.render_mode = render_mode
         self._window: Window | None = None
 
@@ -148,7 +155,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         chosen = self.check_options(options)
         answering = self.evaluator_of(chosen.get(TRIAL))
         start = self.check_start(chosen.get(START))
-        super().reset(seed=seed)
+        super().reset(seed=None if seed is None else checks.seed(seed))
         if seed is not None or self._stream is None:
             seed = self.np_random_seed
             if seed < 0:  # Gymnasium's answer where np_random was set and its seed is not known
@@ -177,14 +184,11 @@ class ArchitectureEnv(gym.Env[Any, Any]):
 
     def check_options(self, options: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """Return the options of a reset; ``InvalidInput`` for one that is not known."""
-        options = {} if options is None else options
-        if not isinstance(options, Mapping):
-            raise InvalidInput(f"options of a reset are a dictionary, got {shown(options)}")
+        if options is None:
+            return {}
+        given = checks.mapping(options, "options of a reset are a dictionary")
         known = (TRIAL, START) if self.takes_start else (TRIAL,)
-        for name in options:
-            if name not in known:
-                raise unknown_name("reset option", name, known)
-        return options
+        return {checks.word(name, "reset option", known): given[name] for name in given}
 
     def evaluator_of(self, trial: str | int | None) -> Evaluator:
         """Who answers in an episode of ``trial``; None for the environment's own."""
@@ -272,7 +276,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
     def _choice(self, action: Any, below: int) -> int:
         try:
             choice = -1 if isinstance(action, bool) else as_int(action)
-        except TypeError:
+        except Exception:  # what is given converts itself as it likes
             choice = -1
         if not 0 <= choice < below:
             raise InvalidInput(f"an action is an integer in 0…{below - 1}, got {shown(action)}")
@@ -300,12 +304,11 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         Raises:
             InvalidInput: for what is no architecture of the space.
         """
-        if isinstance(architecture, str):
-            digits = self.architecture_space.parse(architecture)
-        elif np.ndim(architecture) == 0:
-            digits = self.architecture_space.digits(architecture)
+        given = checks.array(architecture, "an architecture is an index, a string or digits")
+        if given.dtype.kind == "U":
+            digits = self.architecture_space.parse(given)
         else:
-            digits = np.asarray(architecture)
+            digits = given if given.ndim else self.architecture_space.digits(given)
         return self._view.encode(digits, self._first_figures)
 
     def decode(self, observation: ArrayLike) -> NDArray[np.int64]:
@@ -372,8 +375,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         return self._ground_truth(split).rank(index)
 
     def _ground_truth(self, split: str) -> GroundTruth:
-        if split not in ("valid", "test"):
-            raise unknown_name("split", split, ("valid", "test"))
+        split = checks.word(split, "split", ("valid", "test"))
         if split not in self._ground_truths:
             space = self.architecture_space.name
             table = judging_table(space, self.dataset, self.evaluator)
@@ -393,8 +395,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         Raises:
             InvalidInput: for another name, and for accuracies of live training.
         """
-        if name not in ("accuracy", "latency", "flops", "params"):
-            raise unknown_name("figure", name, ("accuracy", "latency", "flops", "params"))
+        name = checks.word(name, "figure", ("accuracy", "latency", "flops", "params"))
         space = self.architecture_space
         if name in ("params", "flops"):
             return getattr(space, name)(space.all_digits(), self.dataset)
@@ -425,7 +426,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         self, reward: str | Mapping[str, Any] | RewardFunction | None, penalty: float
     ) -> RewardFunction:
         chosen = find_reward(self.default_reward if reward is None else reward)
-        if multiplier := _check_penalty(penalty):
+        if multiplier := checks.number(penalty, "penalty", 0):
             if not self.limits:
                 raise InvalidInput("penalty weighs the cost of limits; give max_params, max_flops…")
             chosen = Lagrangian(multiplier, chosen)
@@ -495,10 +496,3 @@ def _families(cls: type[ArchitectureEnv]) -> list[type[ArchitectureEnv]]:
     for sub in cls.__subclasses__():
         found += [sub, *_families(sub)]
     return found
-
-
-def _check_penalty(penalty: Any) -> float:
-    is_number = isinstance(penalty, (int, float, np.integer, np.floating))
-    if is_number and not isinstance(penalty, bool) and 0 <= penalty < math.inf:
-        return float(penalty)
-    raise InvalidInput(f"penalty is a number from 0, got {shown(penalty)}")

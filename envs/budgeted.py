@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.checks import as_integer, switch
 from nats_gym.clock import SimulatedClock, default_budget
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators import TableEvaluator
@@ -96,9 +97,7 @@ class BudgetedEnv(ConstructionEnv):
         **options: Any,
     ) -> None:
         self.workers = check_workers(workers)
-        if not isinstance(fidelity_action, (bool, np.bool_)):
-            raise InvalidInput(f"fidelity_action is True or False, got {shown(fidelity_action)}")
-        self.fidelity_action = bool(fidelity_action)
+        self.fidelity_action = switch(fidelity_action, "fidelity_action")
         self.further_decisions = int(self.fidelity_action)
         chosen: Any = epochs
         if self.fidelity_action and epochs is not None:
@@ -107,7 +106,7 @@ class BudgetedEnv(ConstructionEnv):
         if self.fidelity_action:
             self._schedules = self._choose_schedules(epochs)
         if time_budget is None:
-            time_budget = default_budget(space, dataset, self.epochs)
+            time_budget = default_budget(self.architecture_space.name, self.dataset, self.epochs)
         self.clock = SimulatedClock(time_budget)
         # In flight: when it is done, the number of its submission, and what it will have found.
         self._in_flight: list[tuple[float, int, dict[str, Any]]] = []
@@ -200,10 +199,12 @@ class BudgetedEnv(ConstructionEnv):
 
 def _ascending(epochs: Any, space: str, dataset: str) -> tuple[Epochs, ...]:
     """Schedules, each once, cheap to dear."""
-    if isinstance(epochs, (str, int, np.integer)):
+    if isinstance(epochs, np.ndarray):
+        epochs = [*np.atleast_1d(epochs)]
+    if isinstance(epochs, str) or as_integer(epochs) is not None:
         epochs = [epochs]
     full = get_space(space).full_epochs_on(dataset)
-    if not isinstance(epochs, (list, tuple, set, np.ndarray)) or not len(epochs):
+    if not isinstance(epochs, (list, tuple, set)) or not epochs:
         raise InvalidInput(
             f"epochs beside fidelity_action is a list of schedules, got {shown(epochs)}"
         )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
+from nats_gym.checks import as_integers
 from nats_gym.errors import InvalidInput, shown
 
 from .architecture import ArchitectureEnv, Step
@@ -114,11 +114,12 @@ class ConstructionEnv(ArchitectureEnv):
         """The decisions that count as taken: fewer than n choices; none by default."""
         if start is None:
             return []
-        prefix = [OPEN] * self._num_decisions
-        if isinstance(start, (list, tuple, np.ndarray)):
-            with suppress(InvalidInput):  # said below, in terms of a start
-                prefix = [self._choice(one, self._num_choices) for one in start]
-        if len(prefix) >= self._num_decisions:
+        prefix = as_integers(start)
+        if (
+            prefix is None
+            or len(prefix) >= self._num_decisions
+            or not all(0 <= choice < self._num_choices for choice in prefix)
+        ):
             raise InvalidInput(
                 f"a start is a list of fewer than {self._num_decisions} choices of "
                 f"0…{self._num_choices - 1}, got {shown(start)}"

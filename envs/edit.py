@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
+from nats_gym.checks import integer
 from nats_gym.clock import SimulatedClock, default_budget
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.streams import combine, combine_int, uniform_below
@@ -88,12 +89,9 @@ class EditEnv(ArchitectureEnv):
         **options: Any,
     ) -> None:
         super().__init__(space, dataset, **options)
-        is_integer = isinstance(horizon, (int, np.integer)) and not isinstance(horizon, bool)
-        if not is_integer or horizon < 1:
-            raise InvalidInput(f"horizon is a positive integer, got {shown(horizon)}")
-        self.horizon = int(horizon)
+        self.horizon = integer(horizon, "horizon")
         if time_budget is None:
-            time_budget = default_budget(space, dataset, self.epochs)
+            time_budget = default_budget(self.architecture_space.name, self.dataset, self.epochs)
         self.clock = SimulatedClock(time_budget)
         self._view = FlatObservation(self.architecture_space, 0, self.figures)
         self.observation_space = self._view.box

@@ -6,15 +6,14 @@ table of every prefix answers; so a mask is never empty and never leads into a d
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from functools import cache, cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import InvalidInput, shown
+from nats_gym.checks import number
+from nats_gym.errors import InvalidInput
 from nats_gym.spaces import ArchitectureSpace, get_space
 
 Mask = NDArray[np.int8]
@@ -49,7 +48,9 @@ class Limits:
         self._space = space
         self._n, self._k = space.num_decisions, space.num_choices
         self.maxima = {
-            name: _check_limit(name, value) for name, value in maxima.items() if value is not None
+            name: number(value, name, above=0, unit=UNITS[name])
+            for name, value in maxima.items()
+            if value is not None
         }
         self.cost = np.zeros(space.size)
         lowest = []
@@ -135,10 +136,3 @@ class Limits:
 def no_limits(space: str) -> Limits:
     """What an environment without limits has: shared, for it is the same for all."""
     return Limits(get_space(space), {}, {})
-
-
-def _check_limit(name: str, value: Any) -> float:
-    is_number = isinstance(value, (int, float, np.integer, np.floating))
-    if is_number and not isinstance(value, bool) and 0 < value <= sys.float_info.max:
-        return float(value)
-    raise InvalidInput(f"{name} is a positive number of {UNITS[name]}, got {shown(value)}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -10,7 +10,8 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import ArrayLike, NDArray
 
-from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.checks import array, as_list, number, word
+from nats_gym.errors import InvalidInput, shown
 from nats_gym.pareto import hypervolume, non_dominated
 
 from .construction import ConstructionEnv, ConstructionVectorEnv
@@ -135,8 +136,7 @@ class MultiObjectiveEnv(ConstructionEnv):
 
     def pareto_front(self, gamma: float = 1.0) -> list[NDArray[np.float32]]:
         """Expected discounted returns of :meth:`pareto_indices`, one vector ``(m,)`` each."""
-        if isinstance(gamma, bool) or not isinstance(gamma, (int, float)) or not 0 <= gamma <= 1:
-            raise InvalidInput(f"gamma is a number from 0 to 1, got {shown(gamma)}")
+        gamma = number(gamma, "gamma", 0, 1)
         index = self.pareto_indices()
         discount = np.float32(gamma ** (self._num_decisions - 1))
         return list(self.vector(index, self._expected(index)) * discount)
@@ -152,7 +152,7 @@ class MultiObjectiveEnv(ConstructionEnv):
         """
         if points is None:
             points = np.array(self.pareto_front())
-        if np.size(points) == 0:
+        if not array(points, "points are numbers").size:
             return 0.0
         return hypervolume(points, self.reward_space.low if reference is None else reference)
 
@@ -163,12 +163,9 @@ class MultiObjectiveEnv(ConstructionEnv):
 
 
 def _check_objectives(objectives: Any) -> tuple[str, ...]:
-    names: tuple[Any, ...] = (objectives,)
-    if not isinstance(objectives, str) and isinstance(objectives, Iterable):
-        names = tuple(objectives)
-    for name in names:
-        if name not in OBJECTIVES:
-            raise unknown_name("objective", name, OBJECTIVES)
+    given = as_list(objectives)
+    given = [objectives] if given is None else given
+    names = tuple(word(name, "objective", OBJECTIVES) for name in given)
     if len(names) < 2 or len(set(names)) < len(names):
         raise InvalidInput(
             f"objectives are two or more of {', '.join(OBJECTIVES)}, each once, got {shown(names)}"

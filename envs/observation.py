@@ -9,6 +9,7 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import ArrayLike, NDArray
 
+from nats_gym import checks
 from nats_gym.errors import InvalidInput
 from nats_gym.spaces import ArchitectureSpace
 
@@ -92,7 +93,7 @@ class FlatObservation:
         Raises:
             InvalidInput: for anything but n choices of 0…k-1 or -1.
         """
-        array = np.asarray(digits)
+        array = checks.array(digits, "digits are integers")
         if array.ndim == 0 or array.shape[-1] != self._n or array.dtype.kind not in "iu":
             raise InvalidInput(
                 f"digits need a last axis of {self._n} integers, got {array.dtype} {array.shape}"
@@ -115,10 +116,15 @@ class FlatObservation:
         Raises:
             InvalidInput: for another width.
         """
-        values = np.asarray(observation)
-        if values.ndim == 0 or values.shape[-1] != self._values.size:
+        values = checks.array(observation, "an observation is numbers")
+        if (
+            values.dtype.kind not in "biuf"
+            or values.ndim == 0
+            or values.shape[-1] != self._values.size
+        ):
             raise InvalidInput(
-                f"an observation has a last axis of {self._values.size}, got {values.shape}"
+                f"an observation has a last axis of {self._values.size} numbers, "
+                f"got {values.dtype} {values.shape}"
             )
         one_hot = values[..., self.decided].reshape(*values.shape[:-1], self._n, self._k)
         return np.where(one_hot.any(-1), one_hot.argmax(-1), OPEN)

@@ -37,8 +37,8 @@ class DictObservation(
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         RecordConstructorArgs.__init__(self)
-        super().__init__(env)
         self._view = _view(env)
+        super().__init__(env)
         self.observation_space = _dict_space(self._view)
 
     def observation(self, observation: Observation) -> dict[str, Any]:
@@ -57,8 +57,8 @@ class MultiDiscreteObservation(
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         RecordConstructorArgs.__init__(self)
-        super().__init__(env)
         self._view = _view(env)
+        super().__init__(env)
         self.observation_space = _discrete_space(self._view)
 
     def observation(self, observation: Observation) -> NDArray[np.int64]:
@@ -79,8 +79,8 @@ class GraphObservation(
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
         RecordConstructorArgs.__init__(self)
-        super().__init__(env)
         self._view = _view(env)
+        super().__init__(env)
         space = env.unwrapped.architecture_space  # type: ignore[attr-defined]
         self._n, self._k = space.num_decisions, space.num_choices
         self._cell = space.name == "tss"
@@ -121,8 +121,8 @@ class DictVectorObservation(VectorObservationWrapper[dict[str, Any], Any, Any, A
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
-        super().__init__(env)
         self._view = _vector_view(env)
+        super().__init__(env)
         self.single_observation_space = _dict_space(self._view)
         self.observation_space = batch_space(self.single_observation_space, env.num_envs)
 
@@ -138,8 +138,8 @@ class MultiDiscreteVectorObservation(VectorObservationWrapper[NDArray[np.int64],
     """
 
     def __init__(self, env: VectorEnv[Any, Any, Any]) -> None:
-        super().__init__(env)
         self._view = _vector_view(env)
+        super().__init__(env)
         self.single_observation_space = _discrete_space(self._view)
         self.observation_space = batch_space(self.single_observation_space, env.num_envs)
 
@@ -149,7 +149,7 @@ class MultiDiscreteVectorObservation(VectorObservationWrapper[NDArray[np.int64],
 
 
 def _view(env: gym.Env[Any, Any]) -> FlatObservation:
-    inner = env.unwrapped
+    inner = env.unwrapped if isinstance(env, gym.Env) else env
     if not isinstance(inner, ArchitectureEnv):
         raise InvalidInput(f"this wrapper is for environments of nats-gym, got {shown(inner)}")
     if env.observation_space != inner.observation_space:
@@ -158,7 +158,7 @@ def _view(env: gym.Env[Any, Any]) -> FlatObservation:
 
 
 def _vector_view(env: VectorEnv[Any, Any, Any]) -> FlatObservation:
-    inner = env.unwrapped
+    inner = env.unwrapped if isinstance(env, VectorEnv) else env
     if not isinstance(inner, ArchitectureVectorEnv):
         raise InvalidInput(f"this wrapper is for native vector environments, got {shown(inner)}")
     return inner.shared.view

@@ -69,7 +69,7 @@ class OneShotEnv(ArchitectureEnv):
     def step(self, action: NDArray[np.int64]) -> Step:
         """Evaluate an architecture, n choices; `InvalidInput` for what is none."""
         choices: list[int] = []
-        if isinstance(action, (list, tuple, np.ndarray)) and np.ndim(action) == 1:
+        if isinstance(action, (list, tuple)) or (isinstance(action, np.ndarray) and action.ndim):
             choices = [self._choice(one, self._num_choices) for one in action]
         if len(choices) != self._num_decisions:
             raise InvalidInput(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.files import check_folder, replacing
 from nats_gym.spaces import ArchitectureSpace
@@ -71,7 +72,7 @@ def draw(scene: Scene) -> NDArray[np.uint8]:
     return picture(scene)
 
 
-def save_png(scene: Scene, path: Path) -> None:
+def save_png(scene: Scene, path: str | os.PathLike[str]) -> None:
     """Write the picture of a scene, whole or not at all, making the folders that lack.
 
     Raises:
@@ -79,10 +80,11 @@ def save_png(scene: Scene, path: Path) -> None:
     """
     from PIL import Image
 
+    path = checks.path(path, "a picture")
     if path.suffix.lower() != ".png":
         raise InvalidInput(f"a picture is a file whose name ends in .png, got {shown(str(path))}")
     if path.is_dir():
-        raise InvalidInput(f"{str(path)!r} cannot be a picture: it is a folder")
+        raise InvalidInput(f"{shown(str(path))} cannot be a picture: it is a folder")
     check_folder(path.parent)
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
 
-from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym import checks
+from nats_gym.errors import InvalidInput, shown
 from nats_gym.registration import ENVIRONMENTS
 
 from .multi_objective import MultiObjectiveVectorEnv
@@ -173,8 +174,7 @@ def make_sb3(
     >>> env.reset().shape
     (4, 36)
     """
-    if env_id not in ENVIRONMENTS:
-        raise unknown_name("environment", env_id, ENVIRONMENTS)
+    env_id = checks.word(env_id, "environment", ENVIRONMENTS)
     if "autoreset_mode" in options:
         raise InvalidInput("SB3 needs autoreset_mode SAME_STEP; make_sb3 sees to that")
     venv = gym.make_vec(
@@ -182,5 +182,5 @@ def make_sb3(
     )
     env = SB3VecEnv(venv.unwrapped)  # type: ignore[arg-type]
     if seed is not None:
-        env.seed(seed)
+        env.seed(checks.seed(seed))
     return env

@@ -14,7 +14,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
-from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym import checks
+from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators import Evaluator, TableEvaluator, checked
 from nats_gym.rewards import Evaluation, RewardFunction, check_reward
 from nats_gym.schedule import Epochs
@@ -26,6 +27,8 @@ from .rendering import Scene, draw, text
 Bools = NDArray[np.bool_]
 #: Under which an evaluator's own metrics travel until they are spread over all copies.
 METRICS = "_metrics"
+#: Copies that still fit into memory, about a kilobyte each.
+MAX_ENVS = 1_000_000
 #: Which copies were evaluated, ascending, and by name what `info` says of each of them.
 Metrics = tuple[NDArray[np.int64], dict[str, NDArray[Any]]]
 VectorStep = tuple[NDArray[np.float32], NDArray[Any], Bools, Bools, dict[str, Any]]
@@ -55,18 +58,12 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         **options: Any,
     ) -> None:
-        if (
-            isinstance(num_envs, bool)
-            or not isinstance(num_envs, (int, np.integer))
-            or num_envs < 1
-        ):
-            raise InvalidInput(f"num_envs is a positive integer, got {num_envs!r}")
-        if options.get("render_mode") not in (None, *self.metadata["render_modes"]):
-            raise unknown_name("render_mode", options["render_mode"], self.metadata["render_modes"])
+        self.num_envs = checks.integer(num_envs, "num_envs", 1, MAX_ENVS)
+        if options.get("render_mode") is not None:
+            checks.word(options["render_mode"], "render_mode", self.metadata["render_modes"])
+        self.autoreset_mode = _mode(autoreset_mode)
         self.shared = self.scalar(space, dataset, **options)
         check_reward(self.shared.reward_function, arrays=True)
-        self.num_envs = int(num_envs)
-        self.autoreset_mode = _mode(autoreset_mode)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = self.shared.render_mode
         self.single_observation_space = self.shared.observation_space
@@ -121,8 +118,8 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
         start = self.shared.check_start(own.get(START))
         seeds = self._seeds(seed)
         mask = self._reset_mask(options)
-        if isinstance(seed, (int, np.integer)):
-            super().reset(seed=int(seed))
+        if checks.as_integer(seed) is not None:
+            super().reset(seed=seeds[0])
         for i in np.flatnonzero(mask & ~self._has_stream).tolist():
             if seeds[i] is None:
                 seeds[i] = int(self.np_random.integers(2**63))
@@ -157,18 +154,19 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
     def _seeds(self, seed: int | Sequence[int | None] | None) -> list[int | None]:
         if seed is None:
             return [None] * self.num_envs
-        if isinstance(seed, (int, np.integer)) and not isinstance(seed, bool):
-            return [int(seed) + i for i in range(self.num_envs)]
-        whole = (int, np.integer, type(None))
-        if not isinstance(seed, (list, tuple, np.ndarray)) or not all(
-            isinstance(one, whole) and not isinstance(one, bool) for one in seed
+        if checks.as_integer(seed) is not None:
+            first = checks.seed(seed)
+            return [first + i for i in range(self.num_envs)]
+        each = checks.as_list(seed)
+        if each is None or not all(
+            one is None or checks.as_integer(one) is not None for one in each
         ):
             raise InvalidInput(f"a seed is an integer, or a list of one a copy, got {shown(seed)}")
-        if len(seed) != self.num_envs:
+        if len(each) != self.num_envs:
             raise InvalidInput(
-                f"{self.num_envs} seeds expected, one an environment, got {len(seed)}"
+                f"{self.num_envs} seeds expected, one an environment, got {len(each)}"
             )
-        return list(seed)
+        return [None if one is None else checks.seed(one) for one in each]
 
     def _reset_mask(self, options: Mapping[str, Any] | None) -> Bools:
         mask = (options or {}).get("reset_mask")
@@ -181,7 +179,8 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
             or not mask.any()
         ):
             raise InvalidInput(
-                f"reset_mask is a bool array of shape ({self.num_envs},) with a True, got {mask!r}"
+                f"reset_mask is a bool array of shape ({self.num_envs},) with a True, "
+                f"got {shown(mask)}"
             )
         return mask
 
@@ -238,7 +237,7 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
         return np.zeros(self.num_envs)
 
     def _check(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
-        actions = np.asarray(actions)
+        actions = checks.array(actions, "actions are an array of integers")
         shape = self.action_space.shape
         if actions.shape != shape or actions.dtype.kind not in "iu":
             wanted = f"{self.num_envs} integers" + (f" × {shape[1]}" if len(shape) > 1 else "")  # type: ignore[arg-type,index]
@@ -521,7 +520,7 @@ def _union(one: Metrics | None, other: Metrics | None) -> Metrics | None:
 
 
 def _mode(given: AutoresetMode | str) -> AutoresetMode:
-    for mode in AutoresetMode:
-        if given in (mode, mode.value, mode.name):
-            return mode
-    raise unknown_name("autoreset_mode", given, [mode.name for mode in AutoresetMode])
+    if isinstance(given, AutoresetMode):
+        return given
+    known = {said: mode for mode in AutoresetMode for said in (mode.name, mode.value)}
+    return known[checks.word(given, "autoreset_mode", known)]

@@ -50,6 +50,23 @@ def as_number(value: object) -> float | None:
     return None if math.isnan(plain) else plain
 
 
+def as_list(value: object) -> list[Any] | None:
+    """What a list, tuple, set or array holds; None for what is none such."""
+    if not issubclass(type(value), (list, tuple, set, frozenset, np.ndarray)):
+        return None
+    try:
+        return [*value]  # type: ignore[misc]
+    except Exception:  # an array of no dimension, or a subclass that does as it likes
+        return None
+
+
+def as_integers(value: object) -> list[int] | None:
+    """A list of integers as plain ones, ``(n,)``; None for what is none such."""
+    found = as_list(value)
+    plain = [None] if found is None else [as_integer(one) for one in found]
+    return None if None in plain else plain  # type: ignore[return-value]
+
+
 def integer(value: object, what: str, low: int = 1, high: int = 2**63 - 1) -> int:
     """An integer from ``low`` to ``high``.
 
@@ -106,9 +123,10 @@ def number(
         and (infinite or math.isfinite(plain))
     ):
         return plain
-    bounds = (("from", low), ("above", above), ("to", high), ("below", below))
+    bounds = (("from", low), ("above", above or -math.inf), ("to", high), ("below", below))
     said = "".join(f" {word} {bound:g}" for word, bound in bounds if math.isfinite(bound))
-    kind = "number" if infinite else "finite number"
+    bounded = infinite or math.isfinite(min(high, below))
+    kind = f"{'' if above else 'positive '}{'' if bounded else 'finite '}number"
     of = f" of {unit}" if unit else ""
     raise InvalidInput(f"{what} is a {kind}{of}{said}, got {shown(value)}")
 

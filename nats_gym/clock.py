@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.checks import as_number, integer, number
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.schedule import Epochs, trained_epochs
@@ -20,6 +21,8 @@ PAPER_BUDGETS: dict[str, dict[str, float]] = {
     "sss": {"cifar10": 20_000.0, "cifar100": 40_000.0, "ImageNet16-120": 60_000.0},
 }
 PAPER_EPOCHS = 12
+#: Most runs beside each other, each with a clock of its own.
+MAX_RUNS = 1_000_000
 #: Seconds of a search on a data set that is not the paper's, at its full schedule.
 OTHER_BUDGET = 120.0
 
@@ -37,13 +40,7 @@ def default_budget(space: str, dataset: str, epochs: Epochs) -> float:
 
 def check_budget(budget: Any) -> float:
     """Return ``budget`` as a float; ``InvalidInput`` unless it is a positive number of seconds."""
-    is_number = isinstance(budget, (int, float, np.integer, np.floating))
-    if is_number and not isinstance(budget, bool) and budget > 0:
-        try:
-            return float(budget)
-        except OverflowError:  # an int beyond every float
-            pass
-    raise InvalidInput(f"a budget is a positive number of seconds, got {shown(budget)}")
+    return number(budget, "a budget", above=0, unit="seconds", infinite=True)
 
 
 class SimulatedClock:
@@ -54,15 +51,16 @@ class SimulatedClock:
 
     Args:
         budget: seconds; ``inf`` for a clock that never ends.
-        runs: independent runs to keep time for; None for one time, a plain float.
+        runs: independent runs to keep time for, up to :data:`MAX_RUNS`; None for one time, a
+            plain float.
 
     Raises:
-        InvalidInput: unless the budget is a positive number.
+        InvalidInput: unless the budget is a positive number, and the runs are so many.
     """
 
     def __init__(self, budget: float = math.inf, runs: int | None = None) -> None:
         self.budget = check_budget(budget)
-        self._runs = runs
+        self._runs = None if runs is None else integer(runs, "runs", 0, MAX_RUNS)
         self.used: Seconds = 0.0
         self.reset()
 
@@ -79,9 +77,12 @@ class SimulatedClock:
         if isinstance(seconds, np.ndarray):
             valid = bool(np.all((seconds >= 0) & (seconds < math.inf)))
         else:
-            valid = 0 <= seconds < math.inf
+            charged = seconds if type(seconds) is float else as_number(seconds)
+            valid = charged is not None and 0 <= charged < math.inf
         if not valid:
-            raise InvalidInput(f"an evaluation costs a number of seconds from 0, got {seconds!r}")
+            raise InvalidInput(
+                f"an evaluation costs a number of seconds from 0, got {shown(seconds)}"
+            )
         self.used = self.used + seconds
 
     def advance(self, time: Seconds) -> None:
@@ -93,9 +94,10 @@ class SimulatedClock:
         if isinstance(time, np.ndarray):
             valid = bool(np.all((time >= self.used) & (time < math.inf)))
         else:
-            valid = bool(self.used <= time < math.inf)
+            reached = as_number(time)
+            valid = reached is not None and bool(self.used <= reached < math.inf)
         if not valid:
-            raise InvalidInput(f"a clock at {self.used!r} s goes on, got {time!r}")
+            raise InvalidInput(f"a clock at {shown(self.used)} s goes on, got {shown(time)}")
         self.used = time
 
     @property

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nats_gym.errors import unknown_name
+from nats_gym.checks import word
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,4 @@ _EVERY = {**DATASETS, DIGITS.name: DIGITS}
 
 def get_dataset(name: str) -> Dataset:
     """Return the data set called ``name``; ``InvalidInput`` names the allowed ones."""
-    if not isinstance(name, str) or name not in _EVERY:
-        raise unknown_name("dataset", name, _EVERY)
-    return _EVERY[name]
+    return _EVERY[word(name, "dataset", _EVERY)]

@@ -7,8 +7,7 @@ them in one line, and from the built-in class that a caller would catch anyway.
 from __future__ import annotations
 
 import difflib
-import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -62,49 +61,49 @@ def shown(value: object, limit: int = SHOWN) -> str:
 
     Never an error of its own, nor long at work, however large or deep plain containers are.
     """
+    quoted = ""
     try:
-        quoted = _Quoting().repr(value)
+        for piece in _pieces(value):
+            quoted += piece
+            if len(quoted) > limit:
+                break
     except Exception:  # what is given writes itself as it likes
         quoted = f"a {type(value).__name__} that has no text"
-    quoted = " ".join(quoted.split()) if "\n" in quoted else quoted  # an array's rows
-    if len(quoted) > limit:
-        quoted = f"{quoted[: limit - 1]}…"
-    if quoted.isprintable():
-        return quoted
-    escaped = quoted.encode("unicode_escape").decode()
-    return escaped if len(escaped) <= limit else f"{escaped[: limit - 1]}…"
+    if "\n" in quoted:  # an array's rows
+        quoted = " ".join(quoted.split())
+    if not quoted.isprintable():
+        quoted = quoted[: limit + 1].encode("unicode_escape").decode()
+    return quoted if len(quoted) <= limit else f"{quoted[: limit - 1]}…"
 
 
-class _Quoting(reprlib.Repr):
-    """``repr`` of the beginning of a value, some levels deep."""
+_BRACKETS = {
+    list: ("[", "]"),
+    tuple: ("(", ")"),
+    set: ("{", "}"),
+    frozenset: ("frozenset({", "})"),
+    dict: ("{", "}"),
+}
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxlevel = 4
-        self.maxlist = self.maxtuple = self.maxdict = self.maxset = self.maxfrozenset = 20
-        self.maxarray = self.maxdeque = 20
-        self.maxstring = self.maxlong = self.maxother = SHOWN
 
-    def repr_str(self, x: str, level: int) -> str:
-        return repr(x[:SHOWN])
-
-    def repr_bytes(self, x: bytes | bytearray, level: int) -> str:
-        return repr(x[:SHOWN])
-
-    repr_bytearray = repr_bytes
-
-    def repr_dict(self, x: dict[Any, Any], level: int) -> str:
-        return super().repr_dict(dict(islice(x.items(), self.maxdict + 1)), level)
-
-    def repr_set(self, x: set[Any], level: int) -> str:
-        return super().repr_set(set(islice(x, self.maxset + 1)), level)
-
-    def repr_int(self, x: int, level: int) -> str:
-        # Python writes no int of more than some thousand digits, and takes long for it.
-        return repr(x) if x.bit_length() < 4 * SHOWN else f"an integer of {x.bit_length():,} bits"
-
-    def repr_instance(self, x: object, level: int) -> str:
-        return repr(x)
+def _pieces(value: Any) -> Iterator[str]:
+    """The ``repr`` of a value, piece by piece, so that one may stop."""
+    kind = type(value)
+    if kind in _BRACKETS and value:
+        opening, closing = _BRACKETS[kind]
+        yield opening
+        for place, item in enumerate(value):
+            yield ", " if place else ""
+            yield from _pieces(item)
+            if kind is dict:
+                yield ": "
+                yield from _pieces(value[item])
+        yield f",{closing}" if kind is tuple and len(value) == 1 else closing
+    elif kind in (str, bytes, bytearray):
+        yield repr(value[:SHOWN])
+    elif kind is int and value.bit_length() > 4 * SHOWN:  # Python may not write so many digits
+        yield f"an integer of {value.bit_length():,} bits"
+    else:
+        yield repr(value)
 
 
 def did_you_mean(given: object, allowed: Iterable[str]) -> str:

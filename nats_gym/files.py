@@ -9,16 +9,14 @@ from contextlib import contextmanager
 from os.path import lexists
 from pathlib import Path
 
+from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
 
 
-def check_source(source: object) -> str | os.PathLike[str]:
+def check_source(source: object) -> str | Path:
     """Return a table's ``source``; ``InvalidInput`` unless it is a word or a path."""
-    if isinstance(source, (str, os.PathLike)):
-        return source
-    raise InvalidInput(
-        f"a source is 'auto', 'embedded', 'digits-300' or a path, got {shown(source)}"
-    )
+    path = checks.path(source, "a source other than 'auto', 'embedded' and 'digits-300'")
+    return str.__str__(source) if isinstance(source, str) else path
 
 
 def check_folder(path: Path) -> None:
@@ -26,9 +24,11 @@ def check_folder(path: Path) -> None:
     # A link that leads nowhere is there, and in the way.
     nearest = next(parent for parent in (path, *path.absolute().parents) if lexists(parent))
     if not nearest.is_dir():
-        raise InvalidInput(f"{str(path)!r} cannot be a folder: {str(nearest)!r} is none")
+        raise InvalidInput(f"{shown(str(path))} cannot be a folder: {shown(str(nearest))} is none")
     if not os.access(nearest, os.W_OK):
-        raise InvalidInput(f"{str(path)!r} cannot be written: {str(nearest)!r} is read-only")
+        raise InvalidInput(
+            f"{shown(str(path))} cannot be written: {shown(str(nearest))} is read-only"
+        )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
 
 Points = NDArray[np.float64]  # (point, objective)
@@ -197,10 +198,7 @@ def _swept_volume(front: Points) -> float:
 
 def _numbers(name: str, values: ArrayLike, ndim: int) -> Points:
     shape = "(n, m)" if ndim == 2 else "(m,)"
-    try:
-        array = np.asarray(values)
-    except ValueError:  # rows of different lengths
-        array = np.empty(0, object)
+    array = checks.array(values, f"{name} are numbers of shape {shape}")
     if array.dtype.kind not in "iuf" or array.ndim != ndim or not array.shape[-1]:
         raise InvalidInput(
             f"{name} are numbers of shape {shape} with m ≥ 1 objectives, got {shown(values)}"

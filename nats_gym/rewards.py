@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.checks import array, mapping, number, word
 from nats_gym.errors import InvalidInput, NatsGymError, shown, unknown_name
 
 
@@ -122,7 +123,7 @@ class NegativeRegret:
 
     def __post_init__(self) -> None:
         if self.best is not None:
-            _check_number("best", self.best)
+            number(self.best, "best")
 
     def bind(self, accuracies: Accuracies) -> NegativeRegret:
         """The same with the table's best, unless it was given one."""
@@ -179,8 +180,8 @@ class ThresholdBonus:
     name: str = field(default="threshold-bonus", init=False)
 
     def __post_init__(self) -> None:
-        _check_number("threshold", self.threshold)
-        _check_number("bonus", self.bonus)
+        number(self.threshold, "threshold")
+        number(self.bonus, "bonus")
         object.__setattr__(self, "base", find_reward(self.base))
 
     def bind(self, accuracies: Accuracies) -> ThresholdBonus:
@@ -211,8 +212,7 @@ class Lagrangian:
     name: str = field(default="lagrangian", init=False)
 
     def __post_init__(self) -> None:
-        if _check_number("multiplier", self.multiplier) < 0:
-            raise InvalidInput(f"a multiplier is a number from 0, got {shown(self.multiplier)}")
+        number(self.multiplier, "a multiplier", 0)
         self.base = find_reward(self.base)
 
     def bind(self, accuracies: Accuracies) -> Lagrangian:
@@ -244,14 +244,13 @@ def find_reward(reward: str | Mapping[str, Any] | RewardFunction) -> RewardFunct
     arguments: dict[str, Any] = {}
     name: Any = reward
     if isinstance(reward, Mapping):
+        given = mapping(reward, "a reward as a dictionary has a name and arguments by name")
         # A spec writes an object's hidden fields too.
-        arguments = {key: value for key, value in reward.items() if not str(key).startswith("_")}
+        arguments = {key: value for key, value in given.items() if not key.startswith("_")}
         name = arguments.pop("name", None)
     elif callable(reward) and not isinstance(reward, type):
         return _takes_one(reward)
-    if not isinstance(name, str) or name not in REWARDS:
-        raise unknown_name("reward", name, REWARDS)
-    return _made(name, arguments)
+    return _made(word(name, "reward", REWARDS), arguments)
 
 
 def bind_reward(reward: RewardFunction, accuracies: Accuracies | None) -> RewardFunction:
@@ -294,10 +293,10 @@ def check_reward(reward: RewardFunction, arrays: bool) -> None:
     except Exception as error:
         kind = "arrays (batch,), as native vector environments give" if arrays else "plain numbers"
         raise InvalidInput(
-            f"reward {shown(reward)} fails on an Evaluation of {kind}: {error}; numpy functions "
-            "take both"
+            f"reward {shown(reward)} fails on an Evaluation of {kind}: {shown(error)}; numpy "
+            "functions take both"
         ) from error
-    given = np.asarray(returned)
+    given = array(returned, f"a reward returns numbers, {shown(reward)} returned others")
     is_number = given.dtype.kind in "biuf" and np.isfinite(given).all()
     if not is_number or given.shape not in (((2,), ()) if arrays else ((),)):
         wanted = "a finite number for each of a batch" if arrays else "a finite number"
@@ -312,7 +311,7 @@ def _made(name: str, arguments: dict[str, Any]) -> RewardFunction:
             raise unknown_name(f"argument of reward {name}", argument, sorted(allowed) or ["none"])
     try:
         return made(**arguments)
-    except TypeError as error:  # one that it cannot do without is missing
+    except (TypeError, RecursionError) as error:  # one is missing, or bases have no end
         raise InvalidInput(f"reward {name!r}: {error}") from None
 
 
@@ -326,10 +325,3 @@ def _takes_one(reward: RewardFunction) -> RewardFunction:
     except ValueError:  # a built-in function that does not say what it takes
         pass
     return reward
-
-
-def _check_number(name: str, value: Any) -> float:
-    is_number = isinstance(value, (int, float, np.integer, np.floating))
-    if not is_number or isinstance(value, bool) or not np.isfinite(value):
-        raise InvalidInput(f"{name} is a finite number, got {shown(value)}")
-    return float(value)

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
-
+from nats_gym.checks import as_integer
 from nats_gym.errors import InvalidInput, shown
 
 #: 12, or "4/12".
 Epochs = int | str
+#: Longest schedule; the longest official one has 200 epochs.
+LONGEST = 10_000
 
 
 def check_epochs(epochs: object, full: int) -> Epochs:
     """Return ``epochs`` in its plain form: an int, or ``"k/E"`` with k below E.
 
     Args:
-        epochs: a positive integer, ``"k/E"``, or None for the full schedule.
+        epochs: an integer up to :data:`LONGEST`, ``"k/E"``, or None for the full schedule.
         full: length of the full schedule.
 
     Raises:
@@ -29,14 +30,14 @@ def check_epochs(epochs: object, full: int) -> Epochs:
     """
     if epochs is None:
         return full
-    if isinstance(epochs, (int, np.integer)) and not isinstance(epochs, bool) and epochs > 0:
-        return int(epochs)
-    match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", epochs) if isinstance(epochs, str) else None
-    trained, length = map(int, match.groups()) if match else (0, 0)
-    if not 0 < trained <= length:
+    trained = length = as_integer(epochs) or 0
+    if issubclass(type(epochs), str):
+        match = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", epochs)  # type: ignore[call-overload]
+        trained, length = map(int, match.groups()) if match else (0, 0)
+    if not 0 < trained <= length <= LONGEST:
         raise InvalidInput(
-            "epochs is a positive integer, or 'k/E' for the state after k of E epochs, "
-            f"got {shown(epochs)}"
+            f"epochs is an integer from 1 to {LONGEST:,}, or 'k/E' for the state after k of E "
+            f"epochs, got {shown(epochs)}"
         )
     return trained if trained == length else f"{trained}/{length}"
 

@@ -12,13 +12,13 @@ ints; the tests hold both to the same bits.
 from __future__ import annotations
 
 from functools import cache
-from operator import index as as_int
 from statistics import NormalDist
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nats_gym.checks import as_integer
 from nats_gym.errors import InvalidInput, shown
 
 Keys = NDArray[np.uint64]
@@ -56,14 +56,14 @@ def seed_key(seed: int) -> int:
     """Key of a seed of any size, from 0: its 64-bit words, hashed in turn.
 
     Raises:
-        InvalidInput: for a negative seed.
+        InvalidInput: for what is no integer, or negative.
     """
-    seed = as_int(seed)
-    if seed < 0:
+    left = as_integer(seed)
+    if left is None or left < 0:
         raise InvalidInput(f"a seed is an integer from 0, got {shown(seed)}")
-    key = combine_int(0, seed & _MASK)
-    while seed := seed >> 64:
-        key = combine_int(key, seed & _MASK)
+    key = combine_int(0, left & _MASK)
+    while left := left >> 64:
+        key = combine_int(key, left & _MASK)
     return key
 
 
@@ -121,7 +121,7 @@ class RunStreams:
 
     def _next_keys(self, size: tuple[int, ...]) -> Keys:
         if not size or size[0] != self.runs:
-            raise ValueError(f"the first axis is the {self.runs} runs, got size {size}")
+            raise InvalidInput(f"the first axis is the {self.runs} runs, got size {shown(size)}")
         per_run = int(np.prod(size[1:], dtype=np.int64))
         counter = np.arange(self._drawn, self._drawn + per_run, dtype=np.uint64)
         self._drawn += per_run

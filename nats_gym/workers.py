@@ -12,18 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import InvalidInput, shown
+from nats_gym.checks import integer
 
 Which = NDArray[np.int64]
 MAX_WORKERS = 10_000
+#: Workers of all runs together, about 100 bytes each.
+MAX_SLOTS = 20_000_000
 
 
 def check_workers(workers: object) -> int:
     """Return ``workers`` as an int; ``InvalidInput`` unless it is one from 1 to 10,000."""
-    is_integer = isinstance(workers, (int, np.integer)) and not isinstance(workers, bool)
-    if is_integer and 1 <= workers <= MAX_WORKERS:  # type: ignore[operator]
-        return int(workers)  # type: ignore[call-overload]
-    raise InvalidInput(f"workers is an integer from 1 to {MAX_WORKERS:,}, got {shown(workers)}")
+    return integer(workers, "workers", 1, MAX_WORKERS)
 
 
 class SimulatedWorkers:
@@ -32,10 +31,14 @@ class SimulatedWorkers:
     Args:
         runs: independent runs.
         workers: in each of them.
+
+    Raises:
+        InvalidInput: for more workers in all than memory holds.
     """
 
     def __init__(self, runs: int, workers: int) -> None:
         self.workers = check_workers(workers)
+        integer(runs * self.workers, "runs × workers", 0, MAX_SLOTS)
         self._finish = np.full((runs, self.workers), np.inf)  # inf: free
         self._number = np.zeros((runs, self.workers), np.int64)
         self._submitted = np.zeros(runs, np.int64)

@@ -12,35 +12,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hostile import DEEP, Hostile, Lying, Number
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, did_you_mean, shown, unknown_name
 
 
-def _raise(*_: object, **__: object) -> Any:
-    raise RuntimeError("never ask me")
+class Masked(Hostile):  # type: ignore[misc, valid-type]
+    """Does not even say what it is."""
 
+    @property
+    def __class__(self) -> Any:
+        raise RuntimeError("never ask me")
 
-#: Raises whatever it is asked.
-Hostile = type(
-    "Hostile",
-    (),
-    dict.fromkeys(
-        [f"__{name}__" for name in ("repr", "str", "eq", "hash", "index", "int", "float", "bool")]
-        + [f"__{name}__" for name in ("len", "iter", "getitem", "lt", "le", "gt", "ge", "fspath")],
-        _raise,
-    )
-    | {"__class__": property(_raise)},
-)
-Lying = type("Lying", (str,), dict.fromkeys(("__repr__", "__str__", "__eq__", "lower"), _raise))
-Number = type("Number", (int,), dict.fromkeys(("__repr__", "__int__", "__le__", "__lt__"), _raise))
-DEEP: list[Any] = []
-for _ in range(40):
-    DEEP = [DEEP, DEEP]
 
 #: What no check allows, whatever it is for.
 NOTHING: list[Any] = [
-    *(None, (), [], object(), Hostile(), Hostile, DEEP),
+    *(None, (), [], object(), Hostile(), Masked(), Hostile, DEEP),
     *(math.nan, np.float64("nan"), np.ma.masked, np.datetime64("NaT"), 1j, 10**5000, -math.inf),
     *(np.array(1), np.array([1, 2]), np.zeros(0), np.array(True), np.array("tss"), np.ma.array(1)),
     *(b"tss", b"x" * 10_000, "\ud800", "x" * 10_000),
@@ -114,7 +102,7 @@ def test_a_number_is_a_plain_one(kind: type) -> None:
     assert type(found) is float
     assert found == 0.5
     assert checks.number(kind("inf"), "x", infinite=True) == math.inf
-    with pytest.raises(InvalidInput, match=r"finite number above 0.5 below 1, got"):
+    with pytest.raises(InvalidInput, match=r"x is a number above 0.5 below 1, got"):
         checks.number(kind(0.5), "x", above=0.5, below=1)
     with pytest.raises(InvalidInput, match=r"below 0.5, got"):
         checks.number(kind(0.5), "x", below=0.5)
@@ -155,9 +143,21 @@ def test_an_array_has_nothing_masked() -> None:
         one_line(caught.value)
 
 
+DEEPER = DEEP
+for _ in range(40):
+    DEEPER = [DEEPER, DEEPER]
 #: What is long, deep, or refuses to be quoted.
 UNQUOTABLE: list[Any] = [
-    *(DEEP, Hostile(), [Hostile()], {1: Hostile()}, Number(3), Lying("a"), "\ud800\n\u2028"),
+    *(
+        DEEP,
+        DEEPER,
+        Hostile(),
+        [Hostile()],
+        {1: Hostile()},
+        Number(3),
+        Lying("a"),
+        "\ud800\n\u2028",
+    ),
     *(10**5000, -(10**5000), [10**5000], 10**4299, "x" * 10**7, b"x" * 10**7, ["x" * 10**7]),
     *(list(range(10**6)), {n: n for n in range(10**5)}, set(range(10**5)), np.zeros((99, 99))),
     *(float("1e308"), type("Two", (), {"__repr__": lambda _: "a\nb\x1b\ud800"})()),

@@ -253,7 +253,7 @@ def test_bad_options_of_a_reset_are_refused(env: Any, options: Any, words: list[
 
 @pytest.mark.parametrize("horizon", [0, -3, 2.5, "ten", True, None])
 def test_bad_horizons_are_refused(horizon: Any) -> None:
-    with pytest.raises(InvalidInput, match="horizon is a positive integer"):
+    with pytest.raises(InvalidInput, match="horizon is an integer from 1 to"):
         EditEnv(*TSS, horizon=horizon)
 
 

@@ -162,5 +162,5 @@ def test_bad_rewards_are_refused(reward: Any, words: list[str]) -> None:
 
 @pytest.mark.parametrize("penalty", [-1, float("inf"), "much", None, True, float("nan")])
 def test_bad_penalties_are_refused(penalty: Any) -> None:
-    with pytest.raises(InvalidInput, match="penalty is a number from 0"):
+    with pytest.raises(InvalidInput, match="penalty is a finite number from 0"):
         ConstructionEnv("tss", "cifar10", penalty=penalty)

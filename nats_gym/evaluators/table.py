@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.checks import as_integer
 from nats_gym.errors import CorruptTable, InvalidInput, NotInTable, did_you_mean, shown
 from nats_gym.evaluators.protocol import Outcome
 from nats_gym.schedule import Epochs
@@ -19,10 +20,11 @@ TRIALS = ("random", "mean")
 
 def check_trial(trial: object) -> str | int:
     """Return ``trial`` in its plain form; ``InvalidInput`` unless it is one of those below."""
-    if isinstance(trial, (int, np.integer)) and not isinstance(trial, bool) and trial >= 0:
-        return int(trial)
-    if isinstance(trial, str) and trial in TRIALS:
-        return trial
+    if issubclass(type(trial), str) and str.__str__(trial) in TRIALS:
+        return str.__str__(trial)
+    number = as_integer(trial)
+    if number is not None and 0 <= number < 2**63:
+        return number
     raise InvalidInput(
         f"unknown trial {shown(trial)}; allowed: 'random', 'mean' or a seed's position from 0."
         + did_you_mean(trial, TRIALS)

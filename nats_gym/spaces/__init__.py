@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from nats_gym.errors import unknown_name
+from nats_gym.checks import word
 from nats_gym.spaces.architecture_space import ArchitectureSpace, RandomSource
 from nats_gym.spaces.size import SizeSpace
 from nats_gym.spaces.topology import TopologySpace
@@ -23,9 +23,7 @@ def get_space(name: str) -> ArchitectureSpace:
     Raises:
         InvalidInput: for any other name.
     """
-    if not isinstance(name, str) or name not in SPACES:
-        raise unknown_name("space", name, SPACES)
-    return _shared_space(name)
+    return _shared_space(word(name, "space", SPACES))
 
 
 __all__ = [

@@ -6,6 +6,7 @@ and returns arrays with any leading batch dimensions; a single architecture has 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -13,12 +14,15 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, shown
 
 Digits = NDArray[np.int64]
 Indices = NDArray[np.int64]
 Figures = NDArray[np.float64]
+#: Most architectures drawn at once, some 100 bytes each.
+MOST_SAMPLED = 50_000_000
 
 
 class RandomSource(Protocol):
@@ -30,7 +34,12 @@ class RandomSource(Protocol):
 
 def uniform_integers(rng: RandomSource, high: ArrayLike, shape: tuple[int, ...]) -> Indices:
     """Draw integers uniformly from ``0 … high-1``; ``high`` broadcasts against ``shape``."""
-    drawn = np.asarray(rng.random(shape)) * np.asarray(high)
+    try:
+        drawn = np.asarray(rng.random(shape)) * np.asarray(high)
+    except (AttributeError, TypeError) as error:
+        raise InvalidInput(
+            f"rng has random(size), as a numpy.random.Generator or RunStreams, got {shown(rng)}"
+        ) from error
     return drawn.astype(np.int64)  # truncation is floor: nothing is negative
 
 
@@ -107,7 +116,7 @@ class ArchitectureSpace(ABC):
 
     def check_digits(self, digits: ArrayLike) -> Digits:
         """Return ``digits`` as int64 ``(..., n)``; ``InvalidInput`` says what is wrong."""
-        array = np.asarray(digits)
+        array = checks.array(digits, f"digits of {self.name} are integers")
         if array.ndim == 0 or array.shape[-1] != self.num_decisions:
             raise InvalidInput(
                 f"digits of {self.name} need a last axis of {self.num_decisions}, "
@@ -117,7 +126,8 @@ class ArchitectureSpace(ABC):
 
     def check_index(self, index: ArrayLike) -> Indices:
         """Return ``index`` as int64; ``InvalidInput`` unless every entry is in ``0 … size-1``."""
-        return _as_integers_below(np.asarray(index), self.size, f"{self.name} index")
+        indices = checks.array(index, f"an index of {self.name} is an integer")
+        return _as_integers_below(indices, self.size, f"{self.name} index")
 
     def check_one_index(self, index: ArrayLike) -> int:
         """Return ``index`` as a plain int; ``InvalidInput`` unless it is a single official one."""
@@ -149,7 +159,9 @@ class ArchitectureSpace(ABC):
         Raises:
             InvalidInput: for a malformed string; says what is wrong and shows a right one.
         """
-        strings = np.asarray(string)
+        if isinstance(string, str):  # as it is: an array drops NULs at its end
+            return np.array(self._parse(str.__str__(string)), dtype=np.int64)
+        strings = checks.array(string, f"an architecture string of {self.name} is text")
         if strings.dtype.kind != "U":
             raise InvalidInput(
                 f"an architecture string of {self.name} is text, got {shown(string)}"
@@ -176,8 +188,17 @@ class ArchitectureSpace(ABC):
     # ── moving about ─────────────────────────────────────────────────────────────────────────
 
     def sample(self, rng: RandomSource, shape: tuple[int, ...] = ()) -> Digits:
-        """Draw architectures uniformly: digits ``(*shape, n)``."""
-        return uniform_integers(rng, self.num_choices, (*shape, self.num_decisions))
+        """Draw architectures uniformly: digits ``(*shape, n)``.
+
+        Raises:
+            InvalidInput: for what is no shape, or of more than :data:`MOST_SAMPLED`.
+        """
+        sizes = checks.as_integers(shape)
+        if sizes is None or min(sizes, default=0) < 0 or math.prod(sizes) > MOST_SAMPLED:
+            raise InvalidInput(
+                f"shape is a tuple of sizes from 0, {MOST_SAMPLED:,} in all, got {shown(shape)}"
+            )
+        return uniform_integers(rng, self.num_choices, (*sizes, self.num_decisions))
 
     @abstractmethod
     def mutate(self, digits: ArrayLike, rng: RandomSource) -> Digits:
@@ -210,7 +231,7 @@ class ArchitectureSpace(ABC):
         """Official index of one architecture given as index, official string or digits."""
         if isinstance(architecture, str):
             return int(self.index(self.parse(architecture)))
-        array = np.asarray(architecture)
+        array = checks.array(architecture, "an architecture is an index, a string or digits")
         if array.ndim > 1:
             raise InvalidInput(f"one {self.name} architecture expected, got shape {array.shape}")
         return int(self.index(array)) if array.ndim else self.check_one_index(array)
