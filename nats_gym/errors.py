@@ -48,6 +48,10 @@ class UnreadableResult(NatsGymError, OSError):
     """A saved search is incomplete or damaged, or its table is not the one that was searched."""
 
 
+class CannotWrite(NatsGymError, OSError):
+    """A file or folder cannot be written: no room, no permission. What was there before stays."""
+
+
 class SurrogateWarning(UserWarning):
     """A figure in use is a model's estimate, not a real training's result."""
 

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from os.path import lexists
 from pathlib import Path
 
 from nats_gym import checks
-from nats_gym.errors import InvalidInput, shown
+from nats_gym.errors import CannotWrite, InvalidInput, NatsGymError, shown
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+#: How the names begin that only we give, and that nothing finished has.
+_UNFINISHED = ".nats-gym-part-"
 
 
 def check_source(source: object) -> str | Path:
@@ -33,13 +43,121 @@ def check_folder(path: Path) -> None:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside ``path``; rename it to ``path`` unless the block raises."""
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
+    """Yield a temporary path beside ``path``; rename it to ``path`` unless the block raises.
+
+    What killed processes have left half-written in that folder goes; see :func:`sweep`.
+
+    Raises:
+        CannotWrite: for what the operating system refuses: no room, no permission.
+    """
+    with unwritable_named(path), _unfinished(path.parent, _make_file) as temporary:
         yield temporary
         temporary.chmod(0o644)
         os.replace(temporary, path)
+
+
+@contextmanager
+def unfinished_folder(parent: Path) -> Iterator[Path]:
+    """Yield a temporary folder in ``parent``; it goes at the end unless it was renamed.
+
+    Otherwise as :func:`replacing`.
+    """
+    with unwritable_named(parent), _unfinished(parent, tempfile.mkdtemp) as temporary:
+        yield temporary
+
+
+@contextmanager
+def unwritable_named(path: Path) -> Iterator[None]:
+    """Turn what the operating system refuses in the block into a ``CannotWrite`` of ``path``."""
+    try:
+        yield
+    except NatsGymError:
+        raise
+    except OSError as error:
+        # numpy says how much of an array was written, and not why.
+        reason = error.strerror or f"{error}; is the disk full?"
+        told = CannotWrite(f"{str(path)!r} cannot be written: {reason}")
+        told.errno = error.errno
+        raise told from error
+
+
+def sweep(*folders: Path) -> None:
+    """Remove from folders what writers that were killed have left half-written.
+
+    A writer holds a lock on what it has not finished, which goes with its process, however that
+    ends. What is locked stays, and what has another name than ours.
+    """
+    for folder in folders:
+        for path in [*folder.glob(f"{_UNFINISHED}*")]:
+            with suppress(OSError), _locked(path, wait=False):
+                _remove(path)
+
+
+@lru_cache(maxsize=256)  # once a process: a folder may hold thousands of files
+def _sweep_once(folder: Path) -> None:
+    sweep(folder)
+
+
+@contextmanager
+def _unfinished(parent: Path, make: Callable[..., str]) -> Iterator[Path]:
+    """Yield what ``make`` makes under a name of ours, locked; it goes if it is still there."""
+    _sweep_once(parent.absolute())
+    while True:
+        path = Path(make(prefix=_UNFINISHED, dir=parent))
+        with suppress(_Swept), _locked(path):
+            try:
+                yield path
+            finally:
+                _remove(path)
+            return
+
+
+def _make_file(prefix: str, dir: Path) -> str:
+    handle, name = tempfile.mkstemp(prefix=prefix, dir=dir)
+    os.close(handle)
+    return name
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+class _Swept(OSError):
+    """What was to be locked is gone."""
+
+
+@contextmanager
+def _locked(path: Path, wait: bool = True) -> Iterator[None]:
+    """Hold the lock on a file or folder; ``_Swept`` if it is gone by then.
+
+    Where there are no such locks, on Windows and some network file systems, a writer does without,
+    and nothing is swept.
+
+    Args:
+        path: of a name of ours.
+        wait: until nobody else has it; else that is an ``OSError``.
+    """
+    if fcntl is None:
+        if not wait:
+            raise OSError("no locks here")
+        yield
+        return
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        handle = os.open(path, flags)
+    except FileNotFoundError:
+        raise _Swept from None
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except OSError:
+            if not wait:
+                raise
+        if not path.exists():
+            raise _Swept
+        yield
     finally:
-        temporary.unlink(missing_ok=True)
+        os.close(handle)

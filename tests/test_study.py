@@ -297,12 +297,12 @@ def test_a_study_killed_within_a_cell_goes_on_to_the_same_results(tmp_path: Path
         [*command, "--out", str(out), "--jobs", "1"], start_new_session=True
     ) as process:
         give_up = time.monotonic() + 60
-        while not list(out.glob("blocks/*/*/runs.npz")):
+        while not list(out.glob("blocks/*/[0-9]*/runs.npz")):
             assert process.poll() is None
             assert time.monotonic() < give_up
             time.sleep(0.02)
         os.killpg(process.pid, signal.SIGKILL)
-    kept = list(out.glob("blocks/*/*/runs.npz"))
+    kept = list(out.glob("blocks/*/[0-9]*/runs.npz"))
     assert not list(out.glob("cells/*ppo"))
     with pytest.raises(UnreadableResult, match="is not finished: 0 of 2 cells"):
         load_study(out)

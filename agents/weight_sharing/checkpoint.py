@@ -17,9 +17,8 @@ import torch
 from numpy.typing import NDArray
 
 from nats_gym.errors import InvalidInput, NatsGymError
-from nats_gym.files import replacing
 from nats_gym.spaces import get_space
-from nats_gym.training.checkpoint import UnreadableCheckpoint, read_whole
+from nats_gym.training.checkpoint import UnreadableCheckpoint, read_whole, write_whole
 
 from .method import Method
 from .supernet_result import ARRAYS, SupernetResult
@@ -46,9 +45,7 @@ def save_checkpoint(
         "weights": weights.state_dict(),
         "architecture": None if method.optimizer is None else method.optimizer.state_dict(),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:  # its own name: two processes may write the same search
-        torch.save(content, temporary)
+    write_whole(path, content)
 
 
 def load_checkpoint(

@@ -21,7 +21,7 @@ from nats_gym.building.trainings import CHECKPOINTS, TrainingStore
 from nats_gym.building.worker import RecordingEvaluator
 from nats_gym.errors import InvalidInput, NatsGymError, shown, unknown_name
 from nats_gym.evaluators.cluster import ClusterFailed, RayEvaluator
-from nats_gym.files import check_folder
+from nats_gym.files import check_folder, sweep
 from nats_gym.tables import Table, write_table
 from nats_gym.tables.folder import check_table_folder
 from nats_gym.training.data import load_data
@@ -132,6 +132,7 @@ def build(
     except filelock.Timeout:
         raise InvalidInput(f"another build is at work in {str(folder)!r}") from None
     with lock, TrainingStore(folder, plan) as store:
+        sweep(folder, store.checkpoints)
         # All architectures once before any twice: whoever stops early has the most of them.
         every = [(one, trial) for trial in range(trials) for one in asked]
         finished = store.finished()

@@ -11,11 +11,10 @@ import os
 import pickle
 import shutil
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 
 from nats_gym.errors import InvalidInput, NotInTable, UnreadableResult
 from nats_gym.evaluators import TableEvaluator
-from nats_gym.files import check_folder, replacing
+from nats_gym.files import check_folder, replacing, sweep, unfinished_folder
 from nats_gym.machine import describe
 from nats_gym.protocol import search
 from nats_gym.protocol.ladder import find_rungs
@@ -125,16 +124,25 @@ def run_study(
 
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
-    """Hold the folder; ``InvalidInput`` if another process does."""
+    """Hold the folder, free of what killed processes left; ``InvalidInput`` if another does."""
     lock = FileLock(out / ".lock")
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise InvalidInput(f"another process runs a study in {str(out)!r}") from None
     try:
+        _sweep(out)
         yield
     finally:
+        _sweep(out)  # of an interruption
         lock.release()
+
+
+def _sweep(out: Path) -> None:
+    sweep(out, out / CELLS, *(out / BLOCKS).glob("*"))
+    for folder in (*(out / BLOCKS).glob("*"), out / BLOCKS):
+        with suppress(OSError):  # not empty, or not there
+            folder.rmdir()
 
 
 def _possible(study: Study) -> tuple[list[Cell], list[dict[str, Any]]]:
@@ -298,10 +306,11 @@ def _keep(result: SearchResult, folder: Path) -> None:
     A process that outlived a killed study may have kept the same one meanwhile.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".", dir=folder.parent) as temporary:
-        written = result.save(Path(temporary, "result"))
+    with unfinished_folder(folder.parent) as temporary:
+        result.save(temporary)
+        temporary.chmod(0o755)
         try:
-            os.replace(written, folder)
+            os.replace(temporary, folder)
         except OSError:
             if not folder.is_dir():
                 raise

@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import CorruptTable, InvalidInput, MissingTable
-from nats_gym.files import check_folder
+from nats_gym.files import check_folder, unfinished_folder
 from nats_gym.spaces import get_space
 from nats_gym.tables.column import Column
 
@@ -89,8 +88,11 @@ def write_table(
     """
     folder = Path(folder).resolve()  # where a link leads: a link cannot be renamed over
     check_table_folder(folder)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
+    # Where the table that is replaced lies between two renamings.
+    before = folder.with_name(f".{folder.name}-before")
+    if before.is_dir() and not folder.exists():
+        os.replace(before, folder)  # a kill came between them
+    with unfinished_folder(folder.parent) as temporary:
         columns = []
         for column, figures in stored:
             name = f"{column.name}.npy"
@@ -104,20 +106,16 @@ def write_table(
         (temporary / MANIFEST).write_text(text, encoding="utf-8")
         read_manifest(temporary)
         temporary.chmod(0o755)
+        shutil.rmtree(before, ignore_errors=True)
         if folder.exists():
-            retired = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-            os.replace(folder, retired)
-            try:
-                os.replace(temporary, folder)
-            except BaseException:
-                os.replace(retired, folder)
-                raise
-            shutil.rmtree(retired)
-        else:
+            os.replace(folder, before)
+        try:
             os.replace(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        except BaseException:
+            if before.is_dir():
+                os.replace(before, folder)
+            raise
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def table_checksum(columns: Sequence[Mapping[str, Any]]) -> str:

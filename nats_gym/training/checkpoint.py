@@ -6,8 +6,8 @@ stranger can be damaged, not dangerous.
 
 from __future__ import annotations
 
+import io
 import json
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from nats_gym.errors import InvalidInput, NatsGymError
+from nats_gym.files import replacing
 from nats_gym.training.record import TrainingRecord
 
 _FORMAT = 1
@@ -48,12 +49,21 @@ def save_checkpoint(
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
     }
+    write_whole(path, content)
+
+
+def write_whole(path: Path, content: Any) -> None:
+    """Write what ``torch.save`` writes, whole or not at all, making the folders that lack.
+
+    Raises:
+        CannotWrite: for what the operating system refuses.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # One name for what is not whole yet: a training that is killed here, again and again, leaves
-    # one such file, and the next checkpoint replaces it.
-    temporary = path.with_name(f"{path.name}.part")
-    torch.save(content, temporary)
-    os.replace(temporary, path)
+    # By way of memory: where the disk is full torch tells of a wrong position.
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    with replacing(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def read_whole(path: Path) -> Any:
