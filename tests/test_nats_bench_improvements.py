@@ -212,24 +212,31 @@ def test_embedded_figures(empty_home: Path) -> None:
         table.space.flops(table.space.digits(9), "cifar10")
     )
     assert api.get_net_config(9, "cifar10")["arch_str"] == api.arch(9)
-    for question, args in (
-        ("get_more_info", (9, "cifar10")),
-        ("query_by_index", (9,)),
-        ("get_more_info", (9, "cifar100", 3)),
-        ("simulate_train_eval", (9, "cifar100", 3)),
-        ("find_best", ("cifar10", "test")),
+    for question, args, words in (
+        ("get_more_info", (9, "cifar10"), "no test accuracy; official files have the rest"),
+        ("query_by_index", (9,), "not whole trainings"),
+        ("get_more_info", (9, "cifar100", 3), "without learning curves"),
+        ("simulate_train_eval", (9, "cifar100", 3), "without learning curves"),
+        ("find_best", ("cifar10", "ori-test"), "no test accuracy; official files have the rest"),
+        ("find_best", ("cifar10", "test"), "no test accuracy; official files have the rest"),
     ):
-        with pytest.raises(NatsGymError):
+        with pytest.raises(NatsGymError, match=words):
             getattr(api, question)(*args)
 
 
 def test_embedded_size_figures(empty_home: Path) -> None:
     with pytest.warns(SurrogateWarning, match="measured: nothing"):
         api = create(None, "sss", False, False)
-    with pytest.raises(KeyError, match="90"):
-        api.get_more_info(0, "cifar10")
-    with pytest.raises(KeyError, match="90"):
-        api.simulate_train_eval(0, "cifar10")
+    for question, args in (
+        ("get_more_info", (0, "cifar10")),
+        ("simulate_train_eval", (0, "cifar10")),
+        ("find_best", ("cifar10", "ori-test")),
+        ("get_cost_info", (0, "cifar10")),
+        ("get_latency", (0, "cifar10")),
+        ("statistics", ("cifar10", "12")),
+    ):
+        with pytest.raises((KeyError, ValueError), match="hp=90 alone: ask with hp='90'"):
+            getattr(api, question)(*args)
     one = api.get_more_info(0, "cifar10", hp=90)
     assert one == api.get_more_info(0, "cifar10", hp="90", is_random=777)
     assert set(one) == {"test-accuracy", "comment"}

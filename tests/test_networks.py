@@ -6,8 +6,10 @@ import copy
 import doctest
 import re
 import tarfile
+from collections import namedtuple
 from itertools import product
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +22,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nats_gym import networks
 from nats_gym.datasets import DATASETS
-from nats_gym.errors import InvalidInput, MissingTable, NotInTable
+from nats_gym.errors import InvalidInput, MissingTable, NotInTable, SurrogateWarning
+from nats_gym.nats_bench import create, get_cell_based_tiny_net
+from nats_gym.nats_bench.genotype_utils import topology_str2structure
 from nats_gym.networks import build, load_official
 from nats_gym.networks.cell import live_edges, make_edge, run_cell
 from nats_gym.spaces import ArchitectureSpace, get_space
@@ -528,6 +532,64 @@ def test_official_weights_of_the_size_space_in_a_tar(home: Path, tmp_path: Path)
         archive.add(folder, folder.name)
     net = load_official(index, "ImageNet16-120", 777, space="sss", source=path)
     same_as_plain(net, "sss", index, "ImageNet16-120", 777)
+
+
+def test_the_public_snippet_ends_in_a_network(home: Path, tmp_path: Path) -> None:
+    # As NATS-Bench's README has it: configuration, network, trained weights of a seed.
+    index = TSS.resolve(STRING)
+    path = write_full(tmp_path, "tss", index, [("200", "cifar100", 888)])
+    api = create(str(path), "tss", fast_mode=True, verbose=False)
+    network = get_cell_based_tiny_net(api.get_net_config(index, "cifar100"))
+    params = api.get_net_param(index, "cifar100", None, hp="200")
+    network.load_state_dict(params[888])
+    same_as_plain(network.eval(), "tss", index, "cifar100", 888)
+
+
+@pytest.mark.parametrize(("space", "index"), [("tss", 6111), ("tss", 0), ("sss", 4711)])
+def test_a_configuration_s_network_has_the_official_parameters(space: str, index: int) -> None:
+    with pytest.warns(SurrogateWarning):
+        api = create(None, space, fast_mode=True, verbose=False)
+    for dataset in ("cifar10", "cifar100", "ImageNet16-120"):
+        config = api.get_net_config(index, dataset)
+        cost = api.get_cost_info(index, dataset, hp="90" if space == "sss" else "200")
+        same = [config, SimpleNamespace(**config), namedtuple("Config", config)(**config)]
+        if space == "tss":
+            structure = topology_str2structure(config["arch_str"])
+            same.append({**config, "genotype": structure})
+        else:
+            channels = [int(width) for width in config["channels"].split(":")]
+            same.append({**config, "channels": channels})
+        for one in same:
+            network = get_cell_based_tiny_net(one)
+            million = sum(p.numel() for p in network.parameters()) / 1e6
+            assert million == pytest.approx(cost["params"], abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("config", "words"),
+    [
+        ({"name": "infer.tinny"}, "unknown network 'infer.tinny'.*Did you mean 'infer.tiny'"),
+        ({"name": "infer.tiny", "C": 16}, "lacks N, num_classes"),
+        ({"name": "infer.tiny", "C": 16, "N": 5, "num_classes": 10}, "lacks arch_str or genotype"),
+        (
+            {"name": "infer.tiny", "C": 16, "N": True, "num_classes": 10, "arch_str": STRING},
+            "N is an integer",
+        ),
+        (
+            {
+                "name": "infer.shape.tiny",
+                "channels": "8:8:8:8:8",
+                "genotype": STRING,
+                "num_classes": 10,
+            },
+            "the cell of infer.shape.tiny is",
+        ),
+        (3, "a configuration is what get_net_config returns, got 3"),
+    ],
+)
+def test_what_is_no_configuration_is_refused(config: Any, words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        get_cell_based_tiny_net(config)
 
 
 def test_weights_that_are_not_there(home: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from nats_gym.errors import InvalidInput, unknown_name
 from nats_gym.nats_bench.api_size import NATSsize
 from nats_gym.nats_bench.api_topology import NATStopology
 from nats_gym.nats_bench.api_utils import ArchResults, ResultsCount, pickle_load, pickle_save
+from nats_gym.nats_bench.networks import get_cell_based_tiny_net
 from nats_gym.spaces.size import WIDTHS
 from nats_gym.spaces.topology import OPERATIONS
 
@@ -24,6 +25,7 @@ __all__ = [
     "NATStopology",
     "ResultsCount",
     "create",
+    "get_cell_based_tiny_net",
     "pickle_load",
     "pickle_save",
     "search_space_info",

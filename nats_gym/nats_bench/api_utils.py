@@ -156,7 +156,10 @@ class NASBenchMetaAPI(Catalogue):
         spelt = self._holdings.hp(hp)
         held = self._holdings.kept.get(index, self._holdings.hps)
         if spelt not in held:
-            raise InvalidInput(f"architecture {index} has no hp {hp!r}, only {', '.join(held)}")
+            raise InvalidInput(
+                f"architecture {index} has no hp {hp!r}, only {', '.join(held)}"
+                f"{self._holdings.lacking}"
+            )
         return spelt
 
     def find_best(

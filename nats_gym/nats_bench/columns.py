@@ -97,6 +97,7 @@ class RunReader:
         if own not in self.sets:
             raise InvalidInput(
                 f"{self.key} with hp {self.hp!r} has no set {name!r}, only {', '.join(self.sets)}"
+                f"{self.runs.lacking}"
             )
         return own
 
@@ -151,7 +152,7 @@ class RunReader:
         if curve is None:
             raise UnknownRuns(
                 f"{self.key} with hp {self.hp!r} has {setname} after its last epoch only, "
-                f"{self.epochs - 1}, not after {iepoch}"
+                f"{self.epochs - 1}, not after {iepoch}{self.runs.lacking}"
             )
         return curve.value(index, position, iepoch, figure)
 

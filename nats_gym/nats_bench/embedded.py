@@ -31,6 +31,16 @@ _SCHEDULES = {"tss": {"12": 12, "200": 200}, "sss": {"90": 90}}
 _TEST_DRAWS = 1  # apart from those of validation accuracies
 
 
+def what_is_lacking(space: str) -> str:
+    """A sentence for whoever asks the embedded figures for more than they hold."""
+    only = "hp=200 and hp=12" if space == "tss" else "hp=90 alone: ask with hp='90'"
+    sets = " and no test accuracy" if space == "tss" else ""
+    return (
+        f"; the embedded figures hold {only}, after the last epoch, without learning curves{sets}; "
+        f"official files have the rest: nats-gym data download {space}"
+    )
+
+
 class EmbeddedRuns:
     """Trials of one data set key on one schedule; like ``Runs``, without curves and losses."""
 
@@ -60,6 +70,7 @@ class EmbeddedRuns:
             }
         self.arch_config = {**network, "class_num": DATASETS[dataset].num_classes}
         self.folder: Path | None = None
+        self.lacking = what_is_lacking(space)
         self._columns: dict[str, NDArray[np.float64]] = {}
 
     @property
@@ -140,6 +151,7 @@ class EmbeddedArchive:
     def __init__(self, space: str) -> None:
         self.space = get_space(space)
         self.hps = tuple(_SCHEDULES[space])
+        self.lacking = what_is_lacking(space)
         self._runs: dict[tuple[str, str], EmbeddedRuns] = {}
 
     @cached_property

@@ -187,12 +187,18 @@ class Holdings:
         hp = str(given)
         return hp if hp in self.hps else hp.zfill(2)
 
+    @property
+    def lacking(self) -> str:
+        """How to get what is not there, to end a message with."""
+        return self.source.lacking if self.source is not None else ""
+
     def reader(self, key: str, hp: str) -> RunReader:
         """Reads a data set key on a schedule; UnknownRuns names what there is."""
         reader = self._readers.get((key, hp))
         if reader is None:
             if self.source is None or hp not in self.source.hps:
-                raise UnknownRuns(f"no results with hp {hp!r}, only with {', '.join(self.hps)}")
+                held = ", ".join(self.hps)
+                raise UnknownRuns(f"no results with hp {hp!r}, only with {held}{self.lacking}")
             if key not in self.source.keys(hp):
                 keys = ", ".join(self.source.keys(hp))
                 raise UnknownRuns(f"no results of data set {key!r} with hp {hp!r}, only of {keys}")

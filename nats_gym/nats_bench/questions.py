@@ -44,7 +44,7 @@ def get_more_info(
         return reader.metrics(name, index, positions, iepoch, averaged=is_random is False)
 
     if holdings.partial and not reader.runs.sets:
-        raise UnknownRuns(f"the embedded figures have no accuracy of {dataset!r} with hp {hp!r}")
+        raise UnknownRuns(f"no accuracy of {dataset!r} with hp {hp!r}{reader.runs.lacking}")
     return more_info(dataset, hp, metrics, holdings.partial)
 
 

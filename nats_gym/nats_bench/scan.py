@@ -48,7 +48,9 @@ def best(
     setname = reader.set(setname)
     column = reader.column(f"{setname}-accuracy")
     if column is None:
-        raise UnknownRuns(f"{reader.key} with hp {reader.hp!r} has no accuracy on {setname}")
+        raise UnknownRuns(
+            f"{reader.key} with hp {reader.hp!r} has no accuracy on {setname}{reader.runs.lacking}"
+        )
     means = trial_mean(column, rows)
     if np.isnan(means).any():
         lacking = int(rows[np.isnan(means)][0])

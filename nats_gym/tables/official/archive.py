@@ -19,7 +19,7 @@ import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,8 @@ class Runs:
     curve_sets: tuple[str, ...]
     arch_config: dict[str, Any]
     folder: Path
+    #: How to get what is not there, to end a message with.
+    lacking: ClassVar[str] = ""
     _opened: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -149,6 +151,8 @@ class OfficialArchive:
             }
         except (ValueError, KeyError, TypeError) as error:
             raise CorruptTable(f"{path}: not an archive's facts ({error})") from error
+
+    lacking = ""
 
     def __repr__(self) -> str:
         return f"OfficialArchive({self.space.name!r}, from={self.source!r})"
