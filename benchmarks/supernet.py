@@ -66,11 +66,12 @@ def step(
     """Seconds of a training step, each time it is called."""
     labels = torch.arange(len(images), device=images.device) % CLASSES
     optimizer = make_sgd(module)
+    shared = isinstance(module, TopologySupernet)  # whose step is of all weights, as in a search
 
     def run() -> float:
         start = perf_counter()
         loss = nn.functional.cross_entropy(logits(images), labels)
-        optimizer.zero_grad()
+        optimizer.zero_grad(set_to_none=not shared)
         loss.backward()
         optimizer.step()
         if images.device.type == "cuda":

@@ -29,9 +29,18 @@ def one_thread() -> Any:
     torch.set_num_threads(threads)
 
 
+def as_trained(supernet: SizeSupernet) -> SizeSupernet:
+    """In float64, the parameters of its batch norms of all sorts."""
+    for module in supernet.double().modules():
+        if isinstance(module, nn.BatchNorm2d) and module.affine:
+            nn.init.normal_(module.weight)
+            nn.init.normal_(module.bias)
+    return supernet
+
+
 @pytest.fixture
 def supernet() -> SizeSupernet:
-    return SizeSupernet(7).double()
+    return as_trained(SizeSupernet(7))
 
 
 @pytest.fixture
@@ -52,11 +61,13 @@ class FirstChannels(nn.Module):
 
 
 def without_statistics(network: nn.Module) -> None:
-    for module in list(network.modules()):
+    """Batch norms by their batch alone; with parameters in residual blocks, elsewhere without."""
+    for path, module in list(network.named_modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, nn.BatchNorm2d):
-                bare = nn.BatchNorm2d(child.num_features, affine=False, track_running_stats=False)
-                setattr(module, name, bare)
+                trained = "conv_a" in path or "conv_b" in path
+                bare = nn.BatchNorm2d(child.num_features, affine=trained, track_running_stats=False)
+                setattr(module, name, bare.double())
 
 
 def sliced(supernet: nn.Module, names: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -92,7 +103,7 @@ def test_a_path_without_skips_between_widths_is_the_stand_alone_network(
 
 def test_with_projected_skips_every_path_is_the_stand_alone_network(images: torch.Tensor) -> None:
     torch.manual_seed(3)
-    supernet = SizeSupernet(7, projected_skips=True).double()
+    supernet = as_trained(SizeSupernet(7, projected_skips=True))
     drawn = torch.randint(8, (12, 5)).tolist()
     for digits in [*EQUAL, *DIFFERENT, *map(tuple, drawn)]:
         network = build("sss", digits, 7).double()

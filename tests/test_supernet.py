@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import nn
 
 from nats_gym.errors import InvalidInput
 from nats_gym.networks import Network, build
+from nats_gym.networks.cell import Cell, live_edges
 from nats_gym.networks.supernet import batch_norm
 from nats_gym.networks.topology_supernet import MixedCell, TopologySupernet
 from nats_gym.spaces import TopologySpace
@@ -23,8 +25,16 @@ SPACE = TopologySpace()
 
 @pytest.fixture
 def supernet() -> TopologySupernet:
+    """As after some training: batch norms have parameters and statistics of all sorts."""
     torch.manual_seed(0)
-    return TopologySupernet(CLASSES, CHANNELS, CELLS).double()
+    supernet = TopologySupernet(CLASSES, CHANNELS, CELLS).double()
+    for module in supernet.modules():
+        if isinstance(module, nn.BatchNorm2d) and module.affine:
+            nn.init.normal_(module.weight)
+            nn.init.normal_(module.bias)
+            module.running_mean.normal_()
+            module.running_var.exponential_()
+    return supernet
 
 
 @pytest.fixture
@@ -33,21 +43,22 @@ def images() -> torch.Tensor:
 
 
 def stand_alone(supernet: TopologySupernet, digits: Sequence[int]) -> Network:
-    """The network of an architecture with the supernet's kind of batch norm, and its weights."""
+    """The network of an architecture with the supernet's weights, its cells' batch norms bare."""
     network = build("tss", list(digits), CLASSES, cells_per_stage=CELLS, stem_width=CHANNELS)
-    for module in list(network.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, nn.BatchNorm2d):
-                setattr(module, name, batch_norm(child.num_features))
-    held = dict(supernet.named_parameters())
+    for cell in network.cells:
+        for module in list(cell.modules()) if isinstance(cell, Cell) else []:
+            for name, child in module.named_children():
+                if isinstance(child, nn.BatchNorm2d):
+                    setattr(module, name, batch_norm(child.num_features))
+    held = supernet.state_dict()
     weights = {}
     for name in network.state_dict():
         parts = name.split(".")
         if parts[2:3] == ["layers"]:  # cells.<cell>.layers.<edge>.<operation>.…
             parts.insert(4, str(digits[int(parts[3])]))
-        weights[name] = held[".".join(parts)].detach()
+        weights[name] = held[".".join(parts)].clone()
     network.double().load_state_dict(weights, strict=True)
-    return network
+    return network.train(supernet.training)
 
 
 def gradients(module: nn.Module, loss: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -71,17 +82,48 @@ ARCHITECTURES = [
 ]
 
 
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("digits", ARCHITECTURES, ids=lambda digits: "".join(map(str, digits)))
 def test_a_path_is_the_stand_alone_network(
-    supernet: TopologySupernet, images: torch.Tensor, digits: tuple[int, ...]
+    supernet: TopologySupernet, images: torch.Tensor, digits: tuple[int, ...], training: bool
 ) -> None:
-    network = stand_alone(supernet, digits)
+    network = stand_alone(supernet.train(training), digits)
     logits, expected = supernet.path(images, digits), network(images)
     assert torch.equal(logits, expected)
     ours, theirs = gradients(supernet, logits.sum()), gradients(network, expected.sum())
     assert len(ours) == len(theirs)
     for mine, other in zip(ours.values(), theirs.values(), strict=True):
         assert torch.equal(mine, other)
+    # Of what a cell passes nothing on to, the stand-alone network computes nothing at all.
+    if any(EDGES[edge][1] == 0 for edge in live_edges(digits)):
+        for (name, mine), other in zip(supernet.named_buffers(), network.buffers(), strict=True):
+            assert torch.equal(mine, other), name
+
+
+def test_the_batch_norms_outside_of_cells_have_parameters_and_statistics(
+    supernet: TopologySupernet,
+) -> None:
+    whole = {name.rpartition(".")[0] for name, _ in supernet.named_buffers() if "mean" in name}
+    blocks = {f"cells.{place}.conv_{part}.op.2" for place in (2, 5) for part in "ab"}
+    assert whole == {"stem.1", "lastact.0", *blocks}
+    norms = {n: m for n, m in supernet.named_modules() if isinstance(m, nn.BatchNorm2d)}
+    assert {name for name, norm in norms.items() if norm.affine} == whole
+    assert len(norms) == len(whole) + 2 * 6 * 3 * CELLS
+
+
+@pytest.mark.parametrize("digits", [(3, 2, 1, 4, 0, 3), (0, 0, 0, 0, 0, 0), (0, 0, 3, 1, 2, 3)])
+def test_statistics_move_as_in_the_plain_network(
+    supernet: TopologySupernet, images: torch.Tensor, digits: tuple[int, ...]
+) -> None:
+    """Where a cell passes nothing on, too: those of the stem, and of blocks fed with zeros."""
+    other = copy.deepcopy(supernet)
+    supernet.path(images, digits)
+    plain(other, images, nn.functional.one_hot(torch.tensor(digits), 5).double())
+    for (name, mine), theirs in zip(supernet.named_buffers(), other.buffers(), strict=True):
+        torch.testing.assert_close(mine, theirs, msg=name)
+    before = [buffer.clone() for buffer in supernet.buffers()]
+    supernet.eval().path(images, digits)
+    assert all(map(torch.equal, before, supernet.buffers()))
 
 
 def test_cells_of_one_path_each_are_that_of_all(
@@ -150,10 +192,12 @@ def test_a_mixture_is_a_plain_loop_over_operations(
         torch.testing.assert_close(gradient, theirs[name], rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("digits", ARCHITECTURES, ids=lambda digits: "".join(map(str, digits)))
 def test_a_one_hot_mixture_and_a_straight_path_are_the_path(
-    supernet: TopologySupernet, images: torch.Tensor, digits: tuple[int, ...]
+    supernet: TopologySupernet, images: torch.Tensor, digits: tuple[int, ...], training: bool
 ) -> None:
+    supernet.train(training)
     hard = nn.functional.one_hot(torch.tensor(digits), 5).double().requires_grad_()
     path = supernet.path(images, digits)
     torch.testing.assert_close(supernet.mixture(images, hard), path)

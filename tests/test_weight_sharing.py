@@ -7,7 +7,7 @@ import itertools
 import math
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from nats_gym.agents.weight_sharing.supernet_search import SupernetSearch
 from nats_gym.errors import InvalidInput, UnreadableResult
 from nats_gym.networks.topology_supernet import MixedCell, TopologySupernet
 from nats_gym.spaces import TopologySpace
+from nats_gym.spaces.topology import EDGES
 from nats_gym.training.batches import Batch
 from nats_gym.training.checkpoint import UnreadableCheckpoint
 from nats_gym.training.data import ImageData, load_data
@@ -182,15 +183,22 @@ class Spy(AlphaMethod):
         self.calls.append((epoch, epochs))
 
     def weight_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        assert self.supernet.training
         self.calls.append(("weights", labels.tolist()))
         return nn.functional.cross_entropy(self.supernet.path(images, [3] * 6), labels)
 
     def architecture_step(self, valid: Batch, train: Batch, weights: torch.optim.Optimizer) -> None:
+        assert self.supernet.training
         rate = weights.param_groups[0]["lr"]
         self.calls.append(("alpha", valid[1].tolist(), train[1].tolist(), rate))
 
     def end_epoch(self, batches: Iterator[Batch]) -> None:
+        assert not self.supernet.training
         self.calls.append(("end", next(batches)[1].tolist()))
+
+    def derive(self, batches: Iterator[Batch], among: torch.Tensor | None = None) -> list[int]:
+        assert not self.supernet.training
+        return super().derive(batches, among)
 
 
 def test_steps_alternate_on_the_two_halves() -> None:
@@ -220,6 +228,24 @@ def test_steps_alternate_on_the_two_halves() -> None:
     ends = [call[1] for call in spy.calls if call[0] == "end"]
     assert [sorted(labels) for labels in ends] == [dealt, dealt]
     assert ends[0] != ends[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "passes"), [("rsps", 6), ("enas", 6), ("gdas", 6), ("darts2", 12)]
+)
+def test_running_statistics_see_both_halves(name: str, passes: int) -> None:
+    """Three steps of the weights and of the architecture; the second order adds a difference."""
+    search = tiny_search(name, epochs=1)
+    norm = search.method.supernet.lastact[0]
+    assert isinstance(norm, nn.BatchNorm2d)
+    seen: list[int] = []
+    norm.register_forward_hook(lambda *_: seen.append(int(norm.training)))
+    search.run()
+    assert norm.num_batches_tracked is not None
+    # The reference looks ahead on a copy.
+    assert norm.num_batches_tracked.item() == passes
+    assert sum(seen) == passes + (3 if name == "darts2" else 0)
+    assert seen.count(0) == {"rsps": 4, "enas": 10}.get(name, 0)  # candidates, the controller's
 
 
 def test_an_operation_that_no_path_takes_decays_as_with_a_gradient_of_zeros() -> None:
@@ -544,6 +570,96 @@ def test_the_second_order_is_autograd_through_the_step(monkeypatch: pytest.Monke
     logits = torch.func.functional_call(mixture, fixed, (valid[0], method.alpha))
     (direct,) = torch.autograd.grad(nn.functional.cross_entropy(logits, valid[1]), method.alpha)
     assert (direct - expected).norm() / expected.norm() > 0.1
+
+
+def plain_mixture(
+    weights: dict[str, torch.Tensor], images: torch.Tensor, alpha: torch.Tensor
+) -> torch.Tensor:
+    """Logits of a mixture of one cell a stage, operation by operation, from torch's functions."""
+
+    def convolved(name: str, x: torch.Tensor, stride: int = 1) -> torch.Tensor:
+        weight = weights[f"{name}.weight"]
+        return nn.functional.conv2d(x, weight, None, stride, weight.shape[-1] // 2)
+
+    def normed(x: torch.Tensor, name: str | None = None) -> torch.Tensor:
+        scale, shift = (
+            None if name is None else weights[f"{name}.{k}"] for k in ("weight", "bias")
+        )
+        return nn.functional.batch_norm(x, None, None, scale, shift, training=True)
+
+    def cell(place: int, x: torch.Tensor) -> torch.Tensor:
+        nodes: list[torch.Tensor] = [x]
+        for target in (1, 2, 3):
+            total = torch.zeros_like(x)
+            for edge, (end, source) in enumerate(EDGES):
+                if end != target:
+                    continue
+                node, share = nodes[source], alpha.softmax(1)[edge]
+                one, three = (
+                    normed(convolved(f"cells.{place}.layers.{edge}.{digit}.op.1", node.relu()))
+                    for digit in (2, 3)
+                )
+                pool = nn.functional.avg_pool2d(node, 3, 1, 1, count_include_pad=False)
+                total = total + share[1] * node + share[2] * one + share[3] * three
+                total = total + share[4] * pool
+            nodes.append(total)
+        return nodes[3]
+
+    x = cell(0, normed(convolved("stem.0", images), "stem.1"))
+    for place in (1, 3):
+        name = f"cells.{place}"
+        inner = normed(convolved(f"{name}.conv_a.op.1", x.relu(), 2), f"{name}.conv_a.op.2")
+        outer = normed(convolved(f"{name}.conv_b.op.1", inner.relu()), f"{name}.conv_b.op.2")
+        short = convolved(f"{name}.downsample.1", nn.functional.avg_pool2d(x, 2))
+        x = cell(place + 1, short + outer)
+    features = normed(x, "lastact.0").relu().mean((2, 3))
+    return features @ weights["classifier.weight"].T + weights["classifier.bias"]
+
+
+def test_the_second_order_is_the_references_formula() -> None:
+    """With its own difference of a hundredth, all plain and in float64.
+
+    One vector holds all weights, parameters of batch norms among them: their number and norm
+    decide the length of the difference.
+    """
+    torch.manual_seed(0)
+    method = DARTS2(TopologySupernet(3, channels=2, cells_per_stage=1)).double()
+    train, valid = ((torch.randn(5, 3, 8, 8).double(), torch.randint(3, (5,))) for _ in range(2))
+    with torch.no_grad():
+        method.alpha.normal_()
+        for weight in method.supernet.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    named = dict(method.supernet.named_parameters())
+    optimizer = supernet_search.make_sgd(method.supernet)
+    for weight in named.values():
+        optimizer.state[weight]["momentum_buffer"] = 0.1 * torch.randn_like(weight)
+    alpha = method.alpha.detach().clone().requires_grad_()
+    rate, decay = 0.025, 5e-4
+
+    def slopes(theta: torch.Tensor, batch: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """Gradients of the loss at weights ``theta``, in them and in alpha."""
+        theta = theta.detach().requires_grad_()
+        parts = theta.split([weight.numel() for weight in named.values()])
+        weights = {
+            name: part.view_as(weight)
+            for (name, weight), part in zip(named.items(), parts, strict=True)
+        }
+        loss = nn.functional.cross_entropy(plain_mixture(weights, batch[0], alpha), batch[1])
+        return torch.autograd.grad(loss, (theta, alpha))  # type: ignore[return-value]
+
+    def flat(tensors: Iterable[torch.Tensor]) -> torch.Tensor:
+        return torch.cat([tensor.detach().flatten() for tensor in tensors])
+
+    theta = flat(named.values())
+    velocity = 0.9 * flat(optimizer.state[weight]["momentum_buffer"] for weight in named.values())
+    stepped = theta - rate * (velocity + slopes(theta, train)[0] + decay * theta)
+    vector, direct = slopes(stepped, valid)
+    length = 0.01 / vector.norm()
+    above, below = (slopes(theta + sign * length * vector, train)[1] for sign in (1, -1))
+    expected = direct - rate * (above - below) / (2 * length)
+    gradient = method.unrolled_gradient(valid, train, optimizer)
+    assert expected.abs().max() > 1e-3
+    torch.testing.assert_close(gradient, expected, rtol=0, atol=1e-14)
 
 
 def test_the_second_order_without_a_slope_is_the_first() -> None:

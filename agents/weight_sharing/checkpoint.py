@@ -23,7 +23,7 @@ from nats_gym.training.checkpoint import UnreadableCheckpoint, read_whole, write
 from .method import Method
 from .supernet_result import ARRAYS, SupernetResult
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 def save_checkpoint(

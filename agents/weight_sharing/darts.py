@@ -70,9 +70,13 @@ class DARTS2(DARTS):
             for weight, slope in zip(weights, slopes, strict=True):
                 velocity = group["momentum"] * optimizer.state[weight]["momentum_buffer"]
                 weight.sub_(group["lr"] * (velocity + slope + group["weight_decay"] * weight))
+        statistics = [buffer.clone() for buffer in self.supernet.buffers()]
         direct, *vector = torch.autograd.grad(
             self.architecture_loss(*valid), [self.alpha, *weights]
         )
+        # The reference looks ahead on a copy, which takes its running statistics along.
+        for buffer, old in zip(self.supernet.buffers(), statistics, strict=True):
+            buffer.copy_(old)
         norm = torch.stack([part.norm() for part in vector]).norm()
         # Along no vector there is no difference, at any length.
         length = DIFFERENCE / norm.clamp_min(torch.finfo(norm.dtype).tiny)

@@ -131,8 +131,13 @@ class ENAS(Method):
 
     def weight_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of a sampled path."""
-        logits = self.supernet.path(images, self._sampled(1)[0])
-        return nn.functional.cross_entropy(logits, labels)
+        self._path = self._sampled(1)[0]
+        return nn.functional.cross_entropy(self.supernet.path(images, self._path), labels)
+
+    @torch.no_grad()
+    def architecture_step(self, valid: Batch, train: Batch, weights: torch.optim.Optimizer) -> None:
+        """Running statistics see the validation half on the same path; nothing else is learnt."""
+        self.supernet.path(valid[0], self._path)
 
     def end_epoch(self, batches: Iterator[Batch]) -> None:
         """Train the controller."""

@@ -58,7 +58,10 @@ class Method(nn.Module):
         """
 
     def end_epoch(self, batches: Iterator[Batch]) -> None:
-        """Called after each epoch, with batches of the validation half without end."""
+        """Called after each epoch, with batches of the validation half without end.
+
+        As in :meth:`derive`, the supernet is in evaluation mode.
+        """
 
     def derive(self, batches: Iterator[Batch], among: torch.Tensor | None = None) -> list[int]:
         """The architecture that the search stands for now: its digits.

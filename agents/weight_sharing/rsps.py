@@ -48,6 +48,11 @@ class RSPS(Method):
         logits = self.supernet.path_of_each_cell(images, digits.tolist())
         return nn.functional.cross_entropy(logits, labels)
 
+    @torch.no_grad()
+    def architecture_step(self, valid: Batch, train: Batch, weights: torch.optim.Optimizer) -> None:
+        """Running statistics see the validation half, too; nothing else is learnt of it."""
+        self.weight_loss(*valid)
+
     def derive(self, batches: Iterator[Batch], among: torch.Tensor | None = None) -> list[int]:
         """The most accurate of some different architectures, each as likely."""
         if among is None:

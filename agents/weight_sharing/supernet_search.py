@@ -245,6 +245,7 @@ class SupernetSearch:
         with torch.random.fork_rng(devices=cuda):
             torch.manual_seed(self._drawn_from(_STEPS, epoch))
             method.begin_epoch(epoch, self._epochs)
+            method.supernet.train()
             batches = self._train.epoch(self._drawn_from(_TRAIN, epoch))
             # As many images of the validation half, each drawn whatever the others are.
             drawn = len(self._data.rows("train"))
@@ -259,6 +260,7 @@ class SupernetSearch:
                     self._weights.step()
                     method.architecture_step(valid, train, self._weights)
                     total += loss.detach()
+                method.supernet.eval()  # judged by the running statistics, where it has such
                 method.end_epoch(self._comparisons(_END, epoch))
             except RuntimeError:  # such as torch's, asked to sample from what is no number
                 self._after(epoch, total)

@@ -1,8 +1,9 @@
 """One network that holds all of the size space: each architecture is its first channels.
 
 All five places have the greatest width, 64. An architecture keeps the first channels of each place:
-the first rows and columns of every weight. Batch norm has no parameters and no running statistics,
-so a channel's figures do not depend on its neighbours, and a channel of zeros stays zero.
+the first rows and columns of every weight. Batch norm takes the statistics of the batch, so a
+channel's figures do not depend on its neighbours. In residual blocks it has parameters, elsewhere
+none, as in NATS-Bench's code; what they make of a channel of zeros, the width of its place removes.
 
 A width applies to every node of its place: stem and cell 1 share the first, a cell's inner nodes
 and its output share its own, so do both convolutions of a residual block. The last applies again
@@ -61,12 +62,12 @@ class SizeSupernet(Supernet):
 
     def __init__(self, num_classes: int, projected_skips: bool = False) -> None:
         blocks = (
-            ResidualBlock(WIDTH, WIDTH, batch_norm)
+            ResidualBlock(WIDTH, WIDTH, _trained_norm)
             if place % 2
             else _Cell(projected_skips and place > 0)
             for place in range(PLACES)
         )
-        super().__init__(WIDTH, blocks, WIDTH, num_classes)
+        super().__init__(WIDTH, blocks, WIDTH, num_classes, batch_norm)
         self._run_masked: Callable[..., torch.Tensor] = self._masked
 
     def path(self, images: torch.Tensor, digits: Sequence[int]) -> torch.Tensor:
@@ -180,6 +181,11 @@ class _ProjectedSkip(nn.Module):
         self.conv = nn.Conv2d(WIDTH, WIDTH, 1, bias=False)
 
 
+def _trained_norm(channels: int) -> nn.Module:
+    """Batch norm of a residual block: parameters, and always the statistics of the batch."""
+    return nn.BatchNorm2d(channels, track_running_stats=False)
+
+
 def _run_cell(
     layers: Iterable[nn.Module], x: torch.Tensor, width: int, adjust: _Adjust
 ) -> torch.Tensor:
@@ -204,8 +210,8 @@ def _run_cell(
 
 
 def _run_block(block: ResidualBlock, x: torch.Tensor, width: int, adjust: _Adjust) -> torch.Tensor:
-    inner = adjust(_convolved_and_normed(block.conv_a.op[0], x.relu(), width))
-    outer = _convolved_and_normed(block.conv_b.op[0], inner.relu(), width)
+    inner = adjust(_rescaled(block.conv_a, x.relu(), width))
+    outer = _rescaled(block.conv_b, inner.relu(), width)
     pool, shortcut = block.downsample
     return adjust(outer + _convolved(shortcut, pool(x), width))
 
@@ -221,9 +227,19 @@ def _convolved_and_normed(conv: nn.Module, x: torch.Tensor, width: int) -> torch
     return _normed(_convolved(conv, x, width))
 
 
-def _normed(x: torch.Tensor) -> torch.Tensor:
+def _rescaled(layer: ConvBN, rectified: torch.Tensor, width: int) -> torch.Tensor:
+    """A residual block's convolution and batch norm, to the first channels."""
+    conv, norm = layer.op
+    values = _convolved(conv, rectified, width)
+    assert isinstance(norm, nn.BatchNorm2d)
+    return _normed(values, norm.weight[:width], norm.bias[:width])
+
+
+def _normed(
+    x: torch.Tensor, weight: torch.Tensor | None = None, bias: torch.Tensor | None = None
+) -> torch.Tensor:
     """Batch norm by the batch's own statistics, in training and evaluation."""
-    return nn.functional.batch_norm(x, None, None, training=True)
+    return nn.functional.batch_norm(x, None, None, weight, bias, training=True)
 
 
 def _resized(x: torch.Tensor, width: int) -> torch.Tensor:

@@ -33,8 +33,10 @@ _DIGITS = frozenset(range(len(OPERATIONS)))
 class TopologySupernet(Supernet):
     """All topologies in one network.
 
-    A path equals the stand-alone network of its architecture, of the same weights and with the
-    same kind of batch norm. All cells take the same weights of operations.
+    Stem, residual blocks and last activation keep the batch norms of a stand-alone network, with
+    parameters and running statistics, as in NATS-Bench's code; those of the cells' operations have
+    neither. A path equals the stand-alone network of its architecture, of the same weights and
+    with such batch norms, in training and evaluation.
 
     Args:
         num_classes: width of the classifier.
@@ -63,7 +65,7 @@ class TopologySupernet(Supernet):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise InvalidInput(f"{name} is an integer from 1, got {shown(value)}")
         blocks = _blocks(channels, cells_per_stage)
-        super().__init__(channels, blocks, 4 * channels, num_classes)
+        super().__init__(channels, blocks, 4 * channels, num_classes, nn.BatchNorm2d)
         self.cell_count = 3 * cells_per_stage
         self._run_mixture: Callable[..., torch.Tensor] = self._mixture
 
@@ -81,8 +83,9 @@ class TopologySupernet(Supernet):
             InvalidInput: for what are no digits of the topology space.
         """
         live = _live(digits)
-        if not any(EDGES[edge][1] == 0 for edge in live):
-            # No cell passes anything on: what comes before the last one cannot matter.
+        if not self.training and not any(EDGES[edge][1] == 0 for edge in live):
+            # No cell passes anything on: what comes before the last one cannot matter, but to the
+            # running statistics.
             last = self.cells[-1]
             assert isinstance(last, MixedCell)
             batch, _, height, width = images.shape
@@ -323,6 +326,6 @@ def _blocks(channels: int, cells_per_stage: int) -> Iterator[nn.Module]:
     for stage in range(3):
         width = channels * 2**stage
         if stage:
-            yield ResidualBlock(width // 2, width, batch_norm)
+            yield ResidualBlock(width // 2, width)
         for _ in range(cells_per_stage):
             yield MixedCell(width)
