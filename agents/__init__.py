@@ -61,7 +61,7 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any
 
-from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.errors import InvalidInput, UnknownOption, shown, unknown_name, unknown_option
 from nats_gym.spaces import ArchitectureSpace
 
 from .interface import AskTellAgent, EnvironmentAgent, MultiFidelityAgent, Question
@@ -166,8 +166,10 @@ def kind_of(factory: Callable[..., Any], options: Iterable[str] = (), name: str 
     for option in options:
         if not _takes(factory, kind, option):
             if own:
-                raise unknown_name(f"option of {name}", option, own)
-            raise InvalidInput(f"{name} takes no options, got {shown(option)}")
+                raise unknown_option(option, own, name)
+            raise UnknownOption(
+                f"{name} takes no options (got an unexpected keyword argument {shown(option)})"
+            )
     return kind
 
 

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from nats_gym import checks
 from nats_gym.clock import SimulatedClock
 from nats_gym.datasets import DIGITS, get_dataset
-from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.errors import InvalidInput, shown, unknown_option
 from nats_gym.evaluators import (
     Evaluator,
     TableEvaluator,
@@ -216,7 +216,8 @@ class ArchitectureEnv(gym.Env[Any, Any]):
 
     def _need_episode(self) -> None:
         if self._ended:
-            raise ResetNeeded("the episode has ended: call reset() before step()")
+            state = "no episode has begun" if self._stream is None else "the episode has ended"
+            raise ResetNeeded(f"{state}: call reset() before step()")
 
     # ── evaluation ───────────────────────────────────────────────────────────────────────────
 
@@ -361,16 +362,20 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         """Official index of the best architecture by full-schedule accuracy, mean over trials."""
         return self._ground_truth(split).optimum()
 
-    def regret(self, index: ArrayLike, split: str = "valid") -> NDArray[np.float64]:
-        """Points between the optimum's full-schedule accuracy and that of ``index (...)``."""
+    def regret(self, index: ArrayLike, split: str = "valid") -> NDArray[np.float64] | float:
+        """Points between the optimum's full-schedule accuracy and that of ``index (...)``.
+
+        A number for a number, an array for an array.
+        """
         return self._ground_truth(split).regret(index)
 
     def rank(
         self, index: ArrayLike, split: str = "valid"
-    ) -> NDArray[np.int64] | NDArray[np.float64]:
+    ) -> NDArray[np.int64] | NDArray[np.float64] | float:
         """Place of ``index (...)`` by full-schedule accuracy, from 1 for the best.
 
-        NaN, as the regret is, for an architecture that a partial table lacks.
+        A number for a number, an array for an array. NaN, as the regret is, for an architecture
+        that a partial table lacks.
         """
         return self._ground_truth(split).rank(index)
 
@@ -478,7 +483,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
                 raise InvalidInput(
                     f"{option} is an option of {' and '.join(ids)}; this environment has none"
                 )
-            raise unknown_name("option", option, sorted({*_options(cls), *others}))
+            raise unknown_option(option, sorted({*_options(cls), *others}))
 
 
 def _options(cls: type) -> set[str]:

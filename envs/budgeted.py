@@ -20,7 +20,7 @@ from nats_gym.workers import SimulatedWorkers, check_workers
 from .architecture import Step
 from .construction import ConstructionEnv, ConstructionVectorEnv
 from .sources import prepare
-from .vector import Bools, Metrics
+from .vector import Bools, GymnasiumVectorEnv, Metrics
 
 
 class BudgetedEnv(ConstructionEnv):
@@ -212,7 +212,7 @@ def _ascending(epochs: Any, space: str, dataset: str) -> tuple[Epochs, ...]:
     return tuple(sorted(checked, key=trained_epochs))
 
 
-class BudgetedVectorEnv(ConstructionVectorEnv):
+class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
     """
     ## Description
     Many copies of :class:`~nats_gym.envs.BudgetedEnv`, stepped together, each with a clock, an

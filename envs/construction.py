@@ -15,7 +15,7 @@ from nats_gym.errors import InvalidInput, shown
 from .architecture import ArchitectureEnv, Step
 from .observation import OPEN, FlatObservation
 from .rendering import Scene
-from .vector import ArchitectureVectorEnv, Bools, Metrics
+from .vector import ArchitectureVectorEnv, Bools, GymnasiumVectorEnv, Metrics
 
 
 class ConstructionEnv(ArchitectureEnv):
@@ -188,7 +188,7 @@ class ConstructionEnv(ArchitectureEnv):
         return {"caption": self._last.get("arch", "")}
 
 
-class ConstructionVectorEnv(ArchitectureVectorEnv):
+class ConstructionVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
     """
     ## Description
     Many copies of :class:`~nats_gym.envs.ConstructionEnv`, stepped together in numpy: copy `i`

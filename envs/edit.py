@@ -16,7 +16,7 @@ from nats_gym.streams import combine, combine_int, uniform_below
 from .architecture import ArchitectureEnv, Step
 from .observation import FlatObservation
 from .rendering import Scene
-from .vector import ArchitectureVectorEnv, Bools, Metrics
+from .vector import ArchitectureVectorEnv, Bools, GymnasiumVectorEnv, Metrics
 
 #: Tells the draw of a start from the draw of the trial of the same evaluation.
 START_DRAW = int.from_bytes(b"start", "little")
@@ -193,7 +193,7 @@ class EditEnv(ArchitectureEnv):
         )
 
 
-class EditVectorEnv(ArchitectureVectorEnv):
+class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
     """
     ## Description
     Many copies of :class:`~nats_gym.envs.EditEnv`, stepped together.

@@ -31,16 +31,19 @@ class GroundTruth:
         """Official index of the best architecture; the lowest of equals."""
         return int(np.nanargmax(self._accuracy))
 
-    def regret(self, index: ArrayLike) -> NDArray[np.float64]:
-        """Points between the best accuracy and that of ``index (...)``."""
-        return np.asarray(self._ascending[-1] - self._accuracy[self._space.check_index(index)])
+    def regret(self, index: ArrayLike) -> NDArray[np.float64] | float:
+        """Points between the best accuracy and that of ``index (...)``; a number for a number."""
+        regret = np.asarray(self._ascending[-1] - self._accuracy[self._space.check_index(index)])
+        return regret if regret.ndim else float(regret)
 
-    def rank(self, index: ArrayLike) -> NDArray[np.int64] | NDArray[np.float64]:
+    def rank(self, index: ArrayLike) -> NDArray[np.int64] | NDArray[np.float64] | float:
         """Place of ``index (...)`` by accuracy, from 1 for the best; equals share a place.
 
-        Whole numbers; floats where an architecture is not in the table, whose place is NaN.
+        A number for a number. Whole numbers; floats where an architecture is not in the table,
+        whose place is NaN.
         """
         accuracy = self._accuracy[self._space.check_index(index)]
         better = len(self._ascending) - np.searchsorted(self._ascending, accuracy, side="right")
         unknown = np.isnan(accuracy)
-        return np.where(unknown, np.nan, better + 1) if unknown.any() else np.asarray(better + 1)
+        rank = np.where(unknown, np.nan, better + 1) if unknown.any() else np.asarray(better + 1)
+        return rank if rank.ndim else rank.item()

@@ -16,6 +16,7 @@ from nats_gym.pareto import hypervolume, non_dominated
 
 from .construction import ConstructionEnv, ConstructionVectorEnv
 from .sources import judging_table
+from .vector import GymnasiumVectorEnv
 
 Vector = NDArray[np.float32]
 OBJECTIVES = ("accuracy", "latency", "flops", "params")
@@ -173,7 +174,7 @@ def _check_objectives(objectives: Any) -> tuple[str, ...]:
     return names
 
 
-class MultiObjectiveVectorEnv(ConstructionVectorEnv):
+class MultiObjectiveVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
     """
     ## Description
     Many copies of :class:`~nats_gym.envs.MultiObjectiveEnv`, stepped together.

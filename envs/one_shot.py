@@ -13,7 +13,7 @@ from nats_gym.errors import InvalidInput, shown
 from .architecture import ArchitectureEnv, Step
 from .observation import OPEN, FlatObservation
 from .rendering import Scene
-from .vector import ArchitectureVectorEnv, Bools, Metrics
+from .vector import ArchitectureVectorEnv, Bools, GymnasiumVectorEnv, Metrics
 
 
 class OneShotEnv(ArchitectureEnv):
@@ -105,7 +105,7 @@ class OneShotEnv(ArchitectureEnv):
         )
 
 
-class OneShotVectorEnv(ArchitectureVectorEnv):
+class OneShotVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
     """
     ## Description
     Many copies of :class:`~nats_gym.envs.OneShotEnv`, stepped together: a batch of architectures

@@ -123,9 +123,11 @@ class SB3VecEnv(VecEnv):
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """An attribute, which all environments share, once for each of ``indices``."""
-        owner = self.venv.shared if hasattr(self.venv.shared, attr_name) else self.venv
-        value = getattr(owner, attr_name)
-        return [value for _ in self._get_indices(indices)]
+        if hasattr(self.venv.shared, attr_name):
+            found: Sequence[Any] = self.venv.get_attr(attr_name)
+        else:
+            found = [getattr(self.venv, attr_name)] * self.num_envs
+        return [found[i] for i in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
         """Refused: the environments share their attributes."""
@@ -137,13 +139,8 @@ class SB3VecEnv(VecEnv):
         self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
     ) -> list[Any]:
         """Call a method; ``action_masks`` gives each environment its own row."""
-        if method_name == "action_masks":
-            masks = self.venv.action_masks()
-            return [masks[i] for i in self._get_indices(indices)]
-        if method_name in ("reset", "step", "close"):
-            raise AttributeError(f"{method_name}: native vector environments do that all together")
-        method = self.get_attr(method_name, [0])[0]
-        return [method(*method_args, **method_kwargs) for _ in self._get_indices(indices)]
+        answers = self.venv.call(method_name, *method_args, **method_kwargs)
+        return [answers[i] for i in self._get_indices(indices)]
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
         """True for ``Monitor``, whose work this adapter does itself."""

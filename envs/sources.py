@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import InvalidInput, SurrogateWarning, shown
+from nats_gym.errors import InvalidInput, SurrogateWarning, shown, warn_caller
 from nats_gym.evaluators import UNSTATED, Evaluator, TableEvaluator, make_evaluator
 from nats_gym.evaluators.protocol import check_subject
 from nats_gym.files import check_source
@@ -104,9 +103,8 @@ def judging_table(space: str, dataset: str, evaluator: Evaluator) -> Table:
 def _warn_once(space: str, dataset: str, epochs: Epochs) -> None:
     if (space, dataset, epochs) not in _warned:
         _warned.add((space, dataset, epochs))
-        warnings.warn(
+        warn_caller(
             f"{space} {dataset} at {epochs} epochs is answered by a surrogate: accuracies are a "
             "model's estimates, not measured trainings",
             SurrogateWarning,
-            stacklevel=5,
         )

@@ -15,7 +15,7 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import ArrayLike, NDArray
 
 from nats_gym import checks
-from nats_gym.errors import InvalidInput, shown
+from nats_gym.errors import InvalidInput, UnknownOption, shown
 from nats_gym.evaluators import Evaluator, TableEvaluator, checked
 from nats_gym.rewards import Evaluation, RewardFunction, check_reward
 from nats_gym.schedule import Epochs
@@ -29,12 +29,20 @@ Bools = NDArray[np.bool_]
 METRICS = "_metrics"
 #: Copies that still fit into memory, about a kilobyte each.
 MAX_ENVS = 1_000_000
+#: What no copy has or does alone, and how it is instead.
+_TOGETHER = {
+    **dict.fromkeys(("reset", "step", "close"), "do that all together"),
+    "clock": "have their clocks in one array; info says how much each has used",
+    **dict.fromkeys(("np_random", "np_random_seed"), "draw from streams of their own seeds"),
+}
 #: Which copies were evaluated, ascending, and by name what `info` says of each of them.
 Metrics = tuple[NDArray[np.int64], dict[str, NDArray[Any]]]
+#: Named among the bases of every family, too: libraries (skrl) tell a vector by its direct bases.
+GymnasiumVectorEnv = VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]
 VectorStep = tuple[NDArray[np.float32], NDArray[Any], Bools, Bools, dict[str, Any]]
 
 
-class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]):
+class ArchitectureVectorEnv(GymnasiumVectorEnv):
     """Base of the native vector environments.
 
     It holds one scalar environment, which checks the options and lends all copies its evaluator,
@@ -59,6 +67,12 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
         **options: Any,
     ) -> None:
         self.num_envs = checks.integer(num_envs, "num_envs", 1, MAX_ENVS)
+        if "max_episode_steps" in options:
+            raise UnknownOption(
+                "native vector environments end their episodes themselves (got an unexpected "
+                "keyword argument 'max_episode_steps'); for copies that are cut short give "
+                "make_vec vectorization_mode='sync' too, for an Edit environment horizon="
+            )
         if options.get("render_mode") is not None:
             checks.word(options["render_mode"], "render_mode", self.metadata["render_modes"])
         self.autoreset_mode = _mode(autoreset_mode)
@@ -207,6 +221,8 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
         resetting = None
         if self._ended.any():
             if self.autoreset_mode is not AutoresetMode.NEXT_STEP or not self._has_stream.all():
+                if not self._has_stream.all():
+                    raise ResetNeeded("no episode has begun: call reset() before step()")
                 raise ResetNeeded("some episodes have ended: reset() these environments")
             resetting = self._ended.copy()
         evaluated = self._play(actions, resetting, rewards, terminated, truncated)
@@ -410,17 +426,65 @@ class ArchitectureVectorEnv(VectorEnv[NDArray[np.float32], NDArray[np.int64], ND
         """The reward of all copies."""
         return self.shared.reward_function
 
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """What each copy answers, one for each, as Gymnasium's `SyncVectorEnv` does.
+
+        `render` and `action_masks` are each copy's own; every other method is asked once, of what
+        they share, and an attribute that is no method is its value.
+
+        Raises:
+            AttributeError: for what the copies do together (`reset`, `step`, `close`), for the
+                state of one of them, and for an unknown name.
+        """
+        if name in _TOGETHER:
+            raise AttributeError(
+                f"{name}: the copies of a native vector environment {_TOGETHER[name]}"
+            )
+        if name in ("render", "action_masks"):
+            each = getattr(self, name)(*args, **kwargs)
+            return (None,) * self.num_envs if each is None else tuple(each)
+        found = getattr(self.shared, name)
+        answer = found(*args, **kwargs) if callable(found) else found
+        return (answer,) * self.num_envs
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """An attribute of each copy, see :meth:`call`."""
+        return self.call(name)
+
+    def set_attr(self, name: str, values: Any) -> None:
+        """Set an attribute of what the copies share.
+
+        Args:
+            name: the attribute's.
+            values: a value, or a list or tuple of as many equal ones as there are copies.
+
+        Raises:
+            ValueError: for another number of values, or values that differ.
+            AttributeError: as :meth:`call`.
+        """
+        if name in _TOGETHER:
+            raise AttributeError(
+                f"{name}: the copies of a native vector environment {_TOGETHER[name]}"
+            )
+        if isinstance(values, (list, tuple)):
+            if len(values) != self.num_envs:
+                raise InvalidInput(f"{len(values):,} values for {self.num_envs:,} copies")
+            if any(value is not values[0] and value != values[0] for value in values):
+                raise InvalidInput(f"the copies share {shown(name)}: its values may not differ")
+            values = values[0]
+        setattr(self.shared, name, values)
+
     def optimum(self, split: str = "valid") -> int:
         """As in the scalar environment."""
         return self.shared.optimum(split)
 
-    def regret(self, index: ArrayLike, split: str = "valid") -> NDArray[np.float64]:
+    def regret(self, index: ArrayLike, split: str = "valid") -> NDArray[np.float64] | float:
         """As in the scalar environment."""
         return self.shared.regret(index, split)
 
     def rank(
         self, index: ArrayLike, split: str = "valid"
-    ) -> NDArray[np.int64] | NDArray[np.float64]:
+    ) -> NDArray[np.int64] | NDArray[np.float64] | float:
         """As in the scalar environment."""
         return self.shared.rank(index, split)
 

@@ -7,6 +7,8 @@ them in one line, and from the built-in class that a caller would catch anyway.
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from typing import Any
@@ -22,6 +24,14 @@ class NatsGymError(Exception):
 
 class InvalidInput(NatsGymError, ValueError):
     """A name, number or string that is not among what is allowed."""
+
+
+class UnknownOption(InvalidInput, TypeError):
+    """A keyword argument that is not taken.
+
+    A TypeError too, and worded as Python's own, for libraries that pass one, read the message and
+    try again without (TorchRL does with ``frameskip``).
+    """
 
 
 class NotInTable(NatsGymError, LookupError):
@@ -118,6 +128,24 @@ def did_you_mean(given: object, allowed: Iterable[str]) -> str:
     text = str.lower(str.__getitem__(given, slice(100)))  # type: ignore[arg-type]
     near = difflib.get_close_matches(text, by_lower, n=1, cutoff=0.5)
     return f" Did you mean {by_lower[near[0]]!r}?" if near else ""
+
+
+def unknown_option(given: object, allowed: Iterable[str], of: str = "") -> UnknownOption:
+    """Build the exception for a keyword argument that is not taken, ``of`` whom if not clear."""
+    found = unknown_name(f"option of {of}" if of else "option", given, allowed)
+    return UnknownOption(f"{found} (got an unexpected keyword argument {shown(given)})")
+
+
+def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line of whoever called the library, through however many of its own calls."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and _is_library(frame.f_globals.get("__name__", "")):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)
+
+
+def _is_library(module: str) -> bool:
+    return module.partition(".")[0] in ("nats_gym", "gymnasium", "mo_gymnasium")
 
 
 def unknown_name(kind: str, given: object, allowed: Iterable[str]) -> InvalidInput:

@@ -25,7 +25,7 @@ from torch import nn
 
 from nats_gym.agents.threads import one_thread
 from nats_gym.datasets import DIGITS
-from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.errors import InvalidInput, shown, unknown_name, unknown_option
 from nats_gym.evaluators.training import DATA_KEYS
 from nats_gym.spaces import get_space
 from nats_gym.streams import combine_int, seed_key
@@ -187,7 +187,7 @@ class SupernetSearch:
         names = list(inspect.signature(cls.__init__).parameters)[3:]
         for name in options:
             if name not in names:
-                raise unknown_name("option of a weight-sharing search", name, names)
+                raise unknown_option(name, names, "a weight-sharing search")
         searched = method_class(method)
         key = DATA_KEYS.get(dataset, dataset) if isinstance(dataset, str) else None
         if key not in LOADERS:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import faulthandler
 import math
 import socket
-import warnings
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import InvalidInput, NatsGymError, shown
+from nats_gym.errors import InvalidInput, NatsGymError, shown, warn_caller
 from nats_gym.evaluators.protocol import (
     Answer,
     Outcome,
@@ -182,11 +181,10 @@ class RayEvaluator:
             has = node["Resources"]
             if node["Alive"] and has.get("CPU", 0) >= cpus and has.get("GPU", 0) >= gpus:
                 return
-        warnings.warn(
+        warn_caller(
             f"no node of the Ray cluster has {cpus} CPUs and {gpus} GPUs: evaluations wait until "
             "one joins",
             RuntimeWarning,
-            stacklevel=4,
         )
 
 

@@ -15,7 +15,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from nats_gym.errors import InvalidInput, did_you_mean, shown, unknown_name
+from nats_gym.errors import InvalidInput, did_you_mean, shown, unknown_name, unknown_option
 from nats_gym.evaluators.protocol import Evaluator
 
 GROUP = "nats_gym.evaluators"
@@ -65,7 +65,7 @@ def make_evaluator(
     allowed = [one for one in parameters if one not in ("space", "dataset")]
     for option in options:
         if option not in parameters and not takes_any:
-            raise unknown_name(f"option of evaluator {name}", option, allowed)
+            raise unknown_option(option, allowed, f"evaluator {name}")
     made: Any = factory(space, dataset, **options)
     if isinstance(made, type) or not isinstance(made, Evaluator):
         raise InvalidInput(f"evaluator {name} made {shown(made)}, which has no evaluate()")

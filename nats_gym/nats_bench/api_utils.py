@@ -8,11 +8,10 @@ given in a dict or taken from ``arch2infos_dict`` are kept as objects, and then 
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from nats_gym.errors import InvalidInput, unknown_name
+from nats_gym.errors import InvalidInput, unknown_name, warn_caller
 from nats_gym.nats_bench import printing, questions, records
 from nats_gym.nats_bench.catalogue import Catalogue
 from nats_gym.nats_bench.errors import MissingArchitecture
@@ -274,7 +273,7 @@ class NASBenchMetaAPI(Catalogue):
         self._say("query_info_str_by_arch", arch, hp)
         index = self._find(arch)
         if not self.fast_mode and (index == -1 or not self._holdings.holds(index)):
-            warnings.warn(f"there are no results of architecture {arch}", stacklevel=2)
+            warn_caller(f"there are no results of architecture {arch}")
             return None
         lines = printing.describe(
             self._results(index, hp), f"arch-index={index}", False, self._shown
@@ -343,7 +342,7 @@ class NASBenchMetaAPI(Catalogue):
         """
         self._say("clear_params", index, hp)
         if index not in self.evaluated_indexes:
-            warnings.warn(f"architecture {index} was not asked for: nothing to clear", stacklevel=2)
+            warn_caller(f"architecture {index} was not asked for: nothing to clear")
             return
         held = list(self._kept.get(index, self._holdings.hps))
         hps = held if hp is None else [self._checked_hp(index, hp)]
@@ -373,5 +372,5 @@ class NASBenchMetaAPI(Catalogue):
         full = os.path.join(get_torch_home(), f"{self._all_base_names[-1]}-full")
         if nats_is_dir(full):
             return full
-        warnings.warn(f"there is no {full}: reloading from {self.archive_dir}", stacklevel=3)
+        warn_caller(f"there is no {full}: reloading from {self.archive_dir}")
         return self.archive_dir

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nats_gym.errors import InvalidInput, SurrogateWarning
+from nats_gym.errors import InvalidInput, SurrogateWarning, warn_caller
 from nats_gym.nats_bench.files import PICKLE_EXT
 from nats_gym.tables.official import OfficialArchive, find_archive, newest_archive
 from nats_gym.tables.official.archive import ARCHIVE_FILE
@@ -82,11 +81,10 @@ def open_default(
     from nats_gym.nats_bench.embedded import EmbeddedArchive  # brings the surrogates along
 
     embedded = EmbeddedArchive(space)
-    warnings.warn(
+    warn_caller(
         f"no official files of {space} on this machine: the embedded figures answer. "
         f"{embedded.provenance()}. `nats-gym data download {space}` gets the official ones.",
         SurrogateWarning,
-        stacklevel=5,
     )
     return embedded
 

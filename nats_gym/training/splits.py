@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import random
-import warnings
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.errors import warn_caller
 from nats_gym.tables.official.unpickling import UnreadableFile
 
 Positions = NDArray[np.int64]
@@ -115,13 +115,12 @@ def test_halves(dataset: str, count: int, folders: tuple[Path, ...]) -> TestHalv
         valid, test = read_test_split(published, count)
         return TestHalves(valid, test, official=True)
     name = SPLIT_FILES[dataset][-1]
-    warnings.warn(
+    warn_caller(
         f"{dataset}: NATS-Bench's list of validation and test images, {name}, is not in "
         f"{folders[0]}, so the test images are halved by a seed of our own: accuracies on x-valid "
         "and x-test are comparable with one another, not with NATS-Bench's. The list is published "
         "in AutoDL-Projects, configs/nas-benchmark/",
         SplitWarning,
-        stacklevel=3,
     )
     half = count // 2
     valid, test = seeded_parts(count, (half, count - half))
