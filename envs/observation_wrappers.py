@@ -114,7 +114,8 @@ class GraphObservation(
         )
 
 
-class DictVectorObservation(VectorObservationWrapper[dict[str, Any], Any, Any, Any]):
+# Generic only from Gymnasium 1.4 on.
+class DictVectorObservation(VectorObservationWrapper):  # type: ignore[type-arg]
     """:class:`DictObservation` of a native vector environment: each part `(num_envs, …)`.
 
     As Gymnasium's other vector observation wrappers, for NEXT_STEP and DISABLED autoreset.
@@ -131,7 +132,7 @@ class DictVectorObservation(VectorObservationWrapper[dict[str, Any], Any, Any, A
         return _as_dict(self._view, observations)
 
 
-class MultiDiscreteVectorObservation(VectorObservationWrapper[NDArray[np.int64], Any, Any, Any]):
+class MultiDiscreteVectorObservation(VectorObservationWrapper):  # type: ignore[type-arg]
     """:class:`MultiDiscreteObservation` of a native vector environment: `(num_envs, n)`.
 
     As Gymnasium's other vector observation wrappers, for NEXT_STEP and DISABLED autoreset.
