@@ -1,10 +1,13 @@
-# The one venv of the project; every target installs what it needs into it.
+# The venv of the project: every target installs what it needs into it. Another one, LOWEST, has every
+# dependency at its lower bound.
 PYTHON ?= python3
 VENV ?= .venv
+LOWEST ?= .venv-lowest
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+INSTALL := -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python $(INSTALL) -c constraints.txt
 
-.PHONY: demo test test-slow lint bench docs study data clean
+.PHONY: demo test test-slow test-lowest lint bench docs study data clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/compare_agents.py
@@ -14,6 +17,9 @@ test: $(VENV)/.dev
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+
+test-lowest: $(LOWEST)/.dev
+	$(LOWEST)/bin/python -m pytest -n 2 $(PYTEST_ARGS)
 
 # mypy reads the installed wheel: it cannot follow an editable install's folder mapping.
 lint: $(VENV)/.dev
@@ -39,7 +45,7 @@ data: $(VENV)/.dev
 	$(BIN)/python scripts/build_embedded.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache results
+	rm -rf $(VENV) $(LOWEST) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache results
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -49,5 +55,10 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) -e '.[dev,maskable]'
+	$(PIP) -e '.[dev]'
 	@touch $@ $(VENV)/.demo
+
+$(LOWEST)/.dev: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python $(INSTALL) -c constraints-lowest.txt -e '.[dev]'
+	@touch $@

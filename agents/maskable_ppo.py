@@ -8,17 +8,13 @@ is full and the algorithm is PPO, whose figures it repeats.
 
 from __future__ import annotations
 
-from nats_gym.errors import InvalidInput
+from nats_gym.extras import require
 
 from .sb3_agent import SB3Agent
 from .settings import MASKABLE_PPO_BUDGET_SETTINGS
 
-try:
-    from sb3_contrib import MaskablePPO
-except ModuleNotFoundError as error:
-    raise InvalidInput(
-        "the agent maskable-ppo needs sb3-contrib: pip install 'nats-gym[maskable]'"
-    ) from error
+require("sb3_contrib", "the agent maskable-ppo")
+from sb3_contrib import MaskablePPO  # noqa: E402
 
 
 class MaskablePPOAgent(SB3Agent):

@@ -2,7 +2,7 @@
 
 Source: Bergstra et al., NeurIPS 2011 (Tree-structured Parzen Estimator); Watanabe, arXiv
 2304.11127; Optuna (Akiba et al., KDD 2019), whose ``TPESampler`` this is, one study per run. A
-decision is a categorical parameter. Optuna is an extra: ``pip install 'nats-gym[optuna]'``.
+decision is a categorical parameter. Optuna is an extra: ``optuna``.
 
 Within the paper's budget (about 150 architectures, topology space, CIFAR-10, embedded figures) its
 answers come to 91.36 ± 0.02 % full-schedule validation accuracy (mean of 60 runs and its standard
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators import Outcome
+from nats_gym.extras import require
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.spaces.architecture_space import uniform_integers
 from nats_gym.streams import RunStreams
@@ -29,6 +30,8 @@ from nats_gym.streams import RunStreams
 if TYPE_CHECKING:
     from optuna import Study, Trial
     from optuna.distributions import BaseDistribution
+
+require("optuna", "the agent tpe")
 
 STARTUP_TRIALS = 10  # uniform architectures before the first density, Optuna's default
 SEEDS = 1 << 32  # Optuna seeds numpy's legacy generator
@@ -45,7 +48,7 @@ class Tpe:
             default from version 5 on), or one for each decision, at twice the cost.
 
     Raises:
-        InvalidInput: without Optuna, or for a bad option.
+        InvalidInput: for a bad option.
     """
 
     batched = False  # a study of Optuna's for every run
@@ -63,12 +66,8 @@ class Tpe:
             )
         if not isinstance(multivariate, bool):
             raise InvalidInput(f"multivariate is True or False, got {shown(multivariate)}")
-        try:
-            import optuna
-        except ModuleNotFoundError as error:
-            raise InvalidInput(
-                "the agent tpe needs Optuna: pip install 'nats-gym[optuna]'"
-            ) from error
+        import optuna
+
         choices = optuna.distributions.CategoricalDistribution(range(space.num_choices))
         self._distributions: dict[str, BaseDistribution] = {
             f"decision {i}": choices for i in range(space.num_decisions)

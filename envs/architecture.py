@@ -45,6 +45,7 @@ from .limits import Limits, no_limits
 from .observation import FlatObservation, Observation
 from .rendering import Scene, Window, draw, text
 from .sources import choose_evaluator, choose_judge, judging_table, table_evaluator
+from .viewer import require_pygame
 
 Step = tuple[Observation, Any, bool, bool, dict[str, Any]]
 Start = tuple[Observation, dict[str, Any]]
@@ -125,6 +126,8 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         check_reward(self.reward_function, arrays=False)
         if render_mode is not None:
             render_mode = checks.word(render_mode, "render_mode", self.metadata["render_modes"])
+        if render_mode == "human":
+            require_pygame()
         self.render_mode = render_mode
         self._window: Window | None = None
 

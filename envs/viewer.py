@@ -8,6 +8,25 @@ import numpy as np
 from gymnasium.error import DependencyNotInstalled, Error
 from numpy.typing import NDArray
 
+from nats_gym.errors import MissingPackage
+from nats_gym.extras import require
+
+
+class MissingPygame(MissingPackage, DependencyNotInstalled):
+    """Without pygame there is no window."""
+
+
+def require_pygame() -> None:
+    """Raise what Gymnasium raises, and nats-gym, where pygame is not installed.
+
+    Raises:
+        MissingPygame: then.
+    """
+    try:
+        require("pygame", "render_mode='human'")
+    except MissingPackage as error:
+        raise MissingPygame(str(error)) from None
+
 
 class Window:
     """Shows frames on the screen, with pygame. It opens with the first frame.
@@ -18,16 +37,13 @@ class Window:
         fps: frames a second, at most.
 
     Raises:
-        DependencyNotInstalled: without pygame.
+        MissingPygame: without pygame.
     """
 
     def __init__(self, fps: int) -> None:
-        try:
-            import pygame
-        except ImportError:
-            raise DependencyNotInstalled(
-                "render_mode='human' needs pygame: pip install pygame"
-            ) from None
+        require_pygame()
+        import pygame
+
         self._pygame: Any = pygame
         self._fps = fps
         self._clock = pygame.time.Clock()

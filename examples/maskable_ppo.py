@@ -5,6 +5,10 @@ python examples/maskable_ppo.py [steps]
 
 import sys
 
+from nats_gym.extras import require
+
+require("sb3_contrib", "examples/maskable_ppo.py")
+
 import numpy as np
 import torch
 from sb3_contrib import MaskablePPO

@@ -5,13 +5,15 @@ python examples/multi_objective.py [steps a weight]
 
 import sys
 
+from nats_gym.extras import require  # nats_gym registers the environments
+
+require("mo_gymnasium", "examples/multi_objective.py")
+
 import mo_gymnasium as mo_gym
 import numpy as np
 import torch
 from mo_gymnasium.wrappers import LinearReward
 from stable_baselines3 import PPO
-
-import nats_gym  # noqa: F401 - registers the environments
 
 torch.set_num_threads(1)
 WEIGHTS = (0.0, 0.02, 0.05, 0.1, 0.2, 0.5)  # of FLOPs beside accuracy

@@ -5,11 +5,13 @@ python examples/torchrl_gym.py [steps]
 
 import sys
 
+from nats_gym.extras import require  # nats_gym registers the environments
+
+require("torchrl", "examples/torchrl_gym.py")
+
 import gymnasium as gym
 import torch
 from torchrl.envs import GymWrapper
-
-import nats_gym  # noqa: F401 - registers the environments
 
 torch.set_num_threads(1)
 torch.manual_seed(0)

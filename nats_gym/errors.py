@@ -50,6 +50,10 @@ class MissingStudy(NatsGymError, FileNotFoundError):
     """No study, or no results of one, where it was expected."""
 
 
+class MissingPackage(NatsGymError, ImportError):
+    """A package is not installed that only a part of nats-gym needs; says how to install it."""
+
+
 class EvaluatorError(NatsGymError, ValueError):
     """An evaluator returned what no outcome can be."""
 

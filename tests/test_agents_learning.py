@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -205,10 +203,3 @@ def test_without_limits_masks_change_nothing() -> None:
     settings = PPOAgent.budget_settings
     masked, plain = learn(MaskablePPOAgent(settings)), learn(PPOAgent(settings))
     assert [info["index"] for info in masked[:8]] == [info["index"] for info in plain[:8]]
-
-
-def test_without_sb3_contrib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "sb3_contrib", None)
-    monkeypatch.delitem(sys.modules, "nats_gym.agents.maskable_ppo")
-    with pytest.raises(InvalidInput, match=r"nats-gym\[maskable\]"):
-        importlib.import_module("nats_gym.agents.maskable_ppo")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from functools import partial
 
@@ -123,12 +122,6 @@ def test_options_reach_the_agent_through_a_search() -> None:
 def test_bad_options_are_refused(options: dict, message: str) -> None:
     with pytest.raises(InvalidInput, match=message):
         Tpe(get_space("tss"), streams(1), **options)
-
-
-def test_without_optuna_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(InvalidInput, match=r"nats-gym\[optuna\]"):
-        Tpe(get_space("tss"), streams(1))
 
 
 def test_it_is_silent_and_leaves_optunas_verbosity(capfd: pytest.CaptureFixture[str]) -> None:

@@ -130,14 +130,6 @@ def test_an_evaluator_that_does_not_stream_is_refused() -> None:
         RayEvaluator(object())  # type: ignore[arg-type]
 
 
-def test_without_ray_it_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(InvalidInput, match=r"pip install 'nats-gym\[ray\]'"):
-        RayEvaluator(Toy(tmp_path)).evaluate(np.array([1]), 12, keys(0))
-
-
 def test_what_does_not_pickle_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     toy = Toy(tmp_path)

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
 from importlib.metadata import version
@@ -99,6 +100,7 @@ def test_every_public_name_loads_and_search_stays_a_function() -> None:
 LAYERS = (
     *(
         "errors",
+        "extras",
         "checks",
         "files",
         "children",
@@ -188,6 +190,18 @@ def test_the_version_is_written_once() -> None:
     assert nats_gym.__version__ not in re.findall(r'^version = "(.*)"', text, re.M)
     assert 'dynamic = ["version"]' in text
     assert version("nats-gym") == nats_gym.__version__
+
+
+def test_the_lowest_versions_are_those_of_the_project() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    needs = [*project["dependencies"], *(need for extra in extras for need in extra)]
+    bounds = {need.split(",")[0] for need in needs if re.search("[>=]=", need)}
+    lines = (ROOT / "constraints-lowest.txt").read_text().splitlines()
+    lowest = {line.replace("==", ">=") for line in lines if not line.startswith("#")}
+    assert {need.replace("==", ">=") for need in bounds} - lowest == {"torch>=2.3"}
+    assert [need for need in lowest if need.startswith("torch>")] == ["torch>=2.13.0"]
+    assert len(lowest) == len(bounds)
 
 
 def test_envs_and_agents_are_never_imported_by_their_folders_names() -> None:

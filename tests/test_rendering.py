@@ -15,7 +15,6 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
-from gymnasium.error import DependencyNotInstalled
 from gymnasium.wrappers import RecordVideo
 from numpy.typing import NDArray
 from PIL import Image, ImageColor
@@ -433,13 +432,6 @@ def test_without_a_display_the_error_says_what_to_do(pygame: Any, monkeypatch) -
     monkeypatch.setenv("SDL_VIDEODRIVER", "no-such-driver")
     with pytest.raises(gym.error.Error, match=r"needs a display.*'rgb_array'"):
         Window(fps=4).show(draw(OPEN_CELL))
-
-
-def test_without_pygame_the_error_has_the_command(monkeypatch) -> None:
-    monkeypatch.setitem(sys.modules, "pygame", None)
-    env = gym.make("NATS-TSS-cifar10-v0", render_mode="human")
-    with pytest.raises(DependencyNotInstalled, match="pip install pygame"):
-        env.reset(seed=0)
 
 
 @pytest.mark.parametrize("env_id", ["NATS-TSS-cifar10-v0", "NATS-SSS-cifar10-Edit-v0"])

@@ -426,15 +426,6 @@ def test_bad_scores_get_one_clear_error() -> None:
         mean_interval([1.0], resamples=0)
 
 
-def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "scipy", None)
-    monkeypatch.setitem(sys.modules, "scikit_posthocs", None)
-    with pytest.raises(InvalidInput, match=r"SciPy: pip install 'nats-gym\[study\]'"):
-        friedman_nemenyi({"a": [1.0], "b": [2.0]})
-    with pytest.raises(InvalidInput, match=r"scikit-posthocs: pip install 'nats-gym\[study\]'"):
-        nemenyi_p_values({"a": [1.0], "b": [2.0]})
-
-
 def test_neither_scipy_nor_matplotlib_is_imported_with_the_module() -> None:
     code = (
         "import sys, nats_gym.study.statistics, nats_gym.study.curves;"

@@ -410,7 +410,7 @@ def looped(mode: Any = AutoresetMode.NEXT_STEP, copy: bool = True, **options: An
     return SyncVectorEnv([lambda: Walk(**options)] * N, copy=copy, autoreset_mode=mode)
 
 
-class Dense(VectorWrapper[Any, Any, Any, Any, Any]):
+class Dense(VectorWrapper):
     """Batches ``final_obs``, zeros where there is none, as native environments do."""
 
     def step(self, actions: Any) -> Any:
@@ -440,7 +440,7 @@ def test_several_objectives() -> None:
     envs = [vector.MOSyncVectorEnv([lambda: Walk(rewards=2)] * N) for _ in range(2)]
     check_vector_env(*envs, steps=40)
 
-    class Swapped(VectorWrapper[Any, Any, Any, Any, Any]):
+    class Swapped(VectorWrapper):
         def step(self, actions: Any) -> Any:
             observations, rewards, *rest = self.env.step(actions)
             return observations, rewards[:, ::-1], *rest
@@ -467,7 +467,7 @@ def test_shipped_environments_pass(env_id: str, mode: Any) -> None:
     check_vector_env(native, slow, steps=60)
 
 
-class Faulty(VectorWrapper[Any, Any, Any, Any, Any]):
+class Faulty(VectorWrapper):
     """Changes what a step returns, on and after the step of a number."""
 
     def __init__(self, env: Any, change: Callable[[list[Any]], Any], since: int = 0) -> None:
@@ -601,7 +601,7 @@ def test_blanks_and_infos_types_are_free() -> None:
     check_vector_env(Faulty(looped(), fill), looped(), steps=40)
 
 
-class Overriding(VectorWrapper[Any, Any, Any, Any, Any]):
+class Overriding(VectorWrapper):
     """Resets, steps or spaces as a test has them."""
 
     def __init__(self, env: Any, **methods: Any) -> None:

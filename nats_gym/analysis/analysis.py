@@ -28,6 +28,7 @@ from nats_gym.analysis.landscape import (
 )
 from nats_gym.datasets import DATASETS
 from nats_gym.errors import InvalidInput, MissingTable, NotInTable, shown
+from nats_gym.extras import require
 from nats_gym.files import check_folder
 from nats_gym.schedule import Epochs, check_epochs, trained_epochs
 from nats_gym.spaces import TopologySpace
@@ -271,6 +272,7 @@ def analyse(
         MissingTable, CorruptTable: if there is no such table, or it is damaged.
         NotInTable: if the table lacks the schedule.
     """
+    require("scipy", "an analysis")
     if not isinstance(samples, (int, np.integer)) or isinstance(samples, bool) or samples < 2:
         raise InvalidInput(f"samples is an integer from 2, got {shown(samples)}")
     if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:

@@ -24,7 +24,7 @@ from nats_gym.evaluators.cluster import ClusterFailed, RayEvaluator
 from nats_gym.files import check_folder, sweep
 from nats_gym.tables import Table, write_table
 from nats_gym.tables.folder import check_table_folder
-from nats_gym.training.data import load_data
+from nats_gym.training.data import load_data, require_data
 from nats_gym.training.pool import Pool
 from nats_gym.training.record import TrainingFailed
 from nats_gym.training.trainer import choose_device
@@ -98,6 +98,7 @@ def build(
         InvalidInput: for arguments out of range, a folder of another plan, one that another
             build is at work in, or a ``folder/table`` that holds anything but a table.
         TrainingsMissing: at the end, if trainings failed.
+        MissingPackage: for one that loading the data, or a cluster, takes.
         ClusterFailed: if nothing came back from a cluster.
         NatsGymError: if the data cannot be loaded.
     """
@@ -112,6 +113,7 @@ def build(
     if not isinstance(licence, str):
         raise InvalidInput(f"licence is a text, got {shown(licence)}")
     if cluster is None:
+        require_data(plan.data_key, data_dir)  # what is missing is said now
         for device in devices:
             choose_device(device)
     else:

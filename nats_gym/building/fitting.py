@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.errors import InvalidInput, NotInTable
+from nats_gym.extras import require
 from nats_gym.tables import SURROGATE, Column, Table, write_table
 from nats_gym.tables.fitted import (
     FINER,
@@ -53,6 +54,7 @@ def fit_table(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None
             an ``out`` that holds anything but a table.
         NotInTable: if it holds no accuracies.
     """
+    require("scipy", "a fit")
     folder = Path(folder)
     out = folder.with_name(f"{folder.name}-fitted") if out is None else Path(out)
     table = Table(folder, source=str(folder))

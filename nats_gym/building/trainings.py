@@ -7,7 +7,7 @@ import math
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +220,7 @@ class TrainingStore:
             InvalidInput: if its splits are not the build's.
         """
         self.settle(answer["splits"])
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        now = datetime.now(UTC).isoformat(timespec="seconds")
         self._execute(
             "INSERT OR IGNORE INTO trainings VALUES (?, ?, ?, ?, ?, ?, ?)",
             (

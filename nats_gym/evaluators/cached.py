@@ -9,7 +9,7 @@ import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +188,7 @@ class CachedEvaluator:
         """
         if answer.metrics.get("status") == TIMED_OUT:
             return answer
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        now = datetime.now(UTC).isoformat(timespec="seconds")
         figures = answer.accuracy, answer.seconds, json.dumps(answer.metrics), now
         self._execute(
             "INSERT OR IGNORE INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",

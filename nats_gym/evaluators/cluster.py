@@ -20,6 +20,7 @@ from nats_gym.evaluators.protocol import (
     answered,
     collect,
 )
+from nats_gym.extras import require
 from nats_gym.schedule import Epochs
 
 
@@ -49,7 +50,8 @@ class RayEvaluator:
 
     Raises:
         InvalidInput: for an evaluator that does not stream, or numbers out of range; at an
-            evaluation, without Ray, and for an evaluator that does not pickle.
+            evaluation, for one that does not pickle.
+        MissingPackage: without Ray.
         ClusterFailed: at an evaluation, for one that fails, or is lost more often than allowed,
             or for a cluster that cannot be reached. What is under way is cancelled.
     """
@@ -80,6 +82,7 @@ class RayEvaluator:
             raise InvalidInput(f"timeout is a number of seconds above 0, got {shown(timeout)}")
         if address is not None and not isinstance(address, str):
             raise InvalidInput(f"address is a string like '10.0.0.1:6379', got {shown(address)}")
+        require("ray", "a RayEvaluator")
         self.evaluator = evaluator
         self._resources = {"num_cpus": num_cpus, "num_gpus": num_gpus}
         self._max_retries, self._timeout, self._address = max_retries, timeout, address
@@ -125,7 +128,8 @@ class RayEvaluator:
         self, index: NDArray[np.int64], epochs: Epochs, trials: NDArray[np.uint64]
     ) -> Iterator[tuple[int, Answer]]:
         """Submit a batch; yield each answer as it arrives. Left early, it cancels the rest."""
-        ray = _imported()
+        import ray
+
         try:
             pickled = ray.cloudpickle.dumps(self.evaluator)
         except Exception as error:  # what cannot be pickled raises as it likes
@@ -186,14 +190,6 @@ class RayEvaluator:
             "one joins",
             RuntimeWarning,
         )
-
-
-def _imported() -> Any:
-    try:
-        import ray
-    except ImportError:
-        raise InvalidInput("a RayEvaluator needs Ray: pip install 'nats-gym[ray]'") from None
-    return ray
 
 
 def _knock(address: str) -> None:

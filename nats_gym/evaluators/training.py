@@ -25,7 +25,7 @@ from nats_gym.streams import combine, uniform_below
 from nats_gym.tables import MEASURED
 from nats_gym.training.architecture import preset, train_architecture
 from nats_gym.training.batched import TrainingPool
-from nats_gym.training.data import SPLITS, ImageData, data_folder, load_data, split_source
+from nats_gym.training.data import SPLITS, ImageData, load_data, require_data, split_source
 from nats_gym.training.devices import choose_device, using_threads
 from nats_gym.training.pool import TaskTimedOut
 from nats_gym.training.recipe import Recipe
@@ -66,6 +66,7 @@ class TrainingEvaluator:
 
     Raises:
         InvalidInput: for arguments out of range.
+        MissingPackage: for a package that loading the data takes.
         NatsGymError: at the first evaluation, if the data cannot be loaded.
     """
 
@@ -106,9 +107,9 @@ class TrainingEvaluator:
         self._data_key = DATA_KEYS.get(self.dataset, self.dataset)
         if split not in SPLITS[self._data_key]:
             raise unknown_name(f"split of {self.dataset}", split, SPLITS[self._data_key])
-        data_folder(data_dir)  # a wrong one is refused now
         if not isinstance(download, bool):
             raise InvalidInput(f"download is True or False, got {shown(download)}")
+        require_data(self._data_key, data_dir, download)  # what is missing is said now
         check_limit("time_limit", time_limit)
         check_limit("timeout", timeout)
         self._split, self._data_dir, self._download = split, data_dir, download

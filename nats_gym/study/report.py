@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nats_gym.errors import InvalidInput
+from nats_gym.extras import require
 from nats_gym.files import check_folder, replacing
 from nats_gym.result import SearchResult, kind_of_time
 from nats_gym.study import figures
@@ -50,7 +51,9 @@ def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | N
     Raises:
         MissingStudy: if there is none. UnreadableResult: if it is damaged or not finished.
         InvalidInput: if it has no search, or ``out`` cannot be written.
+        MissingPackage: without SciPy.
     """
+    require("scipy", "a report")
     study = load_study(folder)
     tasks = tasks_of(study)
     out = Path(folder) / "report" if out is None else Path(out)

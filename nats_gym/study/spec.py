@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +17,6 @@ from nats_gym.errors import InvalidInput, MissingStudy, shown, unknown_name
 from nats_gym.files import check_source
 from nats_gym.protocol import search_arguments
 from nats_gym.spaces import SPACES, get_space
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 #: What a study says, and what each says besides.
 KEYS = ("name", "runs", "seed", "source", "trial", "searches", "agents")

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.extras import require
 
 Floats = NDArray[np.float64]
 
@@ -233,9 +234,10 @@ def friedman_nemenyi(scores: Mapping[str, ArrayLike], alpha: float = 0.05) -> Ra
         alpha: level of the critical difference, in (0, 1).
 
     Raises:
-        InvalidInput: of fewer agents, or where SciPy is missing.
+        InvalidInput: of fewer agents.
     """
-    stats = _scipy_stats()
+    from scipy import stats
+
     _check_share("alpha", alpha)
     ranks = _ranks(scores)
     blocks, agents = ranks.shape
@@ -262,14 +264,11 @@ def nemenyi_p_values(scores: Mapping[str, ArrayLike]) -> Floats:
     Computed by scikit-posthocs.
 
     Raises:
-        InvalidInput: where scikit-posthocs is missing.
+        MissingPackage: where scikit-posthocs is missing.
     """
-    try:
-        from scikit_posthocs import posthoc_nemenyi_friedman
-    except ImportError:
-        raise InvalidInput(
-            "Nemenyi's p-values come with scikit-posthocs: pip install 'nats-gym[study]'"
-        ) from None
+    require("scikit_posthocs", "Nemenyi's p-value")
+    from scikit_posthocs import posthoc_nemenyi_friedman
+
     return np.asarray(posthoc_nemenyi_friedman(-_blocks(scores)), dtype=np.float64)
 
 
@@ -453,13 +452,3 @@ def _alike(average: Mapping[str, float], difference: float) -> list[tuple[str, .
             groups.append(tuple(labels[first : last + 1]))
         reach = max(reach, last)
     return groups
-
-
-def _scipy_stats() -> Any:
-    try:
-        from scipy import stats
-    except ImportError:
-        raise InvalidInput(
-            "tests of ranks come with SciPy: pip install 'nats-gym[study]'"
-        ) from None
-    return stats

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.agents import AGENTS, get_agent, results_for_model
-from nats_gym.errors import InvalidInput
 from nats_gym.result import SearchResult, kind_of_time
 from nats_gym.tables.column import MEASURED
 
@@ -108,9 +107,6 @@ def headline_tables(study: StudyResults) -> list[HeadlineTable]:
 
     Within a column the best mean and those that are not significantly worse are marked: one-sided
     Mann–Whitney tests of the best being better, p > 0.05 after Holm's correction for their number.
-
-    Raises:
-        InvalidInput: where SciPy is missing.
     """
     groups = study.groups()
     by_space: dict[str, list[Group]] = {}
@@ -193,12 +189,8 @@ def entries(scores: dict[str, NDArray[np.float64]]) -> dict[str, Entry]:
 
 def _not_worse(best: NDArray[np.float64], rivals: dict[str, NDArray[np.float64]]) -> frozenset[str]:
     """The rivals not significantly worse than the best; none if a sample is one run."""
-    try:
-        from scipy.stats import mannwhitneyu
-    except ImportError:
-        raise InvalidInput(
-            "the headline table's tests come with SciPy: pip install 'nats-gym[study]'"
-        ) from None
+    from scipy.stats import mannwhitneyu
+
     # From a single run nothing can be told apart, and no mark is better than one on everything.
     compared = {
         label: values for label, values in rivals.items() if min(len(best), len(values)) > 1

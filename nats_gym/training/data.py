@@ -18,18 +18,20 @@ import torch
 from numpy.typing import ArrayLike
 
 from nats_gym.errors import InvalidInput, NatsGymError, shown, unknown_name
+from nats_gym.extras import require
 from nats_gym.tables.home import home
 from nats_gym.tables.official.unpickling import UnreadableFile
 from nats_gym.training.archives import (
     CIFAR,
     IMAGENET_MD5,
+    CifarArchive,
     Images,
     check_md5,
     read_cifar,
     read_imagenet,
 )
 from nats_gym.training.devices import choose_device
-from nats_gym.training.downloads import fetch
+from nats_gym.training.downloads import check_fetch, fetch
 from nats_gym.training.splits import (
     SPLIT_FILES,
     Positions,
@@ -42,10 +44,6 @@ from nats_gym.training.splits import (
 
 class MissingData(NatsGymError, FileNotFoundError):
     """A data set's files are not where they are looked for."""
-
-
-class MissingPackage(NatsGymError, ImportError):
-    """A package that a data set needs is not installed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +171,7 @@ def load_data(
         MissingData: if files are not there and may not, or cannot, be fetched from here.
         DownloadFailed: if fetching fails.
         UnreadableFile, ForbiddenPickle: for files that are damaged or not what they should be.
-        MissingPackage: for digits without scikit-learn.
+        MissingPackage: for digits without scikit-learn, and for a download without pooch.
 
     Warns:
         SplitWarning: if the published list of validation and test images is not there.
@@ -181,7 +179,23 @@ def load_data(
     if not isinstance(key, str) or key not in LOADERS:
         raise unknown_name("data set", key, LOADERS)
     chosen = choose_device(device)
+    require_data(key, data_dir, download)
     return LOADERS[key](data_folder(data_dir), download).to(chosen)
+
+
+def require_data(key: str, data_dir: str | os.PathLike[str] | None, download: bool = True) -> None:
+    """Raise now what :func:`load_data` would for want of a package.
+
+    Raises:
+        InvalidInput: for a ``data_dir`` that is no folder.
+        MissingPackage: for digits without scikit-learn, and for a download without pooch.
+    """
+    folder = data_folder(data_dir)
+    archive = CIFAR.get(key.removesuffix("-valid"))
+    if key == "digits":
+        require("sklearn", "the data set digits")
+    elif archive and download and not _cifar_at(archive, folder):
+        check_fetch(archive.url, folder)
 
 
 def data_folder(data_dir: str | os.PathLike[str] | None) -> Path:
@@ -223,17 +237,22 @@ def split_source(key: str, split: str, data_dir: str | os.PathLike[str] | None) 
 
 def _cifar(archive_key: str, folder: Path, download: bool) -> tuple[Images, Images]:
     archive = CIFAR[archive_key]
-    unpacked = (folder / archive.folder, folder)
-    path = next((place for place in unpacked if (place / archive.test[0]).is_file()), None)
+    path = _cifar_at(archive, folder)
     if path is None:
-        path = folder / archive.file
-        if path.is_file():
-            check_md5(path, archive.md5, "delete it to have it fetched again")
-        elif download:
-            fetch(archive.url, archive.md5, folder)
-        else:
+        if not download:
             raise MissingData(f"no {archive.file} in {folder}; fetch it from {archive.url}")
+        path = fetch(archive.url, archive.md5, folder)
+    elif path.is_file():
+        check_md5(path, archive.md5, "delete it to have it fetched again")
     return _counted(archive_key, path, read_cifar(archive, path))
+
+
+def _cifar_at(archive: CifarArchive, folder: Path) -> Path | None:
+    """Where an archive lies, unpacked or packed."""
+    unpacked = (folder / archive.folder, folder)
+    places = [place for place in unpacked if (place / archive.test[0]).is_file()]
+    packed = folder / archive.file
+    return next(iter([*places, *([packed] if packed.is_file() else [])]), None)
 
 
 def _counted(key: str, path: Path, parts: tuple[Images, Images]) -> tuple[Images, Images]:
@@ -303,12 +322,8 @@ def _with_test_halves(
 
 
 def _digits(folder: Path, download: bool) -> ImageData:
-    try:
-        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
-    except ImportError:
-        raise MissingPackage(
-            "digits come with scikit-learn: pip install 'nats-gym[train]'"
-        ) from None
+    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+
     found = load_digits()
     # Grey levels 0…16 to bytes, the same on three channels.
     grey = (found.images.astype(np.int64) * 255 // 16).astype(np.uint8)

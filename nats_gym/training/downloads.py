@@ -9,6 +9,7 @@ from typing import Any
 from filelock import FileLock
 
 from nats_gym.errors import NatsGymError
+from nats_gym.extras import require
 
 #: Seconds without a byte before a connection counts as broken.
 TIMEOUT = 30.0
@@ -28,17 +29,13 @@ def fetch(url: str, md5: str, folder: Path) -> Path:
         folder: where to; made if need be.
 
     Raises:
-        DownloadFailed: without pooch or a connection, or if what arrived is another file. Says
-            where to put the file by hand.
+        MissingPackage: without pooch.
+        DownloadFailed: without a connection, or if what arrived is another file. Both say where to
+            put the file by hand.
     """
-    name = url.rsplit("/", 1)[1]
-    by_hand = f"or fetch {url} elsewhere and put it at {folder / name}"
-    try:
-        import pooch  # type: ignore[import-untyped]
-    except ImportError:
-        raise DownloadFailed(
-            f"downloads need pooch: pip install 'nats-gym[download]'; {by_hand}"
-        ) from None
+    name, by_hand = check_fetch(url, folder)
+    import pooch  # type: ignore[import-untyped]
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / f"{name}.part"
@@ -57,6 +54,18 @@ def fetch(url: str, md5: str, folder: Path) -> Path:
             f"{by_hand}"
         ) from error
     return Path(path)
+
+
+def check_fetch(url: str, folder: Path) -> tuple[str, str]:
+    """A file's name, and how to get it without this module; says at once if pooch is missing.
+
+    Raises:
+        MissingPackage: without pooch.
+    """
+    name = url.rsplit("/", 1)[1]
+    by_hand = f"or fetch {url} elsewhere and put it at {folder / name}"
+    require("pooch", f"the download of {name}", f"; {by_hand}")
+    return name, by_hand
 
 
 class _Resuming:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nats_gym.errors import NatsGymError
+from nats_gym.extras import require
 from nats_gym.spaces import get_space
 from nats_gym.tables.folder import sha256_of
 from nats_gym.tables.home import home
@@ -55,18 +56,16 @@ def download(
 
     Raises:
         InvalidInput: for an unknown space.
-        DownloadFailed: if gdown is not installed, the server does not give the file out (Drive's
-            quota), or the connection breaks; says how to go on.
+        MissingPackage: without gdown.
+        DownloadFailed: if the server does not give the file out (Drive's quota), or the connection
+            breaks; says how to go on.
     """
     get_space(space)
     name, drive_id = TARS[space]
-    try:
-        import gdown
-        from gdown.exceptions import FileURLRetrievalError
-    except ImportError:
-        raise DownloadFailed(
-            "downloads need gdown: pip install 'nats-gym[download]'; " + by_hand(space)
-        ) from None
+    require("gdown", f"the download of {name}", f"; or {by_hand(space)}")
+    import gdown
+    from gdown.exceptions import FileURLRetrievalError
+
     folder = home() / "downloads"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / name
