@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 from .data import imported
 from .showing import draw_architecture
-from .terminal import app, number_or_text, print_grid, quiet, say
+from .terminal import app, number_or_text, print_grid, progress_bar, say
 
 
 @app.command()
@@ -72,7 +72,6 @@ def search(
     ] = None,
 ) -> None:
     """Search an architecture within a simulated budget, in independent runs."""
-    from rich.progress import Progress
 
     from nats_gym.agents import find_agent
     from nats_gym.agents.weight_sharing import METHODS, get_method
@@ -103,7 +102,7 @@ def search(
     check_folder(folder)  # before the work, not after it
     checkpoints = folder / "checkpoints" if arguments["supernet_epochs"] else None
     started = time.perf_counter()
-    with Progress(transient=True, disable=quiet()) as bar:
+    with progress_bar() as bar:
         task = bar.add_task(f"{agent} × {runs}", total=1.0)
         result = run_search(
             **arguments,
