@@ -6,9 +6,11 @@ Source: NATS-Bench (arXiv 2009.00437).
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from numpy.typing import ArrayLike
 
 from nats_gym.datasets import get_dataset
@@ -76,11 +78,24 @@ def load_official(
         raise NotInTable(f"{entry.name}: no weights of {dataset}, hp {hp}, seed {seed}")
     classes = get_dataset("cifar10" if dataset == "cifar10-valid" else dataset).num_classes
     network = build(space, index, classes)
-    try:
-        network.load_state_dict(weights, strict=True)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise UnreadableFile(f"{entry.name}: weights that do not fit: {error}") from error
+    _check_fit(network.state_dict(), weights, entry.name)
+    network.load_state_dict(weights, strict=True)
     return network.eval()
+
+
+def _check_fit(own: Mapping[str, torch.Tensor], weights: Any, name: str) -> None:
+    """Raise ``UnreadableFile`` unless weights are a network's own in name, shape and type."""
+    if not isinstance(weights, dict) or weights.keys() != own.keys():
+        raise UnreadableFile(f"{name}: weights that do not fit: those of another network")
+    for key, tensor in own.items():
+        given = weights[key]
+        if not isinstance(given, torch.Tensor) or given.layout != torch.strided:
+            raise UnreadableFile(f"{name}: weights that do not fit: {key} is no tensor")
+        if given.shape != tensor.shape or given.dtype != tensor.dtype:
+            raise UnreadableFile(
+                f"{name}: weights that do not fit: {key} of shape {tuple(given.shape)} and type "
+                f"{given.dtype}, not {tuple(tensor.shape)} and {tensor.dtype}"
+            )
 
 
 def _newest(space: str) -> OfficialArchive:

@@ -250,7 +250,7 @@ def _cifar(archive_key: str, folder: Path, download: bool) -> tuple[Images, Imag
 def _cifar_at(archive: CifarArchive, folder: Path) -> Path | None:
     """Where an archive lies, unpacked or packed."""
     unpacked = (folder / archive.folder, folder)
-    places = [place for place in unpacked if (place / archive.test[0]).is_file()]
+    places = [place for place in unpacked if (place / next(iter(archive.test))).is_file()]
     packed = folder / archive.file
     return next(iter([*places, *([packed] if packed.is_file() else [])]), None)
 
