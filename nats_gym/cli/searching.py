@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -81,6 +82,8 @@ def search(
     from nats_gym.tables import official
     from nats_gym.tables.load import SOURCES, is_archive
 
+    if ":" in agent and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # as a study finds an agent beside its file
     schedule = number_or_text(epochs) if epochs else None
     options = _options(option or [])
     for name, value in (("data_dir", data_dir), ("device", device)):
