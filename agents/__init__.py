@@ -70,7 +70,11 @@ from .settings import (
     DQN_BUDGET_SETTINGS,
     MASKABLE_PPO_BUDGET_SETTINGS,
     PPO_BUDGET_SETTINGS,
+    PPO_BUDGETED_SETTINGS,
+    PPO_EDIT_SETTINGS,
+    PPO_ONE_SHOT_SETTINGS,
     PPO_SETTINGS,
+    RECURRENT_PPO_SETTINGS,
 )
 from .weight_sharing import METHODS
 
@@ -245,8 +249,12 @@ __all__ = [
     "DQN_BUDGET_SETTINGS",
     "KINDS",
     "MASKABLE_PPO_BUDGET_SETTINGS",
+    "PPO_BUDGETED_SETTINGS",
     "PPO_BUDGET_SETTINGS",
+    "PPO_EDIT_SETTINGS",
+    "PPO_ONE_SHOT_SETTINGS",
     "PPO_SETTINGS",
+    "RECURRENT_PPO_SETTINGS",
     "AskTellAgent",
     "EnvironmentAgent",
     "MultiFidelityAgent",
