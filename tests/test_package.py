@@ -103,6 +103,7 @@ LAYERS = (
         "extras",
         "checks",
         "files",
+        "database",
         "children",
         "machine",
         "datasets",

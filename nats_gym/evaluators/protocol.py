@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -178,14 +178,15 @@ def answered(batch: int, answers: Iterable[tuple[int, Answer]]) -> Iterator[tupl
                 + (" again" if position in range(batch) else "")
             )
         open_.remove(position)
-        yield int(position), _plain(answer)
+        yield int(position), plain(answer)
     if open_:
         raise EvaluatorError(
             f"stream() ended without an answer for position {min(open_)} of a batch of {batch}"
         )
 
 
-def _plain(answer: Any) -> Answer:
+def plain(answer: Any) -> Answer:
+    """An answer in plain form; raises as :func:`answered`."""
     if not isinstance(answer, Answer):
         raise EvaluatorError(
             f"stream() yields a nats_gym.evaluators.Answer with each position, got {shown(answer)}"
@@ -236,8 +237,12 @@ def collect(
     batch: int, answers: Iterable[tuple[int, Answer]], provenance: tuple[str, str]
 ) -> Outcome:
     """One outcome of a batch whose answers arrive one by one; raises as :func:`answered`."""
-    by_position = dict(answered(batch, answers))
-    complete = [by_position[position] for position in range(batch)]
+    return joined(dict(answered(batch, answers)), provenance)
+
+
+def joined(by_position: Mapping[int, Answer], provenance: tuple[str, str]) -> Outcome:
+    """One outcome of a batch's answers by position, all there and in plain form."""
+    complete = [by_position[position] for position in range(len(by_position))]
     names = dict.fromkeys(name for answer in complete for name in answer.metrics)
     return Outcome(
         np.array([answer.accuracy for answer in complete], np.float64),
