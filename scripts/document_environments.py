@@ -74,6 +74,9 @@ TorchRL's `GymWrapper` takes the scalar environment, and the native one with
 `examples/torchrl_gym.py` shows both wrappers:
 
 ```python
+# Needs the extra torchrl.
+import gymnasium as gym
+import nats_gym
 from torchrl.envs import GymWrapper
 
 one = GymWrapper(gym.make("NATS-TSS-cifar10-v0"))
