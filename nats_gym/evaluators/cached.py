@@ -118,6 +118,7 @@ class CachedEvaluator:
         self.space = get_space(space)
         check_subject(evaluator, self.space.name)
         self.path = home() / "evaluations.sqlite" if path is None else checks.path(path, "a cache")
+        share_isomorphic = checks.switch(share_isomorphic, "share_isomorphic")
         self._share_isomorphic = share_isomorphic and isinstance(self.space, TopologySpace)
         check_folder(self.path.parent)
         earlier = [(_EARLIER_TABLES, _FROM_EARLIER)]
