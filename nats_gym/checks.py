@@ -127,7 +127,7 @@ def number(
     ):
         return plain
     bounds = (("from", low), ("above", above or -math.inf), ("to", high), ("below", below))
-    said = "".join(f" {word} {bound:g}" for word, bound in bounds if math.isfinite(bound))
+    said = "".join(f" {word} {bound:,.12g}" for word, bound in bounds if math.isfinite(bound))
     bounded = infinite or math.isfinite(min(high, below))
     kind = f"{'' if above else 'positive '}{'' if bounded else 'finite '}number"
     of = f" of {unit}" if unit else ""
