@@ -7,6 +7,7 @@ be right are compared. numpy's scalars are as good as Python's; a truth value is
 
 from __future__ import annotations
 
+import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.errors import InvalidInput, said, shown, unknown_name
 
 Kind = TypeVar("Kind")
 
@@ -26,6 +27,8 @@ LARGEST_SEED = 2**128 - 1
 DEEPEST = 16
 #: Longest path, and longest name in it, that the usual file systems take, in bytes.
 LONGEST_PATH, LONGEST_NAME = 4096, 255
+#: Most processes, or threads of one, of a machine; longest wait, in seconds: some 30 years.
+MOST_PROCESSES, MOST_THREADS, LONGEST_WAIT = 1_024, 1_024, 1e9
 
 
 def as_integer(value: object) -> int | None:
@@ -130,11 +133,18 @@ def number(
     ):
         return plain
     bounds = (("from", low), ("above", above or -math.inf), ("to", high), ("below", below))
-    said = "".join(f" {word} {bound:g}" for word, bound in bounds if math.isfinite(bound))
+    said = "".join(f" {word} {bound:,.12g}" for word, bound in bounds if math.isfinite(bound))
     bounded = infinite or math.isfinite(min(high, below))
     kind = f"{'' if above else 'positive '}{'' if bounded else 'finite '}number"
     of = f" of {unit}" if unit else ""
     raise InvalidInput(f"{what} is a {kind}{of}{said}, got {shown(value)}")
+
+
+def limit(value: object, what: str) -> float | None:
+    """Real seconds after which something ends, or None; raises as :func:`number`."""
+    if value is None:
+        return None
+    return number(value, what, high=LONGEST_WAIT, above=0, unit="seconds")
 
 
 def switch(value: object, what: str) -> bool:
@@ -177,7 +187,7 @@ def path(value: object, what: str, *, expand: bool = False) -> Path:
         try:
             plain = os.fspath(value)  # type: ignore[call-overload]
         except Exception as error:
-            raise InvalidInput(f"{what} is a path, got {shown(value)}: {shown(error)}") from error
+            raise InvalidInput(f"{what} is a path, got {shown(value)}: {said(error)}") from error
     if not issubclass(type(plain), str):
         raise InvalidInput(f"{what} is a path, got {shown(value)}")
     plain = str.__str__(plain)
@@ -198,10 +208,45 @@ def mapping(value: object, what: str) -> dict[str, Any]:
         try:
             plain = dict(value)  # type: ignore[call-overload]
         except Exception as error:
-            raise InvalidInput(f"{what}, got {shown(value)}: {shown(error)}") from error
+            raise InvalidInput(f"{what}, got {shown(value)}: {said(error)}") from error
         if all(issubclass(type(key), str) for key in plain):
             return plain
     raise InvalidInput(f"{what}, got {shown(value)}")
+
+
+def function(value: object, what: str) -> Any:
+    """What can be called, or None; ``InvalidInput`` for anything else."""
+    if value is None or callable(value):
+        return value
+    raise InvalidInput(f"{what} is a function, or None, got {shown(value)}")
+
+
+def plain(value: object, what: str, longest: int = 100_000) -> Any:
+    """Numbers, text, lists and dictionaries, as they come back from a file.
+
+    Args:
+        value: what was given.
+        what: its name, as the message begins.
+        longest: characters that it may fill as JSON.
+
+    Raises:
+        InvalidInput: for what JSON does not hold, or not within ``longest`` characters.
+    """
+    reason, written = "", ""
+    try:
+        for piece in json.JSONEncoder(ensure_ascii=False).iterencode(value):
+            written += piece
+            if len(written) > longest:
+                raise ValueError(f"more than {longest:,} characters")
+        written.encode()
+        return json.loads(written)
+    except (RecursionError, TypeError, ValueError) as error:
+        reason = said(error)
+    except Exception:  # what is given converts itself as it likes
+        pass
+    raise InvalidInput(
+        f"{what} holds numbers, text, lists and dictionaries by name, got {shown(value)}: {reason}"
+    )
 
 
 def array(value: object, what: str) -> NDArray[Any]:
@@ -214,7 +259,7 @@ def array(value: object, what: str) -> NDArray[Any]:
         plain = np.asarray(value)
         masked = np.ma.is_masked(value)
     except Exception as error:
-        raise InvalidInput(f"{what}, got {shown(value)}: {shown(error)}") from error
+        raise InvalidInput(f"{what}, got {shown(value)}: {said(error)}") from error
     if masked:
         raise InvalidInput(f"{what}, got {shown(value)}")
     return plain
