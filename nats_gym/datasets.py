@@ -23,6 +23,7 @@ class Dataset:
         resolution: height and width of an image, in pixels.
         train_images: images in a training epoch during search.
         valid_images: images in one validation pass.
+        test_images: images that an answer is tested on.
         full_epochs: length of its full training schedule; None for the space's.
         topology_cells: cells a stage of topology networks; None for the official number.
     """
@@ -32,6 +33,7 @@ class Dataset:
     resolution: int
     train_images: int
     valid_images: int
+    test_images: int
     full_epochs: int | None = None
     topology_cells: int | None = None
 
@@ -40,14 +42,14 @@ class Dataset:
 DATASETS: dict[str, Dataset] = {
     dataset.name: dataset
     for dataset in (
-        Dataset("cifar10", 10, 32, 25_000, 25_000),
-        Dataset("cifar100", 100, 32, 50_000, 5_000),
-        Dataset("ImageNet16-120", 120, 16, 151_700, 3_000),
+        Dataset("cifar10", 10, 32, 25_000, 25_000, 10_000),
+        Dataset("cifar100", 100, 32, 50_000, 5_000, 5_000),
+        Dataset("ImageNet16-120", 120, 16, 151_700, 3_000, 3_000),
     )
 }
 
 #: Scikit-learn's digits, 8×8: networks are trained on them in seconds.
-DIGITS = Dataset("digits", 10, 8, 897, 500, full_epochs=4, topology_cells=3)
+DIGITS = Dataset("digits", 10, 8, 897, 500, 400, full_epochs=4, topology_cells=3)
 _EVERY = {**DATASETS, DIGITS.name: DIGITS}
 
 

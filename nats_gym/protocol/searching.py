@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nats_gym import checks
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import TableEvaluator
-from nats_gym.result import SearchResult
+from nats_gym.result import SearchResult, provenance_of
 from nats_gym.schedule import Epochs
 from nats_gym.streams import RunStreams, run_keys, run_seeds
-from nats_gym.tables import SURROGATE, Table, load_table
+from nats_gym.tables import Table, load_table
 
 from .arguments import search_arguments
 from .asking import Columns, Evaluations, OneRung, made, run_asking
@@ -27,8 +27,6 @@ Progress = Callable[[float], None]
 
 #: What a result in memory may hold, 56 bytes each.
 MAX_EVALUATIONS = 100_000_000
-#: Provenance of seconds that passed while a supernet was trained.
-REAL = "real"
 
 
 def search(
@@ -95,8 +93,6 @@ def search(
     """
     from nats_gym.agents import find_agent, kind_of
 
-    kept = None if checkpoints is None else checks.path(checkpoints, "checkpoints")
-    progress = checks.function(progress, "progress") or _silent
     arguments = search_arguments(
         *(space, dataset, agent, epochs, budget, runs, seed, source),
         trial=trial,
@@ -107,7 +103,6 @@ def search(
         first_run=first_run,
         supernet_epochs=supernet_epochs,
     )
-    space, dataset, source = (arguments[name] for name in ("space", "dataset", "source"))
     epochs, budget, runs = (arguments[name] for name in ("epochs", "budget", "runs"))
     name, factory = find_agent(agent)
     kind = kind_of(factory)
@@ -116,15 +111,16 @@ def search(
     evaluator.announce = False
     several = kind == "multi-fidelity"
     ladder: Ladder = find_rungs(evaluator, epochs, arguments["rungs"]) if several else (epochs,)
-    provenances = [evaluator.prepare(rung) for rung in ladder]
+    for rung in ladder:
+        evaluator.prepare(rung)
     if several:
         arguments["rungs"] = list(ladder)
     if kind != "weight-sharing":
         _refuse_endless(table, ladder[0], budget, runs)
 
     seeds = run_seeds(arguments["seed"], runs, arguments["first_run"])
+    progress = progress or _silent
     alphas = None
-    provenance = provenance_of(table, ladder, provenances)
     if kind == "weight-sharing":
         columns, alphas = run_sharing(
             factory,
@@ -133,10 +129,9 @@ def search(
             budget,
             seeds,
             arguments["options"],
-            kept,
+            None if checkpoints is None else Path(checkpoints),
             progress,
         )
-        provenance["seconds"] = REAL
     elif kind == "environment":
 
         def make() -> Any:
@@ -148,7 +143,7 @@ def search(
     return SearchResult(
         **columns,
         arguments=arguments,
-        provenance=provenance,
+        provenance=provenance_of(table, ladder, real=kind == "weight-sharing"),
         table=table,
         alphas=alphas,
     )
@@ -197,30 +192,3 @@ def _refuse_endless(table: Table, epochs: Epochs, budget: float, runs: int) -> N
             f"a budget of {budget:g} s in {runs:,} runs buys about {expected:.1g} evaluations; "
             f"a search holds up to {MAX_EVALUATIONS:,}"
         )
-
-
-def provenance_of(table: Table, ladder: Ladder, provenances: Sequence[str]) -> dict[str, str]:
-    """What a search's figures rest on.
-
-    Args:
-        table: the table searched.
-        ladder: the schedules searched on.
-        provenances: of their accuracies.
-    """
-    full = table.full_epochs
-    record = {
-        "table": table.source,
-        "checksum": table.checksum,
-        # Measured only if all that was observed is.
-        "search_accuracy": SURROGATE if SURROGATE in provenances else provenances[-1],
-        "seconds": table.seconds_provenance,
-        "full_schedule_valid_accuracy": table.provenance("accuracy", "valid", full),
-    }
-    if len(ladder) > 1:
-        each = (f"{rung}: {found}" for rung, found in zip(ladder, provenances, strict=True))
-        record["search_accuracy_by_rung"] = ", ".join(each)
-    if full in table.epochs("test"):
-        record["full_schedule_test_accuracy"] = table.provenance("accuracy", "test", full)
-    if table.surrogate_version:
-        record["surrogate_version"] = str(table.surrogate_version)
-    return record

@@ -4,6 +4,9 @@ Only searches whose every run holds are on a board. Searches by the same agent w
 options and other seeds are one entry; the same run twice counts once, and not at all if it is
 claimed in two ways. An agent of somebody's own is known by its folder, too: two may share a name.
 Weight-sharing searches, whose seconds are real, have boards of their own.
+
+A board says whose its table is. What a table says of itself is whoever made it saying so: measured
+means as much only on an embedded table, and on one of an archive that this machine imported.
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ from nats_gym.files import replacing
 from nats_gym.result import SearchResult
 from nats_gym.schedule import Epochs
 from nats_gym.tables import MEASURED
+from nats_gym.tables.load import EMBEDDED, IMPORTED, OWN
 
 from .validation import Verdict
 
@@ -32,7 +36,8 @@ MARKDOWN_FILE, JSON_FILE = "leaderboard.md", "leaderboard.json"
 class Board(NamedTuple):
     """What entries are compared on: one table, by its checksum, one schedule, one budget.
 
-    ``real`` says whether the budget's seconds are real, not simulated.
+    ``real`` says whether the budget's seconds are real, not simulated; ``origin`` whose the table
+    is: see :func:`nats_gym.tables.load.origin_of`.
     """
 
     space: str
@@ -41,6 +46,15 @@ class Board(NamedTuple):
     budget: float
     checksum: str
     real: bool
+    origin: str = OWN
+
+
+#: How a board calls its table, by origin.
+TABLES = {
+    EMBEDDED: "the embedded table",
+    IMPORTED: "of an archive imported on this machine",
+    OWN: "the claimant's own table, whose figures nobody else vouches for",
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +66,8 @@ class Entry:
         runs: how many.
         valid, test: full-schedule accuracy of the answers, percent, ``(runs,)``; ``test`` is None
             where the table has no measured one.
-        provenance: of what was observed, and of the judgement.
+        provenance: of what was observed, and of the judgement; "measured (own table)" where the
+            claimant made the table.
         folders: where the runs lie.
         contradicted: runs left out, since two claims of them differ.
     """
@@ -78,6 +93,7 @@ def rank_agents(verdicts: Iterable[Verdict]) -> dict[Board, list[Entry]]:
             *(a["space"], a["dataset"], a["epochs"], a["budget"]),
             checksum=result.table.checksum,
             real=result.answers_last,
+            origin=verdict.origin or OWN,
         )
         title = _title(a) if a["agent"] in AGENTS else f"{_title(a)} in {verdict.folder}"
         runs = found.setdefault(board, {}).setdefault(title, {})
@@ -87,7 +103,7 @@ def rank_agents(verdicts: Iterable[Verdict]) -> dict[Board, list[Entry]]:
             claims.append(_Claim(result, run, verdict.folder))
     boards = {}
     for board, agents in found.items():
-        entries = [_entry(agent, list(runs.values())) for agent, runs in agents.items()]
+        entries = [_entry(agent, list(runs.values()), board) for agent, runs in agents.items()]
         entries = [entry for entry in entries if entry.runs]
         boards[board] = sorted(entries, key=lambda entry: -float(entry.valid.mean()))
     return boards
@@ -118,7 +134,8 @@ def save_leaderboard(
     folder = Path(folder)
     lines = ["# Leaderboard", ""]
     for board, entries in boards.items():
-        lines += [f"## {title_of(board)}", "", f"Table {board.checksum[:12]}.", ""]
+        lines += [f"## {title_of(board)}", ""]
+        lines += [f"Table {board.checksum[:12]}: {TABLES[board.origin]}.", ""]
         lines += ["| # | agent | runs | validation [%] | test [%] | rests on |"]
         lines += ["|--:|:--|--:|--:|--:|:--|"]
         lines += [f"| {' | '.join(map(_escaped, row))} |" for row in rows_of(entries)]
@@ -193,16 +210,18 @@ def _title(arguments: Any) -> str:
     return f"{arguments['agent']} ({', '.join(told)})" if told else str(arguments["agent"])
 
 
-def _entry(agent: str, claimed: list[list[_Claim]]) -> Entry:
+def _entry(agent: str, claimed: list[list[_Claim]], board: Board) -> Entry:
     runs = [claims[0] for claims in claimed if all(map(claims[0].says_the_same, claims))]
     provenance = claimed[0][0].result.provenance
     tested = provenance.get("full_schedule_test_accuracy") == MEASURED
+    bases = provenance["search_accuracy"], provenance["full_schedule_valid_accuracy"]
+    searched, judged = (f"{basis} (own table)" if board.origin == OWN else basis for basis in bases)
     return Entry(
         agent,
         len(runs),
         valid=_judged(runs, "valid"),
         test=_judged(runs, "test") if tested else None,
-        provenance=(provenance["search_accuracy"], provenance["full_schedule_valid_accuracy"]),
+        provenance=(searched, judged),
         folders=tuple(sorted({str(claim.folder) for claim in runs})),
         contradicted=len(claimed) - len(runs),
     )

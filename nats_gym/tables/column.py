@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from nats_gym.errors import shown, unknown_name
+from nats_gym.schedule import LONGEST
 
 #: A real training's figure.
 MEASURED = "measured"
@@ -27,6 +29,12 @@ _ALLOWED: dict[str, tuple[str, ...]] = {
     "provenance": (MEASURED, SURROGATE),
     "split": ("", "valid", "test"),
 }
+#: A file of the table's own folder, the coefficients of a surrogate beside it, or a column of the
+#: archive that the folder is part of: nothing else in the world is a table's.
+_NAME = r"(?!\.)[\w.@=+-]{1,100}"
+_FILE = re.compile(rf"(?:\.\./surrogates/|\.\./\.\./(?:columns|curves)/{_NAME}/)?{_NAME}", re.ASCII)
+_DIGEST = re.compile("[0-9a-f]{64}")
+MOST_TRIALS = 1_000
 
 
 def column_name(quantity: str, split: str = "", epochs: int = 0) -> str:
@@ -94,16 +102,43 @@ class Column:
         known = {f.name: entry[f.name] for f in fields(cls) if f.name in entry}
         for name, value in known.items():
             kind = _KINDS.get(name, str)
-            if not isinstance(value, kind) or isinstance(value, bool):
+            if type(value) is not kind:
                 raise TypeError(f"{name} of a column is {shown(value)}, not a {kind.__name__}")
         column = cls(**{**known, "trials": tuple(known.get("trials", ()))})
         for name, allowed in _ALLOWED.items():
             if getattr(column, name) not in allowed:
                 raise unknown_name(name, getattr(column, name), allowed)
-        for number in (column.epochs, column.version, *column.trials):
-            if type(number) is not int or number < 0:
-                raise ValueError(f"{shown(number)} in {column.name} is not a number from 0")
-        for error in column.held_out.values():
-            if not isinstance(error, (int, float)):
-                raise TypeError(f"held-out error {shown(error)} of {column.name} is not a number")
+        column._check()
+        for name in ("name", "unit"):  # which follow from the rest
+            if entry.get(name, getattr(column, name)) != getattr(column, name):
+                raise ValueError(f"{name} {shown(entry[name])} of {column.name}")
         return column
+
+    def _check(self) -> None:
+        """Raise ``TypeError`` or ``ValueError`` for what no column can be."""
+        for number in (self.epochs, self.version, *self.trials):
+            if type(number) is not int or not 0 <= number < 2**63:
+                raise ValueError(f"{shown(number)} in a column is not a number from 0")
+        if self.epochs > LONGEST:
+            raise ValueError(f"{self.epochs:,} epochs of a column, at most {LONGEST:,}")
+        if not _FILE.fullmatch(self.file):
+            raise ValueError(
+                f"file {shown(self.file)} of {self.name} is none in the table's folder, no "
+                "surrogate's coefficients and no archive's column"
+            )
+        if not _DIGEST.fullmatch(self.sha256):
+            raise ValueError(f"sha256 {shown(self.sha256)} of {self.name} is no SHA-256")
+        if len(self.trials) > MOST_TRIALS:
+            raise ValueError(f"{len(self.trials):,} trials of {self.name}, at most {MOST_TRIALS:,}")
+        if len(set(self.trials)) < len(self.trials):
+            raise ValueError(
+                f"trials {shown(list(self.trials))} of {self.name}: one is there twice"
+            )
+        for error in self.held_out.values():
+            if type(error) not in (int, float) or not -1e300 < error < 1e300:
+                raise TypeError(f"held-out error {shown(error)} of {self.name} is not a number")
+        if self.provenance == MEASURED and (self.model or self.version or self.held_out):
+            raise ValueError(
+                f"{self.name} is said to be measured and is a model's: model {shown(self.model)}, "
+                f"version {self.version}, held-out errors {shown(self.held_out)}"
+            )

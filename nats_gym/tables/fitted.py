@@ -17,11 +17,13 @@ from nats_gym.tables.surrogates import (
     DATASET_ORDER,
     EQUAL_WIDTHS,
     LOGIT_RANGE,
+    WIDEST,
     Array,
     Figures,
     NoiseCurve,
     topology_features,
 )
+from nats_gym.untrusted import FLOATS, map_array
 
 #: Name of the model in a column's description, and the version of what it reads.
 MODEL, VERSION = "ridge", 1
@@ -56,18 +58,19 @@ class FittedColumn:
         Raises:
             ValueError: for a vector that cannot be one.
         """
-        knots = vector[1 + features :]
-        if vector.ndim != 1 or vector.dtype != np.float64 or len(vector) < 1 + features:
+        plain = vector.ndim == 1 and vector.dtype == np.float64
+        if not plain or not 0 <= len(vector) - 1 - features <= 2 * WIDEST:
             raise ValueError(f"{vector.dtype} {vector.shape} for {features} features")
+        knots = vector[1 + features :]
         if len(knots) % 2 or not np.isfinite(vector).all():
             raise ValueError("no finite weights and pairs of knots")
-        noise = NoiseCurve(*np.split(knots, 2)) if len(knots) else None
+        noise = NoiseCurve.read(*np.split(knots, 2)) if len(knots) else None
         return cls(float(vector[0]), vector[1 : 1 + features], noise)
 
     @classmethod
     def load(cls, path: Path, features: int) -> FittedColumn:
         """Read a column's file; ``ValueError`` or ``OSError`` if it is none."""
-        return cls.from_vector(np.load(path, allow_pickle=False), features)
+        return cls.from_vector(map_array(path, FLOATS), features)
 
     def figures(self, features: Array, quantity: str) -> Figures:
         """The column, ``(arch,)``: percent, or seconds.

@@ -1,7 +1,12 @@
 """The table format: a folder of ``.npy`` columns and a ``manifest.json``.
 
 The manifest names space, dataset and, for every column, file, unit, provenance, source, licence
-and SHA-256. A folder is written under a temporary name and renamed, so it is whole or absent.
+and SHA-256; its checksum is over all that it says, so that two tables have the same one only if
+they say the same of the same files. A folder is written under a temporary name and renamed, so it
+is whole or absent.
+
+A checksum is no signature: whoever forges a table makes one for it, which is then another one
+than the checksum of the table that it pretends to be.
 """
 
 from __future__ import annotations
@@ -18,21 +23,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import CorruptTable, InvalidInput, MissingTable
+from nats_gym.errors import CorruptTable, InvalidInput, MissingTable, shown
 from nats_gym.files import check_folder, unfinished_folder
 from nats_gym.spaces import get_space
 from nats_gym.tables.column import Column
+from nats_gym.untrusted import FLOATS, map_array, opened, read_json
 
 MANIFEST = "manifest.json"
-FORMAT = 1
+#: What is written; format 1, whose checksum was over the columns' names and digests alone, is read.
+FORMAT = 2
+LARGEST_MANIFEST = 4 << 20
 # Up to this size a file's digest is checked whenever it is opened; beyond it that would cost
 # more than the memory map saves, and only shape and type are.
 DIGEST_ON_OPEN_BYTES = 32 << 20
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with path.open("rb") as file:
+    """Hexadecimal SHA-256 of a regular file."""
+    with opened(path) as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
             digest.update(block)
@@ -101,7 +109,7 @@ def write_table(
             columns.append(entry)
         columns += [column.to_json() for column in referred]
         manifest = {"format": FORMAT, "space": space, "dataset": dataset, "columns": columns}
-        manifest["checksum"] = table_checksum(columns)
+        manifest["checksum"] = table_checksum(manifest)
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
         (temporary / MANIFEST).write_text(text, encoding="utf-8")
         read_manifest(temporary)
@@ -118,14 +126,23 @@ def write_table(
     shutil.rmtree(before, ignore_errors=True)
 
 
-def table_checksum(columns: Sequence[Mapping[str, Any]]) -> str:
-    """One digest for a table: that of its columns' names and digests, in order of name."""
-    lines = sorted(f"{entry['name']} {entry['sha256']}" for entry in columns)
+def table_checksum(manifest: Mapping[str, Any]) -> str:
+    """One digest for a table: that of all that its manifest says but for the digest itself."""
+    told = {name: value for name, value in manifest.items() if name != "checksum"}
+    text = json.dumps(told, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def earlier_checksum(columns: Sequence[Column]) -> str:
+    """What format 1 took for a table's checksum: a digest of its columns' names and digests."""
+    lines = sorted(f"{column.name} {column.sha256}" for column in columns)
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Read and check a table's manifest.
+
+    One of format 1 is known by the checksum that it would have now, over all that it says.
 
     Raises:
         MissingTable: if there is no such folder, or no manifest in it.
@@ -133,23 +150,23 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     """
     path = Path(folder) / MANIFEST
     if not path.is_file():
-        raise MissingTable(f"no table at {str(folder)!r}: {MANIFEST} is not there")
+        raise MissingTable(f"no table at {shown(str(folder))}: {MANIFEST} is not there")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-        if manifest["format"] != FORMAT:
-            raise CorruptTable(
-                f"{path}: format {manifest['format']!r}, this version reads {FORMAT}"
-            )
+        manifest = read_json(path, LARGEST_MANIFEST)
+        if type(manifest["format"]) is not int or not 1 <= manifest["format"] <= FORMAT:
+            raise ValueError(f"format {shown(manifest['format'])}, this version reads 1 … {FORMAT}")
         get_space(manifest["space"])
         get_dataset(manifest["dataset"])
         columns = [Column.from_json(entry) for entry in manifest["columns"]]
         if len({column.name for column in columns}) < len(columns):
             raise ValueError("two columns of one name")
-        if table_checksum([column.to_json() for column in columns]) != manifest["checksum"]:
-            raise ValueError("the checksum is not that of the columns")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        checksum = table_checksum(manifest)
+        expected = checksum if manifest["format"] == FORMAT else earlier_checksum(columns)
+        if manifest["checksum"] != expected:
+            raise ValueError("the checksum is not that of the manifest")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CorruptTable(f"{path}: not a table's manifest ({error})") from error
-    return {**manifest, "columns": columns}
+    return {**manifest, "columns": columns, "checksum": checksum}
 
 
 def checked_file(folder: Path, column: Column) -> Path:
@@ -166,14 +183,12 @@ def open_column(folder: Path, column: Column, rows: int) -> NDArray[Any]:
     """Open a stored column read-only and memory-mapped; ``CorruptTable`` if it is not whole."""
     path = checked_file(folder, column)
     try:
-        figures = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise CorruptTable(f"{path}: not a whole .npy file ({error})") from error
+        figures = map_array(path, FLOATS)
+    except (ValueError, OSError) as error:
+        raise CorruptTable(f"{path}: no column of figures ({error})") from error
     expected: tuple[int, ...] = (rows, len(column.trials)) if column.trials else (rows,)
     if column.quantity == "accuracy_curve":
         expected = (*expected, column.epochs, 2)
-    if figures.shape != expected or figures.dtype.kind != "f":
-        raise CorruptTable(
-            f"{path}: {figures.dtype} {figures.shape}, the manifest says floats {expected}"
-        )
-    return np.asarray(figures)
+    if figures.shape != expected:
+        raise CorruptTable(f"{path}: {figures.shape} figures, the manifest says {expected}")
+    return figures

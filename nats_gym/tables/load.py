@@ -6,18 +6,25 @@ import os
 from functools import cache, lru_cache
 from pathlib import Path
 
+import numpy as np
+
 from nats_gym.datasets import DATASETS, get_dataset
 from nats_gym.errors import InvalidInput, MissingTable, NotInTable, did_you_mean
 from nats_gym.files import check_source
 from nats_gym.spaces import get_space
 from nats_gym.tables import official
-from nats_gym.tables.folder import MANIFEST, read_manifest
+from nats_gym.tables.column import MEASURED, SURROGATE
+from nats_gym.tables.folder import MANIFEST
 from nats_gym.tables.official.archive import ARCHIVE_FILE
 from nats_gym.tables.table import Table
 
 #: Partial tables that ship inside the package under a name of their own, and their data sets.
 SHIPPED = {"digits-300": "digits"}
 SOURCES = ("auto", "embedded", *SHIPPED)
+#: Whose a table is: the package's, that of an archive which this machine imported, or anybody's.
+EMBEDDED, IMPORTED, OWN = "embedded", "imported", "own"
+#: Share of a column's figures that agree with an estimate to this by being copied from it.
+_COPIED, _AGREES = 0.01, 1e-5
 
 
 def embedded_folder(space: str, dataset: str) -> Path:
@@ -91,19 +98,6 @@ def load_table(space: str, dataset: str, source: str | os.PathLike[str] = "auto"
     return table
 
 
-def datasets_of(source: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The data sets that a ``source`` may have tables of: a table's own, else NATS-Bench's.
-
-    Raises:
-        CorruptTable: for a folder whose manifest is none.
-    """
-    if source in SHIPPED:
-        return (SHIPPED[str(source)],)
-    if (Path(source) / MANIFEST).is_file():
-        return (read_manifest(Path(source))["dataset"],)
-    return tuple(DATASETS)
-
-
 def is_archive(source: str | os.PathLike[str]) -> bool:
     """Whether ``source`` is a path that looks like an official archive, a file or a directory."""
     path = Path(source)
@@ -121,3 +115,32 @@ def _of_archive(archive: official.OfficialArchive, dataset: str) -> Table:
 def _imported(folder: Path, source: str, changed: int) -> Table:
     """One object per table, however many environments ask: each maps its columns once."""
     return Table(folder, source=source)
+
+
+def origin_of(table: Table) -> str:
+    """Whose word a table's provenance is: one of the three origins above.
+
+    A table is an embedded one by its checksum, wherever it lies, and an imported one by where it
+    lies. What any other says of itself is said by whoever made it.
+    """
+    embedded = _embedded(table.space.name, table.dataset)
+    if table.checksum == embedded.checksum:
+        return EMBEDDED
+    imported = table.folder.resolve().is_relative_to(official.archives_folder().resolve())
+    return IMPORTED if imported else OWN
+
+
+def copied_estimates(table: Table) -> list[str]:
+    """Names of a table's columns that are said to be measured and hold an embedded estimate."""
+    embedded = _embedded(table.space.name, table.dataset)
+    estimates = {c.name: c for c in embedded.columns if c.provenance == SURROGATE}
+    copied = []
+    for column in table.columns:
+        if column.provenance != MEASURED or column.name not in estimates:
+            continue
+        found, estimate = table.means(column), embedded.means(estimates[column.name])
+        known = ~np.isnan(found)
+        near = np.abs(found - estimate)[known] <= _AGREES * np.maximum(1.0, estimate[known])
+        if near.mean() > _COPIED:
+            copied.append(column.name)
+    return copied

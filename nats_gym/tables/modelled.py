@@ -6,13 +6,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import CorruptTable, NatsGymError
+from nats_gym.errors import CorruptTable, NatsGymError, shown
 from nats_gym.tables import fitted
 from nats_gym.tables.column import Column
 from nats_gym.tables.folder import checked_file
@@ -22,6 +21,7 @@ from nats_gym.tables.surrogates import (
     CostSurrogate,
     SizeSurrogate,
     TopologySurrogate,
+    size_model_name,
 )
 
 if TYPE_CHECKING:
@@ -34,25 +34,31 @@ def figures(table: Table, column: Column) -> NDArray[Any]:
     Raises:
         CorruptTable: if its coefficients are missing or damaged, or its model is unknown.
     """
-    if column.model == fitted.MODEL:
-        checked_file(table.folder, column)
-        with _coefficients_of(table.folder / column.file):
+    model = _MODELS.get(column.model)
+    if column.model != fitted.MODEL:
+        name = model.file(table.dataset, column.split) if model else ""
+        if (
+            model is None
+            or (model.space, name) != (table.space.name, Path(column.file).name)
+            or column.name not in model.columns
+        ):
+            raise CorruptTable(
+                f"{table.folder}: no model {shown(column.model)} makes {column.name} of "
+                f"{table.space.name} from {column.file}"
+            )
+    path = checked_file(table.folder, column)
+    with _coefficients_of(path):
+        if model is None:
             model_of_column, features = _fitted_column(table, column)
             return model_of_column.figures(features, column.quantity)
-    model = _MODELS.get(column.model)
-    if model is None or model.space != table.space.name or column.name not in model.columns:
-        raise CorruptTable(
-            f"{table.folder}: no model {column.model!r} makes {column.name} of {table.space.name}"
-        )
-    folder = checked_file(table.folder, column).parent
-    with _coefficients_of(folder):
-        return model.figures(table, column, folder)
+        return model.figures(table, column, path.parent)
 
 
 def noise_std(table: Table, column: Column, expected: NDArray[np.floating]) -> NDArray[np.float64]:
     """Standard deviation of one trial in points, ``(arch,)``, around ``expected`` (percent)."""
-    folder = (table.folder / column.file).parent
-    with _coefficients_of(folder):
+    path = table.folder / column.file
+    folder = path.parent
+    with _coefficients_of(path):
         if column.model == fitted.MODEL:
             noise = _fitted_column(table, column)[0].noise
             if noise is None:
@@ -64,14 +70,15 @@ def noise_std(table: Table, column: Column, expected: NDArray[np.floating]) -> N
 
 
 @contextmanager
-def _coefficients_of(folder: Path) -> Iterator[None]:
+def _coefficients_of(path: Path) -> Iterator[None]:
     """Turn whatever wrong coefficients run into, into ``CorruptTable``."""
     try:
-        yield
-    except (OSError, ValueError, KeyError, TypeError, IndexError, BadZipFile) as error:
+        with np.errstate(over="ignore", invalid="ignore"):  # what comes of it is looked at
+            yield
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         if isinstance(error, NatsGymError):
             raise
-        raise CorruptTable(f"{folder}: not a surrogate's coefficients ({error})") from error
+        raise CorruptTable(f"{path}: not a surrogate's coefficients ({error})") from error
 
 
 def _fitted_column(table: Table, column: Column) -> tuple[fitted.FittedColumn, NDArray[Any]]:
@@ -84,8 +91,8 @@ def _fitted_column(table: Table, column: Column) -> tuple[fitted.FittedColumn, N
 def _topology_accuracy(table: Table, column: Column, folder: Path) -> NDArray[Any]:
     from nats_gym.tables.load import load_table
 
-    # The model reads the measured full-schedule figures of all three data sets.
-    measured = [load_table("tss", d, "embedded").mean_accuracy("valid") for d in DATASET_ORDER]
+    # The model reads the measured full-schedule figures of all three data sets, as they are stored.
+    measured = [load_table("tss", d, "embedded").stored_mean("valid") for d in DATASET_ORDER]
     surrogate = TopologySurrogate.load(folder)
     return surrogate.accuracy(table.space.all_digits(), np.stack(measured, axis=1), table.dataset)
 
@@ -114,18 +121,35 @@ def _size_cost(table: Table, column: Column, folder: Path) -> NDArray[Any]:
 
 
 class _Model(NamedTuple):
-    """What a model can make, and the function that does."""
+    """What a model can make, the function that does, and the name of its coefficients' file."""
 
     space: str
     columns: tuple[str, ...]
     figures: Callable[[Table, Column, Path], NDArray[Any]]
+    file: Callable[[str, str], str]
+
+
+def _costs_file(dataset: str, split: str) -> str:
+    return "costs.json"
 
 
 _MODELS = {
-    "topology-accuracy": _Model("tss", ("accuracy-valid-12",), _topology_accuracy),
-    "topology-valid-seconds": _Model("tss", ("evaluation_seconds-valid",), _topology_valid_seconds),
-    "size-accuracy": _Model("sss", ("accuracy-valid-90", "accuracy-test-90"), _size_accuracy),
+    "topology-accuracy": _Model(
+        "tss", ("accuracy-valid-12",), _topology_accuracy, lambda dataset, split: "tss-valid-12.npz"
+    ),
+    "topology-valid-seconds": _Model(
+        "tss", ("evaluation_seconds-valid",), _topology_valid_seconds, _costs_file
+    ),
+    "size-accuracy": _Model(
+        "sss",
+        ("accuracy-valid-90", "accuracy-test-90"),
+        _size_accuracy,
+        lambda dataset, split: f"{size_model_name(dataset, split)}.npz",
+    ),
     "size-cost": _Model(
-        "sss", ("train_seconds_per_epoch", "evaluation_seconds-valid", "latency"), _size_cost
+        "sss",
+        ("train_seconds_per_epoch", "evaluation_seconds-valid", "latency"),
+        _size_cost,
+        _costs_file,
     ),
 }

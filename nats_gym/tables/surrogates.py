@@ -18,7 +18,7 @@ holds the model's own error beside the noise of training.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.datasets import get_dataset
+from nats_gym.untrusted import FLOATS, open_arrays, read_json
 
 Array = NDArray[Any]
 Figures = NDArray[np.float64]
@@ -45,8 +46,12 @@ NONE, SKIP, CONV_1X1, CONV_3X3, POOL = range(5)
 LOGIT_RANGE = (0.5, 99.5)
 #: Decisions of the size space between which a cell with a skip lies: its input and output.
 EQUAL_WIDTHS = ((1, 2), (3, 4))
+#: Rows of :func:`topology_features`; decisions of the size space, and widths of each.
+TOPOLOGY_FEATURES, SIZE_DECISIONS, SIZE_WIDTHS = 91, 5, 8
 #: Cells a pass of the topology model: few enough for the caches to hold what they pass on.
 BLOCK = 2048
+#: A file of coefficients, packed or not, and the width of a layer or polynomial are no larger.
+LARGEST_FILE, WIDEST = 4 << 20, 1_024
 #: Times were taken on CIFAR-10's search split: 25,000 images trained on, 25,000 validated.
 REFERENCE_IMAGES = 25_000
 
@@ -62,6 +67,14 @@ class NoiseCurve:
 
     accuracy: Array
     sd: Array
+
+    @classmethod
+    def read(cls, accuracy: Array, sd: Array) -> NoiseCurve:
+        """The curve of a file's knots; ``ValueError`` unless they can be ones."""
+        one_each = accuracy.ndim == 1 and accuracy.shape == sd.shape and len(sd) > 0
+        if not one_each or np.any(np.diff(accuracy) < 0) or np.any(sd < 0):
+            raise ValueError("the noise of a trial is no curve of deviations")
+        return cls(accuracy, sd)
 
     def __call__(self, predicted: Array) -> Figures:
         """Return the sd in points, of the shape of ``predicted`` (percent)."""
@@ -83,11 +96,19 @@ class TopologySurrogate:
     @classmethod
     def load(cls, folder: Path = FOLDER) -> TopologySurrogate:
         """Read the coefficients that the package ships."""
-        with np.load(folder / "tss-valid-12.npz", allow_pickle=False) as arrays:
-            count = sum(name.startswith("weight") for name in arrays.files)
-            layers = tuple((arrays[f"weight{k}"], arrays[f"bias{k}"]) for k in range(count))
-            curves = zip(arrays["noise_accuracy"], arrays["noise_sd"], strict=True)
-            return cls(layers, tuple(NoiseCurve(*curve) for curve in curves))
+        arrays = _read_coefficients(folder / "tss-valid-12.npz")
+        count = sum(name.startswith("weight") for name in arrays)
+        layers = tuple((arrays[f"weight{k}"], arrays[f"bias{k}"]) for k in range(count))
+        width = TOPOLOGY_FEATURES
+        for weight, bias in layers:
+            if weight.shape != (len(bias), width) or len(bias) > WIDEST:
+                raise ValueError(f"a layer of {weight.shape} and {bias.shape} after {width}")
+            width = len(bias)
+        curves = zip(arrays["noise_accuracy"], arrays["noise_sd"], strict=True)
+        noise = tuple(NoiseCurve.read(*curve) for curve in curves)
+        if not layers or (width, len(noise)) != (len(DATASET_ORDER),) * 2:
+            raise ValueError(f"{width} outputs and {len(noise)} curves of noise")
+        return cls(layers, noise)
 
     def accuracies(self, digits: Array, accuracy_200: Array) -> Figures:
         """Return expected accuracies in percent, ``(arch, 3)`` in :data:`DATASET_ORDER`.
@@ -147,10 +168,21 @@ class SizeSurrogate:
         draw: in the paper's size space, validation lies 0.1 above test on CIFAR-100 and about
         0.5 points below it on ImageNet16-120.
         """
-        name = size_model_name(dataset, split)
-        with np.load(folder / f"{name}.npz", allow_pickle=False) as arrays:
-            curve = NoiseCurve(arrays["noise_accuracy"], arrays["noise_sd"])
-            return cls(arrays["coefficients"], arrays["basis"], arrays["skip_coefficients"], curve)
+        arrays = _read_coefficients(folder / f"{size_model_name(dataset, split)}.npz")
+        names = ("coefficients", "basis", "skip_coefficients")
+        coefficients, basis, skips = (arrays[name] for name in names)
+        widths, degree = basis.shape
+        low = skips.shape[-1]
+        if (widths, coefficients.shape, skips.shape) != (
+            SIZE_WIDTHS,
+            (degree,) * SIZE_DECISIONS,
+            (len(EQUAL_WIDTHS), *(low,) * SIZE_DECISIONS),
+        ) or low > degree:
+            raise ValueError(
+                f"{coefficients.shape} and {skips.shape} coefficients of {basis.shape}"
+            )
+        noise = NoiseCurve.read(arrays["noise_accuracy"], arrays["noise_sd"])
+        return cls(coefficients, basis, skips, noise)
 
     def grid(self) -> Figures:
         """Return expected accuracies in percent of the whole space, ``(8, 8, 8, 8, 8)``."""
@@ -189,8 +221,18 @@ class CostSurrogate:
     @classmethod
     def load(cls, folder: Path = FOLDER) -> CostSurrogate:
         """Read the coefficients that the package ships."""
-        content = json.loads((folder / "costs.json").read_text(encoding="utf-8"))
-        return cls(tuple(content["topology_valid"]), content["size"])
+        content = read_json(folder / "costs.json", LARGEST_FILE)
+        topology = tuple(map(float, content["topology_valid"]))
+        size = {
+            figure: {
+                "b": float(content["size"][figure]["b"]),
+                "a": {name: float(content["size"][figure]["a"][name]) for name in DATASET_ORDER},
+            }
+            for figure in ("train", "valid", "latency")
+        }
+        if len(topology) != 2 + POOL:
+            raise ValueError(f"{len(topology)} weights of a validation pass")
+        return cls(topology, size)
 
     def topology_valid_seconds(self, digits: Array, train_seconds: Array, dataset: str) -> Figures:
         """Return seconds of one validation pass in the topology space, ``(arch,)``.
@@ -238,6 +280,16 @@ def _on_grid(coefficients: Array, basis: Figures) -> Figures:
 def size_model_name(dataset: str, split: str) -> str:
     """Name of the size model that answers for a data set and split."""
     return f"sss-cifar10-{split}-90" if dataset == "cifar10" else f"sss-{dataset}-90"
+
+
+def _read_coefficients(path: Path) -> Mapping[str, Array]:
+    """The arrays of a file of coefficients; ``ValueError`` for what can be none."""
+    with open_arrays(path, FLOATS, LARGEST_FILE, LARGEST_FILE) as content:
+        arrays = dict(content)
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} are not all finite")
+    return arrays
 
 
 @cache

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.datasets import DATASETS
 from nats_gym.errors import CorruptTable, NotInTable
 from nats_gym.schedule import Epochs, check_epochs
 from nats_gym.spaces import get_space
-from nats_gym.tables import modelled
+from nats_gym.tables import grid, modelled
 from nats_gym.tables.column import MEASURED, SURROGATE, Column, column_name
-from nats_gym.tables.folder import open_column, read_manifest
+from nats_gym.tables.folder import earlier_checksum, open_column, read_manifest
 
 CURVES_HINT = "import the archive with its learning curves: nats-gym data import PATH"
 ARCHIVE_HINT = "the official NATS-Bench archive holds the rest: give a table's folder as source="
@@ -31,7 +32,7 @@ class Table:
         space: the architecture space.
         dataset: official data set key.
         source: ``"embedded"`` or the folder.
-        checksum: digest over all columns; equal tables have equal ones.
+        checksum: digest over all that the manifest says; equal tables have equal ones.
         columns: what the table holds.
 
     Raises:
@@ -59,17 +60,40 @@ class Table:
     def __repr__(self) -> str:
         return f"Table({self.space.name!r}, {self.dataset!r}, source={self.source!r})"
 
-    @property
+    @cached_property
     def full_epochs(self) -> int:
-        """Length of the full training schedule."""
-        return self.space.full_epochs_on(self.dataset)
+        """Length of the table's full training schedule: the longest that it has accuracies of.
+
+        Of validation accuracies, if it has any; the data set's own of a table without accuracies.
+        """
+        held = self.epochs("valid") or self.epochs("test")
+        return held[-1] if held else self.space.full_epochs_on(self.dataset)
+
+    @property
+    def earlier_checksum(self) -> str:
+        """What results that an earlier version saved know the table by."""
+        return earlier_checksum(self.columns)
+
+    @cached_property
+    def test_is_validation(self) -> bool:
+        """Whether test accuracies of the full schedule are those of validation, under two names.
+
+        They are where one model was fitted to answer for both: no test of anything.
+        """
+        files = {
+            (column.file, column.sha256)
+            for column in self.columns
+            if (column.quantity, column.epochs) == ("accuracy", self.full_epochs)
+        }
+        return len(files) == 1 and self.full_epochs in self.epochs("test")
 
     # ── figures ──────────────────────────────────────────────────────────────────────────────
 
     def accuracy(self, split: str = "valid", epochs: Epochs | None = None) -> NDArray[np.floating]:
         """Accuracy in percent, ``(arch, trial)``; NaN where a trial does not exist.
 
-        A surrogate's column is ``(arch, 1)``: its mean.
+        A measured one is ``100 · hits / images``, to the last bit of float64, however it is
+        stored. A surrogate's column is ``(arch, 1)``: its mean.
 
         Args:
             split: ``"valid"`` or ``"test"``.
@@ -86,22 +110,34 @@ class Table:
             figures = self._accuracy_within(split, trained, length)
         else:
             figures = self._figures(self.column("accuracy", split, length))
-        if np.any((figures < 0) | (figures > 100)):  # NaN is neither
-            name = self.accuracy_column(split, epochs).name
-            raise CorruptTable(f"{self.folder}: accuracies outside 0…100 percent in {name}")
         return figures if figures.ndim == 2 else figures[:, None]
 
     def _accuracy_within(self, split: str, trained: int, length: int) -> NDArray[np.floating]:
-        curves = self._figures(self.column("accuracy_curve", split, length))
-        accuracy = curves[:, :, trained - 1, 0].copy()
+        column = self.column("accuracy_curve", split, length)
+        accuracy = self._figures(column)[:, :, trained - 1, 0].copy()
         accuracy[np.isnan(self.accuracy(split, length))] = np.nan
-        return accuracy
+        self._check(column, accuracy)
+        return grid.restored(accuracy, grid.images_of(self.dataset, split))
 
     def mean_accuracy(
         self, split: str = "valid", epochs: Epochs | None = None
     ) -> NDArray[np.float64]:
-        """Accuracy in percent, mean over trials, ``(arch,)``; NaN without any."""
-        return _mean_over_trials(self.accuracy(split, epochs))
+        """Accuracy in percent, mean over trials, ``(arch,)``; NaN without any.
+
+        Architectures of as many hits in as many trials have equal means.
+        """
+        accuracy = self.accuracy(split, epochs)
+        if self.accuracy_column(split, epochs).provenance != MEASURED:
+            return _mean_over_trials(accuracy)
+        return grid.mean_over_trials(accuracy, grid.images_of(self.dataset, split))
+
+    def stored_mean(self, split: str) -> NDArray[np.float64]:
+        """Full-schedule accuracy, mean over trials, of the figures as the file has them, (arch,).
+
+        What the surrogates were fitted with reads.
+        """
+        column = self.column("accuracy", split, self.full_epochs)
+        return _mean_over_trials(open_column(self.folder, column, self.space.size))
 
     def noise_std(self, split: str = "valid", epochs: Epochs | None = None) -> NDArray[np.float64]:
         """Standard deviation of a surrogate's trials around its mean, percent, ``(arch,)``.
@@ -111,7 +147,10 @@ class Table:
         column = self.accuracy_column(split, epochs)
         if column.provenance != SURROGATE:
             return np.zeros(self.space.size)
-        return modelled.noise_std(self, column, self._figures(column))
+        noise = modelled.noise_std(self, column, self._figures(column))
+        if not np.all((noise >= 0) & (noise < np.inf)):
+            raise CorruptTable(f"{self.folder}: trials of {column.name} scatter by no number")
+        return noise
 
     def train_seconds(self, epochs: Epochs) -> NDArray[np.float64]:
         """Seconds to train for ``epochs`` during search, ``(arch,)``."""
@@ -137,6 +176,10 @@ class Table:
         mean = self.mean_accuracy(split, epochs)
         index = int(np.nanargmax(mean))
         return index, float(mean[index])
+
+    def means(self, column: Column) -> NDArray[np.float64]:
+        """A column's figures, mean over trials, ``(arch,)``; NaN without any."""
+        return _mean_over_trials(self._figures(column))
 
     def row(self, column: Column, index: int) -> NDArray[np.float64]:
         """One architecture's figures in a column of the table, ``(trial,)``, existing ones."""
@@ -166,12 +209,22 @@ class Table:
             for column in self.columns
             if column.quantity == quantity
         )
-        curves = quantity == "accuracy_curve" and self.source != "embedded"
-        hint = CURVES_HINT if curves else ARCHIVE_HINT
         raise NotInTable(
             f"the {self.source} table of {self.space.name} {self.dataset} has no {wanted}; "
-            f"it holds {held or 'no ' + quantity}; {hint}"
+            f"it holds {held or 'no ' + quantity}; {self.remedy(quantity, epochs)}"
         )
+
+    def remedy(self, quantity: str, epochs: int = 0) -> str:
+        """Where figures that the table lacks come from, in words."""
+        if self.dataset not in DATASETS:  # nobody else has trained on it
+            schedule = f" --epochs {epochs}" if epochs else ""
+            return (
+                f"a build trains them: nats-gym build --space {self.space.name} --dataset "
+                f"{self.dataset}{schedule}"
+            )
+        if quantity == "accuracy_curve" and self.source != "embedded":
+            return CURVES_HINT
+        return ARCHIVE_HINT
 
     def accuracy_column(self, split: str = "valid", epochs: Epochs | None = None) -> Column:
         """Description of the column that :meth:`accuracy` reads."""
@@ -228,11 +281,33 @@ class Table:
         if column.name not in self._opened:
             if column.model:
                 figures = modelled.figures(self, column)
-                figures.flags.writeable = False
             else:
                 figures = open_column(self.folder, column, self.space.size)
+            if column.quantity != "accuracy_curve":  # whose figures are looked at as they are used
+                self._check(column, figures)
+            if (column.quantity, column.provenance) == ("accuracy", MEASURED):
+                figures = grid.restored(figures, grid.images_of(self.dataset, column.split))
+            figures.flags.writeable = False
             self._opened[column.name] = figures
         return self._opened[column.name]
+
+    def _check(self, column: Column, figures: NDArray[np.floating]) -> None:
+        """Raise ``CorruptTable`` for what no accuracies or seconds can be."""
+        missing = np.isnan(figures)
+        if missing.all() or (column.model and missing.any()):
+            raise CorruptTable(f"{self.folder}: {column.name} holds NaN for figures")
+        if column.unit.startswith("percent"):
+            if np.any((figures < 0) | (figures > 100)):  # NaN is neither
+                raise CorruptTable(
+                    f"{self.folder}: accuracies outside 0…100 percent in {column.name}"
+                )
+            return
+        wrong = (figures < 0) | np.isinf(figures)
+        if wrong.any():
+            where = tuple(np.argwhere(wrong)[0])
+            raise CorruptTable(
+                f"{self.folder}: {column.name} of architecture {where[0]} is {figures[where]:g} s"
+            )
 
 
 def _mean_over_trials(figures: NDArray[Any]) -> NDArray[np.float64]:

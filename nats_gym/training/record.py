@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from nats_gym.checks import word
-from nats_gym.errors import NatsGymError
+from nats_gym.errors import NatsGymError, unknown_name
 
 #: How a training can end: as planned, with a loss that is not finite, out of time.
 COMPLETED, DIVERGED, TIMED_OUT = "completed", "diverged", "timed out"
@@ -79,7 +78,8 @@ class TrainingRecord:
         Raises:
             InvalidInput: for a split that the network was not to be evaluated on.
         """
-        split = word(split, "evaluated split", self.evaluated)
+        if split not in self.evaluated:
+            raise unknown_name("evaluated split", split, self.evaluated)
         if self.status != COMPLETED:
             return self.failed_accuracy
         return self.evaluated[split].accuracy[-1]

@@ -15,7 +15,6 @@ training images, ``cifar10`` on all of them. *hp* is the training schedule as th
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -26,8 +25,10 @@ from numpy.typing import NDArray
 
 from nats_gym.errors import CorruptTable, MissingTable
 from nats_gym.spaces import ArchitectureSpace, get_space
+from nats_gym.untrusted import FLOATS, map_array, read_json
 
 ARCHIVE_FILE = "archive.json"
+LARGEST_FACTS = 64 << 20
 FORMAT = 1
 KEYS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
 TRAIN = "train"
@@ -81,7 +82,8 @@ class Runs:
         """
         if name not in self.names:
             raise KeyError(name)
-        return self._open(Path("columns", f"{self.key}@{self.hp}", f"{name}.npy"))
+        path = Path("columns", f"{self.key}@{self.hp}", f"{name}.npy")
+        return self._open(path, (len(self.seeds),))
 
     def curve(self, name: str) -> NDArray[np.float32] | None:
         """Learning curve on a set, ``(arch, trial, epoch, 2)``: accuracy in percent, and loss.
@@ -91,20 +93,22 @@ class Runs:
         """
         if name not in self.curve_sets:
             return None
-        return self._open(Path("curves", f"{self.key}@{self.hp}", f"{name}.npy"))
+        path = Path("curves", f"{self.key}@{self.hp}", f"{name}.npy")
+        return self._open(path, (len(self.seeds), self.epochs, 2))
 
     def trials(self, index: int) -> list[int]:
         """Positions of the trials that an architecture has."""
         return np.flatnonzero(~np.isnan(self.column("params")[index])).tolist()
 
-    def _open(self, path: Path) -> NDArray[Any]:
+    def _open(self, path: Path, row: tuple[int, ...]) -> NDArray[Any]:
         name = str(path)
         if name not in self._opened:
             try:
-                self._opened[name] = np.asarray(
-                    np.load(self.folder / path, mmap_mode="r", allow_pickle=False)
-                )
-            except (OSError, ValueError, EOFError) as error:
+                figures = map_array(self.folder / path, FLOATS)
+                if figures.shape[1:] != row:
+                    raise ValueError(f"{figures.shape} figures, rows are {row}")
+                self._opened[name] = np.asarray(figures)
+            except (OSError, ValueError) as error:
                 raise CorruptTable(f"{self.folder / path}: cannot be read ({error})") from error
         return self._opened[name]
 
@@ -130,7 +134,7 @@ class OfficialArchive:
         if not path.is_file():
             raise MissingTable(f"no imported archive at {str(folder)!r}")
         try:
-            self.facts: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            self.facts: dict[str, Any] = read_json(path, LARGEST_FACTS)
             if self.facts["format"] != FORMAT:
                 raise CorruptTable(
                     f"{path}: format {self.facts['format']!r}, this version reads {FORMAT}"
@@ -181,7 +185,14 @@ class OfficialArchive:
     @cached_property
     def held(self) -> NDArray[np.bool_]:
         """Whether the archive has the architecture, ``(arch,)``."""
-        return np.asarray(np.load(self.folder / "held.npy", allow_pickle=False))
+        path = self.folder / "held.npy"
+        try:
+            held = map_array(path, ("|b1",))
+            if held.shape != (self.space.size,):
+                raise ValueError(f"{held.shape}, the space has {self.space.size} architectures")
+        except (OSError, ValueError) as error:
+            raise CorruptTable(f"{path}: cannot be read ({error})") from error
+        return np.asarray(held)
 
     def keys(self, hp: str) -> tuple[str, ...]:
         """Data set keys that the archive has on a schedule, in official order."""

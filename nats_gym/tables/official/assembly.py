@@ -24,6 +24,7 @@ from nats_gym.tables.official.extraction import (
     column_names,
     merged_shapes,
 )
+from nats_gym.untrusted import open_arrays
 
 SOURCE = "official NATS-Bench archive (arXiv 2009.00437)"
 LICENCE = "MIT"
@@ -92,7 +93,7 @@ def _write_columns(
         mine = shard.shapes[run]
         trial = [shape.seeds.index(seed) for seed in mine.seeds]
         figure = [names.index(name) for name in column_names(mine.sets)]
-        with np.load(shard.path, allow_pickle=False) as arrays:
+        with open_arrays(shard.path) as arrays:
             rows = arrays["index"]
             figures[np.ix_(rows, trial, figure)] = arrays["@".join(run)]
     target = folder / "columns" / "@".join(run)
@@ -122,7 +123,7 @@ def _write_curve(
                 continue
             seeds = shard.shapes[run].seeds
             trial = [shape.seeds.index(seed) for seed in seeds]
-            with np.load(shard.path, allow_pickle=False) as arrays:
+            with open_arrays(shard.path) as arrays:
                 index, found = arrays["index"], arrays[f"{'@'.join(run)}/{name}"]
             rows = np.zeros((len(index), *row_shape), np.float32)
             rows[:, trial] = found
@@ -170,7 +171,7 @@ def _table_columns(folder: Path, dataset: str, shapes: dict[RunKey, RunShape]) -
                 MEASURED,
                 SOURCE,
                 LICENCE,
-                file=str(Path("..", "..", path)),
+                file=Path("..", "..", path).as_posix(),
                 sha256=sha256_of(folder / path),
                 split=split,
                 epochs=shapes[key, hp].epochs,
