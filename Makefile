@@ -1,13 +1,15 @@
 # The venv of the project: every target installs what it needs into it. Another one, LOWEST, has every
-# dependency at its lower bound.
+# dependency at its lower bound;
+# a third, RLLIB, what is too large or too strict about versions for the first.
 PYTHON ?= python3
 VENV ?= .venv
 LOWEST ?= .venv-lowest
+RLLIB ?= .venv-rllib
 BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check
 PIP := $(BIN)/python $(INSTALL) -c constraints.txt
 
-.PHONY: demo test test-slow test-lowest lint bench docs study data clean
+.PHONY: demo test test-slow test-lowest test-rllib lint bench docs study data clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/compare_agents.py
@@ -20,6 +22,10 @@ test-slow: $(VENV)/.dev
 
 test-lowest: $(LOWEST)/.dev
 	$(LOWEST)/bin/python -m pytest -n 2 $(PYTEST_ARGS)
+
+test-rllib: $(RLLIB)/.dev
+	$(RLLIB)/bin/python -m pytest -m 'slow or not slow' tests/test_examples.py tests/test_libraries.py \
+		-k 'rllib or rl_zoo or librar' $(PYTEST_ARGS)
 
 # mypy reads the installed wheel: it cannot follow an editable install's folder mapping.
 lint: $(VENV)/.dev
@@ -45,7 +51,7 @@ data: $(VENV)/.dev
 	$(BIN)/python scripts/build_embedded.py
 
 clean:
-	rm -rf $(VENV) $(LOWEST) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache results
+	rm -rf $(VENV) $(LOWEST) $(RLLIB) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache results
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -61,4 +67,10 @@ $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
 $(LOWEST)/.dev: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv $(LOWEST)
 	$(LOWEST)/bin/python $(INSTALL) -c constraints-lowest.txt -e '.[dev]'
+	@touch $@
+
+# Not editable: the checkout that lies around the tests must work all the same.
+$(RLLIB)/.dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(RLLIB)
+	$(RLLIB)/bin/python $(INSTALL) -c constraints.txt '.[maskable,torchrl]' 'ray[rllib]' rl_zoo3 skrl pytest
 	@touch $@

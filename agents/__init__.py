@@ -61,7 +61,8 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any
 
-from nats_gym.errors import InvalidInput, UnknownOption, shown, unknown_name, unknown_option
+from nats_gym.checks import word
+from nats_gym.errors import InvalidInput, UnknownOption, said, shown, unknown_option
 from nats_gym.spaces import ArchitectureSpace
 
 from .interface import AskTellAgent, EnvironmentAgent, MultiFidelityAgent, Question
@@ -70,7 +71,11 @@ from .settings import (
     DQN_BUDGET_SETTINGS,
     MASKABLE_PPO_BUDGET_SETTINGS,
     PPO_BUDGET_SETTINGS,
+    PPO_BUDGETED_SETTINGS,
+    PPO_EDIT_SETTINGS,
+    PPO_ONE_SHOT_SETTINGS,
     PPO_SETTINGS,
+    RECURRENT_PPO_SETTINGS,
 )
 from .weight_sharing import METHODS
 
@@ -114,8 +119,7 @@ def get_agent(name: str) -> Any:
     Raises:
         InvalidInput: for an unknown name; it lists the known ones.
     """
-    if name not in AGENTS:
-        raise unknown_name("agent", name, AGENTS)
+    name = word(name, "agent", AGENTS)
     if name in METHODS:
         from .weight_sharing.supernet_search import SupernetSearch
 
@@ -222,10 +226,10 @@ def _imported(path: str) -> Callable[..., Any]:
     module, _, name = path.partition(":")
     try:
         found = functools.reduce(getattr, name.split("."), import_module(module))
-    except (ImportError, AttributeError, ValueError) as error:
-        raise InvalidInput(f"no agent at {path!r}: {error}") from None
+    except (ImportError, AttributeError, OSError, TypeError, ValueError) as error:
+        raise InvalidInput(f"no agent at {shown(path)}: {said(error)}") from None
     if not callable(found):
-        raise InvalidInput(f"what makes an agent is called; {path!r} is {shown(found)}")
+        raise InvalidInput(f"what makes an agent is called; {shown(path)} is {shown(found)}")
     return found
 
 
@@ -245,8 +249,12 @@ __all__ = [
     "DQN_BUDGET_SETTINGS",
     "KINDS",
     "MASKABLE_PPO_BUDGET_SETTINGS",
+    "PPO_BUDGETED_SETTINGS",
     "PPO_BUDGET_SETTINGS",
+    "PPO_EDIT_SETTINGS",
+    "PPO_ONE_SHOT_SETTINGS",
     "PPO_SETTINGS",
+    "RECURRENT_PPO_SETTINGS",
     "AskTellAgent",
     "EnvironmentAgent",
     "MultiFidelityAgent",

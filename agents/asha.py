@@ -15,7 +15,7 @@ from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import RunStreams
 
 from .interface import Question
-from .successive_halving import ETA, integer_from
+from .successive_halving import ETA, halving
 
 ROOM = 64  # evaluations that there is room for at first
 
@@ -42,7 +42,7 @@ class Asha:
     def __init__(
         self, space: ArchitectureSpace, streams: RunStreams, rungs: int, eta: int = ETA
     ) -> None:
-        rungs, self.eta = integer_from(2, "rungs", rungs), integer_from(2, "eta", eta)
+        rungs, self.eta = halving(rungs, eta)
         self.space = space
         self.streams = streams
         self._rungs = [Rung(streams.runs, space.num_decisions) for _ in range(rungs)]

@@ -17,7 +17,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import unknown_name
+from nats_gym.checks import word
 from nats_gym.evaluators import Outcome
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import RunStreams
@@ -50,11 +50,9 @@ class Bandit:
     """
 
     def __init__(self, space: ArchitectureSpace, streams: RunStreams, rule: str = RULE) -> None:
-        if rule not in RULES:
-            raise unknown_name("rule", rule, RULES)
+        self.rule = word(rule, "rule", RULES)
         self.space = space
         self.streams = streams
-        self.rule = rule
         shape = (streams.runs, space.num_decisions, space.num_choices)
         self.counts = np.zeros(shape)
         self.totals = np.zeros(shape)

@@ -20,14 +20,14 @@ import itertools
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.checks import number, word
+from nats_gym.checks import integer, number, word
 from nats_gym.evaluators import Outcome
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.spaces.architecture_space import uniform_integers
 from nats_gym.streams import RunStreams
 
 from .interface import Question
-from .successive_halving import ETA, Bracket, Brackets, bracket, integer_from
+from .successive_halving import ETA, Bracket, Brackets, bracket, halving
 
 SAMPLES = 4  # candidates, of which the best is taken
 RANDOM_FRACTION = 0.0  # of new architectures, drawn uniformly though there is a model
@@ -65,8 +65,8 @@ class Bohb:
         random_fraction: float = RANDOM_FRACTION,
         density: str = "hpbandster",
     ) -> None:
-        rungs, eta = integer_from(2, "rungs", rungs), integer_from(2, "eta", eta)
-        self.samples = integer_from(1, "samples", samples)
+        rungs, eta = halving(rungs, eta)
+        self.samples = integer(samples, "samples", 1, 1_000_000)
         self.random_fraction = number(random_fraction, "random_fraction", 0, 1)
         self._normalised = word(density, "density", DENSITIES) == "normalised"
         self.space = space

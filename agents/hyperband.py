@@ -16,7 +16,7 @@ from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import RunStreams
 
 from .interface import Question
-from .successive_halving import ETA, Bracket, Brackets, bracket, integer_from
+from .successive_halving import ETA, Bracket, Brackets, bracket, halving
 
 
 class Hyperband:
@@ -37,7 +37,7 @@ class Hyperband:
     def __init__(
         self, space: ArchitectureSpace, streams: RunStreams, rungs: int, eta: int = ETA
     ) -> None:
-        rungs, eta = integer_from(2, "rungs", rungs), integer_from(2, "eta", eta)
+        rungs, eta = halving(rungs, eta)
         self._brackets = Brackets(
             itertools.cycle(brackets(rungs, eta)),
             lambda: space.sample(streams, (streams.runs,)),

@@ -10,13 +10,13 @@ et al., ICLR blog track 2022 ("A Deeper Look at Zero-Cost Proxies for Lightweigh
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.checks import as_list, mapping, number, word
+from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators import Outcome
 from nats_gym.spaces import ArchitectureSpace, TopologySpace
 from nats_gym.spaces.topology import EDGES, NONE
@@ -50,22 +50,22 @@ class Largest:
         proxies: Sequence[str] = PROXIES,
         limits: Mapping[str, float] | None = None,
     ) -> None:
-        limits = {} if limits is None else limits
-        if isinstance(proxies, str) or not isinstance(proxies, Sequence) or not proxies:
+        chosen = as_list(proxies)
+        if not chosen:
             raise InvalidInput(
                 f"proxies are a list of some of {', '.join(PROXIES)}, got {shown(proxies)}"
             )
-        if not isinstance(limits, Mapping) or not all(map(_is_number, limits.values())):
-            raise InvalidInput(f"limits are numbers by the names of proxies, got {shown(limits)}")
+        limits = mapping({} if limits is None else limits, "limits are numbers by names of proxies")
         architectures = space.all_digits()
         fits = np.ones(space.size, dtype=bool)
         for name, limit in limits.items():
-            fits &= proxy(space, architectures, name) <= limit
+            most = number(limit, f"the limit of {shown(name)}", infinite=True)
+            fits &= proxy(space, architectures, name) <= most
         if not fits.any():
             raise InvalidInput(f"no {space.name} architecture fits {shown(dict(limits))}")
         architectures = architectures[fits]
         ranks = np.zeros(len(architectures), dtype=np.int64)
-        for name in proxies:
+        for name in chosen:
             ranks += _doubled_rank(proxy(space, architectures, name))
         order = np.argsort(-ranks, kind="stable")
         ends = np.flatnonzero(np.diff(ranks[order])) + 1
@@ -89,23 +89,17 @@ class Largest:
         """The order is settled before."""
 
 
-def _is_number(value: object) -> bool:
-    is_number = isinstance(value, (int, float, np.integer, np.floating))
-    return is_number and not isinstance(value, bool) and not math.isnan(value)  # type: ignore[arg-type]
-
-
 def proxy(space: ArchitectureSpace, digits: NDArray[np.int64], name: str) -> NDArray[np.float64]:
     """A zero-cost proxy ``(...)`` of ``digits (..., n)``, in closed form.
 
     Raises:
         InvalidInput: for a name that is not one of :data:`PROXIES`.
     """
+    name = word(name, "proxy", PROXIES)
     if name == "params":
         return space.params(digits, PROXY_DATASET)
     if name == "flops":
         return space.flops(digits, PROXY_DATASET)
-    if name != "paths":
-        raise unknown_name("proxy", name, PROXIES)
     if not isinstance(space, TopologySpace):
         return np.ones(digits.shape[:-1])  # one cell for all
     paths = [np.ones(digits.shape[:-1])] + [np.zeros(digits.shape[:-1]) for _ in range(3)]

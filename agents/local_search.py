@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import unknown_name
+from nats_gym.checks import word
 from nats_gym.evaluators import Outcome
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import RunStreams
@@ -42,11 +42,9 @@ class LocalSearch:
     def __init__(
         self, space: ArchitectureSpace, streams: RunStreams, improvement: str = IMPROVEMENT
     ) -> None:
-        if improvement not in IMPROVEMENTS:
-            raise unknown_name("improvement", improvement, IMPROVEMENTS)
+        self.improvement = word(improvement, "improvement", IMPROVEMENTS)
         self.space = space
         self.streams = streams
-        self.improvement = improvement
         runs, n = streams.runs, space.num_decisions
         self._num_neighbors = n * (space.num_choices - 1)
         self.current = np.zeros((runs, n), dtype=np.int64)

@@ -13,8 +13,9 @@ import gymnasium as gym
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
+from nats_gym.checks import mapping, word
 from nats_gym.clock import SimulatedClock
-from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.errors import InvalidInput, said, shown
 
 from .threads import one_thread
 
@@ -67,18 +68,15 @@ class SB3Agent:
     budget_settings: ClassVar[dict[str, Any]]
 
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
-        settings = {} if settings is None else settings
-        if not isinstance(settings, Mapping):
-            raise InvalidInput(
-                f"settings are the keyword arguments of {self.algorithm.__name__}, a dictionary; "
-                f"got {shown(settings)}"
-            )
+        settings = mapping(
+            {} if settings is None else settings,
+            f"settings are the keyword arguments of {self.algorithm.__name__}, a dictionary",
+        )
         allowed = [
             name for name in inspect.signature(self.algorithm).parameters if name not in OURS
         ]
         for name in settings:
-            if name not in allowed:
-                raise unknown_name(f"setting of {self.algorithm.__name__}", name, allowed)
+            word(name, f"setting of {self.algorithm.__name__}", allowed)
         self.settings = {**self.budget_settings, **settings}
 
     def learn(self, env: gym.Env[Any, Any], budget: float, seed: int) -> list[dict[str, Any]]:
@@ -94,9 +92,10 @@ class SB3Agent:
                     seed=seed & 0xFFFFFFFF,
                     **self.settings,
                 )
-            except (AssertionError, TypeError, ValueError) as error:
+            except Exception as error:
                 raise InvalidInput(
-                    f"{self.algorithm.__name__} refuses settings {shown(self.settings)}: {error}"
+                    f"{self.algorithm.__name__} refuses settings {shown(self.settings)}: "
+                    f"{said(error)}"
                 ) from error
             _follow(clock, model)
             model.get_env().seed(seed)  # type: ignore[union-attr] # it was made with one

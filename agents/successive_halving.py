@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import InvalidInput, shown
+from nats_gym.checks import integer
 from nats_gym.evaluators import Outcome
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import RunStreams
@@ -21,6 +21,7 @@ from nats_gym.streams import RunStreams
 from .interface import Question
 
 ETA = 3  # one in so many goes on to the next rung
+MOST_RUNGS, MOST_ETA = 1_000, 1_000_000  # that still can be reckoned with
 
 
 class SuccessiveHalving:
@@ -44,7 +45,7 @@ class SuccessiveHalving:
     def __init__(
         self, space: ArchitectureSpace, streams: RunStreams, rungs: int, eta: int = ETA
     ) -> None:
-        rungs, eta = integer_from(2, "rungs", rungs), integer_from(2, "eta", eta)
+        rungs, eta = halving(rungs, eta)
         self._brackets = Brackets(
             itertools.repeat(bracket(eta ** (rungs - 1), 0, rungs, eta)),
             lambda: space.sample(streams, (streams.runs,)),
@@ -145,9 +146,6 @@ class Brackets:
         self._asked, self._told = [], []
 
 
-def integer_from(least: int, name: str, value: object, most: int = 1_000_000) -> int:
-    """Return an option as an int; ``InvalidInput`` unless it is one from ``least`` to ``most``."""
-    is_integer = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    if is_integer and least <= value <= most:  # type: ignore[operator]
-        return int(value)  # type: ignore[call-overload]
-    raise InvalidInput(f"{name} is an integer from {least} to {most:,}, got {shown(value)}")
+def halving(rungs: object, eta: object) -> tuple[int, int]:
+    """The two arguments of a schedule that halves, as plain integers."""
+    return integer(rungs, "rungs", 2, MOST_RUNGS), integer(eta, "eta", 2, MOST_ETA)

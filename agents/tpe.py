@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import InvalidInput, shown
+from nats_gym.checks import integer, switch
 from nats_gym.evaluators import Outcome
 from nats_gym.extras import require
 from nats_gym.spaces import ArchitectureSpace
@@ -60,12 +60,8 @@ class Tpe:
         n_startup_trials: int = STARTUP_TRIALS,
         multivariate: bool = True,
     ) -> None:
-        if type(n_startup_trials) is not int or n_startup_trials < 1:
-            raise InvalidInput(
-                f"n_startup_trials is an integer from 1, got {shown(n_startup_trials)}"
-            )
-        if not isinstance(multivariate, bool):
-            raise InvalidInput(f"multivariate is True or False, got {shown(multivariate)}")
+        n_startup_trials = integer(n_startup_trials, "n_startup_trials")
+        multivariate = switch(multivariate, "multivariate")
         import optuna
 
         choices = optuna.distributions.CategoricalDistribution(range(space.num_choices))

@@ -279,7 +279,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
 
     def _choice(self, action: Any, below: int) -> int:
         try:
-            choice = -1 if isinstance(action, bool) else as_int(action)
+            choice = -1 if isinstance(action, (bool, np.bool_)) else as_int(action)
         except Exception:  # what is given converts itself as it likes
             choice = -1
         if not 0 <= choice < below:

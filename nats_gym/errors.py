@@ -87,14 +87,27 @@ def shown(value: object, limit: int = SHOWN) -> str:
                 break
     except Exception:  # what is given writes itself as it likes
         quoted = f"a {type(value).__name__} that has no text"
-    if "\n" in quoted:  # an array's rows
-        quoted = " ".join(quoted.split())
-    if not quoted.isprintable():
-        quoted = quoted[: limit + 1].encode("unicode_escape").decode()
-    return quoted if len(quoted) <= limit else f"{quoted[: limit - 1]}…"
+    return _in_one_line(quoted, limit)
 
 
-_BRACKETS = {
+def said(error: BaseException, limit: int = SHOWN) -> str:
+    """What an exception of others says, or else what it is, as :func:`shown`."""
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    return _in_one_line(text or type(error).__name__, limit)
+
+
+def _in_one_line(text: str, limit: int) -> str:
+    if "\n" in text:  # an array's rows
+        text = " ".join(text.split())
+    if not text.isprintable():
+        text = text[: limit + 1].encode("unicode_escape").decode()
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+_BRACKETS: dict[type, tuple[str, str]] = {
     list: ("[", "]"),
     tuple: ("(", ")"),
     set: ("{", "}"),
@@ -129,7 +142,7 @@ def did_you_mean(given: object, allowed: Iterable[str]) -> str:
     if not issubclass(type(given), str):  # no number is a name mistyped
         return ""
     by_lower = {name.lower(): name for name in islice(allowed, LISTED)}
-    text = str.lower(str.__getitem__(given, slice(100)))  # type: ignore[arg-type]
+    text = str.__str__(given)[:100].lower()
     near = difflib.get_close_matches(text, by_lower, n=1, cutoff=0.5)
     return f" Did you mean {by_lower[near[0]]!r}?" if near else ""
 

@@ -89,7 +89,7 @@ def sweep(*folders: Path) -> None:
     """
     for folder in folders:
         for path in [*folder.glob(f"{_UNFINISHED}*")]:
-            with suppress(OSError), _locked(path, wait=False):
+            with suppress(OSError), locked(path, wait=False):
                 _remove(path)
 
 
@@ -104,7 +104,7 @@ def _unfinished(parent: Path, make: Callable[..., str]) -> Iterator[Path]:
     _sweep_once(parent.absolute())
     while True:
         path = Path(make(prefix=_UNFINISHED, dir=parent))
-        with suppress(_Swept), _locked(path):
+        with suppress(_Swept), locked(path):
             try:
                 yield path
             finally:
@@ -130,26 +130,24 @@ class _Swept(OSError):
 
 
 @contextmanager
-def _locked(path: Path, wait: bool = True) -> Iterator[None]:
-    """Hold the lock on a file or folder; ``_Swept`` if it is gone by then.
+def locked(path: Path, wait: bool = True) -> Iterator[None]:
+    """Hold the lock on a file or folder, which other processes respect that ask for it too.
 
-    Where there are no such locks, on Windows and some network file systems, a writer does without,
-    and nothing is swept.
+    Where there is none, on Windows and some network file systems, who waits does without.
 
     Args:
-        path: of a name of ours.
-        wait: until nobody else has it; else that is an ``OSError``.
+        path: must be there.
+        wait: until nobody else has it; else ``OSError`` if somebody has.
     """
     if fcntl is None:
         if not wait:
             raise OSError("no locks here")
         yield
         return
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
-        handle = os.open(path, flags)
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except FileNotFoundError:
-        raise _Swept from None
+        raise _Swept(f"{path} is gone") from None
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
@@ -157,7 +155,7 @@ def _locked(path: Path, wait: bool = True) -> Iterator[None]:
             if not wait:
                 raise
         if not path.exists():
-            raise _Swept
+            raise _Swept(f"{path} is gone")
         yield
     finally:
         os.close(handle)

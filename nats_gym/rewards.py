@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.checks import array, mapping, number, word
-from nats_gym.errors import InvalidInput, NatsGymError, shown, unknown_name
+from nats_gym.errors import InvalidInput, NatsGymError, said, shown, unknown_name
 
 
 class Evaluation(NamedTuple):
@@ -293,7 +293,7 @@ def check_reward(reward: RewardFunction, arrays: bool) -> None:
     except Exception as error:
         kind = "arrays (batch,), as native vector environments give" if arrays else "plain numbers"
         raise InvalidInput(
-            f"reward {shown(reward)} fails on an Evaluation of {kind}: {shown(error)}; numpy "
+            f"reward {shown(reward)} fails on an Evaluation of {kind}: {said(error)}; numpy "
             "functions take both"
         ) from error
     given = array(returned, f"a reward returns numbers, {shown(reward)} returned others")

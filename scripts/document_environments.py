@@ -38,7 +38,8 @@ Made by `scripts/document_environments.py` from the docstrings.
 `gym.make_vec(id, num_envs=1024)` makes copies that step together in numpy and do to the bit what
 scalar ones do. Gymnasium refuses `vector_kwargs` and `wrappers` beside a native vector
 environment, and `max_episode_steps` is no option of ours: pass options themselves, wrap what comes
-back. `vectorization_mode="sync"` and `"async"` make Gymnasium's own of the scalar environments.
+back, or take Gymnasium's own vector of scalar environments: `vectorization_mode="sync"` or
+`"async"`.
 
 | Gymnasium 1.4's vector wrapper | NEXT_STEP | SAME_STEP | DISABLED |
 |---|---|---|---|
@@ -68,15 +69,25 @@ For Stable-Baselines3, `nats_gym.envs.make_sb3(id, num_envs=1024)` adapts the na
 action masks included.
 
 TorchRL's `GymWrapper` takes the scalar environment, and the native one with
-`autoreset_mode="Disabled"` or `"SameStep"`; it refuses `NEXT_STEP`. Tried with TorchRL 0.14.1: its
-`check_env_specs` and rollouts, not with masks or `mo-`; `examples/torchrl_gym.py` shows both:
+`autoreset_mode="Disabled"` or `"SameStep"`; it refuses `NEXT_STEP`. `GymEnv(id)` works by id, with
+`mo-` too, and `ActionMask` with the masks of `info` (`tests/test_libraries.py`, TorchRL 0.14.1);
+`examples/torchrl_gym.py` shows both wrappers:
 
 ```python
+# Needs the extra torchrl.
+import gymnasium as gym
+import nats_gym
 from torchrl.envs import GymWrapper
 
 one = GymWrapper(gym.make("NATS-TSS-cifar10-v0"))
 many = GymWrapper(gym.make_vec("NATS-TSS-cifar10-v0", num_envs=64, autoreset_mode="Disabled"))
 ```
+
+RLlib's remote runners know the ids as `nats_gym:NATS-…` alone (`examples/rllib_ppo.py`); RL
+Baselines3 Zoo takes `--gym-packages nats_gym` and `--conf-file examples/rl_zoo.yml`; skrl's
+`wrap_env` takes scalar and native environments. Native ones have `call`, `get_attr` and
+`set_attr`, as Gymnasium's own do, for what is a copy's own (`render`, `action_masks`) and for what
+all share.
 
 ## Observations
 

@@ -113,7 +113,7 @@ def test_unknown_settings_are_refused(agent: type) -> None:
         agent({"learning_rat": 0.1})
     with pytest.raises(InvalidInput, match=r"unknown setting of .* 'device'"):
         agent({"device": "cuda"})
-    with pytest.raises(InvalidInput, match=r"a dictionary; got \[0.1\]"):
+    with pytest.raises(InvalidInput, match=r"a dictionary, got \[0.1\]"):
         agent([0.1])
 
 

@@ -113,9 +113,9 @@ def test_options_reach_the_agent_through_a_search() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"n_startup_trials": 0}, "an integer from 1, got 0"),
-        ({"n_startup_trials": 2.5}, "an integer from 1, got 2.5"),
-        ({"n_startup_trials": True}, "an integer from 1, got True"),
+        ({"n_startup_trials": 0}, "an integer from 1 to .*, got 0"),
+        ({"n_startup_trials": 2.5}, "an integer from 1 to .*, got 2.5"),
+        ({"n_startup_trials": True}, "an integer from 1 to .*, got True"),
         ({"multivariate": "no"}, "True or False, got 'no'"),
     ],
 )

@@ -6,6 +6,8 @@ or taken because it makes sense: nothing else may come of it.
 
 from __future__ import annotations
 
+import functools
+import pathlib
 from collections.abc import Callable
 from typing import Any
 
@@ -13,10 +15,16 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
-from hostile import attack
+from hostile import EVERYTHING, NOTHING, attack
 
 from nats_gym import envs
+from nats_gym.agents import find_agent, get_agent, kind_of
+from nats_gym.agents.weight_sharing import get_method
 from nats_gym.errors import InvalidInput
+from nats_gym.evaluators import CachedEvaluator, make_evaluator, registry
+from nats_gym.protocol import search, search_arguments
+from nats_gym.spaces import get_space
+from nats_gym.streams import RunStreams, run_keys
 
 IDS = [
     *("NATS-TSS-cifar10-v0", "NATS-SSS-cifar10-Budgeted-v0", "NATS-TSS-cifar10-OneShot-v0"),
@@ -111,3 +119,164 @@ def test_a_masked_start_is_none() -> None:
     env = gym.make("NATS-TSS-cifar10-v0")
     with pytest.raises(InvalidInput, match=r"^a start is a list of fewer than 6 choices"):
         env.reset(options={"start": np.ma.masked})
+
+
+SEARCH = [
+    *("space", "dataset", "agent", "epochs", "budget", "runs", "seed", "source", "trial"),
+    *("options", "rungs", "workers", "continuing", "first_run", "supernet_epochs"),
+]
+
+
+@pytest.mark.parametrize("agent", ["random", "asha", "gdas"])
+def test_what_a_search_is_called_with(agent: str) -> None:
+    given = {"space": "tss", "dataset": "cifar10", "agent": agent}
+    for name in SEARCH:
+        attack(lambda value, name=name: search_arguments(**{**given, name: value}))  # type: ignore[misc]
+
+
+def test_a_search_itself() -> None:
+    for name in ("budget", "epochs", "seed", "trial", "checkpoints"):
+        given = {"space": "tss", "dataset": "cifar10", "agent": "random", "budget": 9.0}
+        attack(lambda value, given=given, name=name: search(**{**given, name: value}))  # type: ignore[misc]
+    for progress in ("", 0, True, np.zeros(2)):
+        with pytest.raises(InvalidInput, match=r"^progress is a function, or None, got"):
+            search("tss", "cifar10", progress=progress)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("agent", "options"),
+    [
+        ("local-search", ["improvement"]),
+        ("bandit", ["rule"]),
+        ("largest", ["proxies", "limits"]),
+        ("successive-halving", ["eta"]),
+        ("hyperband", ["eta"]),
+        ("asha", ["eta"]),
+        ("bohb", ["eta", "samples", "random_fraction", "density"]),
+        ("ppo", ["settings"]),
+    ],
+)
+def test_options_of_agents(agent: str, options: list[str]) -> None:
+    given = {"space": "tss", "dataset": "cifar10", "agent": agent}
+    for option in options:
+        attack(lambda value, option=option: search_arguments(**given, options={option: value}))  # type: ignore[misc]
+    several = {"rungs": 2} if kind_of(find_agent(agent)[1]) == "multi-fidelity" else {}
+    made_with = () if agent == "ppo" else (get_space("tss"), RunStreams(run_keys([0])))
+    for option in [*options, *several]:
+        made = {**several, option: None}
+        attack(lambda value, made=made: get_agent(agent)(*made_with, **{**made, option: value}))  # type: ignore[misc]  # noqa: B023
+
+
+def test_options_of_tpe() -> None:
+    pytest.importorskip("optuna")
+    made_with = get_space("tss"), RunStreams(run_keys([0]))
+    for option in ("n_startup_trials", "multivariate"):
+        attack(lambda value, option=option: get_agent("tpe")(*made_with, **{option: value}))  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("method", ["gdas", "enas", "rsps", "tas"])
+def test_weight_sharing_searches(method: str) -> None:
+    check = pytest.importorskip(
+        "nats_gym.agents.weight_sharing.supernet_search"
+    ).SupernetSearch.check
+    own = {
+        "gdas": ["tau_first"],
+        "enas": ["controller_steps", "candidates"],
+        "rsps": ["candidates"],
+        "tas": ["warmup"],
+    }
+    options: list[str] = []
+    if method == "gdas":
+        options = ["among", "settings", "network"]
+        attack(lambda value: check(value, "digits"))
+        attack(lambda value: check(method, value))
+        attack(lambda value: check(method, "digits", unknown=value))
+        options += ["epochs", "seed", "device", "batch_size", "budget", "amp", "channels_last"]
+        options += ["compile", "data_dir", "checkpoint"]
+    for option in options:
+        attack(lambda value, option=option: check(method, "digits", **{option: value}))  # type: ignore[misc]
+    of_its_own: Any = get_method(method)
+    supernet = of_its_own.supernet_class(10)
+    for setting in own[method]:
+        attack(lambda value, setting=setting: of_its_own(supernet, **{setting: value}))  # type: ignore[misc]
+
+
+TRAINED = [
+    *("device", "recipe", "network", "trials", "workers", "threads", "split", "data_dir"),
+    *("download", "time_limit", "timeout", "retries"),
+]
+
+
+def test_live_training() -> None:
+    training = pytest.importorskip("nats_gym.evaluators.training")
+    made = functools.partial(training.TrainingEvaluator, space="tss", dataset="digits")
+    for name in ("space", "dataset", *TRAINED):
+        attack(lambda value, name=name: made(**{name: value}))  # type: ignore[misc]
+    for name in training.Recipe.__dataclass_fields__:
+        attack(lambda value, name=name: training.Recipe(**{name: value}))  # type: ignore[misc]
+    attack(training.Recipe.from_json)
+    for name in ("cells_per_stage", "stem_width"):
+        attack(lambda value, name=name: made(network={name: value}))  # type: ignore[misc]
+    evaluator = made()
+    attack(lambda value: [*evaluator.stream(value, 1, np.zeros(1, np.uint64))], EVERYTHING)
+    attack(lambda value: [*evaluator.stream(np.zeros(1, int), value, np.zeros(0, np.uint64))])
+
+
+def test_an_endless_schedule_is_refused() -> None:
+    for epochs in (10**30, 10_001, "1/10001", 10**5000):
+        with pytest.raises(InvalidInput, match=r"^epochs is an integer from 1 to 10,000, or"):
+            gym.make("NATS-TSS-digits-v0", epochs=epochs)
+
+
+def test_evaluators_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "entry_points", lambda **_: ())  # it takes its time
+    attack(lambda value: make_evaluator(value, "tss", "digits"))
+    attack(lambda value: make_evaluator("train", value, "digits"))
+    attack(lambda value: make_evaluator("train", "tss", value))
+    attack(lambda value: make_evaluator({"name": value}, "tss", "digits"))
+    for name in (*TRAINED[:6], "share_isomorphic", "unknown"):
+        attack(lambda value, name=name: make_evaluator("train", "tss", "digits", **{name: value}))  # type: ignore[misc]
+    for name in ("num_cpus", "num_gpus", "max_retries", "timeout", "address"):
+        attack(lambda value, name=name: make_evaluator("ray", "tss", "digits", **{name: value}))  # type: ignore[misc]
+
+
+def test_caches(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    attack(lambda value: make_evaluator("train", "tss", "digits", cache=value))
+    attack(lambda value: CachedEvaluator(value, "tss"))
+
+
+def test_a_training(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    trainer = pytest.importorskip("nats_gym.training.trainer")
+    import torch
+
+    from nats_gym.networks import build
+    from nats_gym.training.data import ImageData, load_data
+
+    attack(load_data)
+    attack(trainer.choose_device)
+    attack(lambda value: trainer.seeded(lambda: torch.nn.Linear(1, 1), value))
+    attack(lambda value: load_data("digits", value))
+    attack(lambda value: load_data("digits", device=value))
+    attack(lambda value: load_data("digits", download=value))
+    for name in ("space", "architecture", "num_classes", "cells_per_stage", "stem_width"):
+        given = {"space": "tss", "architecture": 0, "num_classes": 2}
+        attack(lambda value, given=given, name=name: build(**{**given, name: value}))  # type: ignore[misc]
+    black, row = torch.zeros(2, 3, 8, 8, dtype=torch.uint8), torch.zeros(1, dtype=torch.int64)
+    splits = {"train": row, "x-valid": row}
+    data = ImageData("own", 2, black, row.repeat(2), splits, (0.5,) * 3, (0.5,) * 3, 0)
+    network = build("tss", 0, 2)
+    names = ("network", "data", "recipe", "seed", "device", "evaluate_on", "evaluate", "epochs")
+    for name in (*names, "time_limit", "label"):
+        given = {"network": network, "data": data, "recipe": trainer.Recipe(epochs=1)}
+        attack(lambda value, given=given, name=name: trainer.train(**{**given, name: value}))  # type: ignore[misc]
+
+
+def test_pools_of_processes() -> None:
+    pool = pytest.importorskip("nats_gym.training.pool")
+    for name in ("workers", "threads", "retries"):
+        attack(lambda value, name=name: pool.Pool("os:getpid", **{name: value}).close(), NOTHING)  # type: ignore[misc]
+    attack(lambda value: pool.Pool(value).close(), NOTHING)
+    batched = pytest.importorskip("nats_gym.training.batched")
+    attack(lambda value: batched.TrainingPool("tss", value))

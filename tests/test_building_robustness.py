@@ -305,6 +305,39 @@ def test_a_damaged_row_is_one_clear_error(mine: Path, statement: str, words: str
         list(store)
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TRIGGER taken AFTER INSERT ON trainings BEGIN DELETE FROM plan; END",
+        "CREATE VIEW more AS SELECT * FROM trainings",
+    ],
+)
+def test_a_store_with_more_in_it_than_ours_is_refused(mine: Path, statement: str) -> None:
+    change(mine, statement)
+    with pytest.raises(UnreadableBuild, match="is not the trainings of a build: it holds"):
+        again(mine, 0, 9, 17)
+
+
+def test_a_store_that_is_deleted_while_a_build_runs_loses_no_training_of_it(mine: Path) -> None:
+    with open_build(mine) as held:
+        known = next(iter(held))
+    answer = {
+        "record": known.record.to_content(),
+        **{name: getattr(known, name) for name in ("latency", "params", "machine")},
+        "splits": held.plan.splits,
+    }
+    with TrainingStore(mine, held.plan) as store:
+        store.add(17, 0, answer)
+        for path in mine.glob("trainings.sqlite*"):
+            path.unlink()
+        with pytest.warns(RuntimeWarning, match="deleted or replaced while it was in use"):
+            store.add(18, 0, answer)
+        assert store.finished() == {(17, 0), (18, 0)}
+    with open_build(mine) as store:
+        assert store.plan == held.plan
+        assert [training.architecture for training in store] == [17, 18]
+
+
 # ── arguments ────────────────────────────────────────────────────────────────────────────────
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import hashlib
+import json
 import os
 import pickle
 import signal
@@ -9,6 +12,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -275,7 +279,329 @@ def test_what_cannot_be_a_cache_is_refused(tmp_path: Path) -> None:
     other = tmp_path / "other.sqlite"
     with sqlite3.connect(other) as connection:
         connection.execute("CREATE TABLE evaluations (x INTEGER)")
-    with pytest.raises(UnreadableCache, match="no cache of this version"):
+    with pytest.raises(UnreadableCache, match="is not a cache: it holds"):
         CachedEvaluator(Counting(), "sss", other)
     with pytest.raises(InvalidInput, match="cannot be a folder"):
         CachedEvaluator(Counting(), "sss", text / "cache.sqlite")
+
+
+# ── what an answer rests on ──────────────────────────────────────────────────────────────────
+
+
+def outcome_of(cached: CachedEvaluator, *index: int) -> Any:
+    return cached.evaluate(np.array(index), 12, np.zeros(len(index), np.uint64))
+
+
+def test_two_evaluators_of_one_identity_share_no_provenance(tmp_path: Path) -> None:
+    path = tmp_path / "cache.sqlite"
+    estimating, training = Counting(), Counting()
+    estimating.provenance = "surrogate", "measured"
+    guessed, measured = (CachedEvaluator(one, "sss", path) for one in (estimating, training))
+    for _ in range(2):
+        for cached in (guessed, measured):
+            outcome = outcome_of(cached, 7)
+            basis = outcome.provenance, outcome.seconds_provenance
+            assert basis == cached.evaluator.provenance
+    assert estimating.asked == training.asked == [(7, 0)]
+    assert len(measured) == 2
+
+
+def test_the_provenance_of_an_evaluator_is_two_texts(tmp_path: Path) -> None:
+    for wrong in ("measured", ("measured",), ("measured", None), ["measured", "measured"]):
+        counting = Counting()
+        counting.provenance = wrong  # type: ignore[assignment]
+        cached = CachedEvaluator(counting, "sss", tmp_path / "cache.sqlite")
+        with pytest.raises(EvaluatorError, match="a tuple of two texts"):
+            outcome_of(cached, 7)
+        assert counting.asked == []
+
+
+# As version 0.1.0 made it.
+EARLIER = """
+CREATE TABLE IF NOT EXISTS evaluations (
+    space TEXT, architecture INTEGER, identity TEXT, epochs TEXT, trial TEXT,
+    accuracy REAL NOT NULL, seconds REAL NOT NULL, metrics TEXT NOT NULL, finished TEXT NOT NULL,
+    PRIMARY KEY (space, architecture, identity, epochs, trial)
+) WITHOUT ROWID
+"""
+
+
+def earlier_cache(path: Path, count: int) -> None:
+    identity = hashlib.sha256(b"toy").hexdigest()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(EARLIER)
+        for one in range(count):
+            row = "sss", one, identity, "12", "0", 90.5, 1e3, '{"train_accuracy": NaN}', "2025"
+            connection.execute("INSERT INTO evaluations VALUES (?,?,?,?,?,?,?,?,?)", row)
+    connection.close()
+
+
+def test_a_cache_of_the_earlier_version_loses_no_training(tmp_path: Path) -> None:
+    path = tmp_path / "cache.sqlite"
+    earlier_cache(path, 5)
+    counting = Counting()
+    cached = CachedEvaluator(counting, "sss", path)
+    kept = outcome_of(cached, 0, 1, 2, 3, 4)
+    assert counting.asked == []
+    assert kept.accuracy.tolist() == [90.5] * 5
+    assert kept.seconds.tolist() == [1e3] * 5
+    # Nobody knows whether they were measured: the file did not say.
+    assert (kept.provenance, kept.seconds_provenance) == ("unstated", "unstated")
+    mixed = outcome_of(cached, 4, 5)
+    assert mixed.accuracy.tolist() == [90.5, 0.005]
+    assert mixed.provenance == "unstated"
+    assert outcome_of(cached, 5).provenance == "measured"
+    assert counting.asked == [(5, 0)]
+    assert len(cached) == 6
+
+
+def test_several_processes_take_an_earlier_cache_over_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "cache.sqlite"
+    earlier_cache(path, 30)
+    found = [start(path, 40, 0.0) for _ in range(3)]
+    said = [process.communicate(timeout=60)[0] for process in found]
+    assert [process.returncode for process in found] == [0, 0, 0]
+    assert said[0] == said[1] == said[2]
+    assert len(CachedEvaluator(Counting(), "sss", path)) == 40
+
+
+# ── files from strange hands ─────────────────────────────────────────────────────────────────
+
+
+def changed(path: Path, *statements: str) -> None:
+    """A cache of one answer, for architecture 7, and what somebody did to it."""
+    cached = CachedEvaluator(Counting(), "sss", path)
+    outcome_of(cached, 7)
+    cached.close()
+    with sqlite3.connect(path) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    connection.close()
+
+
+NESTED = '{"a":' * 5000 + "1" + "}" * 5000
+
+
+@pytest.mark.parametrize(
+    ("figures", "words"),
+    [
+        ("metrics = '{\"status\": '", "Expecting value"),
+        ("metrics = '[1, 2]'", "metrics of an answer are a dictionary"),
+        ("metrics = '{\"x\": [1, 2]}'", "metric x"),
+        ("metrics = '{\"seconds\": 1}'", "cannot be called"),
+        (f"metrics = '{NESTED}'", ""),
+        ("metrics = '" + "1" * 5000 + "'", "digit"),
+        ("metrics = x'7b7d'", "no numbers and a text"),
+        ("metrics = CAST(x'7bff7d' AS TEXT)", "decode"),
+        ("metrics = zeroblob(9000000)", ""),
+        ("accuracy = 9e999", "0…100 percent"),
+        ("accuracy = -9e999", "0…100 percent"),
+        ("accuracy = 100.5", "0…100 percent"),
+        ("accuracy = 'ninety'", "no numbers and a text"),
+        ("seconds = 9e999", "finite"),
+        ("seconds = -1", "finite"),
+        ("seconds = x'00'", "no numbers and a text"),
+    ],
+)
+def test_a_damaged_answer_is_named_and_stops_no_other(
+    tmp_path: Path, figures: str, words: str
+) -> None:
+    path = tmp_path / "cache.sqlite"
+    changed(path, f"UPDATE evaluations SET {figures}")
+    cached = CachedEvaluator(Counting(), "sss", path)
+    with pytest.raises(UnreadableCache) as caught:
+        outcome_of(cached, 7)
+    message = str(caught.value)
+    assert words in message
+    assert "architecture 7 of sss, epochs 12, trial 0" in message
+    assert "delete its row" in message
+    assert len(message) < 500
+    assert "\n" not in message
+    assert outcome_of(cached, 8).accuracy.tolist() == [0.008]
+    with sqlite3.connect(path) as connection:
+        connection.execute("DELETE FROM evaluations WHERE architecture = 7")
+    connection.close()
+    assert outcome_of(cached, 7).accuracy.tolist() == [0.007]
+
+
+TABLE = "CREATE TABLE evaluations (space TEXT, architecture INTEGER, identity TEXT, epochs TEXT, "
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        ["CREATE TABLE evaluations (x INTEGER)"],
+        ["CREATE TABLE others (x INTEGER)"],
+        ["CREATE VIEW evaluations AS SELECT 1 AS space, 2 AS architecture"],
+        # One column more, one constraint more, one generated.
+        [TABLE + "trial TEXT, accuracy REAL, seconds REAL, metrics TEXT, finished TEXT)"],
+        [EARLIER.replace("finished TEXT", "finished TEXT CHECK (randomblob(900000000) > 0)")],
+        [EARLIER.replace("metrics TEXT", "metrics TEXT AS (hex(zeroblob(900000000)))")],
+    ],
+)
+def test_a_file_with_other_tables_is_refused_and_left_alone(
+    tmp_path: Path, statements: list[str]
+) -> None:
+    path = tmp_path / "other.sqlite"
+    with sqlite3.connect(path) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(UnreadableCache, match="is not a cache: it holds '") as caught:
+        CachedEvaluator(Counting(), "sss", path)
+    assert len(str(caught.value)) < 600
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["other.sqlite"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE TRIGGER taken BEFORE INSERT ON evaluations BEGIN "
+        "UPDATE evaluations SET accuracy = 100; END",
+        "CREATE VIEW answers AS SELECT * FROM evaluations",
+        "CREATE INDEX quick ON evaluations (hex(metrics))",
+        "CREATE TABLE more (x)",
+        "ALTER TABLE evaluations ADD COLUMN more TEXT DEFAULT 'x'",
+    ],
+)
+def test_what_somebody_added_to_a_cache_is_refused_when_it_is_opened(
+    tmp_path: Path, statement: str
+) -> None:
+    path = tmp_path / "cache.sqlite"
+    changed(path, statement)
+    with pytest.raises(UnreadableCache, match="is not a cache: it holds 'CREATE"):
+        CachedEvaluator(Counting(), "sss", path)
+
+
+def test_what_is_no_file_is_refused_in_one_line(tmp_path: Path) -> None:
+    folder, fifo, short = tmp_path / "folder", tmp_path / "fifo", tmp_path / "short"
+    folder.mkdir()
+    os.mkfifo(fifo)
+    short.write_bytes(b"SQLite format 3\0" + bytes(84))
+    for path in (folder, fifo, Path("/dev/null"), short):
+        with pytest.raises(UnreadableCache, match="cannot be a cache") as caught:
+            CachedEvaluator(Counting(), "sss", path)
+        assert str(path) in str(caught.value)
+    for wrong in (b"bytes", 3, "x\0y", "x" * 300):
+        with pytest.raises(InvalidInput):
+            CachedEvaluator(Counting(), "sss", wrong)  # type: ignore[arg-type]
+
+
+def test_a_training_that_is_too_long_for_this_version_costs_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "cache.sqlite"
+    earlier_cache(path, 5)
+    with sqlite3.connect(path) as connection:
+        longest = json.dumps({"log": "x" * 5_000_000})
+        connection.execute("UPDATE evaluations SET metrics = ? WHERE architecture = 0", (longest,))
+    connection.close()
+    cached = CachedEvaluator(Counting(), "sss", path)
+    assert outcome_of(cached, 1, 2, 3, 4).accuracy.tolist() == [90.5] * 4
+    assert len(cached) == 5
+    long = Answering((0, Answer(50.0, 1.0, {"log": "x" * 5_000_000})))
+    with pytest.raises(EvaluatorError, match=r"take 5,000,0\d\d bytes"):
+        outcome_of(CachedEvaluator(long, "sss", path), 9)
+
+
+# ── a file that goes while it is in use ──────────────────────────────────────────────────────
+
+
+def answers_in(path: Path) -> list[int]:
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute("SELECT architecture FROM evaluations").fetchall()
+    connection.close()
+    return sorted(row[0] for row in rows)
+
+
+@pytest.mark.parametrize("everything", [True, False])
+def test_a_deleted_cache_is_noticed_and_nothing_is_lost(tmp_path: Path, everything: bool) -> None:
+    class Deleting(Counting):
+        def stream(self, index: Any, epochs: Any, trials: Any) -> Iterator[tuple[int, Answer]]:
+            for position, answer in super().stream(index, epochs, trials):
+                if index[position] == 20:
+                    for suffix in ("", "-wal", "-shm") if everything else ("",):
+                        Path(f"{path}{suffix}").unlink()
+                yield position, answer
+
+    path = tmp_path / "cache.sqlite"
+    before = CachedEvaluator(Counting(), "sss", path)
+    outcome_of(before, 100, 101)
+    cached = CachedEvaluator(Deleting(), "sss", path)
+    outcome_of(cached, 101)
+    with pytest.warns(RuntimeWarning, match="deleted or replaced while it was in use") as said:
+        outcome = outcome_of(cached, *range(40))
+    assert len(said) == 1
+    assert outcome.accuracy.tolist() == [one / 1000 for one in range(40)]
+    assert answers_in(path) == [*range(40), 101]  # 100 was never this process's
+    # The other one notices too, at its next answer, and adds what is its own.
+    with pytest.warns(RuntimeWarning, match="2 entries"):
+        outcome_of(before, 102)
+    assert answers_in(path) == [*range(40), 100, 101, 102]
+    again = CachedEvaluator(Counting(), "sss", path)
+    assert outcome_of(again, *range(40)).accuracy.tolist() == outcome.accuracy.tolist()
+    assert again.evaluator.asked == []
+    for one in (before, cached, again):
+        one.close()
+    assert os.listdir(tmp_path) == ["cache.sqlite"]
+
+
+def test_a_replaced_cache_keeps_its_answers_and_gets_ours(tmp_path: Path) -> None:
+    path, other = tmp_path / "cache.sqlite", tmp_path / "other.sqlite"
+    CachedEvaluator(Counting(), "sss", other).evaluate(np.arange(5), 12, np.zeros(5, np.uint64))
+    cached = CachedEvaluator(Counting(), "sss", path)
+    outcome_of(cached, 10, 11)
+    gc.collect()  # the other is closed: its answers are in the one file
+    os.replace(other, path)
+    with pytest.warns(RuntimeWarning, match="deleted or replaced"):
+        outcome_of(cached, 12)
+    assert answers_in(path) == [*range(5), 10, 11, 12]
+    outcome_of(cached, 3, 13)
+    assert cached.evaluator.asked == [(10, 0), (11, 0), (12, 0), (13, 0)]
+
+
+def test_a_cache_that_was_closed_is_not_in_use(tmp_path: Path) -> None:
+    path = tmp_path / "cache.sqlite"
+    cached = CachedEvaluator(Counting(), "sss", path)
+    outcome_of(cached, 1, 2)
+    cached.close()
+    path.unlink()
+    outcome_of(cached, 3)
+    assert answers_in(path) == [3]
+
+
+def test_a_fork_and_another_folder_find_the_same_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    cached = CachedEvaluator(Counting(), "sss", "cache.sqlite")
+    outcome_of(cached, 1)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+        child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            outcome_of(cached, 1, 2)
+            status = 0 if cached.evaluator.asked == [(1, 0), (2, 0)] else 2
+        finally:
+            os._exit(status)
+    assert os.waitpid(child, 0)[1] == 0
+    outcome_of(cached, 1, 2, 3)
+    assert cached.evaluator.asked == [(1, 0), (3, 0)]
+    assert answers_in(tmp_path / "cache.sqlite") == [1, 2, 3]
+    assert os.listdir(tmp_path / "elsewhere") == []
+
+
+def test_a_link_to_a_cache_is_the_cache(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link.sqlite").symlink_to(tmp_path / "disk" / "cache.sqlite")
+    cached = CachedEvaluator(Counting(), "sss", tmp_path / "link.sqlite")
+    outcome_of(cached, 1)
+    (tmp_path / "disk" / "cache.sqlite").unlink()
+    with pytest.warns(RuntimeWarning, match="deleted or replaced"):
+        outcome_of(cached, 2)
+    assert answers_in(tmp_path / "disk" / "cache.sqlite") == [1, 2]

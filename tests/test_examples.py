@@ -24,8 +24,11 @@ RUNS: dict[str, tuple[list[str], str, str | None]] = {
     "train_digits.py": (["2"], "2 episodes in", "sklearn"),
     "train_ppo.py": (["sss", "1", "24576"], "points from the best on average", None),
 }
-#: Those whose only form takes a while: the demo, which `make demo` runs too.
-SLOW = {"compare_agents.py": "plot: "}
+#: Those whose shortest form takes a while: likewise. RLlib brings dm-tree, Ray alone does not.
+SLOW: dict[str, tuple[list[str], str, str | None]] = {
+    "compare_agents.py": ([], "plot: ", None),
+    "rllib_ppo.py": (["2"], "the best architecture's mean is 91.61", "tree"),
+}
 
 
 def run(name: str, arguments: list[str], folder: Path) -> str:
@@ -46,7 +49,12 @@ def test_no_example_is_forgotten_and_each_is_short() -> None:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_an_example_runs(name: str, tmp_path: Path) -> None:
-    arguments, said, package = RUNS[name]
+    check_example(name, *RUNS[name], tmp_path)
+
+
+def check_example(
+    name: str, arguments: list[str], said: str, package: str | None, tmp_path: Path
+) -> None:
     if package and find_spec(package) is None:
         pytest.skip(f"{package} is not installed")
     assert said in run(name, arguments, tmp_path)
@@ -55,4 +63,21 @@ def test_an_example_runs(name: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SLOW)
 def test_a_long_example_runs(name: str, tmp_path: Path) -> None:
-    assert SLOW[name] in run(name, [], tmp_path)
+    check_example(name, *SLOW[name], tmp_path)
+
+
+@pytest.mark.slow
+def test_rl_zoo_trains_with_the_settings_that_ship(tmp_path: Path) -> None:
+    if find_spec("rl_zoo3") is None:
+        pytest.skip("rl_zoo3 is not installed")
+    command = [
+        *(sys.executable, "-m", "rl_zoo3.train", "--algo", "ppo", "-n", "1000"),
+        *("--env", "NATS-SSS-cifar100-v0", "--gym-packages", "nats_gym"),
+        *("--conf-file", str(EXAMPLES / "rl_zoo.yml"), "-f", str(tmp_path / "logs")),
+    ]
+    paths = {"PYTHONPATH": str(EXAMPLES.parent), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, **paths}
+    )
+    assert done.returncode == 0, done.stderr
+    assert next(tmp_path.glob("logs/ppo/NATS-SSS-cifar100-v0_1/*.zip")).is_file()

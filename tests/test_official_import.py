@@ -419,7 +419,10 @@ def test_a_record_cannot_name_files_or_change_schedules(small, tmp_path, change)
 
 def test_a_bomb_is_refused(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(unpickling, "MAX_RECORD_BYTES", 1 << 20)
-    (small / "000011.pickle.pbz2").write_bytes(bz2.compress(bytes(2 << 20)))
+    content = record("tss", 11, schedules=SHORT["tss"]) | {
+        "more": [bytes(600_000 + n) for n in range(3)]
+    }
+    write_record(small / "000011.pickle.pbz2", content)
     archive = official.import_archive(small)
     assert "more than 1 MB" in archive.facts["unreadable"][0]
 

@@ -481,7 +481,7 @@ def test_a_forged_summary_or_budget_does_not_hold(folder: Path, tmp_path: Path) 
             (("arguments", "rungs"), [12, 200], "rungs= is for"),
             (("arguments", "budget"), "3000", "a budget is"),
             (("arguments", "first_run"), 10**12, "accuracy is not"),
-            (("arguments", "epochs"), "12", "epochs is a positive"),
+            (("arguments", "epochs"), "12", "epochs is an integer"),
             (("arguments", "options"), {"n": 3}, "random takes no options"),
             (("arguments",), {}, "space"),
         )

@@ -181,7 +181,8 @@ def test_axes_name_units_and_what_they_rest_on(searches: Searches) -> None:
     )
     assert axes.get_title() == "Topology space, CIFAR-10\nsearched on 12 epochs (surrogate)"
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
-    assert "validation, 200 epochs, measured" in improvement_matrix(searches).get_suptitle()
+    heading = improvement_matrix(searches).texts[0].get_text()
+    assert "validation, 200 epochs, measured" in heading
 
 
 def test_lines_are_the_means_over_runs(searches: Searches) -> None:

@@ -350,6 +350,7 @@ class Walk(gym.Env[Any, Any]):
 
     def __init__(self, observe: str = "box", act: str = "discrete", rewards: int = 0) -> None:
         box = spaces.Box(-1.0, 1.0, (3,), np.float32)
+        self.metadata = {"render_modes": []}  # older vector environments write into it
         self.observe, self.act = observe, act
         self.observation_space = {
             "box": box,

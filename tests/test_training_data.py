@@ -11,6 +11,7 @@ import tarfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,9 @@ def batch(count: int, resolution: int, labels: list[int], key: str = "labels") -
     return {"data": pixels, key: labels}
 
 
-@pytest.mark.parametrize("write", [python2_pickle, pickle.dumps], ids=["python2", "python3"])
+@pytest.mark.parametrize(
+    "write", [python2_pickle, partial(pickle.dumps, protocol=4)], ids=["python2", "python3"]
+)
 def test_a_batch_is_read_plane_by_plane(write: Any) -> None:
     content = batch(4, 2, [3, 0, 9, 1])
     read = read_batch(write(content), "labels", 2, "batch")
@@ -90,7 +93,7 @@ def test_a_hostile_pickle_is_refused_not_run(tmp_path: Path) -> None:
     target = tmp_path / "was-run"
     for content in (Hostile(target), {"data": Hostile(target), "labels": [1]}):
         with pytest.raises(ForbiddenPickle, match=r"^batch: .*was not run"):
-            read_batch(pickle.dumps(content), "labels", 2, "batch")
+            read_batch(pickle.dumps(content, protocol=4), "labels", 2, "batch")
     bomb = b"\x80\x02c_codecs\nencode\nX\x01\x00\x00\x00aX\x03\x00\x00\x00bz2\x86R."
     with pytest.raises(ForbiddenPickle, match="bz2"):
         read_batch(bomb, "labels", 2, "batch")
@@ -111,38 +114,42 @@ def test_a_hostile_pickle_is_refused_not_run(tmp_path: Path) -> None:
 )
 def test_other_content_is_refused(content: Any, message: str) -> None:
     with pytest.raises(UnreadableFile, match=message):
-        read_batch(pickle.dumps(content), "labels", 2, "batch")
+        read_batch(pickle.dumps(content, protocol=4), "labels", 2, "batch")
 
 
 def test_a_damaged_pickle_is_refused() -> None:
     whole = pickle.dumps(batch(4, 2, [3, 0, 9, 1]))
-    with pytest.raises(UnreadableFile, match="not a whole pickle"):
+    with pytest.raises(UnreadableFile, match="a truncated pickle"):
         read_batch(whole[:-30], "labels", 2, "batch")
 
 
-def write_cifar(folder: Path, key: str, per_file: int) -> dict[str, dict[str, Any]]:
-    """An archive in CIFAR's layout with ``per_file`` images in each pickle; what it holds."""
-    archive, contents = CIFAR[key], {}
+def write_cifar(folder: Path, key: str, per_file: int) -> dict[str, str]:
+    """An archive in CIFAR's layout with ``per_file`` images in each pickle; their checksums."""
+    archive, digests = CIFAR[key], {}
     with tarfile.open(folder / archive.file, "w:gz") as tar:
         for number, name in enumerate((*archive.train, *archive.test)):
             labels = [(number + image) % archive.num_classes for image in range(per_file)]
-            contents[name] = batch(per_file, 32, labels, archive.labels)
-            contents[name]["data"][:, 0] = number
-            data = pickle.dumps(contents[name], protocol=2)
+            content = batch(per_file, 32, labels, archive.labels)
+            content["data"][:, 0] = number
+            data = pickle.dumps(content, protocol=2)
+            digests[name] = hashlib.md5(data).hexdigest()
             info = tarfile.TarInfo(f"{archive.folder}/{name}")
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
-    return contents
+    return digests
 
 
 @pytest.fixture
 def small_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Archives of 10 images a pickle, taken for the published ones."""
-    for key in CIFAR:
-        write_cifar(tmp_path, key, 10)
-        archive = CIFAR[key]
-        md5 = hashlib.md5((tmp_path / archive.file).read_bytes()).hexdigest()
-        monkeypatch.setitem(archives.CIFAR, key, replace(archive, md5=md5))
+    for key, archive in [*CIFAR.items()]:
+        digests = write_cifar(tmp_path, key, 10)
+        published = {
+            "md5": hashlib.md5((tmp_path / archive.file).read_bytes()).hexdigest(),
+            "train": {name: digests[name] for name in archive.train},
+            "test": {name: digests[name] for name in archive.test},
+        }
+        monkeypatch.setitem(archives.CIFAR, key, replace(archive, **published))
     monkeypatch.setattr(data_module, "COUNTS", {"cifar10": (50, 10), "cifar100": (10, 10)})
     return tmp_path
 
@@ -163,6 +170,14 @@ def test_cifar_comes_from_its_archive_or_folder(small_cifar: Path) -> None:
     for folder in ("unpacked", f"unpacked/{CIFAR['cifar10'].folder}"):
         unpacked = load_data("cifar10", small_cifar / folder, download=False)
         assert torch.equal(unpacked.images, packed.images)
+    part = small_cifar / "unpacked" / CIFAR["cifar10"].folder / "data_batch_3"
+    part.write_bytes(pickle.dumps(batch(10, 32, [0] * 10), protocol=2))
+    with pytest.raises(UnreadableFile, match="data_batch_3 is not the published file"):
+        load_data("cifar10", small_cifar / "unpacked", download=False)
+    with part.open("wb") as file:
+        file.truncate(60 << 30)  # takes no room
+    with pytest.raises(UnreadableFile, match="data_batch_3 is not the published file: 64,424,"):
+        load_data("cifar10", small_cifar / "unpacked", download=False)
 
 
 def test_cifar100_takes_the_list_that_is_there(small_cifar: Path) -> None:

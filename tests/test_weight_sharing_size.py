@@ -159,7 +159,7 @@ def test_warm_up_begins_at_full_width_and_ends_at_any(monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize("warmup", [-0.1, 1, "half", float("nan"), True, False])
 def test_a_warm_up_out_of_range_is_refused(warmup: Any) -> None:
-    with pytest.raises(InvalidInput, match="from 0 to below 1"):
+    with pytest.raises(InvalidInput, match="from 0 below 1"):
         TAS(SizeSupernet(7), warmup)
 
 

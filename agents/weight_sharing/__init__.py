@@ -23,7 +23,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from nats_gym.errors import unknown_name
+from nats_gym.checks import word
 
 if TYPE_CHECKING:
     from .method import Method
@@ -50,9 +50,7 @@ def get_method(name: str) -> type[Method]:
     Raises:
         InvalidInput: for an unknown name; it lists the known ones.
     """
-    if not isinstance(name, str) or name not in _HOMES:
-        raise unknown_name("weight-sharing search", name, _HOMES)
-    module, cls = _HOMES[name].split(":")
+    module, cls = _HOMES[word(name, "weight-sharing search", _HOMES)].split(":")
     method: type[Method] = getattr(import_module(module, __name__), cls)
     return method
 

@@ -1,7 +1,7 @@
 """A weight-sharing search on disk: whole after every epoch, so that a killed one goes on exactly.
 
-A checkpoint holds tensors and text only and is read with ``weights_only=True``: one from a
-stranger can be damaged, not dangerous.
+A checkpoint holds tensors and text only, and is checked before torch reads it with
+``weights_only=True``: one from a stranger can be damaged, not dangerous.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nats_gym.errors import InvalidInput, NatsGymError
+from nats_gym.errors import InvalidInput
 from nats_gym.spaces import get_space
-from nats_gym.training.checkpoint import UnreadableCheckpoint, read_whole, write_whole
+from nats_gym.tables.official.weights import load_saved
+from nats_gym.training.checkpoint import UnreadableCheckpoint, write_whole
 
 from .method import Method
 from .supernet_result import ARRAYS, SupernetResult
@@ -58,7 +59,7 @@ def load_checkpoint(
         InvalidInput: if it is of a search with other arguments; says in what they differ.
     """
     with _damage_named(path):
-        content = read_whole(path)
+        content = load_saved(path)
         if content["format"] != _FORMAT:
             raise UnreadableCheckpoint(
                 f"{path} has format {content['format']}, this version reads {_FORMAT}"
@@ -107,7 +108,7 @@ def _damage_named(path: Path) -> Iterator[None]:
     """Turn what a damaged file raises, nearly anything, into ``UnreadableCheckpoint``."""
     try:
         yield
-    except NatsGymError:
+    except (UnreadableCheckpoint, InvalidInput):
         raise
     except Exception as error:
         raise UnreadableCheckpoint(

@@ -12,11 +12,12 @@ from typing import ClassVar
 import torch
 from torch import nn
 
+from nats_gym.checks import integer
 from nats_gym.networks.topology_supernet import TopologySupernet
 from nats_gym.spaces.topology import EDGES, OPERATIONS
 from nats_gym.training.batches import Batch
 
-from .method import BETAS, Method, accuracy, best_of, check_count
+from .method import BETAS, Method, accuracy, best_of
 
 LSTM_SIZE, LSTM_LAYERS = 32, 2
 TEMPERATURE, TANH_CONSTANT = 5.0, 2.5
@@ -27,6 +28,7 @@ BASELINE_DECAY = 0.99
 GRADIENT_CLIP = 5.0
 CONTROLLER_STEPS, SAMPLES_PER_STEP = 50, 20
 CANDIDATES = 100
+MOST = 1_000_000
 
 
 class Controller(nn.Module):
@@ -121,9 +123,9 @@ class ENAS(Method):
         self.optimizer = torch.optim.Adam(
             self.controller.parameters(), LEARNING_RATE, BETAS, EPSILON
         )
-        self._steps = check_count("controller_steps", controller_steps)
-        self._samples = check_count("samples_per_step", samples_per_step)
-        self._candidates = check_count("candidates", candidates)
+        self._steps = integer(controller_steps, "controller_steps", 1, MOST)
+        self._samples = integer(samples_per_step, "samples_per_step", 1, MOST)
+        self._candidates = integer(candidates, "candidates", 1, MOST)
 
     @torch.no_grad()
     def _sampled(self, count: int) -> list[list[int]]:

@@ -6,12 +6,10 @@ Source: Dong & Yang, CVPR 2019 (arXiv 1910.04465); as run in NATS-Bench (Dong et
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import nn
 
-from nats_gym.errors import InvalidInput, shown
+from nats_gym.checks import number
 from nats_gym.networks.topology_supernet import TopologySupernet
 from nats_gym.spaces.topology import EDGES, OPERATIONS
 
@@ -42,11 +40,8 @@ class GDAS(AlphaMethod):
         tau_last: float = TAU_LAST,
     ) -> None:
         super().__init__(supernet, len(EDGES), len(OPERATIONS))
-        for tau in (tau_first, tau_last):
-            if isinstance(tau, bool) or not isinstance(tau, int | float) or not 0 < tau < math.inf:
-                raise InvalidInput(f"a temperature is a number above 0, got {shown(tau)}")
-        self._tau_first, self._tau_last = tau_first, tau_last
-        self.tau: float = tau_first
+        self._tau_first = self.tau = number(tau_first, "a temperature", above=0)
+        self._tau_last = number(tau_last, "a temperature", above=0)
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Lower the temperature."""

@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
-from nats_gym.errors import InvalidInput, shown
 from nats_gym.networks.supernet import Supernet
 from nats_gym.training.batches import Batch
 
@@ -120,13 +119,6 @@ class AlphaMethod(Method):
     def log_probabilities(self) -> torch.Tensor:
         """Alpha itself."""
         return self.alpha.detach()
-
-
-def check_count(name: str, value: int, most: int = 1_000_000) -> int:
-    """Return a count among a method's settings; ``InvalidInput`` unless it is 1 to ``most``."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
-        raise InvalidInput(f"{name} is an integer from 1 to {most:,}, got {shown(value)}")
-    return value
 
 
 def uniform_digits(count: int, decisions: int, choices: int) -> list[list[int]]:

@@ -12,12 +12,13 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from nats_gym.checks import integer
 from nats_gym.networks.cell import OUTPUT
 from nats_gym.networks.topology_supernet import TopologySupernet
 from nats_gym.spaces.topology import EDGES, OPERATIONS
 from nats_gym.training.batches import Batch
 
-from .method import Method, best_of, check_count
+from .method import Method, best_of
 
 CANDIDATES = 100
 
@@ -40,7 +41,7 @@ class RSPS(Method):
 
     def __init__(self, supernet: TopologySupernet, candidates: int = CANDIDATES) -> None:
         super().__init__(supernet)
-        self._candidates = check_count("candidates", candidates, len(OPERATIONS) ** len(EDGES))
+        self._candidates = integer(candidates, "candidates", 1, len(OPERATIONS) ** len(EDGES))
 
     def weight_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of random paths, one for each cell."""

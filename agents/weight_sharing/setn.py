@@ -11,11 +11,12 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from nats_gym.checks import integer
 from nats_gym.networks.topology_supernet import TopologySupernet
 from nats_gym.spaces.topology import EDGES, OPERATIONS
 from nats_gym.training.batches import Batch
 
-from .method import AlphaMethod, best_of, check_count, likeliest, uniform_digits
+from .method import AlphaMethod, best_of, likeliest, uniform_digits
 
 CANDIDATES = 100
 
@@ -38,7 +39,7 @@ class SETN(AlphaMethod):
 
     def __init__(self, supernet: TopologySupernet, candidates: int = CANDIDATES) -> None:
         super().__init__(supernet, len(EDGES), len(OPERATIONS))
-        self._candidates = check_count("candidates", candidates, len(OPERATIONS) ** len(EDGES))
+        self._candidates = integer(candidates, "candidates", 1, len(OPERATIONS) ** len(EDGES))
 
     def weight_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of a uniform path."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from nats_gym.errors import InvalidInput, shown
+from nats_gym.checks import number
 from nats_gym.networks.size_supernet import PLACES, SizeSupernet
 from nats_gym.spaces.size import WIDTHS
 from nats_gym.training.batches import Batch
@@ -40,11 +40,7 @@ class SizeMethod(AlphaMethod):
 
     def __init__(self, supernet: SizeSupernet, warmup: float = 0.0) -> None:
         super().__init__(supernet, PLACES, len(WIDTHS))
-        if isinstance(warmup, bool) or not isinstance(warmup, int | float) or not 0 <= warmup < 1:
-            raise InvalidInput(
-                f"warmup is a share of the epochs from 0 to below 1, got {shown(warmup)}"
-            )
-        self._warmup = warmup
+        self._warmup = number(warmup, "warmup, a share of the epochs,", 0, below=1)
         self.tau = TAU_FIRST
         self._full_width: float | None = None  # its probability, None once the weights are warm
 

@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nats_gym.agents.threads import one_thread
+from nats_gym.checks import function, word
 from nats_gym.datasets import DIGITS
-from nats_gym.errors import InvalidInput, shown, unknown_name, unknown_option
+from nats_gym.errors import InvalidInput, shown, unknown_option
 from nats_gym.evaluators.training import DATA_KEYS
 from nats_gym.spaces import get_space
 from nats_gym.streams import combine_int, seed_key
@@ -147,8 +148,10 @@ class SupernetSearch:
         self._among = None if chosen is None else torch.tensor(chosen, device=self._device)
         self._epochs, self._budget = self.arguments["epochs"], budget
         self._key = seed_key(self.arguments["seed"])
-        self._progress = progress
-        self._memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self._progress = function(progress, "progress")
+        self._memory_format = (
+            torch.channels_last if identifying["channels_last"] else torch.contiguous_format
+        )
 
         def build() -> nn.Module:
             return build_method(cls, data.num_classes, self.arguments)
@@ -156,8 +159,8 @@ class SupernetSearch:
         self.method = cast(Method, seeded(build, self._drawn_from(_INIT)).to(self._device))
         supernet = self.method.supernet
         supernet.to(memory_format=self._memory_format)  # type: ignore[call-overload]
-        supernet.amp = amp
-        if compile:
+        supernet.amp = self.arguments["amp"]
+        if self.arguments["compile"]:
             supernet.compile_parts()
         self._weights = make_sgd(supernet)
         self._data = data.to(self._device)
@@ -189,14 +192,13 @@ class SupernetSearch:
             if name not in names:
                 raise unknown_option(name, names, "a weight-sharing search")
         searched = method_class(method)
-        key = DATA_KEYS.get(dataset, dataset) if isinstance(dataset, str) else None
-        if key not in LOADERS:
-            raise unknown_name("data set", dataset, LOADERS)
+        key = DATA_KEYS.get(dataset, dataset) if isinstance(dataset, str) else dataset
+        word(key, "data set", LOADERS)
         choose_device(options.pop("device", "auto"))
         data_folder(options.pop("data_dir", None))
         check_budget(options.pop("budget", None))
         check_checkpoint(options.pop("checkpoint", None))
-        options.pop("progress", None)
+        function(options.pop("progress", None), "progress")
         arguments = identifying_arguments(searched, dataset, **options)
         # On shapes alone: neither memory nor random numbers. A class of one's own may want numbers.
         with suppress(RuntimeError), torch.device("meta"):

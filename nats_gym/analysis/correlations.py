@@ -119,7 +119,7 @@ def _correlation(name: str, first: ArrayLike, second: ArrayLike) -> float:
     x, y = (np.asarray(values, dtype=np.float64) for values in (first, second))
     if x.shape != y.shape or x.ndim != 1:
         raise InvalidInput(f"two samples (n,) are correlated, got {x.shape} and {y.shape}")
-    if len(x) < 2:
+    if len(x) < 2 or np.isnan(x).any() or np.isnan(y).any():  # older SciPys raise at NaN
         return math.nan
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of samples that do not vary

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -14,20 +13,22 @@ from typing import Any
 import numpy as np
 
 from nats_gym.building.plan import VALID_SPLIT, Plan
+from nats_gym.database import Database, Statement
 from nats_gym.errors import InvalidInput, MissingTable, NatsGymError
 from nats_gym.training.record import COMPLETED, Curve, TrainingRecord
 
 FILE = "trainings.sqlite"
 CHECKPOINTS = "checkpoints"
 _FORMAT = 2
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS plan (format INTEGER NOT NULL, content TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS trainings (
+_TABLES = {
+    "plan": "CREATE TABLE plan (format INTEGER NOT NULL, content TEXT NOT NULL)",
+    "trainings": """
+CREATE TABLE trainings (
     architecture INTEGER, trial INTEGER, record TEXT NOT NULL, latency REAL NOT NULL,
     params REAL NOT NULL, machine TEXT NOT NULL, finished TEXT NOT NULL,
     PRIMARY KEY (architecture, trial)
-) WITHOUT ROWID;
-"""
+) WITHOUT ROWID""",
+}
 
 
 class UnreadableBuild(NatsGymError, OSError):
@@ -102,30 +103,17 @@ class TrainingStore:
         self.checkpoints = Path(folder) / CHECKPOINTS
         if plan is None and not self.path.is_file():
             raise MissingTable(f"no build in {str(folder)!r}: {FILE} is not there")
-        self._connection = self._connected()
+        # No training is lost when the machine loses power, either.
+        what = "the trainings of a build"
+        self._file = Database(self.path, _TABLES, UnreadableBuild, what, synchronous="FULL")
         try:
             self.plan = self._agreed(plan)
         except BaseException:
-            self._connection.close()
+            self._file.close()
             raise
 
-    def _connected(self) -> sqlite3.Connection:
-        try:
-            connection = sqlite3.connect(self.path, timeout=60.0)
-        except sqlite3.DatabaseError as error:
-            raise UnreadableBuild(f"{self.path} holds no trainings of a build: {error}") from error
-        try:
-            # A killed process loses no committed training, nor does a machine that loses power.
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.executescript(_SCHEMA)
-        except sqlite3.DatabaseError as error:
-            connection.close()
-            raise UnreadableBuild(f"{self.path} holds no trainings of a build: {error}") from error
-        return connection
-
     def _agreed(self, plan: Plan | None) -> Plan:
-        rows = self._execute("SELECT format, content FROM plan")
+        rows = self._file.read("SELECT format, content FROM plan")
         held = bool(self.finished()) or any(self.checkpoints.glob("*.pt"))
         if plan is not None and not held:  # one that came to nothing claims nothing
             self._keep(plan)
@@ -147,17 +135,18 @@ class TrainingStore:
                 f"{str(self.path.parent)!r} holds another build: {'; '.join(differences)}; take "
                 "another folder"
             )
+        self._held(kept)
         return kept
 
     def __enter__(self) -> TrainingStore:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._connection.close()
+        self._file.close()
 
     def __iter__(self) -> Iterator[Training]:
         """All finished trainings by architecture and trial."""
-        rows = self._execute(
+        rows = self._file.read(
             "SELECT architecture, trial, record, latency, params, machine FROM trainings "
             "ORDER BY architecture, trial"
         )
@@ -201,17 +190,18 @@ class TrainingStore:
             self._keep(self.plan)
 
     def _keep(self, plan: Plan) -> None:
-        try:
-            with self._connection:
-                self._connection.execute("DELETE FROM plan")
-                content = json.dumps(plan.to_json())
-                self._connection.execute("INSERT INTO plan VALUES (?, ?)", (_FORMAT, content))
-        except sqlite3.DatabaseError as error:
-            raise UnreadableBuild(f"{self.path}: {error}") from error
+        self._file.write(*self._held(plan))
+
+    def _held(self, plan: Plan) -> tuple[Statement, Statement]:
+        """What writes a plan, held for a file that takes the place of this one."""
+        insertion = "INSERT INTO plan VALUES (?, ?)", (_FORMAT, json.dumps(plan.to_json()))
+        statements = ("DELETE FROM plan", ()), insertion
+        self._file.hold("plan", *statements)
+        return statements
 
     def finished(self) -> set[tuple[int, int]]:
         """Architecture and trial of every finished training."""
-        return {(a, t) for a, t in self._execute("SELECT architecture, trial FROM trainings")}
+        return {(a, t) for a, t in self._file.read("SELECT architecture, trial FROM trainings")}
 
     def add(self, architecture: int, trial: int, answer: dict[str, Any]) -> None:
         """Keep a training, as :func:`nats_gym.building.worker.train_once` returns it.
@@ -221,22 +211,8 @@ class TrainingStore:
         """
         self.settle(answer["splits"])
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        self._execute(
-            "INSERT OR IGNORE INTO trainings VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                architecture,
-                trial,
-                json.dumps(answer["record"]),
-                answer["latency"],
-                answer["params"],
-                answer["machine"],
-                now,
-            ),
-        )
-
-    def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> list[Any]:
-        try:
-            with self._connection:  # one transaction: whole or not at all
-                return self._connection.execute(statement, values).fetchall()
-        except sqlite3.DatabaseError as error:
-            raise UnreadableBuild(f"{self.path}: {error}") from error
+        figures = answer["latency"], answer["params"], answer["machine"], now
+        row = architecture, trial, json.dumps(answer["record"]), *figures
+        insertion = "INSERT OR IGNORE INTO trainings VALUES (?, ?, ?, ?, ?, ?, ?)", row
+        self._file.write(insertion)
+        self._file.hold((architecture, trial), insertion)

@@ -9,7 +9,7 @@ import typer
 
 from nats_gym.errors import InvalidInput
 
-from .terminal import app, quiet, say
+from .terminal import app, progress_bar, say
 
 
 @app.command("build")
@@ -57,7 +57,7 @@ def build_table(
     if ray:
         cluster = {"num_gpus": 0 if gpus is None else gpus, "address": address}
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True, disable=quiet()) as bar:
+    with progress_bar(*columns) as bar:
         task = bar.add_task("training", total=None)
         built = building.build(
             *(out, plan, chosen, trials),

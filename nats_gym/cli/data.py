@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from nats_gym.tables.official import OfficialArchive
 
-from .terminal import app, help_without_command, print_grid, quiet, say
+from .terminal import app, help_without_command, print_grid, progress_bar, say
 
 data_app = typer.Typer()
 app.add_typer(data_app, name="data")
@@ -80,7 +80,7 @@ def data_download(
     from nats_gym.tables.official.download import TARS, download
 
     columns = (*Progress.get_default_columns()[:2], DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, TimeRemainingColumn(), transient=True, disable=quiet()) as bar:
+    with progress_bar(*columns, TimeRemainingColumn()) as bar:
         task = bar.add_task(TARS.get(space, (space,))[0], total=None)
         arrived = download(
             space, url, lambda done, total: bar.update(task, completed=done, total=total)
@@ -108,11 +108,10 @@ def imported(
     path: Path, space: str | None, curves: bool = True, strict: bool = False
 ) -> OfficialArchive:
     """Import an archive, unless it is, with a progress bar."""
-    from rich.progress import Progress
 
     from nats_gym.tables import official
 
-    with Progress(transient=True, disable=quiet()) as bar:
+    with progress_bar() as bar:
         task = bar.add_task(f"importing {path.name}", total=None)
 
         def show(done: int, total: int) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 from .data import imported
 from .showing import draw_architecture
-from .terminal import app, number_or_text, print_grid, quiet, say
+from .terminal import app, number_or_text, print_grid, progress_bar, say
 
 
 @app.command()
@@ -72,7 +73,6 @@ def search(
     ] = None,
 ) -> None:
     """Search an architecture within a simulated budget, in independent runs."""
-    from rich.progress import Progress
 
     from nats_gym.agents import find_agent
     from nats_gym.agents.weight_sharing import METHODS, get_method
@@ -82,6 +82,8 @@ def search(
     from nats_gym.tables import official
     from nats_gym.tables.load import SOURCES, is_archive
 
+    if ":" in agent and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # as a study finds an agent beside its file
     schedule = number_or_text(epochs) if epochs else None
     options = _options(option or [])
     for name, value in (("data_dir", data_dir), ("device", device)):
@@ -103,7 +105,7 @@ def search(
     check_folder(folder)  # before the work, not after it
     checkpoints = folder / "checkpoints" if arguments["supernet_epochs"] else None
     started = time.perf_counter()
-    with Progress(transient=True, disable=quiet()) as bar:
+    with progress_bar() as bar:
         task = bar.add_task(f"{agent} × {runs}", total=1.0)
         result = run_search(
             **arguments,

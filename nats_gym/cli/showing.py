@@ -29,24 +29,33 @@ def show(
     space: Annotated[str, typer.Argument(help="tss or sss")],
     architecture: Annotated[str, typer.Argument(help="official index or official string")],
     png: Annotated[Path | None, typer.Option(help="draw it too, to this file (.png)")] = None,
-    dataset: Annotated[str, typer.Option(help="whose accuracy the picture shows")] = "cifar10",
+    dataset: Annotated[
+        str | None, typer.Option(help="show it alone; whose accuracy the picture shows")
+    ] = None,
+    source: Annotated[
+        str, typer.Option(help="auto, embedded, digits-300, a table's folder or an archive")
+    ] = "auto",
 ) -> None:
-    """Show an architecture with its figures and what they rest on."""
-    from nats_gym.datasets import DATASETS
+    """Show an architecture with its figures and what they rest on.
+
+    On all of NATS-Bench's data sets; on one with --dataset, or that of a table with --source.
+    """
     from nats_gym.spaces import get_space
     from nats_gym.tables import load_table
+    from nats_gym.tables.load import datasets_of
 
     chosen = get_space(space)
     index = chosen.resolve(number_or_text(architecture))
     digits = chosen.digits(index)
-    drawn = load_table(space, dataset)
+    asked = (dataset,) if dataset else datasets_of(source)
+    tables = [load_table(space, name, source) for name in asked]
     if png:
-        draw_architecture(drawn, index, png)
+        draw_architecture(tables[0], index, png)
     say(f"{chosen.title} {index}: {chosen.string(digits)}")
     for decision, digit in zip(chosen.decision_names, digits.tolist(), strict=True):
         say(f"  {decision:<12} {chosen.choice_names[digit]}")
-    for name in DATASETS:
-        print_grid(_figures_grid(load_table(space, name), index))
+    for table in tables:
+        print_grid(_figures_grid(table, index))
     if png:
         say(f"picture: {png}")
 

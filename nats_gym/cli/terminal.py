@@ -12,6 +12,7 @@ import nats_gym
 from nats_gym.errors import NatsGymError
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
     from rich.table import Table as Grid
 
 
@@ -75,8 +76,15 @@ def number_or_text(text: str) -> int | str:
     return int(text) if re.fullmatch("-?[0-9]{1,18}", text) else text
 
 
-def quiet() -> bool:
-    return not sys.stderr.isatty()
+def progress_bar(*columns: ProgressColumn) -> Progress:
+    """A bar on standard error while it is a terminal, which goes when the work is done."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    hidden = not sys.stderr.isatty()
+    # A console told to be quiet, for a hidden bar of an older Rich ends in an empty line.
+    console = Console(stderr=True, quiet=hidden)
+    return Progress(*columns, console=console, transient=True, disable=hidden)
 
 
 def say(line: str) -> None:

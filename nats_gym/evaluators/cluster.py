@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import faulthandler
-import math
 import socket
 from collections.abc import Iterator
 from functools import lru_cache
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym import checks
 from nats_gym.errors import InvalidInput, NatsGymError, shown, warn_caller
 from nats_gym.evaluators.protocol import (
     Answer,
@@ -26,6 +26,10 @@ from nats_gym.schedule import Epochs
 
 class ClusterFailed(NatsGymError, RuntimeError):
     """A cluster cannot be reached, or an evaluation failed on it as often as it was tried."""
+
+
+#: Processors or GPUs of a task, and how often one is started again.
+MOST_RESOURCES, MOST_RETRIES = 10_000, 1_000
 
 
 class RayEvaluator:
@@ -72,16 +76,15 @@ class RayEvaluator:
                 f"nats_gym.evaluators.StreamingEvaluator; got {shown(evaluator)}"
             )
         for name, value in (("num_cpus", num_cpus), ("num_gpus", num_gpus)):
-            if not _is_number(value) or value < 0 or (value > 1 and value % 1):
+            plain = checks.number(value, name, 0, MOST_RESOURCES)
+            if plain > 1 and plain % 1:
                 raise InvalidInput(
                     f"{name} is a fraction of one, or a whole number, got {shown(value)}"
                 )
-        if isinstance(max_retries, bool) or not isinstance(max_retries, int) or max_retries < 0:
-            raise InvalidInput(f"max_retries is an integer from 0, got {shown(max_retries)}")
-        if timeout is not None and (not _is_number(timeout) or timeout <= 0):
-            raise InvalidInput(f"timeout is a number of seconds above 0, got {shown(timeout)}")
-        if address is not None and not isinstance(address, str):
-            raise InvalidInput(f"address is a string like '10.0.0.1:6379', got {shown(address)}")
+        max_retries = checks.integer(max_retries, "max_retries", 0, MOST_RETRIES)
+        timeout = checks.limit(timeout, "timeout")
+        if address is not None:
+            address = checks.text(address, "address, such as '10.0.0.1:6379',")
         require("ray", "a RayEvaluator")
         self.evaluator = evaluator
         self._resources = {"num_cpus": num_cpus, "num_gpus": num_gpus}
@@ -227,10 +230,6 @@ def _unpickled(pickled: bytes) -> StreamingEvaluator:
 
 def _failed(architecture: Any, what: str) -> ClusterFailed:
     return ClusterFailed(f"the evaluation of architecture {int(architecture)} {what}")
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _made(evaluator: StreamingEvaluator, options: dict[str, Any]) -> RayEvaluator:

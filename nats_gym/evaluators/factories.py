@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from nats_gym.errors import InvalidInput, shown
+from nats_gym import checks
 from nats_gym.evaluators.cached import CachedEvaluator
 from nats_gym.evaluators.cluster import RayEvaluator
 from nats_gym.evaluators.protocol import Evaluator, StreamingEvaluator
@@ -90,10 +90,11 @@ def make_ray_evaluator(
             for none.
         share_isomorphic: see :class:`CachedEvaluator`.
     """
+    gpus = checks.number(num_gpus, "num_gpus", 0)
     trainer = TrainingEvaluator(
         space,
         dataset,
-        device=device if num_gpus or device != "auto" else "cpu",
+        device="cpu" if isinstance(device, str) and device == "auto" and not gpus else device,
         recipe=recipe,
         network=network,
         trials=trials,
@@ -119,9 +120,9 @@ def _cached(
     cache: bool | str | os.PathLike[str],
     share_isomorphic: bool,
 ) -> Evaluator:
-    if cache is False:
+    path = None
+    if isinstance(cache, (str, os.PathLike)):
+        path = checks.path(cache, "cache")
+    elif not checks.switch(cache, "cache, unless it is a path,"):
         return evaluator
-    if cache is not True and not isinstance(cache, (str, os.PathLike)):
-        raise InvalidInput(f"cache is a path, True or False, got {shown(cache)}")
-    path = None if cache is True else cache
     return CachedEvaluator(evaluator, space, path, share_isomorphic=share_isomorphic)

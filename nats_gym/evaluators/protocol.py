@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.checks import as_number
 from nats_gym.datasets import DATASETS, DIGITS
 from nats_gym.errors import EvaluatorError, InvalidInput, shown
 from nats_gym.schedule import Epochs
@@ -64,7 +65,7 @@ def checked(outcome: Any, batch: int) -> Outcome:
     for name, low, high in (("accuracy", 0.0, 100.0), ("seconds", 0.0, math.inf)):
         try:
             values = np.array(getattr(outcome, name), np.float64)
-        except (TypeError, ValueError):
+        except Exception:
             raise EvaluatorError(
                 f"{name} is an array of numbers, got {shown(getattr(outcome, name))}"
             ) from None
@@ -82,7 +83,10 @@ def checked(outcome: Any, batch: int) -> Outcome:
     metrics = {}
     for name, given in outcome.metrics.items():
         _check_metric_name(name)
-        metrics[name] = np.array(given)
+        try:
+            metrics[name] = np.array(given)
+        except Exception:
+            raise EvaluatorError(f"metric {name} is an array, got {shown(given)}") from None
         if metrics[name].shape != (batch,):
             raise EvaluatorError(f"metric {name} has shape ({batch},), got {metrics[name].shape}")
     return Outcome(
@@ -178,14 +182,15 @@ def answered(batch: int, answers: Iterable[tuple[int, Answer]]) -> Iterator[tupl
                 + (" again" if position in range(batch) else "")
             )
         open_.remove(position)
-        yield int(position), _plain(answer)
+        yield int(position), plain(answer)
     if open_:
         raise EvaluatorError(
             f"stream() ended without an answer for position {min(open_)} of a batch of {batch}"
         )
 
 
-def _plain(answer: Any) -> Answer:
+def plain(answer: Any) -> Answer:
+    """An answer in plain form; raises as :func:`answered`."""
     if not isinstance(answer, Answer):
         raise EvaluatorError(
             f"stream() yields a nats_gym.evaluators.Answer with each position, got {shown(answer)}"
@@ -195,11 +200,11 @@ def _plain(answer: Any) -> Answer:
         ("accuracy", 100.0, "0…100 percent"),
         ("seconds", math.inf, "a finite number from 0"),
     ):
-        value = getattr(answer, name)
-        is_number = isinstance(value, (int, float, np.integer, np.floating))
-        if not is_number or isinstance(value, bool) or not 0 <= value <= high or value == math.inf:
-            raise EvaluatorError(f"{name} of an answer is {allowed}, got {shown(value)}")
-        figures.append(float(value))
+        value = as_number(getattr(answer, name))
+        if value is None or not 0 <= value <= high or value == math.inf:
+            given = shown(getattr(answer, name))
+            raise EvaluatorError(f"{name} of an answer is {allowed}, got {given}")
+        figures.append(value)
     if not isinstance(answer.metrics, dict):
         raise EvaluatorError(f"metrics of an answer are a dictionary, got {shown(answer.metrics)}")
     metrics = {}
@@ -236,8 +241,12 @@ def collect(
     batch: int, answers: Iterable[tuple[int, Answer]], provenance: tuple[str, str]
 ) -> Outcome:
     """One outcome of a batch whose answers arrive one by one; raises as :func:`answered`."""
-    by_position = dict(answered(batch, answers))
-    complete = [by_position[position] for position in range(batch)]
+    return joined(dict(answered(batch, answers)), provenance)
+
+
+def joined(by_position: Mapping[int, Answer], provenance: tuple[str, str]) -> Outcome:
+    """One outcome of a batch's answers by position, all there and in plain form."""
+    complete = [by_position[position] for position in range(len(by_position))]
     names = dict.fromkeys(name for answer in complete for name in answer.metrics)
     return Outcome(
         np.array([answer.accuracy for answer in complete], np.float64),
@@ -267,4 +276,6 @@ def check_subject(evaluator: object, space: str, dataset: str | None = None) -> 
         ("data set", getattr(evaluator, "dataset", None), dataset, (*DATASETS, DIGITS.name)),
     ):
         if isinstance(given, str) and given in known and asked is not None and given != asked:
-            raise InvalidInput(f"the evaluator answers for the {what} {given!r}, not {asked!r}")
+            raise InvalidInput(
+                f"the evaluator answers for the {what} {shown(given)}, not {asked!r}"
+            )

@@ -15,7 +15,8 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from nats_gym.errors import InvalidInput, did_you_mean, shown, unknown_name, unknown_option
+from nats_gym.checks import mapping, word
+from nats_gym.errors import InvalidInput, did_you_mean, shown, unknown_option
 from nats_gym.evaluators.protocol import Evaluator
 
 GROUP = "nats_gym.evaluators"
@@ -57,7 +58,7 @@ def make_evaluator(
     """
     name = _name_of(given)
     if isinstance(given, Mapping):
-        options = {**given, **options}
+        options = {**mapping(given, "an evaluator is a name, or a dictionary by name"), **options}
         del options["name"]
     factory = _factory(name)
     parameters = inspect.signature(factory).parameters
@@ -80,13 +81,11 @@ def _name_of(given: str | Mapping[str, Any]) -> str:
             meant = next((key for key in keys if did_you_mean(key, ["name"])), None)
             raise InvalidInput(
                 "an evaluator as a dictionary has its name under 'name' "
-                f"({', '.join(evaluator_names())}), got {shown(dict(given))}."
+                f"({', '.join(evaluator_names())}), got {shown(given)}."
                 + (f" Did you mean 'name' by {meant!r}?" if meant else "")
             )
         name = given["name"]
-    if not isinstance(name, str) or name not in evaluator_names():
-        raise unknown_name("evaluator", name, evaluator_names())
-    return name
+    return word(name, "evaluator", evaluator_names())
 
 
 def _factory(name: str) -> Callable[..., Any]:

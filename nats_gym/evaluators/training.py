@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nats_gym import checks
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators.protocol import Answer, Outcome, collect
 from nats_gym.networks import build
 from nats_gym.schedule import Epochs, check_epochs, trained_epochs
@@ -27,13 +28,14 @@ from nats_gym.training.architecture import preset, train_architecture
 from nats_gym.training.batched import TrainingPool
 from nats_gym.training.data import SPLITS, ImageData, load_data, require_data, split_source
 from nats_gym.training.devices import choose_device, using_threads
-from nats_gym.training.pool import TaskTimedOut
+from nats_gym.training.pool import MOST_RETRIES, TaskTimedOut
 from nats_gym.training.recipe import Recipe
 from nats_gym.training.record import COMPLETED, TIMED_OUT, TrainingRecord
-from nats_gym.training.trainer import check_limit
 
 #: Data that a search on a data set trains and validates on, where the two are called differently.
 DATA_KEYS = {"cifar10": "cifar10-valid"}
+#: Trainings of an architecture to draw from: as many as a draw tells apart.
+MOST_TRIALS = 2**32
 
 
 class TrainingEvaluator:
@@ -100,20 +102,17 @@ class TrainingEvaluator:
         own_recipe, own_network = preset(space, dataset)
         self.recipe = own_recipe if recipe is None else _changed(own_recipe, recipe)
         self.network = own_network if network is None else _checked_network(space, network)
-        self._trials = None if trials is None else _check_count("trials", trials)
-        self._workers = _check_count("workers", workers)
-        self._threads = _check_count("threads", threads)
-        self._retries = _check_count("retries", retries, least=0)
+        self._trials = None if trials is None else checks.integer(trials, "trials", 1, MOST_TRIALS)
+        self._workers = checks.integer(workers, "workers", 1, checks.MOST_PROCESSES)
+        self._threads = checks.integer(threads, "threads", 1, checks.MOST_THREADS)
+        self._retries = checks.integer(retries, "retries", 0, MOST_RETRIES)
         self._data_key = DATA_KEYS.get(self.dataset, self.dataset)
-        if split not in SPLITS[self._data_key]:
-            raise unknown_name(f"split of {self.dataset}", split, SPLITS[self._data_key])
-        if not isinstance(download, bool):
-            raise InvalidInput(f"download is True or False, got {shown(download)}")
-        require_data(self._data_key, data_dir, download)  # what is missing is said now
-        check_limit("time_limit", time_limit)
-        check_limit("timeout", timeout)
-        self._split, self._data_dir, self._download = split, data_dir, download
-        self._time_limit, self._timeout = time_limit, timeout
+        self._split = checks.word(split, f"split of {self.dataset}", SPLITS[self._data_key])
+        self._data_dir = data_dir
+        self._download = checks.switch(download, "download")
+        require_data(self._data_key, data_dir, self._download)  # what is missing is said now
+        self._time_limit = checks.limit(time_limit, "time_limit")
+        self._timeout = checks.limit(timeout, "timeout")
         self._data: ImageData | None = None
         self._pool: TrainingPool | None = None
 
@@ -166,6 +165,8 @@ class TrainingEvaluator:
                 process died as often as it was tried.
         """
         index = self.space.check_index(index)
+        if index.ndim != 1 or index.shape != np.shape(trials):
+            raise InvalidInput(f"one trial per index: got {index.shape} and {np.shape(trials)}")
         epochs = check_epochs(epochs, self.full_epochs)
         length = int(str(epochs).split("/")[-1])
         recipe = replace(self.recipe, epochs=length)
@@ -253,10 +254,7 @@ def _changed(own: Recipe, given: Recipe | Mapping[str, Any]) -> Recipe:
     """A recipe as it is given, or a data set's own with some fields changed."""
     if isinstance(given, Recipe):
         return given
-    if not isinstance(given, Mapping):
-        raise InvalidInput(
-            f"recipe is a dictionary of fields to change, or a Recipe, got {shown(given)}"
-        )
+    given = checks.mapping(given, "recipe is a dictionary of fields to change, or a Recipe")
     fields = [name for name in vars(own) if name != "epochs"]
     for name in given:
         if name == "epochs":
@@ -264,8 +262,7 @@ def _changed(own: Recipe, given: Recipe | Mapping[str, Any]) -> Recipe:
                 "recipe has no epochs: how long to train is epochs= of the environment, or of "
                 f"evaluate(); got {shown(given[name])}"
             )
-        if name not in fields:
-            raise unknown_name("field of a recipe", name, fields)
+        checks.word(name, "field of a recipe", fields)
     return replace(own, **given)
 
 
@@ -273,17 +270,9 @@ def _checked_network(space: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of :func:`nats_gym.networks.build`, once a network was built with them."""
     parameters = inspect.signature(build).parameters.values()
     names = [one.name for one in parameters if one.kind == one.KEYWORD_ONLY]
-    if not isinstance(given, Mapping):
-        raise InvalidInput(f"network is a dictionary of {' and '.join(names)}, got {shown(given)}")
+    given = checks.mapping(given, f"network is a dictionary of {' and '.join(names)}")
     for name in given:
-        if name not in names:
-            raise unknown_name("argument of a network", name, names)
+        checks.word(name, "argument of a network", names)
     with torch.device("meta"):  # takes no memory
         build(space, 0, 2, **given)
     return {name: None if value is None else int(value) for name, value in given.items()}
-
-
-def _check_count(name: str, value: Any, least: int = 1) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise InvalidInput(f"{name} is an integer from {least}, got {shown(value)}")
-    return int(value)

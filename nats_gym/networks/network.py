@@ -7,17 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import nn
 
+from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.networks.blocks import ResidualBlock
 from nats_gym.networks.cell import Cell
 from nats_gym.spaces import get_space
 from nats_gym.spaces.size import CELL, WIDTHS
 from nats_gym.spaces.topology import CELLS_PER_STAGE, STEM_WIDTH
+
+#: Sizes of a network that memory still holds.
+MOST_CLASSES, MOST_CELLS, MOST_CHANNELS = 1_000_000, 100, 1_024
 
 # Cells of each of the three stages of a size network.
 _SIZE_CELLS_PER_STAGE = 1
@@ -107,11 +110,13 @@ def build(
     """
     space_ = get_space(space)
     digits = space_.digits(space_.resolve(architecture))
-    _check_count("num_classes", num_classes)
+    num_classes = checks.integer(num_classes, "num_classes", 1, MOST_CLASSES)
     if cells_per_stage is not None:
-        _check_count("cells_per_stage", cells_per_stage)
-    if space == "tss":
-        width = STEM_WIDTH if stem_width is None else _check_count("stem_width", stem_width)
+        cells_per_stage = checks.integer(cells_per_stage, "cells_per_stage", 1, MOST_CELLS)
+    if space_.name == "tss":
+        width = STEM_WIDTH
+        if stem_width is not None:
+            width = checks.integer(stem_width, "stem_width", 1, MOST_CHANNELS)
         widths = (width, 2 * width, 2 * width, 4 * width, 4 * width)
         return Network(digits.tolist(), widths, cells_per_stage or CELLS_PER_STAGE, num_classes)
     if stem_width is not None:
@@ -131,9 +136,3 @@ def _alone() -> bool:
     has a backward pass of its own.
     """
     return torch.compiler.is_compiling() or torch.get_num_threads() == 1
-
-
-def _check_count(name: str, value: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise InvalidInput(f"{name} is an integer from 1, got {shown(value)}")
-    return int(value)

@@ -6,13 +6,16 @@ Source: NATS-Bench (arXiv 2009.00437).
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from numpy.typing import ArrayLike
 
+from nats_gym import checks
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import InvalidInput, MissingTable, NotInTable, shown, unknown_name
+from nats_gym.errors import InvalidInput, MissingTable, NotInTable
 from nats_gym.networks.network import Network, build
 from nats_gym.spaces import get_space
 from nats_gym.tables import official
@@ -54,13 +57,12 @@ def load_official(
         UnreadableFile, ForbiddenPickle: if the record is damaged, or its weights do not fit.
     """
     index = get_space(space).resolve(architecture)
-    if source is not None and not isinstance(source, (str, os.PathLike)):
-        raise InvalidInput(
-            f"source is the path of an archive or of its import, or None, got {shown(source)}"
-        )
-    if dataset not in KEYS:
-        raise unknown_name("dataset", dataset, KEYS)
-    archive = _newest(space) if source is None else _opened(Path(source), space)
+    dataset = checks.word(dataset, "dataset", KEYS)
+    seed = checks.seed(seed)
+    if source is None:
+        archive = _newest(space)
+    else:
+        archive = _opened(checks.path(source, "source", expand=True), space)
     if archive.weights is None:
         raise NotInTable(
             f"the archive imported from {archive.source!r} holds no weights; "
@@ -71,16 +73,29 @@ def load_official(
     entry = next((e for e in list_archive(archive.weights).entries if e.index == index), None)
     if entry is None:
         raise NotInTable(f"{str(archive.weights)!r} has no record of architecture {index} now")
-    weights = _weights(load_bytes(entry.read(), entry.name, weights=True), hp, dataset, int(seed))
+    weights = _weights(load_bytes(entry.read(), entry.name, weights=True), hp, dataset, seed)
     if weights is None:
         raise NotInTable(f"{entry.name}: no weights of {dataset}, hp {hp}, seed {seed}")
     classes = get_dataset("cifar10" if dataset == "cifar10-valid" else dataset).num_classes
     network = build(space, index, classes)
-    try:
-        network.load_state_dict(weights, strict=True)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise UnreadableFile(f"{entry.name}: weights that do not fit: {error}") from error
+    _check_fit(network.state_dict(), weights, entry.name)
+    network.load_state_dict(weights, strict=True)
     return network.eval()
+
+
+def _check_fit(own: Mapping[str, torch.Tensor], weights: Any, name: str) -> None:
+    """Raise ``UnreadableFile`` unless weights are a network's own in name, shape and type."""
+    if not isinstance(weights, dict) or weights.keys() != own.keys():
+        raise UnreadableFile(f"{name}: weights that do not fit: those of another network")
+    for key, tensor in own.items():
+        given = weights[key]
+        if not isinstance(given, torch.Tensor) or given.layout != torch.strided:
+            raise UnreadableFile(f"{name}: weights that do not fit: {key} is no tensor")
+        if given.shape != tensor.shape or given.dtype != tensor.dtype:
+            raise UnreadableFile(
+                f"{name}: weights that do not fit: {key} of shape {tuple(given.shape)} and type "
+                f"{given.dtype}, not {tuple(tensor.shape)} and {tensor.dtype}"
+            )
 
 
 def _newest(space: str) -> OfficialArchive:
@@ -107,18 +122,17 @@ def _opened(path: Path, space: str) -> OfficialArchive:
 
 def _check_run(archive: OfficialArchive, index: int, key: str, hp: str, seed: int) -> None:
     """Raise unless the archive has this training."""
-    if hp not in archive.hps:
-        raise unknown_name("hp", hp, archive.hps)
+    checks.word(hp, "hp", archive.hps)
     if key not in archive.keys(hp):
         raise NotInTable(f"the archive imported from {archive.source!r} has no {key} at hp {hp}")
     if not archive.held[index]:
         raise NotInTable(f"the archive imported from {archive.source!r} has no index {index}")
     runs = archive.runs(key, hp)
     seeds = [runs.seeds[trial] for trial in runs.trials(index)]
-    if isinstance(seed, bool) or seed not in seeds:
+    if seed not in seeds:
         allowed = ", ".join(map(str, seeds))
         raise InvalidInput(
-            f"architecture {index} was not trained on {key} at hp {hp} with seed {seed!r}; "
+            f"architecture {index} was not trained on {key} at hp {hp} with seed {seed}; "
             f"allowed: {allowed}"
         )
 

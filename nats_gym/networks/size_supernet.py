@@ -30,6 +30,7 @@ from functools import partial
 import torch
 from torch import nn
 
+from nats_gym.checks import as_integers
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.networks.blocks import ConvBN, ResidualBlock
 from nats_gym.networks.cell import OUTPUT, make_edge
@@ -263,10 +264,14 @@ def _blend(widths: tuple[int, int], weights: torch.Tensor) -> torch.Tensor:
 
 
 def _widths(digits: Sequence[int]) -> list[int]:
-    given = [int(digit) for digit in digits]
-    if len(given) != PLACES or not all(0 <= digit < len(WIDTHS) for digit in given):
+    given = as_integers(digits)
+    if (
+        given is None
+        or len(given) != PLACES
+        or not all(0 <= digit < len(WIDTHS) for digit in given)
+    ):
         raise InvalidInput(
             f"digits of a size architecture are {PLACES} from 0 to {len(WIDTHS) - 1}, "
-            f"got {shown(given)}"
+            f"got {shown(digits)}"
         )
     return [WIDTHS[digit] for digit in given]

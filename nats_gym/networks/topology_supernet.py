@@ -12,9 +12,11 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import nn
 
+from nats_gym.checks import integer
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.networks.blocks import ConvBN, ResidualBlock
 from nats_gym.networks.cell import OUTPUT, live_edges, make_edge, run_cell
+from nats_gym.networks.network import MOST_CELLS, MOST_CHANNELS, MOST_CLASSES
 from nats_gym.networks.supernet import NORM_EPSILON, Supernet, batch_norm
 from nats_gym.spaces.topology import (
     CELLS_PER_STAGE,
@@ -56,14 +58,9 @@ class TopologySupernet(Supernet):
         channels: int = STEM_WIDTH,
         cells_per_stage: int = CELLS_PER_STAGE,
     ) -> None:
-        counts = {
-            "num_classes": num_classes,
-            "channels": channels,
-            "cells_per_stage": cells_per_stage,
-        }
-        for name, value in counts.items():
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InvalidInput(f"{name} is an integer from 1, got {shown(value)}")
+        num_classes = integer(num_classes, "num_classes", 1, MOST_CLASSES)
+        channels = integer(channels, "channels", 1, MOST_CHANNELS)
+        cells_per_stage = integer(cells_per_stage, "cells_per_stage", 1, MOST_CELLS)
         blocks = _blocks(channels, cells_per_stage)
         super().__init__(channels, blocks, 4 * channels, num_classes, nn.BatchNorm2d)
         self.cell_count = 3 * cells_per_stage
@@ -311,7 +308,11 @@ def _kernel(layer: nn.Module) -> torch.Tensor:
 
 def _live(digits: Sequence[int]) -> tuple[int, ...]:
     """The live edges of a cell; ``InvalidInput`` for what are no digits of one."""
-    if len(digits) != len(EDGES) or not {*digits} <= _DIGITS:
+    try:
+        right = len(digits) == len(EDGES) and {*digits} <= _DIGITS
+    except Exception:  # what is given counts itself as it likes
+        right = False
+    if not right:
         raise InvalidInput(f"digits are six numbers from 0 to 4, got {shown(digits)}")
     return live_edges(digits)
 

@@ -4,7 +4,9 @@ Source: NATS-Bench (Dong et al., arXiv 2009.00437), section 5. A run's answer is
 architecture; the evaluation that overshoots the budget counts.
 """
 
-from .arguments import MAX_RUNS, search_arguments
+from nats_gym.clock import MAX_RUNS
+
+from .arguments import search_arguments
 from .searching import MAX_EVALUATIONS, search
 
 __all__ = ["MAX_EVALUATIONS", "MAX_RUNS", "search", "search_arguments"]

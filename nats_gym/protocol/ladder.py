@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
+from nats_gym.checks import as_list
 from nats_gym.errors import InvalidInput, NotInTable, shown
 from nats_gym.evaluators import TableEvaluator
 from nats_gym.schedule import Epochs, check_epochs, trained_epochs
@@ -25,8 +24,9 @@ def check_rungs(rungs: object, full_epochs: int) -> Ladder | None:
     """
     if rungs is None:
         return None
-    if isinstance(rungs, Sequence) and not isinstance(rungs, str) and len(rungs) > 1:
-        checked = tuple(check_epochs(epochs, full_epochs) for epochs in rungs)
+    given = as_list(rungs)
+    if given is not None and len(given) > 1:
+        checked = tuple(check_epochs(epochs, full_epochs) for epochs in given)
         trained = [trained_epochs(epochs) for epochs in checked]
         if trained == sorted(set(trained)):
             return checked

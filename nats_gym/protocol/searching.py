@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nats_gym import checks
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import TableEvaluator
 from nats_gym.result import SearchResult, provenance_of
@@ -93,6 +93,8 @@ def search(
     """
     from nats_gym.agents import find_agent, kind_of
 
+    kept = None if checkpoints is None else checks.path(checkpoints, "checkpoints")
+    progress = checks.function(progress, "progress") or _silent
     arguments = search_arguments(
         *(space, dataset, agent, epochs, budget, runs, seed, source),
         trial=trial,
@@ -103,6 +105,7 @@ def search(
         first_run=first_run,
         supernet_epochs=supernet_epochs,
     )
+    space, dataset, source = (arguments[name] for name in ("space", "dataset", "source"))
     epochs, budget, runs = (arguments[name] for name in ("epochs", "budget", "runs"))
     name, factory = find_agent(agent)
     kind = kind_of(factory)
@@ -119,7 +122,6 @@ def search(
         _refuse_endless(table, ladder[0], budget, runs)
 
     seeds = run_seeds(arguments["seed"], runs, arguments["first_run"])
-    progress = progress or _silent
     alphas = None
     if kind == "weight-sharing":
         columns, alphas = run_sharing(
@@ -129,7 +131,7 @@ def search(
             budget,
             seeds,
             arguments["options"],
-            None if checkpoints is None else Path(checkpoints),
+            kept,
             progress,
         )
     elif kind == "environment":

@@ -36,7 +36,7 @@ def uniform_integers(rng: RandomSource, high: ArrayLike, shape: tuple[int, ...])
     """Draw integers uniformly from ``0 … high-1``; ``high`` broadcasts against ``shape``."""
     try:
         drawn = np.asarray(rng.random(shape)) * np.asarray(high)
-    except (AttributeError, TypeError) as error:
+    except Exception as error:  # another's code, which raises what it likes
         raise InvalidInput(
             f"rng has random(size), as a numpy.random.Generator or RunStreams, got {shown(rng)}"
         ) from error

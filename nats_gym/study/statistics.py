@@ -18,13 +18,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym import checks
+from nats_gym.errors import InvalidInput, shown
 from nats_gym.extras import require
 
 Floats = NDArray[np.float64]
 
 RESAMPLES = 2000
 CONFIDENCE = 0.95
+#: Draws that an interval may take.
+MAX_RESAMPLES = 1_000_000
 #: Draws of runs held at once; an interval's memory is bound by it.
 MAX_DRAWN = 1 << 20
 SCALES = ("log", "linear")
@@ -82,13 +85,14 @@ def iqm(scores: ArrayLike) -> float:
 
 def optimality_gap(scores: ArrayLike, target: float = 1.0) -> float:
     """How far scores fall short of ``target`` on average; what lies above it counts as it."""
+    target = checks.number(target, "target")
     return float(target - np.minimum(_scores(scores), target).mean())
 
 
 def performance_profile(scores: ArrayLike, thresholds: ArrayLike) -> Floats:
     """Share of all runs and tasks that score more than each threshold, ``(thresholds,)``."""
     ordered = np.sort(_scores(scores), axis=None)
-    return 1 - np.searchsorted(ordered, thresholds, side="right") / len(ordered)
+    return 1 - np.searchsorted(ordered, _thresholds(thresholds), side="right") / len(ordered)
 
 
 def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
@@ -126,7 +130,9 @@ def mean_interval(
     Returns:
         Floats, or arrays ``(points,)``.
     """
-    array = np.asarray(values, dtype=np.float64)
+    array = checks.numbers(values, "values are numbers (runs,) or (runs, points)")
+    if array.ndim not in (1, 2) or not len(array):
+        raise InvalidInput(f"values are (runs,) or (runs, points), got {array.shape}")
     table = array.reshape(len(array), -1)
     known = ~np.isnan(table).any(axis=0)
     estimate, low, high = np.full((3, table.shape[1]), np.nan)
@@ -176,7 +182,7 @@ def profile_interval(
     """:func:`performance_profile` with pointwise stratified bootstrap intervals."""
     array = _scores(scores)
     ordered, places = _sorted_places(array)
-    passed = np.searchsorted(ordered, np.asarray(thresholds, dtype=np.float64), side="right")
+    passed = np.searchsorted(ordered, _thresholds(thresholds), side="right")
     shares = np.concatenate(
         [1 - _upto(counts, passed) / len(ordered) for counts in _draws(places, resamples, seed)]
     )
@@ -196,8 +202,8 @@ def improvement_interval(
     first, second = _same_tasks(x, y)
     below, upto = _places(first, second)
     tasks = first.shape[1]
-    drawn = np.zeros(resamples)
-    for task, seeds in enumerate(np.random.SeedSequence(seed).spawn(tasks)):
+    drawn = np.zeros(_check_resamples(resamples))
+    for task, seeds in enumerate(np.random.SeedSequence(checks.seed(seed)).spawn(tasks)):
         own, others = seeds.spawn(2)
         pairs = zip(
             _draws(_all_runs(len(first)), resamples, own, len(first) + len(second)),
@@ -238,11 +244,13 @@ def friedman_nemenyi(scores: Mapping[str, ArrayLike], alpha: float = 0.05) -> Ra
     """
     from scipy import stats
 
-    _check_share("alpha", alpha)
+    alpha = checks.number(alpha, "alpha", above=0, below=1)
     ranks = _ranks(scores)
     blocks, agents = ranks.shape
     if agents < 2:
-        raise InvalidInput(f"ranks are compared between two agents at least, got {list(scores)}")
+        raise InvalidInput(
+            f"ranks are compared between two agents at least, got {shown(list(scores))}"
+        )
     spread = ((ranks - (agents + 1) / 2) ** 2).sum()
     between = ((ranks.mean(axis=0) - (agents + 1) / 2) ** 2).sum() * blocks**2
     statistic = float((agents - 1) * between / spread) if spread > 0 else 0.0
@@ -293,16 +301,16 @@ def area_under_curve(
     Returns:
         ``(runs,)``; NaN for a run whose first value comes after ``start``.
     """
-    if scale not in SCALES:
-        raise unknown_name("scale", scale, SCALES)
-    if not 0 < start < end < np.inf:
+    scale = checks.word(scale, "scale", SCALES)
+    start, end = checks.number(start, "start", above=0), checks.number(end, "end")
+    if not start < end:
         raise InvalidInput(f"an area goes from a time above 0 to a later one, got {start} to {end}")
-    times = np.asarray(clock, dtype=np.float64)
+    heights, times = _curves(values, clock)
     steps = np.clip(np.where(np.isnan(times), end, times), start, end)
     axis = np.log if scale == "log" else np.asarray
     edges = axis(np.concatenate([steps, np.full((len(steps), 1), end)], axis=1))
     widths = np.diff(edges, axis=1)
-    areas = np.where(widths > 0, np.asarray(values) * widths, 0).sum(axis=1)
+    areas = np.where(widths > 0, heights * widths, 0).sum(axis=1)
     return np.where(times[:, 0] <= start, areas / (axis(end) - axis(start)), np.nan)
 
 
@@ -315,9 +323,10 @@ def sample_efficiency(regret: ArrayLike, clock: ArrayLike, target: float) -> Sam
         clock: simulated seconds when each had ended, ``(runs, evaluation)``.
         target: percentage points.
     """
-    reached = np.asarray(regret) <= target
+    heights, times = _curves(regret, clock)
+    reached = heights <= checks.number(target, "target")
     ever, place = reached.any(axis=1), reached.argmax(axis=1)
-    ended = np.take_along_axis(np.asarray(clock), place[:, None], axis=1)[:, 0]
+    ended = np.take_along_axis(times, place[:, None], axis=1)[:, 0]
     return SampleEfficiency(
         evaluations=np.where(ever, place + 1, np.inf),
         seconds=np.where(ever, ended, np.inf),
@@ -330,13 +339,31 @@ def sample_efficiency(regret: ArrayLike, clock: ArrayLike, target: float) -> Sam
 
 def _scores(scores: ArrayLike) -> Floats:
     """Scores as ``(runs, tasks)``."""
-    array = np.asarray(scores, dtype=np.float64)
+    what = "scores are finite numbers (runs,) or (runs, tasks)"
+    array = checks.numbers(scores, what)
     if array.ndim not in (1, 2) or not array.size or not np.isfinite(array).all():
-        raise InvalidInput(
-            f"scores are finite numbers (runs,) or (runs, tasks), got {array.shape}: "
-            f"{shown(scores, 60)}"
-        )
+        raise InvalidInput(f"{what}, got {array.shape}: {shown(scores, 60)}")
     return array.reshape(len(array), -1)
+
+
+def _thresholds(thresholds: ArrayLike) -> Floats:
+    what = "thresholds are numbers (thresholds,)"
+    array = checks.numbers(thresholds, what)
+    if array.ndim > 1 or np.isnan(array).any():
+        raise InvalidInput(f"{what}, got {shown(thresholds)}")
+    return array
+
+
+def _curves(values: ArrayLike, clock: ArrayLike) -> tuple[Floats, Floats]:
+    """Step curves: what they stand at, and since when, both ``(runs, evaluation)``."""
+    heights = checks.numbers(values, "the values of curves are numbers (runs, evaluation)")
+    times = checks.numbers(clock, "a clock is seconds (runs, evaluation)")
+    if heights.ndim != 2 or heights.shape != times.shape or not heights.size:
+        raise InvalidInput(
+            "curves and their clock are both (runs, evaluation), got "
+            f"{heights.shape} and {times.shape}"
+        )
+    return heights, times
 
 
 def _same_tasks(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
@@ -385,10 +412,10 @@ def _draws(
         seed: of the draws.
         width: scores held at once per resample; None for those of ``places``.
     """
-    if resamples < 1:
-        raise InvalidInput(f"a bootstrap needs one resample at least, got {resamples}")
+    resamples = _check_resamples(resamples)
     runs, tasks = places.shape
-    random = np.random.default_rng(seed)
+    of_task = isinstance(seed, np.random.SeedSequence)
+    random = np.random.default_rng(seed if of_task else checks.seed(seed))
     portion = max(1, MAX_DRAWN // (width or places.size))
     for begin in range(0, resamples, portion):
         size = min(portion, resamples - begin)
@@ -406,23 +433,25 @@ def _upto(counts: Floats, places: NDArray[np.int64]) -> Floats:
 
 
 def _percentiles(drawn: Floats, confidence: float) -> Floats:
-    _check_share("confidence", confidence)
-    tail = (1 - confidence) / 2
+    tail = (1 - checks.number(confidence, "confidence", above=0, below=1)) / 2
     return np.quantile(drawn, (tail, 1 - tail), axis=0)
 
 
-def _check_share(name: str, share: float) -> None:
-    if not 0 < share < 1:
-        raise InvalidInput(f"{name} lies between 0 and 1, got {shown(share)}")
+def _check_resamples(resamples: int) -> int:
+    return checks.integer(resamples, "resamples", 1, MAX_RESAMPLES)
 
 
 def _blocks(scores: Mapping[str, ArrayLike]) -> Floats:
     """Scores as ``(blocks, agents)``."""
-    columns = [np.asarray(of_agent, dtype=np.float64) for of_agent in scores.values()]
+    what = "scores of agents are numbers (blocks,) by label"
+    scores = checks.mapping(scores, what)
+    columns = [checks.numbers(of_agent, what) for of_agent in scores.values()]
     shapes = {column.shape for column in columns}
     if len(shapes) != 1 or len(next(iter(shapes))) != 1 or not columns[0].size:
         given = {label: column.shape for label, column in zip(scores, columns, strict=True)}
-        raise InvalidInput(f"ranks need the same blocks (blocks,) of every agent, got {given}")
+        raise InvalidInput(
+            f"ranks need the same blocks (blocks,) of every agent, got {shown(given)}"
+        )
     table = np.stack(columns, axis=1)
     if not np.isfinite(table).all():
         raise InvalidInput("ranks need finite scores")

@@ -14,7 +14,7 @@ from nats_gym.files import check_source
 from nats_gym.spaces import get_space
 from nats_gym.tables import official
 from nats_gym.tables.column import MEASURED, SURROGATE
-from nats_gym.tables.folder import MANIFEST
+from nats_gym.tables.folder import MANIFEST, read_manifest
 from nats_gym.tables.official.archive import ARCHIVE_FILE
 from nats_gym.tables.table import Table
 
@@ -96,6 +96,19 @@ def load_table(space: str, dataset: str, source: str | os.PathLike[str] = "auto"
             f"asked for was {space} {dataset}"
         )
     return table
+
+
+def datasets_of(source: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The data sets that a ``source`` may have tables of: a table's own, else NATS-Bench's.
+
+    Raises:
+        CorruptTable: for a folder whose manifest is none.
+    """
+    if source in SHIPPED:
+        return (SHIPPED[str(source)],)
+    if (Path(source) / MANIFEST).is_file():
+        return (read_manifest(Path(source))["dataset"],)
+    return tuple(DATASETS)
 
 
 def is_archive(source: str | os.PathLike[str]) -> bool:

@@ -2,30 +2,29 @@
 
 CIFAR-10 and CIFAR-100 (Krizhevsky 2009) are tar files of Python 2 pickles; ImageNet at 16×16
 (Chrabaszcz, Loshchilov & Hutter, arXiv 1707.08819) is eleven pickles. Each holds numpy arrays and
-lists; an unpickler that admits no more reads them.
+lists; an interpreter that knows no more reads them. Every pickle must be the published one.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import pickle
+import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.tables.official.opcodes import Functions, Interpreter, damage_named
+from nats_gym.tables.official.plain_numpy import PlainArray, PlainType
 from nats_gym.tables.official.unpickling import ForbiddenPickle, UnreadableFile
-
-# What numpy calls to rebuild an array; its module is numpy.core or numpy._core by version.
-_RECONSTRUCT: Any = np.zeros(1).__reduce__()[0]  # type: ignore[unused-ignore]
 
 #: Classes of ImageNet that NATS-Bench keeps.
 IMAGENET_CLASSES = 120
+#: The largest pickle, CIFAR-100's training images, has 155 MB.
+MAX_BATCH_BYTES = 256 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +49,7 @@ class CifarArchive:
         url: where its author serves it.
         md5: its published checksum.
         folder: what it unpacks to.
-        train, test: names of the pickles.
+        train, test: names of the pickles, and their published checksums.
         labels: key of the labels in a pickle.
         num_classes: how many they are.
     """
@@ -59,8 +58,8 @@ class CifarArchive:
     url: str
     md5: str
     folder: str
-    train: tuple[str, ...]
-    test: tuple[str, ...]
+    train: Mapping[str, str]
+    test: Mapping[str, str]
     labels: str
     num_classes: int
 
@@ -73,8 +72,14 @@ CIFAR: dict[str, CifarArchive] = {
         url=_CIFAR_HOME + "cifar-10-python.tar.gz",
         md5="c58f30108f718f92721af3b95e74349a",
         folder="cifar-10-batches-py",
-        train=tuple(f"data_batch_{number}" for number in range(1, 6)),
-        test=("test_batch",),
+        train={
+            "data_batch_1": "c99cafc152244af753f735de768cd75f",
+            "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+            "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+            "data_batch_4": "634d18415352ddfa80567beed471001a",
+            "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+        },
+        test={"test_batch": "40351d587109b95175f43aff81a1287e"},
         labels="labels",
         num_classes=10,
     ),
@@ -83,8 +88,8 @@ CIFAR: dict[str, CifarArchive] = {
         url=_CIFAR_HOME + "cifar-100-python.tar.gz",
         md5="eb9058c3a382ffc7106e4002c42a8d85",
         folder="cifar-100-python",
-        train=("train",),
-        test=("test",),
+        train={"train": "16019d7e3df5f24257cddd939b257f8d"},
+        test={"test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
         labels="fine_labels",
         num_classes=100,
     ),
@@ -113,23 +118,17 @@ def _encode_latin1(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-_ALLOWED: dict[tuple[str, str], Any] = {
-    ("numpy", "ndarray"): np.ndarray,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy.core.multiarray", "_reconstruct"): _RECONSTRUCT,
-    ("numpy._core.multiarray", "_reconstruct"): _RECONSTRUCT,
+_FUNCTIONS: Functions = {
+    ("numpy", "ndarray"): PlainArray,  # named only: _reconstruct is told to make one
+    ("numpy", "dtype"): PlainType,
+    # numpy's module has one name or the other by version.
+    ("numpy.core.multiarray", "_reconstruct"): PlainArray,
+    ("numpy._core.multiarray", "_reconstruct"): PlainArray,
     ("_codecs", "encode"): _encode_latin1,
 }
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Unpickles plain values and numpy arrays."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise ForbiddenPickle(module, name) from None
+_WHOLE = {int, np.int64, np.int32, np.uint8}
 
 
 def read_batch(data: bytes, labels: str, resolution: int, name: str) -> Images:
@@ -149,26 +148,34 @@ def read_batch(data: bytes, labels: str, resolution: int, name: str) -> Images:
         UnreadableFile: if it is damaged or holds something else.
         ForbiddenPickle: if it names what no such file contains. Nothing of it was run.
     """
-    try:
-        content = _ArrayUnpickler(io.BytesIO(data), encoding="latin1").load()
-    except ForbiddenPickle as error:
-        error.args = (f"{name}: {error}",)
-        raise
-    except Exception as error:  # a damaged pickle can raise nearly anything
-        raise UnreadableFile(f"{name}: not a whole pickle ({error!r})") from error
+    content = Interpreter(
+        iter([data]),
+        name,
+        _FUNCTIONS,
+        most_bytes=MAX_BATCH_BYTES,
+        most_text=MAX_BATCH_BYTES,  # Python 3 writes bytes as text for Python 2
+    ).run()
     pixels = content.get("data") if isinstance(content, dict) else None
-    if not isinstance(pixels, np.ndarray) or labels not in content:
+    if not isinstance(pixels, PlainArray) or labels not in content:
         raise UnreadableFile(f"{name}: no batch of images; it has no 'data' or no {labels!r}")
+    with damage_named(name):
+        pixels = pixels.array
     width = 3 * resolution**2
     if pixels.dtype != np.uint8 or pixels.ndim != 2 or pixels.shape[1] != width:
         raise UnreadableFile(
             f"{name}: images are uint8 (N, {width}), got {pixels.dtype} {pixels.shape}"
         )
-    try:
-        found = np.asarray(content[labels])
-    except ValueError:  # lists within, of unequal lengths
-        found = np.empty(0, object)
-    if found.dtype.kind not in "iu" or found.shape != (len(pixels),):
+    found = content[labels]
+    with damage_named(name):
+        if isinstance(found, PlainArray):
+            found = found.array
+        elif isinstance(found, list) and {*map(type, found)} <= _WHOLE:
+            found = np.array(found, np.int64)
+    if (
+        not isinstance(found, np.ndarray)
+        or found.dtype.kind not in "iu"
+        or found.shape != (len(pixels),)
+    ):
         raise UnreadableFile(f"{name}: {labels!r} is not one whole number per image")
     return Images(pixels.reshape(-1, 3, resolution, resolution), found.astype(np.int64))
 
@@ -192,11 +199,31 @@ def md5_of(path: Path) -> str:
 
 def check_md5(path: Path, expected: str, remedy: str) -> None:
     """Raise ``UnreadableFile`` unless a file has the published checksum."""
-    found = md5_of(path)
+    _check_published(path, md5_of(path), expected, remedy)
+
+
+def _check_published(path: Path, found: str, expected: str, remedy: str) -> None:
     if found != expected:
         raise UnreadableFile(
             f"{path} is not the published file (md5 {found}, published {expected}); {remedy}"
         )
+
+
+def _read_published(path: Path, expected: str) -> bytes:
+    """A pickle's bytes; ``UnreadableFile`` unless they are the published ones."""
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(MAX_BATCH_BYTES) if size <= MAX_BATCH_BYTES else b""
+    except OSError as error:
+        raise UnreadableFile(f"{path.parent} lacks {path.name} ({error.strerror})") from error
+    if size > MAX_BATCH_BYTES:
+        raise UnreadableFile(
+            f"{path} is not the published file: {size:,} bytes, {MAX_BATCH_BYTES:,} are allowed"
+        )
+    found = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    _check_published(path, found, expected, "fetch it again")
+    return data
 
 
 def read_cifar(archive: CifarArchive, path: Path) -> tuple[Images, Images]:
@@ -209,10 +236,17 @@ def read_cifar(archive: CifarArchive, path: Path) -> tuple[Images, Images]:
     Raises:
         UnreadableFile, ForbiddenPickle: as :func:`read_batch`, and for a missing part.
     """
-    reader = _folder_reader(path) if path.is_dir() else _tar_reader(path, archive.folder)
+    published = {**archive.train, **archive.test}
+    if path.is_dir():
+
+        def read(name: str) -> bytes:
+            return _read_published(path / name, published[name])
+
+    else:
+        read = _tar_reader(path, archive.folder, published)
     train, test = (
         _joined(
-            [read_batch(reader(name), archive.labels, 32, f"{path}: {name}") for name in names],
+            [read_batch(read(name), archive.labels, 32, f"{path}: {name}") for name in names],
             archive.num_classes,
             str(path),
         )
@@ -221,21 +255,12 @@ def read_cifar(archive: CifarArchive, path: Path) -> tuple[Images, Images]:
     return train, test
 
 
-def _folder_reader(folder: Path) -> Callable[[str], bytes]:
-    def read(name: str) -> bytes:
-        try:
-            return (folder / name).read_bytes()
-        except OSError as error:
-            raise UnreadableFile(f"{folder} lacks {name} ({error.strerror})") from error
-
-    return read
-
-
-def _tar_reader(path: Path, folder: str) -> Callable[[str], bytes]:
+def _tar_reader(path: Path, folder: str, names: Iterable[str]) -> Callable[[str], bytes]:
+    """Read the pickles ``names`` of a tar, whose checksum whoever calls has compared."""
     try:
         with tarfile.open(path) as tar:
             # One pass: to seek back in a compressed file is to unpack it again.
-            parts = dict(_members(tar, folder))
+            parts = dict(_members(tar, {f"{folder}/{name}": name for name in names}))
     except (OSError, EOFError, tarfile.TarError) as error:
         raise UnreadableFile(f"{path}: truncated or no tar file ({error})") from error
 
@@ -247,12 +272,14 @@ def _tar_reader(path: Path, folder: str) -> Callable[[str], bytes]:
     return read
 
 
-def _members(tar: tarfile.TarFile, folder: str) -> Iterator[tuple[str, bytes]]:
+def _members(tar: tarfile.TarFile, names: Mapping[str, str]) -> Iterator[tuple[str, bytes]]:
     for member in tar:
-        if member.isfile() and member.name.startswith(f"{folder}/"):
+        if member.name in names and member.isreg() and not member.issparse():
+            if member.size > MAX_BATCH_BYTES:
+                raise UnreadableFile(f"{member.name} has {member.size:,} bytes")
             file = tar.extractfile(member)
             assert file is not None
-            yield member.name.removeprefix(f"{folder}/"), file.read()
+            yield names[member.name], file.read()
 
 
 def read_imagenet(folder: Path) -> tuple[Images, Images]:
@@ -268,10 +295,7 @@ def read_imagenet(folder: Path) -> tuple[Images, Images]:
     train = []
     for name, published in IMAGENET_MD5.items():
         path = folder / name
-        if not path.is_file():
-            raise UnreadableFile(f"{folder} lacks {name}")
-        check_md5(path, published, "fetch it again")
-        batch = read_batch(path.read_bytes(), "labels", 16, str(path))
+        batch = read_batch(_read_published(path, published), "labels", 16, str(path))
         kept = (batch.labels >= 1) & (batch.labels <= IMAGENET_CLASSES)
         train.append(Images(batch.images[kept], batch.labels[kept] - 1))
     valid = train.pop()

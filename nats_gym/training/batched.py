@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nats_gym.errors import InvalidInput
+from nats_gym import checks
+from nats_gym.errors import InvalidInput, shown
 from nats_gym.spaces import get_space
 from nats_gym.training.architecture import train_architecture
 from nats_gym.training.data import ImageData
@@ -59,14 +60,17 @@ class TrainingPool:
     ) -> None:
         self._space = get_space(space)
         self._recipe = Recipe() if recipe is None else recipe
-        if not devices:
-            raise InvalidInput("devices names at least one, such as 'cpu'")
+        if not isinstance(data, ImageData):
+            raise InvalidInput(f"data is an ImageData, got {shown(data)}")
+        each_device = checks.as_list(devices)
+        if not each_device:
+            raise InvalidInput(f"devices are a list of names such as 'cpu', got {shown(devices)}")
         shared = {
             "space": space,
             "data": _content(data),
             "network": dict(network or {}),
         }
-        each = [{**shared, "device": str(choose_device(device))} for device in devices]
+        each = [{**shared, "device": str(choose_device(device))} for device in each_device]
         self._pool = Pool(
             f"{__name__}:make_trainer", each, workers, threads=threads, retries=retries
         )
@@ -120,15 +124,18 @@ class TrainingPool:
         Raises:
             InvalidInput: for an index out of range, or another number of seeds.
         """
-        checked = self._space.check_index(np.asarray(index))
-        if checked.ndim != 1 or len(seeds) != len(checked):
+        checked = self._space.check_index(index)
+        drawn = checks.as_integers(seeds)
+        if drawn is None:
+            raise InvalidInput(f"seeds are a list of integers, got {shown(seeds)}")
+        if checked.ndim != 1 or len(drawn) != len(checked):
             raise InvalidInput(
-                f"one seed per index: got index {checked.shape} and {len(seeds)} seeds"
+                f"one seed per index: got index {checked.shape} and {len(drawn)} seeds"
             )
         text = (self._recipe if recipe is None else recipe).to_json()
-        folder = None if checkpoints is None else Path(checkpoints)
+        folder = None if checkpoints is None else checks.path(checkpoints, "checkpoints")
         tasks, paths = [], []
-        for one, seed in zip(checked.tolist(), map(int, seeds), strict=True):
+        for one, seed in zip(checked.tolist(), drawn, strict=True):
             path = folder and folder / f"{self._space.name}-{one}-{seed}.pt"
             paths.append(path)
             tasks.append(
@@ -136,7 +143,7 @@ class TrainingPool:
                     "index": one,
                     "seed": seed,
                     "recipe": text,
-                    "evaluate_on": list(evaluate_on),
+                    "evaluate_on": checks.as_list(evaluate_on),
                     "evaluate": evaluate,
                     "epochs": epochs,
                     "time_limit": time_limit,

@@ -1,22 +1,22 @@
 """A training on disk: whole after every epoch, so that what was killed goes on exactly.
 
-A checkpoint holds tensors and text only and is read with ``weights_only=True``: one from a
-stranger can be damaged, not dangerous.
+A checkpoint holds tensors and text only, and is checked before torch reads it with
+``weights_only=True``: one from a stranger can be damaged, not dangerous.
 """
 
 from __future__ import annotations
 
 import io
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from nats_gym.errors import InvalidInput, NatsGymError
+from nats_gym.errors import InvalidInput, NatsGymError, shown
 from nats_gym.files import replacing
+from nats_gym.tables.official.weights import load_saved
 from nats_gym.training.record import TrainingRecord
 
 _FORMAT = 1
@@ -66,15 +66,6 @@ def write_whole(path: Path, content: Any) -> None:
         temporary.write_bytes(buffer.getbuffer())
 
 
-def read_whole(path: Path) -> Any:
-    """Read what ``torch.save`` wrote, tensors and text only; any exception means damage."""
-    with zipfile.ZipFile(path) as archive:
-        damaged = archive.testzip()  # torch.load compares no checksum
-    if damaged is not None:
-        raise ValueError(f"wrong checksum of {damaged}")
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
 def load_checkpoint(
     path: Path,
     identity: dict[str, Any],
@@ -88,17 +79,17 @@ def load_checkpoint(
         InvalidInput: if it is of another training; says in what they differ.
     """
     try:
-        content = read_whole(path)
-        written, saved = content["format"], json.loads(content["identity"])
+        content = load_saved(path)
+        written, saved = content["format"], dict(json.loads(content["identity"]))
         record = TrainingRecord.from_content(json.loads(content["record"]))
     except Exception as error:  # a damaged file can raise nearly anything
-        raise UnreadableCheckpoint(
-            f"{path} is damaged or no checkpoint ({type(error).__name__}); delete it to start anew"
-        ) from error
+        raise _unreadable(path, error) from error
     if written != _FORMAT:
-        raise UnreadableCheckpoint(f"{path} has format {written}, this version reads {_FORMAT}")
+        raise UnreadableCheckpoint(
+            f"{path} has format {shown(written)}, this version reads {_FORMAT}"
+        )
     differing = [
-        f"{name} {saved.get(name)!r}, not {value!r}"
+        f"{name} {shown(saved.get(name))}, not {value!r}"
         for name, value in identity.items()
         if saved.get(name) != value
     ]
@@ -107,6 +98,18 @@ def load_checkpoint(
     try:
         network.load_state_dict(content["network"])
         optimizer.load_state_dict(content["optimizer"])
+        for weight in network.parameters():  # torch takes an optimizer's state as it comes
+            momentum = optimizer.state[weight].get("momentum_buffer")
+            if momentum is not None and momentum.shape != weight.shape:
+                raise ValueError("momentum of another shape")
     except (RuntimeError, ValueError) as error:
-        raise InvalidInput(f"{path} is a checkpoint of another network: {error}") from error
+        raise InvalidInput(f"{path} is a checkpoint of another network: {shown(error)}") from error
+    except Exception as error:
+        raise _unreadable(path, error) from error
     return record
+
+
+def _unreadable(path: Path, error: Exception) -> UnreadableCheckpoint:
+    return UnreadableCheckpoint(
+        f"{path} is damaged or no checkpoint ({type(error).__name__}); delete it to start anew"
+    )

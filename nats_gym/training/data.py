@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
-from nats_gym.errors import InvalidInput, NatsGymError, shown, unknown_name
+from nats_gym import checks
+from nats_gym.errors import InvalidInput, NatsGymError, shown
 from nats_gym.extras import require
 from nats_gym.tables.home import home
 from nats_gym.tables.official.unpickling import UnreadableFile
@@ -108,9 +109,7 @@ class ImageData:
 
     def rows(self, split: str) -> torch.Tensor:
         """Rows of a split, int64 ``(n,)``; ``InvalidInput`` names the splits there are."""
-        if split not in self.splits:
-            raise unknown_name(f"split of {self.name}", split, self.splits)
-        return self.splits[split]
+        return self.splits[checks.word(split, f"split of {self.name}", self.splits)]
 
     def to(self, device: torch.device | str) -> ImageData:
         """The same on another device; itself if it is there."""
@@ -176,11 +175,10 @@ def load_data(
     Warns:
         SplitWarning: if the published list of validation and test images is not there.
     """
-    if not isinstance(key, str) or key not in LOADERS:
-        raise unknown_name("data set", key, LOADERS)
-    chosen = choose_device(device)
+    load = LOADERS[checks.word(key, "data set", LOADERS)]
+    chosen, download = choose_device(device), checks.switch(download, "download")
     require_data(key, data_dir, download)
-    return LOADERS[key](data_folder(data_dir), download).to(chosen)
+    return load(data_folder(data_dir), download).to(chosen)
 
 
 def require_data(key: str, data_dir: str | os.PathLike[str] | None, download: bool = True) -> None:
@@ -206,14 +204,12 @@ def data_folder(data_dir: str | os.PathLike[str] | None) -> Path:
     """
     if data_dir is None:
         return home() / "datasets"
-    if not isinstance(data_dir, (str, os.PathLike)):
-        raise InvalidInput(f"data_dir is the path of a folder, or None, got {shown(data_dir)}")
-    folder = Path(data_dir).expanduser()
+    folder = checks.path(data_dir, "data_dir", expand=True)
     nearest = next(place for place in (folder, *folder.absolute().parents) if place.exists())
     if not nearest.is_dir():
         raise InvalidInput(
-            f"data_dir is a folder with the archives in it, got {str(data_dir)!r}: "
-            f"{str(nearest)!r} is a file"
+            f"data_dir is a folder with the archives in it, got {shown(str(folder))}: "
+            f"{shown(str(nearest))} is a file"
         )
     return folder
 
@@ -250,7 +246,7 @@ def _cifar(archive_key: str, folder: Path, download: bool) -> tuple[Images, Imag
 def _cifar_at(archive: CifarArchive, folder: Path) -> Path | None:
     """Where an archive lies, unpacked or packed."""
     unpacked = (folder / archive.folder, folder)
-    places = [place for place in unpacked if (place / archive.test[0]).is_file()]
+    places = [place for place in unpacked if (place / next(iter(archive.test))).is_file()]
     packed = folder / archive.file
     return next(iter([*places, *([packed] if packed.is_file() else [])]), None)
 

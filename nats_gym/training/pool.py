@@ -19,11 +19,13 @@ from importlib import import_module
 from types import TracebackType
 from typing import Any
 
-from nats_gym import children
+from nats_gym import checks, children
 from nats_gym.errors import InvalidInput, NatsGymError, shown
 from nats_gym.training.messages import read_message, write_message
 
 Task = Callable[..., Any]
+#: How often a task is tried again whose process died.
+MOST_RETRIES = 1_000
 _SHUT_DOWN = "the pool was closed before the task was done"
 
 
@@ -78,19 +80,15 @@ class Pool:
         threads: int = 1,
         retries: int = 1,
     ) -> None:
-        module, colon, name = factory.partition(":")
+        module, colon, name = checks.text(factory, "a factory").partition(":")
         if not (module and colon and name) or module == "__main__":
             raise InvalidInput(
                 f"a factory is 'module:function' in a module that can be imported, "
                 f"got {shown(factory)}"
             )
-        for what, value, least in (
-            ("workers", workers, 1),
-            ("threads", threads, 1),
-            ("retries", retries, 0),
-        ):
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InvalidInput(f"{what} is an integer from {least}, got {shown(value)}")
+        workers = checks.integer(workers, "workers", 1, checks.MOST_PROCESSES)
+        threads = checks.integer(threads, "threads", 1, checks.MOST_THREADS)
+        retries = checks.integer(retries, "retries", 0, MOST_RETRIES)
         if arguments is None:
             arguments = {}
         each = [arguments] if isinstance(arguments, Mapping) else list(arguments)
@@ -139,6 +137,7 @@ class Pool:
         """
         if self._closed:
             raise InvalidInput("the pool is closed")
+        timeout = checks.limit(timeout, "timeout")
         future: Future[Any] = Future()
         self._jobs.put(_Job(arguments, timeout, future))
         return future

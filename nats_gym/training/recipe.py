@@ -6,9 +6,12 @@ import hashlib
 import json
 import math
 from dataclasses import asdict, dataclass
+from math import inf
 from typing import Any
 
-from nats_gym.errors import InvalidInput, did_you_mean, shown, unknown_name
+from nats_gym import checks
+from nats_gym.errors import InvalidInput, said, shown
+from nats_gym.schedule import LONGEST
 
 #: What a training that did not work out counts as: the accuracy of guessing, 0, or an exception.
 FAILURE_RULES = ("chance", "zero", "raise")
@@ -16,7 +19,8 @@ FAILURE_RULES = ("chance", "zero", "raise")
 #: The mode of ``torch.compile`` that uses CUDA graphs.
 CUDA_GRAPHS = "reduce-overhead"
 
-_LARGEST = 1_000_000
+#: Images of a batch, and black pixels at a border, that memory still holds.
+MAX_BATCH, MAX_PADDING = 1_000_000, 64
 
 
 @dataclass(frozen=True)
@@ -63,25 +67,28 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        _check_integer("epochs", self.epochs, 1)
-        _check_integer("batch_size", self.batch_size, 1)
-        if self.crop_padding is not None:
-            _check_integer("crop_padding", self.crop_padding, 0)
-        _check_number("learning_rate", self.learning_rate, math.inf)
-        _check_number("momentum", self.momentum, 1)
-        _check_number("weight_decay", self.weight_decay, math.inf)
+        plain: dict[str, Any] = {}
+        for name, low, high in (
+            ("epochs", 1, LONGEST),
+            ("batch_size", 1, MAX_BATCH),
+            ("crop_padding", 0, MAX_PADDING),
+        ):
+            given = getattr(self, name)
+            if given is not None or name != "crop_padding":
+                plain[name] = checks.integer(given, f"a recipe's {name}", low, high)
+        for name, below in (("learning_rate", inf), ("momentum", 1), ("weight_decay", inf)):
+            given = getattr(self, name)
+            plain[name] = checks.number(given, f"a recipe's {name}", 0, below=below)
         for name in ("horizontal_flip", "amp", "channels_last"):
-            if not isinstance(getattr(self, name), bool):
-                raise InvalidInput(
-                    f"a recipe's {name} is True or False, got {shown(getattr(self, name))}"
-                )
-        if not isinstance(self.compile, bool) and self.compile != CUDA_GRAPHS:
-            raise InvalidInput(
-                f"a recipe's compile is True, False or {CUDA_GRAPHS!r}, got {shown(self.compile)}."
-                f"{did_you_mean(self.compile, [CUDA_GRAPHS])}"
-            )
-        if self.on_failure not in FAILURE_RULES:
-            raise unknown_name("on_failure", self.on_failure, FAILURE_RULES)
+            plain[name] = checks.switch(getattr(self, name), f"a recipe's {name}")
+        if isinstance(self.compile, str):
+            plain["compile"] = checks.word(self.compile, "compile", (CUDA_GRAPHS,))
+        else:
+            what = f"a recipe's compile, if not {CUDA_GRAPHS!r},"
+            plain["compile"] = checks.switch(self.compile, what)
+        plain["on_failure"] = checks.word(self.on_failure, "on_failure", FAILURE_RULES)
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
 
     def learning_rate_at(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0: lr·(1 + cos(πe/E))/2."""
@@ -89,33 +96,20 @@ class Recipe:
 
     def to_json(self) -> str:
         """Canonical JSON: the same text for equal recipes."""
-        floats = ("learning_rate", "momentum", "weight_decay")
-        content = {**asdict(self), **{name: float(getattr(self, name)) for name in floats}}
-        return json.dumps(content, sort_keys=True, separators=(",", ":"))
+        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
-        """Inverse of :meth:`to_json`."""
-        return cls(**json.loads(text))
+        """Inverse of :meth:`to_json`; ``InvalidInput`` for any other text."""
+        try:
+            return cls(**json.loads(text))
+        except (RecursionError, TypeError, ValueError) as error:
+            raise InvalidInput(f"no recipe as JSON, {shown(text)}: {said(error)}") from error
 
     @property
     def digest(self) -> str:
         """Hexadecimal SHA-256 of :meth:`to_json`: names a recipe in caches and results."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
-
-
-def _check_integer(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= _LARGEST:
-        raise InvalidInput(
-            f"a recipe's {name} is an integer from {least} to {_LARGEST:,}, got {shown(value)}"
-        )
-
-
-def _check_number(name: str, value: Any, below: float) -> None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not number or not 0 <= value < below:
-        bound = "" if math.isinf(below) else f" and below {below:g}"
-        raise InvalidInput(f"a recipe's {name} is a number from 0{bound}, got {shown(value)}")
 
 
 #: For digits: in four epochs of NATS-Bench's recipe every network stays near chance. This one takes

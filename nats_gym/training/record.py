@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from nats_gym.errors import NatsGymError, unknown_name
+from nats_gym.checks import word
+from nats_gym.errors import NatsGymError
 
 #: How a training can end: as planned, with a loss that is not finite, out of time.
 COMPLETED, DIVERGED, TIMED_OUT = "completed", "diverged", "timed out"
@@ -78,8 +79,7 @@ class TrainingRecord:
         Raises:
             InvalidInput: for a split that the network was not to be evaluated on.
         """
-        if split not in self.evaluated:
-            raise unknown_name("evaluated split", split, self.evaluated)
+        split = word(split, "evaluated split", self.evaluated)
         if self.status != COMPLETED:
             return self.failed_accuracy
         return self.evaluated[split].accuracy[-1]

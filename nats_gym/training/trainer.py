@@ -14,11 +14,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
-from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym import checks
+from nats_gym.errors import InvalidInput, shown
 from nats_gym.streams import combine_int, seed_key
 from nats_gym.training.batches import TrainingBatches, evaluation_batches
 from nats_gym.training.checkpoint import load_checkpoint, save_checkpoint
@@ -51,7 +51,7 @@ def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
     Raises:
         InvalidInput: for a seed that is no integer from 0.
     """
-    _check_seed(seed)
+    seed = checks.seed(seed)
     with _own_randomness(torch.device("cpu"), combine_int(seed_key(seed), _INIT)):
         return build()
 
@@ -107,40 +107,26 @@ def train(
         if not isinstance(value, kind):
             raise InvalidInput(f"{name} is of type {kind.__name__}, got {shown(value)}")
     chosen = choose_device(device)
-    _check_seed(seed)
-    if evaluate not in EVALUATE:
-        raise unknown_name("evaluate", evaluate, EVALUATE)
-    check_limit("time_limit", time_limit)
-    last = recipe.epochs if epochs is None else epochs
-    if isinstance(last, bool) or not isinstance(last, int) or not 0 < last <= recipe.epochs:
-        raise InvalidInput(f"epochs is from 1 to the recipe's {recipe.epochs}, got {shown(epochs)}")
-    path = None if checkpoint is None else Path(checkpoint)
-    training = _Training(
-        network.to(chosen), data.to(chosen), recipe, seed, tuple(evaluate_on), label
-    )
+    seed, label = checks.seed(seed), checks.text(label, "label")
+    evaluate = checks.word(evaluate, "evaluate", EVALUATE)
+    splits = checks.as_list(evaluate_on)
+    if splits is None:
+        raise InvalidInput(f"evaluate_on is a list of splits, got {shown(evaluate_on)}")
+    splits = [checks.word(name, f"split of {data.name}", data.splits) for name in splits]
+    limit = checks.limit(time_limit, "time_limit") or math.inf
+    last = recipe.epochs
+    if epochs is not None:
+        last = checks.integer(epochs, "epochs, up to the recipe's,", 1, recipe.epochs)
+    path = None if checkpoint is None else checks.path(checkpoint, "checkpoint")
+    training = _Training(network.to(chosen), data.to(chosen), recipe, seed, tuple(splits), label)
     try:
-        training.run(
-            last, evaluate == "every", math.inf if time_limit is None else time_limit, path
-        )
+        training.run(last, evaluate == "every", limit, path)
     except _Failure as failure:
         training.record.status = failure.status
         training.record.lost_seconds = failure.seconds
         if recipe.on_failure == "raise":
             raise TrainingFailed(f"the training {failure}") from None
     return training.record
-
-
-def check_limit(name: str, seconds: Any) -> None:
-    """Raise ``InvalidInput`` unless ``seconds`` is a limit: a finite number above 0, or None."""
-    number = isinstance(seconds, (int, float, np.integer, np.floating))
-    if seconds is None or (number and not isinstance(seconds, bool) and 0 < seconds < math.inf):
-        return
-    raise InvalidInput(f"{name} is a number of seconds above 0, or None, got {shown(seconds)}")
-
-
-def _check_seed(seed: Any) -> None:
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
-        raise InvalidInput(f"a seed is an integer from 0, got {shown(seed)}")
 
 
 class _Failure(Exception):

@@ -1,28 +1,23 @@
 """Reads the single ``.pickle.pbz2`` of a whole space, one architecture at a time.
 
-Unpickled at once it needs tens of gigabytes. This reader interprets the pickle's opcodes itself:
-when an architecture's record is complete it is handed over and forgotten. It knows the opcodes of
-plain values alone, so there is nothing in it that could run what a pickle says.
+Unpickled at once it needs tens of gigabytes. This reader hands over an architecture's record as
+soon as it is complete, and forgets it. What limits a record limits each of them.
 """
 
 from __future__ import annotations
 
-import bz2
-import pickle
 import queue
-import struct
 import sys
 import threading
 from array import array
 from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from nats_gym.errors import NatsGymError
-from nats_gym.spaces import get_space
+from nats_gym.errors import shown
+from nats_gym.spaces import SPACES, get_space
 from nats_gym.tables.official.extraction import (
     Record,
     extract,
@@ -30,8 +25,15 @@ from nats_gym.tables.official.extraction import (
     space_of,
     write_shard,
 )
+from nats_gym.tables.official.opcodes import Admitted, Interpreter, damage_named
+from nats_gym.tables.official.plain_numpy import PlainType
 from nats_gym.tables.official.store import wrong_space
-from nats_gym.tables.official.unpickling import ForbiddenPickle, UnreadableFile, find_allowed
+from nats_gym.tables.official.unpickling import (
+    MAX_RECORD_BYTES,
+    RECORD_FUNCTIONS,
+    UnreadableFile,
+    unpacked,
+)
 
 SHARD_RECORDS = 128
 # One record in so many is kept for the check of what was written.
@@ -39,9 +41,11 @@ KEPT_EVERY = 4096
 BLOCK_BYTES = 1 << 20
 RECORDS_KEY = "arch2infos"
 
-#: More than a short string takes, length and opcode included.
-MARGIN = 300
-_DOUBLE = struct.Struct(">d")
+MAX_RECORDS = max(get_space(space).size for space in SPACES)
+#: What finished records may leave for later ones to refer to; official ones leave 1 kB each.
+MAX_KEPT = 160 << 20
+MOST_FOUND = 1 << 16
+_DICTS = (dict, OrderedDict)
 OnRecord = Callable[[int, Any], None]
 
 
@@ -134,18 +138,19 @@ class _Blocks:
     def _next(self) -> bytes:
         block = self._ahead.get()
         if isinstance(block, Exception):
-            raise UnreadableFile(f"{self._path}: truncated or not bz2 ({block})") from block
+            raise block
         return block
 
     def _decompress(self) -> None:
         try:
-            with bz2.open(self._path) as file:
-                while not self._stop.is_set():
-                    block = file.read(BLOCK_BYTES)
+            with self._path.open("rb") as file:
+                pieces = iter(lambda: file.read(BLOCK_BYTES), b"")
+                for block in unpacked(pieces, str(self._path)):
                     self._ahead.put(block)
-                    if not block:
+                    if self._stop.is_set():
                         return
-        except (OSError, EOFError) as error:
+            self._ahead.put(b"")
+        except Exception as error:  # whatever it is, who reads must hear of it
             self._ahead.put(error)
 
 
@@ -166,7 +171,8 @@ class _Memo:
         self._strings: dict[str, int] = {}
         self._by_number: list[str] = [""]  # 0 stands for what is forgotten or kept beside
         self._found: dict[int, Any] = {}
-        self.add = self._open.append
+        self._kept = 0
+        self.append = self._open.append
 
     def __getitem__(self, number: int) -> Any:
         if number >= self._begin:
@@ -178,8 +184,12 @@ class _Memo:
     def __len__(self) -> int:
         return self._begin + len(self._open)
 
-    def settle(self) -> None:
-        """A record is finished: keep what later ones may refer to."""
+    def settle(self) -> int:
+        """A record is finished: keep what later ones may refer to.
+
+        Returns:
+            About how many bytes all of it takes.
+        """
         row, own, new = array("I"), {}, set()
         for position, value in enumerate(self._open):
             number = 0
@@ -188,17 +198,22 @@ class _Memo:
                 if not number:
                     number = self._strings[value] = len(self._by_number)
                     self._by_number.append(value)
+                    self._kept += 200 + 4 * len(value)
                     new.add(number)
                 if number in new:
                     own[position], number = value, 0
-            elif callable(value) or isinstance(value, np.dtype):
+            elif type(value) in (Admitted, PlainType):
                 own[position] = value
             row.append(number)
         packed = row.tobytes()
+        self._kept += 500 + 100 * len(own) + (0 if packed in self._rows else len(packed))
         self._begins.append(self._begin)
         self._finished.append((self._rows.setdefault(packed, packed), own))
         self._begin += len(self._open)
         self._open.clear()
+        if len(self._found) > MOST_FOUND:
+            self._found.clear()
+        return self._kept
 
     def _look_up(self, number: int) -> Any:
         record = bisect_right(self._begins, number) - 1
@@ -213,7 +228,7 @@ class _Memo:
         return self._by_number[string]
 
 
-class StreamUnpickler:
+class StreamUnpickler(Interpreter):
     """Interprets a pickle of ``{'arch2infos': {index: record, …}, …}`` as it arrives.
 
     Args:
@@ -223,234 +238,73 @@ class StreamUnpickler:
     """
 
     def __init__(self, blocks: Iterator[bytes], name: str, on_record: OnRecord) -> None:
-        self._blocks = blocks
-        self._name = name
+        super().__init__(
+            blocks, name, RECORD_FUNCTIONS, most_bytes=MAX_RECORD_BYTES, keep_bytes=False
+        )
         self._on_record = on_record
-        self._buffer = b""
-        self._at = 0
-        self._ended = False
-        self._stack: list[Any] = []
-        self._marks: list[int] = []
         self._memo = _Memo()
         self._records: dict[Any, Any] | None = None
         self._records_mark = -1
+        self._seen: set[int] = set()
 
     def run(self) -> None:
         """Read to the end.
 
         Raises:
-            UnreadableFile: if the pickle is truncated or damaged.
+            UnreadableFile: if the pickle is truncated, damaged or too large.
             ForbiddenPickle: if it holds anything but plain values.
         """
-        try:
-            while self._step(self._plain_values()):
-                pass
-            if self._records is None:  # a single record comes without a mark
-                for key, value in self._stack[-1].get(RECORDS_KEY, {}).items():
+        content = super().run()
+        self.finish()
+        if self._records is None:  # a single record comes without a mark
+            found = content.get(RECORDS_KEY) if type(content) in _DICTS else None
+            with damage_named(self._name):
+                for key, value in found.items() if type(found) in _DICTS else ():
                     self._hand_over(key, value)
-        except NatsGymError as error:
-            if isinstance(error, ForbiddenPickle):
-                error.args = (f"{self._name}: {error}",)
-            raise
-        except (AttributeError, LookupError, TypeError, ValueError, struct.error) as error:
-            raise UnreadableFile(f"{self._name}: a damaged pickle ({error!r})") from error
-
-    def _plain_values(self) -> int:
-        """Carry out the most frequent opcodes up to another one; that one.
-
-        Nine in ten opcodes are numbers and short strings. They fit into MARGIN bytes, so there
-        is nothing to check between two of them but that much is left.
-        """
-        append, memo = self._stack.append, self._memo.add
-        unpack, stack = _DOUBLE.unpack_from, self._stack
-        while True:
-            self._fill(MARGIN)
-            buffer, at, limit = self._buffer, self._at, len(self._buffer) - MARGIN
-            while at <= limit:
-                opcode = buffer[at]
-                if opcode == 0x47:  # BINFLOAT
-                    append(unpack(buffer, at + 1)[0])
-                    at += 9
-                elif opcode == 0x94:  # MEMOIZE
-                    memo(stack[-1])
-                    at += 1
-                elif opcode == 0x8C:  # SHORT_BINUNICODE
-                    end = at + 2 + buffer[at + 1]
-                    append(buffer[at + 2 : end].decode("utf-8", "surrogatepass"))
-                    at = end
-                elif opcode == 0x4B:  # BININT1
-                    append(buffer[at + 1])
-                    at += 2
-                elif opcode == 0x68:  # BINGET
-                    append(self._memo[buffer[at + 1]])
-                    at += 2
-                elif opcode == 0x6A:  # LONG_BINGET
-                    append(self._memo[int.from_bytes(buffer[at + 1 : at + 5], "little")])
-                    at += 5
-                else:
-                    self._at = at + 1
-                    return opcode
-            self._at = at
-
-    def _fill(self, count: int) -> None:
-        """Have ``count`` bytes ahead; behind the end of the pickle they are zeros."""
-        if len(self._buffer) - self._at >= count:
-            return
-        parts, ahead = [self._buffer[self._at :]], len(self._buffer) - self._at
-        while ahead < count:
-            block = next(self._blocks, b"")
-            if not block:
-                if self._ended:
-                    raise UnreadableFile(f"{self._name}: a truncated pickle")
-                self._ended = True
-                block = bytes(max(count, MARGIN))
-            parts.append(block)
-            ahead += len(block)
-        self._buffer, self._at = b"".join(parts), 0
-
-    def _take(self, count: int) -> bytes:
-        self._fill(count)
-        taken = self._buffer[self._at : self._at + count]
-        self._at += count
-        return taken
-
-    def _step(self, opcode: int) -> bool:
-        """Carry out one of the other opcodes; False at the end of the pickle."""
-        stack = self._stack
-        if opcode == 0x75:  # SETITEMS
-            self._set_items(self._pop_mark())
-        elif opcode == 0x28:  # MARK
-            self._mark()
-        elif opcode == 0x7D:  # EMPTY_DICT
-            stack.append({})
-            self._hand_over_finished()
-        elif opcode in _PLAIN:
-            stack.append(_PLAIN[opcode]())
-        elif opcode in _INTEGERS:
-            size, signed = _INTEGERS[opcode]
-            stack.append(int.from_bytes(self._take(size), "little", signed=signed))
-        elif opcode in _SIZED:
-            size, text = _SIZED[opcode]
-            data = self._take(int.from_bytes(self._take(size), "little"))
-            stack.append(data.decode("utf-8", "surrogatepass") if text else data)
-        elif opcode in _TUPLES:
-            count = _TUPLES[opcode]
-            items = tuple(stack[len(stack) - count :])
-            del stack[len(stack) - count :]
-            stack.append(items)
-        elif opcode == 0x2E:  # STOP
-            return False
-        else:
-            self._rare(opcode)
-        return True
-
-    def _rare(self, opcode: int) -> None:
-        stack = self._stack
-        if opcode == 0x73:  # SETITEM
-            value, key = stack.pop(), stack.pop()
-            self._set_items([key, value])
-        elif opcode == 0x65:  # APPENDS
-            items = self._pop_mark()
-            stack[-1].extend(items)
-        elif opcode == 0x61:  # APPEND
-            item = stack.pop()
-            stack[-1].append(item)
-        elif opcode == 0x90:  # ADDITEMS
-            items = self._pop_mark()
-            stack[-1].update(items)
-        elif opcode == 0x74:  # TUPLE
-            stack.append(tuple(self._pop_mark()))
-        elif opcode in (0x71, 0x72):  # BINPUT, LONG_BINPUT: older protocols number their notes
-            number = int.from_bytes(self._take(1 if opcode == 0x71 else 4), "little")
-            if number != len(self._memo):
-                raise UnreadableFile(f"{self._name}: notes of a pickle out of order")
-            self._memo.add(stack[-1])
-        elif opcode == 0x93:  # STACK_GLOBAL
-            attribute, module = stack.pop(), stack.pop()
-            stack.append(find_allowed(module, attribute))
-        elif opcode == 0x52:  # REDUCE
-            arguments, function = stack.pop(), stack.pop()
-            # All that may stand here are the few functions of find_allowed.
-            stack.append(function(*arguments))
-            self._hand_over_finished()  # a record may be an OrderedDict
-        elif opcode == 0x62:  # BUILD: a dtype's byte order, the only state in official files
-            state = stack.pop()
-            if not isinstance(stack[-1], np.dtype):
-                raise ForbiddenPickle(type(stack[-1]).__module__, type(stack[-1]).__qualname__)
-            stack[-1].__setstate__(state)  # type: ignore[attr-defined]
-        elif opcode == 0x80:  # PROTO
-            if self._take(1)[0] > pickle.HIGHEST_PROTOCOL:
-                raise UnreadableFile(f"{self._name}: an unknown pickle protocol")
-        elif opcode == 0x95:  # FRAME
-            self._take(8)
-        elif opcode == 0x63:  # GLOBAL, of protocols before 4
-            module, attribute = self._line(), self._line()
-            stack.append(find_allowed(module, attribute))
-        else:
-            raise ForbiddenPickle("pickle opcode", f"{opcode:#04x}")
-
-    def _line(self) -> str:
-        taken = bytearray()
-        while (byte := self._take(1)) != b"\n":
-            taken += byte
-        return taken.decode("ascii")
 
     def _mark(self) -> None:
+        super()._mark()
         stack = self._stack
-        self._marks.append(len(stack))
         # ``{'arch2infos': {`` opens the records: what follows is handed over one by one.
         if (
             self._records is None
             and len(stack) >= 2
-            and isinstance(stack[-1], dict)
+            and type(stack[-1]) in _DICTS
             and type(stack[-2]) is str
             and stack[-2] == RECORDS_KEY
         ):
             self._records = stack[-1]
             self._records_mark = len(self._marks)
 
-    def _pop_mark(self) -> list[Any]:
-        mark = self._marks.pop()
-        items = self._stack[mark:]
-        del self._stack[mark:]
-        return items
-
     def _set_items(self, items: list[Any]) -> None:
-        target = self._stack[-1]
-        if target is self._records:
-            for key, value in zip(items[::2], items[1::2], strict=True):
-                self._hand_over(key, value)
+        if self._stack[-1] is not self._records:
+            super()._set_items(items)
             return
         for key, value in zip(items[::2], items[1::2], strict=True):
-            target[key] = value
+            self._hand_over(key, value)
 
-    def _hand_over_finished(self) -> None:
+    def _dict_begun(self) -> None:
         """Hand over the record before the one that has just begun.
 
         The stack above the records' mark then reads: index, record, index, empty record.
         """
         stack, marks = self._stack, self._marks
         if len(marks) == self._records_mark and len(stack) - marks[-1] == 4:
-            key, value, begun, fresh = stack[marks[-1] :]
-            if type(begun) is int and isinstance(fresh, dict):
+            key, value, begun, _ = stack[marks[-1] :]
+            if type(begun) is int:
                 del stack[marks[-1] : marks[-1] + 2]
                 self._hand_over(key, value)
 
     def _hand_over(self, key: Any, value: Any) -> None:
-        if not isinstance(key, int):
-            raise UnreadableFile(f"{self._name}: {key!r} is not the number of an architecture")
+        if type(key) is not int:
+            raise self._unreadable(f"{shown(key)} is not the number of an architecture")
+        if key in self._seen:
+            raise self._unreadable(f"architecture {key} is there twice")
+        if len(self._seen) == MAX_RECORDS:
+            raise self._unreadable(f"more than {MAX_RECORDS:,} architectures")
+        self._seen.add(key)
         self._on_record(key, value)
-        self._memo.settle()
-
-
-_PLAIN: dict[int, Callable[[], Any]] = {
-    0x5D: list,
-    0x29: tuple,
-    0x8F: set,
-    0x4E: lambda: None,
-    0x88: lambda: True,
-    0x89: lambda: False,
-}
-_INTEGERS = {0x4A: (4, True), 0x4D: (2, False)}
-_SIZED = {0x58: (4, True), 0x8D: (8, True), 0x43: (1, False), 0x42: (4, False), 0x8E: (8, False)}
-_TUPLES = {0x85: 1, 0x86: 2, 0x87: 3}
+        kept = self._memo.settle()
+        if kept > MAX_KEPT:
+            raise self._unreadable(f"records refer to more than {MAX_KEPT >> 20} MB of others")
+        self._growth = self._arrived = self._tuple_keys = 0

@@ -1,106 +1,86 @@
-"""Reads official records without running anything.
+"""Reads official files without running anything that they say.
 
-A pickle may name any function and have it called. This reader admits the few names that official
-files contain (FACTS of NATS-Bench 1.0) and refuses every other before it is looked up.
+A pickle may name any function and have it called. For the few that official files name stand
+functions of our own; every other name is refused before it is looked up.
 """
 
 from __future__ import annotations
 
 import bz2
-import collections
 import io
+import itertools
 import pickle
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from nats_gym.tables.official.opcodes import (
+    Admitted,
+    Functions,
+    Interpreter,
+    damage_named,
+    named,
+)
+from nats_gym.tables.official.opcodes import ForbiddenPickle as ForbiddenPickle
+from nats_gym.tables.official.opcodes import UnreadableFile as UnreadableFile
+from nats_gym.tables.official.plain_numpy import PlainType, scalar
+from nats_gym.tables.official.plain_pickles import MOST_BYTES, is_plain
 
-from nats_gym.errors import NatsGymError
-
-# What numpy calls to rebuild a scalar; its module is numpy.core or numpy._core by version.
-_NUMPY_SCALAR: Any = np.float64(0).__reduce__()[0]  # type: ignore[unused-ignore]
-
-# A record with the weights of all its trainings unpacks to about 100 MB; a bomb to anything.
-MAX_RECORD_BYTES = 256 << 20
-
-ALLOWED: dict[tuple[str, str], Any] = {
-    ("collections", "OrderedDict"): collections.OrderedDict,
-    ("numpy", "dtype"): np.dtype,
-    ("numpy.core.multiarray", "scalar"): _NUMPY_SCALAR,
-    ("numpy._core.multiarray", "scalar"): _NUMPY_SCALAR,
-}
-# A trained network's weights, in -full archives.
-_TORCH = {
-    ("torch._utils", "_rebuild_tensor_v2"),
-    ("torch._utils", "_rebuild_parameter"),
-    ("torch.storage", "_load_from_bytes"),
-}
-
-
-class UnreadableFile(NatsGymError, OSError):
-    """An official file that is truncated, damaged or not what it should be."""
-
-
-class ForbiddenPickle(NatsGymError, pickle.UnpicklingError):
-    """A pickle that names something official files never contain. Nothing of it was run."""
-
-    def __init__(self, module: str, name: str) -> None:
-        super().__init__(f"{module}.{name} is not allowed in an official file; it was not run")
-
-
-class RecordUnpickler(pickle.Unpickler):
-    """Unpickles plain values, and weights as they are or not at all.
-
-    Args:
-        file: the pickle.
-        weights: rebuild torch tensors; else each becomes None.
-    """
-
-    def __init__(self, file: Any, weights: bool = False) -> None:
-        super().__init__(file)
-        self._weights = weights
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Return what a pickle may name; raise ``ForbiddenPickle`` for the rest."""
-        return find_allowed(module, name, self._weights)
-
-
-def find_allowed(module: str, name: str, weights: bool = False) -> Any:
-    """What ``module.name`` stands for in an official file, or ``ForbiddenPickle``."""
-    allowed = ALLOWED.get((module, name))
-    if allowed is not None:
-        return allowed
-    if (module, name) in _TORCH:
-        return _torch_function(name) if weights else _left_out
-    raise ForbiddenPickle(module, name)
+#: What an unpacked record may take: with the weights of all its trainings it is about 100 MB.
+MAX_RECORD_BYTES = 192 << 20
+#: A file that unpacks to more than so many times its size, and more than so much, is a bomb.
+MAX_RATIO, ANY_RATIO_BYTES = 200, 16 << 20
+_BLOCK = MOST_BYTES
 
 
 def _left_out(*_: Any) -> None:
     """Stands for every weight of a file that is read for its figures."""
 
 
-def _torch_function(name: str) -> Callable[..., Any]:
-    import torch
-
-    if name == "_load_from_bytes":
-        # torch's own calls its unrestricted loader.
-        return lambda data: torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-    return getattr(torch._utils, name)
+def _ordered_dict() -> OrderedDict[Any, Any]:
+    """An empty one, as it is pickled; items follow."""
+    return OrderedDict()
 
 
-def decompress(data: bytes, name: str) -> bytes:
-    """Undo bz2; ``UnreadableFile`` if ``data`` is truncated, too large or something else."""
+ORDERED_DICT: Functions = {("collections", "OrderedDict"): _ordered_dict}
+_PLAIN: Functions = {
+    **ORDERED_DICT,
+    ("numpy", "dtype"): PlainType,
+    # numpy's module has one name or the other by version.
+    ("numpy.core.multiarray", "scalar"): scalar,
+    ("numpy._core.multiarray", "scalar"): scalar,
+}
+#: What the records of official files name.
+RECORD_FUNCTIONS: Functions = {
+    **_PLAIN,
+    ("torch._utils", "_rebuild_tensor_v2"): _left_out,
+    ("torch._utils", "_rebuild_parameter"): _left_out,
+    ("torch.storage", "_load_from_bytes"): _left_out,
+}
+
+
+def unpacked(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
+    """Undo bz2, a block at a time; ``UnreadableFile`` if it is truncated or something else."""
     reader = bz2.BZ2Decompressor()
-    try:
-        content = reader.decompress(data, MAX_RECORD_BYTES)
-    except (OSError, ValueError, EOFError) as error:
-        raise UnreadableFile(f"{name}: truncated or not bz2 ({error})") from error
+    taken = given = 0
+    for piece in pieces:
+        taken += len(piece)
+        while piece or not (reader.needs_input or reader.eof):
+            if reader.eof:  # files of several processes are streams one after another
+                reader = bz2.BZ2Decompressor()
+            try:
+                block = reader.decompress(piece, _BLOCK)
+            except (OSError, ValueError, EOFError) as error:
+                raise UnreadableFile(f"{name}: truncated or not bz2 ({error})") from error
+            piece = reader.unused_data
+            given += len(block)
+            if given > max(ANY_RATIO_BYTES, MAX_RATIO * taken):
+                raise UnreadableFile(f"{name}: unpacks to more than {MAX_RATIO} times its size")
+            if block:
+                yield block
     if not reader.eof:
-        if len(content) == MAX_RECORD_BYTES:
-            raise UnreadableFile(f"{name}: more than {MAX_RECORD_BYTES >> 20} MB, unpacked")
         raise UnreadableFile(f"{name}: truncated")
-    return content
 
 
 def load_bytes(data: bytes, name: str, weights: bool = False) -> Any:
@@ -111,19 +91,43 @@ def load_bytes(data: bytes, name: str, weights: bool = False) -> Any:
         name: what to call it in messages.
         weights: rebuild torch tensors; else each becomes None.
 
+    Returns:
+        Plain values, in containers that nowhere hold themselves.
+
     Raises:
-        UnreadableFile: if it is truncated, damaged or not a pickle.
+        UnreadableFile: if it is truncated, damaged, too large or not a pickle.
         ForbiddenPickle: if it names what official files do not contain.
     """
-    try:
-        return RecordUnpickler(io.BytesIO(decompress(data, name)), weights).load()
-    except ForbiddenPickle as error:
-        error.args = (f"{name}: {error}",)
-        raise
-    except NatsGymError:
-        raise
-    except Exception as error:  # a damaged pickle can raise nearly anything
-        raise UnreadableFile(f"{name}: not a whole pickle ({error!r})") from error
+    blocks = unpacked([data], name)
+    first = next(blocks, b"")
+    if is_plain(first):
+        with damage_named(name):
+            content = _PlainUnpickler(io.BytesIO(first)).load()
+        if next(blocks, b""):
+            raise UnreadableFile(f"{name}: something follows its end")
+        return content
+    functions = RECORD_FUNCTIONS
+    if weights:
+        from nats_gym.tables.official.weights import weight_functions
+
+        functions = {**_PLAIN, **weight_functions()}
+    interpreter = Interpreter(
+        itertools.chain([first], blocks),
+        name,
+        functions,
+        most_bytes=MAX_RECORD_BYTES,
+        keep_bytes=weights,
+    )
+    content = interpreter.run()
+    interpreter.finish()
+    return content
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Python's own reader, for pickles that ``is_plain``."""
+
+    def find_class(self, module: str, name: str) -> Admitted:
+        return named(module, name, _PLAIN)
 
 
 def load_record(path: Path, weights: bool = False) -> Any:
