@@ -46,8 +46,8 @@ class Controller(nn.Module):
         self.head = nn.Linear(LSTM_SIZE, len(OPERATIONS))
         for parameter in (
             self.start,
-            self.lstm.weight_ih_l0,
-            self.lstm.weight_hh_l0,
+            self.lstm.get_parameter("weight_ih_l0"),
+            self.lstm.get_parameter("weight_hh_l0"),
             self.embedding.weight,
             self.head.weight,
         ):
