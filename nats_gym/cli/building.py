@@ -9,7 +9,7 @@ import typer
 
 from nats_gym.errors import InvalidInput
 
-from .terminal import app, progress_bar, say
+from .terminal import app, interruptible, progress_bar, say
 
 
 @app.command("build")
@@ -57,7 +57,8 @@ def build_table(
     if ray:
         cluster = {"num_gpus": 0 if gpus is None else gpus, "address": address}
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with progress_bar(*columns) as bar:
+    kept = f"what is trained is kept in {out}, and the same command goes on"
+    with interruptible(kept), progress_bar(*columns) as bar:
         task = bar.add_task("training", total=None)
         built = building.build(
             *(out, plan, chosen, trials),

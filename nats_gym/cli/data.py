@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from nats_gym.tables.official import OfficialArchive
 
-from .terminal import app, help_without_command, print_grid, progress_bar, say
+from .terminal import app, help_without_command, interruptible, print_grid, progress_bar, say
 
 data_app = typer.Typer()
 app.add_typer(data_app, name="data")
@@ -111,7 +111,8 @@ def imported(
 
     from nats_gym.tables import official
 
-    with progress_bar() as bar:
+    kept = "what was read is kept, and the same command goes on"
+    with interruptible(kept), progress_bar() as bar:
         task = bar.add_task(f"importing {path.name}", total=None)
 
         def show(done: int, total: int) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 from .data import imported
 from .showing import draw_architecture
-from .terminal import app, number_or_text, print_grid, progress_bar, say
+from .terminal import app, interruptible, number_or_text, print_grid, progress_bar, say
 
 
 @app.command()
@@ -105,7 +105,10 @@ def search(
     check_folder(folder)  # before the work, not after it
     checkpoints = folder / "checkpoints" if arguments["supernet_epochs"] else None
     started = time.perf_counter()
-    with progress_bar() as bar:
+    kept = "nothing is kept of it, and the same command begins anew"
+    if checkpoints:
+        kept = f"whole epochs are kept in {checkpoints}, and the same command goes on"
+    with interruptible(kept), progress_bar() as bar:
         task = bar.add_task(f"{agent} × {runs}", total=1.0)
         result = run_search(
             **arguments,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .terminal import app, number_or_text, print_grid, progress_bar, say
+from .terminal import app, interruptible, number_or_text, print_grid, progress_bar, say
 
 if TYPE_CHECKING:
     from nats_gym.study import StudyResults, Verdict
@@ -32,7 +32,8 @@ def study(
     plan = read_study(file)
     folder = out or Path("results", file.stem)
     columns = (*Progress.get_default_columns()[:2], MofNCompleteColumn(), TimeRemainingColumn())
-    with progress_bar(*columns) as bar:
+    kept = f"what is done is kept in {folder}, and the same command goes on"
+    with interruptible(kept), progress_bar(*columns) as bar:
         task = bar.add_task("runs", total=None)
         run_study(
             plan,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -15,6 +17,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
     from rich.table import Table as Grid
 
+
+#: Exit codes: of what cannot be done as it was asked for, and of Ctrl-C, as shells have it.
+REFUSED, INTERRUPTED = 2, 130
 
 app = typer.Typer(
     name="nats-gym",
@@ -54,8 +59,8 @@ def main() -> None:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename or 'file'}: {error.strerror or error}")
-    except typer.Abort:
-        sys.exit(130)
+    except (typer.Abort, KeyboardInterrupt):
+        fail("interrupted", INTERRUPTED)
     except Exception as error:
         # Newer releases of Typer carry a click of their own, so the class of a usage error has
         # no public name; what it can do tells it.
@@ -91,6 +96,15 @@ def say(line: str) -> None:
     typer.echo(line)
 
 
-def fail(message: str) -> NoReturn:
+@contextmanager
+def interruptible(how: str) -> Iterator[None]:
+    """Answer Ctrl-C in the block with one line: ``how`` to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        fail(f"interrupted; {how}", INTERRUPTED)
+
+
+def fail(message: str, code: int = REFUSED) -> NoReturn:
     typer.echo(f"nats-gym: {' '.join(message.split())}", err=True)
-    sys.exit(2)
+    sys.exit(code)

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 from processes import alive, descendants, wait_for
+from synthetic_archive import SHORT, write_archive
+
+from nats_gym.tables.folder import sha256_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -48,3 +57,209 @@ def test_a_child_ends_with_its_parent_though_another_holds_its_pipe(tmp_path: Pa
             for pid in children:
                 if alive({pid: children[pid]}):
                     os.kill(pid, signal.SIGKILL)
+
+
+# ── commands, killed and interrupted ─────────────────────────────────────────────────────────
+
+STUDY = """
+runs = 30
+[[searches]]
+space = "tss"
+dataset = "cifar10"
+epochs = 12
+budget = 700
+[agents]
+rea = {}
+ppo = {}
+"""
+
+
+def trained(out: Path) -> list[Any]:
+    """Figures of every training of a build."""
+    with sqlite3.connect(out / "trainings.sqlite") as connection:
+        rows = connection.execute("SELECT architecture, trial, record FROM trainings").fetchall()
+    connection.close()
+    assert (out / "table" / "manifest.json").is_file()
+    return [
+        (*row[:2], json.loads(row[2])["evaluated"]["x-valid"]["accuracy"]) for row in sorted(rows)
+    ]
+
+
+def trainings_in(out: Path) -> int:
+    if not (out / "trainings.sqlite").is_file():
+        return 0
+    try:
+        with sqlite3.connect(f"file:{out}/trainings.sqlite?mode=ro", uri=True) as connection:
+            count = connection.execute("SELECT COUNT(*) FROM trainings").fetchone()[0]
+    except sqlite3.OperationalError:  # not made yet
+        return 0
+    connection.close()
+    return int(count)
+
+
+def searched(out: Path) -> list[Any]:
+    with np.load(out / "runs.npz") as runs:
+        return runs["index"].tolist()
+
+
+def played(out: Path) -> dict[str, str]:
+    return {str(path.relative_to(out)): sha256_of(path) for path in out.glob("cells/*/runs.npz")}
+
+
+def imported(home: Path) -> dict[str, str]:
+    files = (home / "archives").glob("[!.]*/**/*.npy")
+    return {str(path.relative_to(home)): sha256_of(path) for path in files}
+
+
+class Work(NamedTuple):
+    """A command that takes seconds.
+
+    Attributes:
+        arguments: of ``nats-gym``; ``OUT`` and ``HERE`` are folders.
+        at_work: whether it is in the middle, by its folder.
+        found: what it came to, by its folder; the same whenever it is run.
+        says: how to go on, in the line that answers Ctrl-C.
+    """
+
+    arguments: str
+    at_work: Callable[[Path], Any]
+    found: Callable[[Path], Any]
+    says: str
+
+
+BUILD = "build --space sss --dataset digits --archs 0-7 --epochs 2 --out OUT --device cpu"
+WORKS = {
+    "study": Work(
+        "study HERE/study.toml --out OUT --jobs 2",
+        lambda out: [*out.glob("blocks/*/[0-9]*/runs.npz")],
+        played,
+        "what is done is kept in OUT, and the same command goes on",
+    ),
+    "build": Work(
+        f"{BUILD} --workers 2",
+        trainings_in,
+        trained,
+        "what is trained is kept in OUT, and the same command goes on",
+    ),
+    "supernet": Work(
+        "search --agent gdas --dataset digits --out OUT --device cpu",
+        lambda out: [*out.glob("checkpoints/*.pt")],
+        searched,
+        "whole epochs are kept in OUT/checkpoints, and the same command goes on",
+    ),
+    "import": Work(
+        "data import HERE/archive/NATS-tss-v1_0-3ffb9-simple",
+        lambda out: [*out.glob("archives/.importing-*/shard-*.npz")],
+        imported,
+        "what was read is kept, and the same command goes on",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the commands read."""
+    folder = tmp_path_factory.mktemp("here")
+    (folder / "study.toml").write_text(STUDY)
+    write_archive(folder / "archive", "tss", range(2000), schedules=SHORT["tss"])
+    return folder
+
+
+def started(work: Work, here: Path, out: Path, **options: Any) -> subprocess.Popen[str]:
+    told = work.arguments.replace("OUT", str(out)).replace("HERE", str(here))
+    environment = {**os.environ, "NATS_GYM_HOME": str(out if "import" in told else here / "home")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "nats_gym", *told.split()],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+
+
+def run(work: Work, here: Path, out: Path) -> None:
+    """Run it to its end."""
+    with started(work, here, out) as process:
+        said = process.communicate(timeout=300)[1]
+    assert process.returncode == 0, said
+
+
+def at_work(work: Work, here: Path, out: Path) -> tuple[subprocess.Popen[str], dict[int, str]]:
+    """Start it; the process and those that came of it, when it is in the middle."""
+    process = started(work, here, out)
+    wait_for(lambda: process.poll() is not None or work.at_work(out), seconds=240)
+    assert process.poll() is None, process.communicate()[1]
+    return process, descendants(process.pid)
+
+
+def names(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.suffix != ".lock"}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(here: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A folder in which a work was run without interruption, by its name."""
+    folders: dict[str, Path] = {}
+
+    def folder_of(name: str) -> Path:
+        if name not in folders:
+            folders[name] = tmp_path_factory.mktemp("undisturbed") / "out"
+            run(WORKS[name], here, folders[name])
+        return folders[name]
+
+    return folder_of
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WORKS)
+def test_a_killed_parent_leaves_no_process_and_nothing_behind(
+    name: str, here: Path, undisturbed: Callable[[str], Path], tmp_path: Path
+) -> None:
+    work, out = WORKS[name], tmp_path / "out"
+    for _ in range(2):
+        process, children = at_work(work, here, out)
+        process.kill()
+        process.communicate()
+        wait_for(lambda children=children: not alive(children), seconds=10)
+        left = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+        time.sleep(1)
+        assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == left
+    run(work, here, out)
+    assert work.found(out) == work.found(undisturbed(name))
+    assert names(out) == names(undisturbed(name))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", WORKS)
+def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(
+    name: str, here: Path, undisturbed: Callable[[str], Path], tmp_path: Path
+) -> None:
+    work, out = WORKS[name], tmp_path / "out"
+    process, children = at_work(work, here, out)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, said
+    how = work.says.replace("OUT", str(out))
+    assert [line for line in said.splitlines() if line] == [f"nats-gym: interrupted; {how}"]
+    wait_for(lambda: not alive(children), seconds=10)
+    assert not [path for path in out.rglob("*") if ".nats-gym-part" in path.name]
+    run(work, here, out)
+    assert work.found(out) == work.found(undisturbed(name))
+    assert names(out) == names(undisturbed(name))
+
+
+@pytest.mark.slow
+def test_ctrl_c_of_a_search_says_that_nothing_is_kept(here: Path, tmp_path: Path) -> None:
+    work = Work("search --agent ppo --runs 500 --out OUT", lambda out: True, searched, "")
+    process = started(work, here, tmp_path / "out")
+    maps = Path("/proc", str(process.pid), "maps")
+    wait_for(lambda: "_C/_multiarray" in maps.read_text() or "libtorch" in maps.read_text())
+    time.sleep(3)
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, said
+    (line,) = [line for line in said.splitlines() if line]
+    assert line.startswith("nats-gym: interrupted")
+    assert not (tmp_path / "out").exists()
