@@ -7,11 +7,15 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import combine, seed_key
 
 _ALLOWED = "'0-199,300', 'random:300:seed0' or 'all'"
+
+#: Of a text: every index of a space, one by one, is shorter.
+LONGEST_TEXT = 1_000_000
 
 
 def parse_architectures(text: str, space: ArchitectureSpace) -> NDArray[np.int64]:
@@ -27,7 +31,7 @@ def parse_architectures(text: str, space: ArchitectureSpace) -> NDArray[np.int64
         InvalidInput: for another text, or an index that the space does not have.
     """
     chosen: list[NDArray[np.int64]] = []
-    for part in text.split(","):
+    for part in checks.text(text, "a text of architectures", LONGEST_TEXT).split(","):
         number = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part)
         sample = re.fullmatch(r"\s*random:([0-9]{1,9})(?::seed([0-9]{1,18}))?\s*", part)
         if part.strip() == "all":

@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import filelock
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym import checks
 from nats_gym.building.columns import measured_columns
 from nats_gym.building.plan import Plan
 from nats_gym.building.trainings import CHECKPOINTS, TrainingStore
 from nats_gym.building.worker import RecordingEvaluator
-from nats_gym.errors import InvalidInput, NatsGymError, shown, unknown_name
+from nats_gym.errors import InvalidInput, NatsGymError, shown
 from nats_gym.evaluators.cluster import ClusterFailed, RayEvaluator
 from nats_gym.files import check_folder, sweep
 from nats_gym.tables import Table, write_table
@@ -55,6 +55,10 @@ class Built:
     architectures: int
     trainings: int
     trained: int
+
+
+#: Trainings of an architecture.
+MOST_TRIALS = 10_000
 
 
 def build(
@@ -102,16 +106,18 @@ def build(
         ClusterFailed: if nothing came back from a cluster.
         NatsGymError: if the data cannot be loaded.
     """
-    folder = Path(folder)
+    folder = checks.path(folder, "a build's folder")
+    if not isinstance(plan, Plan):
+        raise InvalidInput(f"plan is a nats_gym.building.Plan, got {shown(plan)}")
     asked = list(dict.fromkeys(np.ravel(plan.architectures.check_index(architectures)).tolist()))
     if not asked:
         raise InvalidInput("a build is of at least one architecture, got none")
-    _check_count("trials", trials)
-    _check_count("workers", workers)
-    if isinstance(devices, str) or not devices:
+    trials = checks.integer(trials, "trials", 1, MOST_TRIALS)
+    workers = checks.integer(workers, "workers", 1, checks.MOST_PROCESSES)
+    curves = checks.switch(curves, "curves")
+    if not (devices := checks.as_list(devices) or ()):
         raise InvalidInput(f"devices is a list such as ('cuda:0', 'cuda:1'), got {shown(devices)}")
-    if not isinstance(licence, str):
-        raise InvalidInput(f"licence is a text, got {shown(licence)}")
+    licence = checks.text(licence, "licence")
     if cluster is None:
         require_data(plan.data_key, data_dir)  # what is missing is said now
         for device in devices:
@@ -121,7 +127,7 @@ def build(
             raise InvalidInput(
                 f"workers and several devices are for this machine, a cluster has as many "
                 f"trainings at a time as its num_cpus and num_gpus allow; got workers={workers} "
-                f"and devices={shown(list(devices))}"
+                f"and devices={shown(devices)}"
             )
         _cluster_evaluator(plan, cluster, devices[0], data_dir)  # refuses wrong options
     check_folder(folder)
@@ -132,7 +138,7 @@ def build(
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        raise InvalidInput(f"another build is at work in {str(folder)!r}") from None
+        raise InvalidInput(f"another build is at work in {shown(str(folder))}") from None
     with lock, TrainingStore(folder, plan) as store:
         sweep(folder, store.checkpoints)
         # All architectures once before any twice: whoever stops early has the most of them.
@@ -183,12 +189,7 @@ def open_build(folder: str | os.PathLike[str]) -> TrainingStore:
         MissingTable: if there is none.
         UnreadableBuild: if it is damaged.
     """
-    return TrainingStore(Path(folder))
-
-
-def _check_count(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidInput(f"{name} is an integer from 1, got {shown(value)}")
+    return TrainingStore(checks.path(folder, "a build's folder"))
 
 
 def _on_this_machine(
@@ -224,13 +225,9 @@ def _cluster_evaluator(
     data_dir: str | os.PathLike[str] | None,
 ) -> RayEvaluator:
     allowed = [name for name in inspect.signature(RayEvaluator).parameters if name != "evaluator"]
-    if not isinstance(options, Mapping):
-        raise InvalidInput(
-            f"cluster is a dict with any of {', '.join(allowed)}, got {shown(options)}"
-        )
+    options = checks.mapping(options, f"cluster is a dict with any of {', '.join(allowed)}")
     for name in options:
-        if name not in allowed:
-            raise unknown_name("option of a cluster", name, allowed)
+        checks.word(name, "option of a cluster", allowed)
     return RayEvaluator(RecordingEvaluator(plan, data_dir, device), **options)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import InvalidInput, NotInTable
+from nats_gym import checks
+from nats_gym.errors import InvalidInput, NotInTable, shown
 from nats_gym.extras import require
 from nats_gym.tables import SURROGATE, Column, Table, write_table
 from nats_gym.tables.fitted import (
@@ -55,22 +55,23 @@ def fit_table(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None
         NotInTable: if it holds no accuracies.
     """
     require("scipy", "a fit")
-    folder = Path(folder)
-    out = folder.with_name(f"{folder.name}-fitted") if out is None else Path(out)
+    folder = checks.path(folder, "a table's folder")
+    beside = folder.resolve()  # "." has no name
+    out = beside.with_name(f"{beside.name}-fitted") if out is None else checks.path(out, "out")
     table = Table(folder, source=str(folder))
     measured_at, fitted_at = folder.resolve(), out.resolve()
     if measured_at.is_relative_to(fitted_at) or fitted_at.is_relative_to(measured_at):
         raise InvalidInput(
             f"the fitted table needs a folder of its own beside the measured one, "
-            f"{str(folder)!r}, which stays; got {str(out)!r}"
+            f"{shown(str(folder))}, which stays; got {shown(str(out))}"
         )
     check_table_folder(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     measured = [column for column in table.columns if column.quantity in _FITTED]
     if not any(column.quantity == "accuracy" for column in measured):
-        raise NotInTable(f"{str(folder)!r} holds no accuracies to fit to")
+        raise NotInTable(f"{shown(str(folder))} holds no accuracies to fit to")
     if estimated := [c.name for c in measured if c.provenance == SURROGATE]:
-        raise InvalidInput(f"{str(folder)!r} holds estimates: {', '.join(estimated)}")
+        raise InvalidInput(f"{shown(str(folder))} holds estimates: {', '.join(estimated)}")
     features = architecture_features(table.space, table.space.all_digits(), table.dataset)
     stored = [_fitted(table, column, features) for column in measured]
     write_table(out, table.space.name, table.dataset, stored)

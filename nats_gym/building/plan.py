@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
+from nats_gym import checks
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators.training import DATA_KEYS
 from nats_gym.networks import build
 from nats_gym.spaces import ArchitectureSpace, get_space
@@ -58,11 +59,8 @@ class Plan:
         get_space(self.space)
         if not isinstance(self.recipe, Recipe):
             raise InvalidInput(f"a plan's recipe is a Recipe, got {shown(self.recipe)}")
-        if not isinstance(self.network, Mapping):
-            raise InvalidInput(f"network is a dict of arguments, got {shown(self.network)}")
-        for name in self.network:
-            if name not in _NETWORK:
-                raise unknown_name("argument of a network", name, _NETWORK)
+        for name in checks.mapping(self.network, "network is a dict of arguments"):
+            checks.word(name, "argument of a network", _NETWORK)
         with torch.device("meta"):  # refuses what the network does, and costs nothing
             build(self.space, 0, classes, **self.network)
         plain = {
@@ -179,8 +177,7 @@ def _changed(recipe: Recipe, fields: Mapping[str, Any]) -> Recipe:
     for name in fields:
         if name == "epochs":
             raise InvalidInput("epochs is an argument of its own, no field of the recipe here")
-        if name not in known:
-            raise unknown_name("field of a recipe", name, known)
+        checks.word(name, "field of a recipe", known)
     return replace(recipe, **fields)
 
 

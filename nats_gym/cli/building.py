@@ -9,14 +9,16 @@ import typer
 
 from nats_gym.errors import InvalidInput
 
-from .terminal import app, interruptible, progress_bar, say
+from .terminal import app, interruptible, path, progress_bar, say
 
 
 @app.command("build")
 def build_table(
     space: Annotated[str, typer.Option(help="tss (topology) or sss (size)")],
     dataset: Annotated[str, typer.Option(help="cifar10, cifar100, ImageNet16-120 or digits")],
-    out: Annotated[Path, typer.Option(help="folder of the build, to go on with if it is there")],
+    out: Annotated[
+        Path, typer.Option(parser=path, help="folder of the build, to go on with if it is there")
+    ],
     archs: Annotated[str, typer.Option(help="0-199,300 or random:300:seed0 or all")],
     epochs: Annotated[int | None, typer.Option(help="default the full schedule")] = None,
     trials: Annotated[int, typer.Option(help="trainings of each, with seeds 0, 1, …")] = 1,
@@ -24,7 +26,9 @@ def build_table(
         int | None, typer.Option(help="trainings at a time on this machine, default 1")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, or cuda:0,cuda:1 in turn")] = "auto",
-    data_dir: Annotated[Path | None, typer.Option(help="where the data set lies")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(parser=path, help="where the data set lies")
+    ] = None,
     curves: Annotated[bool, typer.Option(help="learning curves in the table too")] = True,
     licence: Annotated[str, typer.Option(help="of the figures, as the table says")] = "unstated",
     ray: Annotated[bool, typer.Option("--ray", help="train on a Ray cluster instead")] = False,
@@ -33,7 +37,8 @@ def build_table(
         float | None, typer.Option(help="GPUs that a training holds there, default 0")
     ] = None,
     export_official: Annotated[
-        Path | None, typer.Option(help="write files for the public nats_bench too, here")
+        Path | None,
+        typer.Option(parser=path, help="write files for the public nats_bench too, here"),
     ] = None,
     export_as: Annotated[
         str | None, typer.Option("--as", help="data set key in those, e.g. cifar10-valid")
@@ -94,8 +99,12 @@ def _check_together(
 
 @app.command()
 def fit(
-    table: Annotated[Path, typer.Argument(help="a partial table, such as a build's DIR/table")],
-    out: Annotated[Path | None, typer.Option(help="default beside it, TABLE-fitted")] = None,
+    table: Annotated[
+        Path, typer.Argument(parser=path, help="a partial table, such as a build's DIR/table")
+    ],
+    out: Annotated[
+        Path | None, typer.Option(parser=path, help="default beside it, TABLE-fitted")
+    ] = None,
 ) -> None:
     """Estimate the architectures that a partial table lacks: a new table, all of estimates.
 

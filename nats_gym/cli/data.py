@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from nats_gym.tables.official import OfficialArchive
 
-from .terminal import app, help_without_command, interruptible, print_grid, progress_bar, say
+from .terminal import app, help_without_command, interruptible, path, print_grid, progress_bar, say
 
 data_app = typer.Typer()
 app.add_typer(data_app, name="data")
@@ -54,7 +54,10 @@ def data_status() -> None:
 @data_app.command("import")
 def data_import(
     path: Annotated[
-        Path, typer.Argument(help="a -simple or -full directory, its .tar, or the .pickle.pbz2")
+        Path,
+        typer.Argument(
+            parser=path, help="a -simple or -full directory, its .tar, or the .pickle.pbz2"
+        ),
     ],
     space: Annotated[
         str | None, typer.Option(help="tss or sss; default: told by the first record")

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nats_gym.errors import InvalidInput
+from nats_gym.errors import InvalidInput, shown
+from nats_gym.files import check_source
 
 if TYPE_CHECKING:
     from nats_gym.result import SearchResult
 
 from .data import imported
 from .showing import draw_architecture
-from .terminal import app, interruptible, number_or_text, print_grid, progress_bar, say
+from .terminal import app, interruptible, number_or_text, path, print_grid, progress_bar, say
 
 
 @app.command()
@@ -63,13 +64,15 @@ def search(
         str | None, typer.Option(help="what a training that goes on costs: difference or scratch")
     ] = None,
     data_dir: Annotated[
-        Path | None, typer.Option(help="where a weight-sharing search finds its images")
+        Path | None,
+        typer.Option(parser=path, help="where a weight-sharing search finds its images"),
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="of a weight-sharing search: auto, cpu, cuda:0")
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="folder for runs and plot; default results/<what ran>")
+        Path | None,
+        typer.Option(parser=path, help="folder for runs and plot; default results/<what ran>"),
     ] = None,
 ) -> None:
     """Search an architecture within a simulated budget, in independent runs."""
@@ -90,7 +93,7 @@ def search(
         if value is not None:
             options[name] = str(value)
     space = space or (get_method(agent).space if agent in METHODS else "tss")
-    if source not in SOURCES and is_archive(source):
+    if check_source(source) not in SOURCES and is_archive(source):
         find_agent(agent)  # an import takes minutes: no wrong name after it
         if official.find_archive(source) is None:
             imported(Path(source), space)
@@ -147,7 +150,7 @@ def _options(given: list[str]) -> dict[str, Any]:
     for text in given:
         name, equals, value = text.partition("=")
         if not equals or not name:
-            raise InvalidInput(f"an agent's option is NAME=VALUE, got {text!r}")
+            raise InvalidInput(f"an agent's option is NAME=VALUE, got {shown(text)}")
         try:
             options[name] = json.loads(value)
         except ValueError:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from nats_gym.tables import Table
 
-from .terminal import app, number_or_text, print_grid, say
+from .terminal import app, number_or_text, path, print_grid, say
 
 
 @app.command()
@@ -28,7 +28,9 @@ def envs() -> None:
 def show(
     space: Annotated[str, typer.Argument(help="tss or sss")],
     architecture: Annotated[str, typer.Argument(help="official index or official string")],
-    png: Annotated[Path | None, typer.Option(help="draw it too, to this file (.png)")] = None,
+    png: Annotated[
+        Path | None, typer.Option(parser=path, help="draw it too, to this file (.png)")
+    ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="show it alone; whose accuracy the picture shows")
     ] = None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .terminal import app, interruptible, number_or_text, print_grid, progress_bar, say
+from .terminal import app, interruptible, number_or_text, path, print_grid, progress_bar, say
 
 if TYPE_CHECKING:
     from nats_gym.study import StudyResults, Verdict
@@ -18,9 +18,14 @@ SHOWN = 5
 
 @app.command()
 def study(
-    file: Annotated[Path, typer.Argument(help="what to run, e.g. studies/nats-bench.toml")],
+    file: Annotated[
+        Path, typer.Argument(parser=path, help="what to run, e.g. studies/nats-bench.toml")
+    ],
     out: Annotated[
-        Path | None, typer.Option(help="folder, to go on with if it is there; default results/FILE")
+        Path | None,
+        typer.Option(
+            parser=path, help="folder, to go on with if it is there; default results/FILE"
+        ),
     ] = None,
     jobs: Annotated[int | None, typer.Option(help="processes; default one a core")] = None,
 ) -> None:
@@ -47,8 +52,8 @@ def study(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(help="a finished study's folder")],
-    out: Annotated[Path | None, typer.Option(help="default FOLDER/report")] = None,
+    folder: Annotated[Path, typer.Argument(parser=path, help="a finished study's folder")],
+    out: Annotated[Path | None, typer.Option(parser=path, help="default FOLDER/report")] = None,
 ) -> None:
     """Write a study's page, its headline table in Markdown and LaTeX, and its plots."""
     from nats_gym.study import write_report
@@ -58,7 +63,9 @@ def report(
 
 @app.command()
 def validate(
-    runs: Annotated[Path, typer.Argument(help="a search's or a study's folder, or one of such")],
+    runs: Annotated[
+        Path, typer.Argument(parser=path, help="a search's or a study's folder, or one of such")
+    ],
 ) -> None:
     """Replay every claimed run against its table; exit code 1 if one does not hold."""
     from nats_gym.study import validate as replay
@@ -75,8 +82,8 @@ def validate(
 
 @app.command()
 def leaderboard(
-    folder: Annotated[Path, typer.Argument(help="holds searches and studies")],
-    out: Annotated[Path | None, typer.Option(help="default FOLDER")] = None,
+    folder: Annotated[Path, typer.Argument(parser=path, help="holds searches and studies")],
+    out: Annotated[Path | None, typer.Option(parser=path, help="default FOLDER")] = None,
 ) -> None:
     """Replay all results in a folder, and rank the agents of those that hold."""
     from nats_gym.files import check_folder
@@ -109,7 +116,7 @@ def analyse(
     samples: Annotated[int, typer.Option(help="draws that stand for a surrogate's trials")] = 4,
     seed: Annotated[int, typer.Option(help="seed of these draws")] = 0,
     out: Annotated[
-        Path | None, typer.Option(help="folder; default results/analysis-<what ran>")
+        Path | None, typer.Option(parser=path, help="folder; default results/analysis-<what ran>")
     ] = None,
 ) -> None:
     """Analyse a space: costs, rank correlations, distributions, and its landscape."""

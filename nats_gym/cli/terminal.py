@@ -6,17 +6,21 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 import nats_gym
-from nats_gym.errors import NatsGymError
+from nats_gym import checks
+from nats_gym.errors import SHOWN, InvalidInput, NatsGymError, said, shown
 
 if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
     from rich.table import Table as Grid
 
+#: Of a message; the longest that are meant are paths.
+LONGEST_WORD = 1_000
 
 #: Exit codes: of what cannot be done as it was asked for, and of Ctrl-C, as shells have it.
 REFUSED, INTERRUPTED = 2, 130
@@ -58,7 +62,7 @@ def main() -> None:
     except NatsGymError as error:
         fail(str(error))
     except OSError as error:
-        fail(f"{error.filename or 'file'}: {error.strerror or error}")
+        fail(f"{shown(str(error.filename or 'file'))}: {error.strerror or said(error)}")
     except (typer.Abort, KeyboardInterrupt):
         fail("interrupted", INTERRUPTED)
     except Exception as error:
@@ -77,6 +81,14 @@ def print_grid(grid: Grid) -> None:
     Console(width=None if sys.stdout.isatty() else 160).print(grid)
 
 
+def path(text: str) -> Path:
+    """How every option that is a path is read; ``~`` is a home, as in a shell."""
+    try:
+        return checks.path(text, "it", expand=True)
+    except InvalidInput as error:
+        raise typer.BadParameter(str(error)) from None
+
+
 def number_or_text(text: str) -> int | str:
     return int(text) if re.fullmatch("-?[0-9]{1,18}", text) else text
 
@@ -93,7 +105,7 @@ def progress_bar(*columns: ProgressColumn) -> Progress:
 
 
 def say(line: str) -> None:
-    typer.echo(line)
+    typer.echo(_writable(line))
 
 
 @contextmanager
@@ -106,5 +118,12 @@ def interruptible(how: str) -> Iterator[None]:
 
 
 def fail(message: str, code: int = REFUSED) -> NoReturn:
-    typer.echo(f"nats-gym: {' '.join(message.split())}", err=True)
+    # A usage error quotes what was given as it is, however long.
+    words = (word if len(word) <= LONGEST_WORD else f"{word[:SHOWN]}…" for word in message.split())
+    typer.echo(_writable(f"nats-gym: {' '.join(words)}"), err=True)
     sys.exit(code)
+
+
+def _writable(text: str) -> str:
+    """Text that any terminal takes: a file's name may hold what is no character."""
+    return text.encode(errors="backslashreplace").decode()

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
+from nats_gym.files import check_folder
 from nats_gym.spaces import get_space
 from nats_gym.training.architecture import train_architecture
 from nats_gym.training.data import ImageData
@@ -134,6 +135,8 @@ class TrainingPool:
             )
         text = (self._recipe if recipe is None else recipe).to_json()
         folder = None if checkpoints is None else checks.path(checkpoints, "checkpoints")
+        if folder is not None:
+            check_folder(folder)  # before the work, not after it
         tasks, paths = [], []
         for one, seed in zip(checked.tolist(), drawn, strict=True):
             path = folder and folder / f"{self._space.name}-{one}-{seed}.pt"

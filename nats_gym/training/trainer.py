@@ -19,6 +19,7 @@ from torch import nn
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
+from nats_gym.files import check_folder
 from nats_gym.streams import combine_int, seed_key
 from nats_gym.training.batches import TrainingBatches, evaluation_batches
 from nats_gym.training.checkpoint import load_checkpoint, save_checkpoint
@@ -118,6 +119,8 @@ def train(
     if epochs is not None:
         last = checks.integer(epochs, "epochs, up to the recipe's,", 1, recipe.epochs)
     path = None if checkpoint is None else checks.path(checkpoint, "checkpoint")
+    if path is not None:
+        check_folder(path.parent)
     training = _Training(network.to(chosen), data.to(chosen), recipe, seed, tuple(splits), label)
     try:
         training.run(last, evaluate == "every", limit, path)
