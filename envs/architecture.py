@@ -35,7 +35,7 @@ from nats_gym.rewards import (
     check_reward,
     find_reward,
 )
-from nats_gym.schedule import Epochs, check_epochs
+from nats_gym.schedule import Epochs
 from nats_gym.spaces import get_space
 from nats_gym.streams import combine_int, seed_key
 from nats_gym.tables import SURROGATE_VERSION
@@ -110,9 +110,8 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         own = evaluator_options(evaluator) if named else ()  # type: ignore[arg-type]
         self._refuse({name for name in unknown if name not in own}, space, dataset, own)
         self.dataset = dataset
-        self.epochs = check_epochs(epochs, self.architecture_space.full_epochs_on(dataset))
-        self.evaluator, self._provenance = choose_evaluator(
-            space, dataset, self.epochs, trial, source, evaluator, unknown
+        self.evaluator, self.epochs, self._provenance = choose_evaluator(
+            space, dataset, epochs, trial, source, evaluator, unknown
         )
         judged = checks.switch(report_test, "report_test")
         self.judge = choose_judge(space, dataset, self.evaluator) if judged else None

@@ -1,4 +1,8 @@
-"""Judges an answer by its full-schedule test accuracy: for `info`, never for a reward."""
+"""Judges an answer by its full-schedule test accuracy: for `info`, never for a reward.
+
+Where a table has no test accuracies but validation's under another name (one model's estimates for
+both splits), they are called what they are, and no test.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.tables import Table
+from nats_gym.tables import NO_TEST, Table
 
 
 class Judge:
@@ -25,7 +29,10 @@ class Judge:
         self._table = table
         self._epochs = table.full_epochs
         self._accuracy = table.mean_accuracy("test", self._epochs)
-        self._provenance = table.provenance("accuracy", "test", self._epochs)
+        self._name = "valid_accuracy" if table.test_is_validation else "test_accuracy"
+        self._facts = {"provenance": table.provenance("accuracy", "test", self._epochs)}
+        if table.test_is_validation:
+            self._facts["test"] = NO_TEST
 
     def __reduce__(self) -> tuple[type[Judge], tuple[Table]]:
         return Judge, (self._table,)
@@ -41,15 +48,15 @@ class Judge:
     def __call__(self, index: int) -> dict[str, Any]:
         """The judgement of one official index."""
         return {
-            "test_accuracy": self._accuracy.item(index),
+            self._name: self._accuracy.item(index),
             "epochs": self._epochs,
-            "provenance": self._provenance,
+            **self._facts,
         }
 
     def columns(self, index: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         """The judgements of a batch ``(batch,)``, an array for each figure."""
         return {
-            "test_accuracy": self._accuracy[index],
+            self._name: self._accuracy[index],
             "epochs": np.full(len(index), self._epochs),
-            "provenance": np.array([self._provenance] * len(index), object),
+            **{name: np.array([said] * len(index), object) for name, said in self._facts.items()},
         }

@@ -11,7 +11,8 @@ from nats_gym.errors import InvalidInput, SurrogateWarning, shown, warn_caller
 from nats_gym.evaluators import UNSTATED, Evaluator, TableEvaluator, make_evaluator
 from nats_gym.evaluators.protocol import check_subject
 from nats_gym.files import check_source
-from nats_gym.schedule import Epochs
+from nats_gym.schedule import Epochs, check_epochs
+from nats_gym.spaces import get_space
 from nats_gym.tables import SURROGATE, Table, load_table
 
 from .judge import Judge
@@ -22,20 +23,21 @@ _warned: set[tuple[str, str, Epochs]] = set()
 def choose_evaluator(
     space: str,
     dataset: str,
-    epochs: Epochs,
+    epochs: Epochs | None,
     trial: str | int,
     source: str | os.PathLike[str],
     evaluator: Evaluator | str | Mapping[str, Any] | None,
     options: Mapping[str, Any],
-) -> tuple[Evaluator, tuple[str, str]]:
-    """The evaluator of an environment, and the provenance of its accuracies and seconds.
+) -> tuple[Evaluator, Epochs, tuple[str, str]]:
+    """The evaluator of an environment, its schedule, and the provenance of accuracies and seconds.
 
     Without an ``evaluator`` the table of ``source`` answers. A warning says once per table and
     schedule if a table estimates. Another evaluator says what its figures rest on with every
     outcome.
 
     Args:
-        space, dataset, epochs, trial, source: the environment's.
+        space, dataset, trial, source: the environment's.
+        epochs: likewise; None for the longest that the table has, or the data set's full one.
         evaluator: an object, or what :func:`nats_gym.evaluators.make_evaluator` makes one of.
         options: of an evaluator that is made here.
 
@@ -44,6 +46,9 @@ def choose_evaluator(
             ``trial`` or ``source`` beside an evaluator, which would not be asked.
     """
     get_dataset(dataset)
+    own = get_space(space).full_epochs_on(dataset)
+    if epochs is not None:
+        epochs = check_epochs(epochs, own)
     if isinstance(evaluator, (str, Mapping)):
         evaluator = make_evaluator(evaluator, space, dataset, **options)
     if evaluator is None:
@@ -57,14 +62,15 @@ def choose_evaluator(
         )
     if not isinstance(evaluator, TableEvaluator):
         check_subject(evaluator, space, dataset)
-        return evaluator, (UNSTATED, UNSTATED)
+        return evaluator, epochs or own, (UNSTATED, UNSTATED)
     table = evaluator.table
     if (table.space.name, table.dataset) != (space, dataset):
         raise InvalidInput(
             f"the evaluator's table is of {table.space.name} {table.dataset}, "
             f"the environment of {space} {dataset}"
         )
-    return evaluator, (prepare(evaluator, epochs), table.seconds_provenance)
+    epochs = epochs or table.full_epochs
+    return evaluator, epochs, (prepare(evaluator, epochs), table.seconds_provenance)
 
 
 def prepare(evaluator: TableEvaluator, epochs: Epochs) -> str:

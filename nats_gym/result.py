@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from nats_gym.errors import NotInTable, UnreadableResult, shown
 from nats_gym.files import replacing
 from nats_gym.schedule import Epochs
-from nats_gym.tables import SURROGATE, Table, load_table
+from nats_gym.tables import NO_TEST, SURROGATE, Table, load_table
 from nats_gym.tables.folder import sha256_of
 from nats_gym.untrusted import Arrays, open_arrays, read_json
 
@@ -29,8 +29,6 @@ LARGEST_RECORD = 16 << 20
 PACKED_TO, BESIDES = 100, 64 << 20
 #: Provenance of seconds that passed while a supernet was trained.
 REAL = "real"
-#: What a test accuracy rests on where a table has none but validation's.
-NO_TEST = "none: validation and test are one estimate"
 #: What a result keeps of every evaluation, and what stands behind a run's last.
 RECORDED: dict[str, int | float] = {
     "index": -1,

@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table as Grid
 
 from nats_gym.result import SearchResult, kind_of_time
-from nats_gym.tables.column import MEASURED
+from nats_gym.tables.column import MEASURED, NO_TEST
 
 #: Row title and key of ``SearchResult.summary()``, and the provenance that goes with it.
 _ROWS = (
@@ -57,7 +57,9 @@ def summary_grid(results: Mapping[str, SearchResult]) -> Grid:
         told = dict.fromkeys(result.provenance.get(basis, "") for result in results.values())
         if key == "observed_valid_accuracy" and all(r.answers_last for r in results.values()):
             continue  # they observe nothing: it is the answer's, which the next row has
-        if key != "full_schedule_test_accuracy" or list(told) == [MEASURED]:
+        if key == "full_schedule_test_accuracy" and list(told) == [NO_TEST]:
+            table.add_row(row, *["—"] * len(summaries), NO_TEST)
+        elif key != "full_schedule_test_accuracy" or list(told) == [MEASURED]:
             cells = [_mean_std(summary[key]) for summary in summaries]
             table.add_row(row, *cells, " / ".join(filter(None, told)))
     return table

@@ -16,6 +16,7 @@ from nats_gym.files import check_source
 from nats_gym.schedule import LONGEST, Epochs, check_epochs
 from nats_gym.spaces import get_space
 from nats_gym.streams import RunStreams, run_keys
+from nats_gym.tables import load_table
 from nats_gym.workers import check_workers
 
 from .ladder import check_rungs
@@ -69,6 +70,8 @@ def search_arguments(
         trial = "mean"  # it is judged, not sampled
     elif supernet_epochs is not None:
         raise InvalidInput(f"supernet_epochs= is for weight-sharing searches, not for {name}")
+    if epochs is None:
+        full_epochs = load_table(space, dataset, check_source(source)).full_epochs
     epochs = check_epochs(epochs, full_epochs)
     if budget is None and supernet_epochs is not None:
         budget = SUPERNET_SECONDS * supernet_epochs

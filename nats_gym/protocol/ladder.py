@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nats_gym.checks import as_list
+from nats_gym.datasets import DATASETS
 from nats_gym.errors import InvalidInput, NotInTable, shown
 from nats_gym.evaluators import TableEvaluator
 from nats_gym.schedule import Epochs, check_epochs, trained_epochs
@@ -52,17 +53,22 @@ def find_rungs(evaluator: TableEvaluator, epochs: Epochs, rungs: Ladder | None) 
         _load(evaluator, rungs)
         return rungs
     states = _states_of(epochs)
+    table = evaluator.table
     try:
         _load(evaluator, states)
-        return states
     except NotInTable:
-        schedules = evaluator.table.epochs("valid")
-    table = evaluator.table
+        states = ()
+    if len(states) > 1:  # a schedule of two epochs has no third
+        return states
+    schedules = table.epochs("valid")
     if len(schedules) < 2:
+        hint = "an official archive has them: nats-gym data import PATH"
+        if table.dataset not in DATASETS:
+            hint = table.remedy("accuracy_curve")
         raise NotInTable(
             f"a multi-fidelity agent needs two rungs at least; the {table.source} table of "
             f"{table.space.name} {table.dataset} has {schedules[0]} epochs only, and no learning "
-            "curves; an official archive has them: nats-gym data import PATH"
+            f"curves; {hint}"
         )
     _load(evaluator, schedules)
     return schedules

@@ -17,6 +17,7 @@ from nats_gym.errors import InvalidInput, MissingStudy, shown, unknown_name
 from nats_gym.files import check_source
 from nats_gym.protocol import search_arguments
 from nats_gym.spaces import SPACES, get_space
+from nats_gym.tables import load_table
 
 #: What a study says, and what each says besides.
 KEYS = ("name", "runs", "seed", "source", "trial", "searches", "agents")
@@ -154,7 +155,8 @@ def _cell(
         if kind_of(find_agent(agent)[1]) == "weight-sharing":
             wanted["epochs"] = options.get("epochs")
             # The rest's, so that all are compared at one cost.
-            full = get_space(wanted["space"]).full_epochs_on(dataset)
+            source = check_source(wanted.get("source", "auto"))
+            full = load_table(wanted["space"], dataset, source).full_epochs
             wanted.setdefault("budget", default_budget(wanted["space"], dataset, full))
         arguments = search_arguments(agent=agent, **wanted)
     except InvalidInput as error:

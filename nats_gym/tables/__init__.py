@@ -1,6 +1,6 @@
 """What is known of each architecture: read-only columns, each with its provenance."""
 
-from nats_gym.tables.column import MEASURED, SURROGATE, Column
+from nats_gym.tables.column import MEASURED, NO_TEST, SURROGATE, Column
 from nats_gym.tables.folder import write_table
 from nats_gym.tables.load import embedded_folder, load_table
 from nats_gym.tables.surrogates import VERSION as SURROGATE_VERSION
@@ -8,6 +8,7 @@ from nats_gym.tables.table import Table
 
 __all__ = [
     "MEASURED",
+    "NO_TEST",
     "SURROGATE",
     "SURROGATE_VERSION",
     "Column",

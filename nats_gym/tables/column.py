@@ -14,6 +14,9 @@ MEASURED = "measured"
 #: A model's estimate.
 SURROGATE = "surrogate"
 
+#: What a test accuracy rests on where a table has none but validation's.
+NO_TEST = "none: validation and test are one estimate"
+
 UNITS = {
     "accuracy": "percent",
     "accuracy_curve": "percent and loss per epoch",

@@ -17,9 +17,17 @@ import pytest
 from nats_gym import search
 from nats_gym.errors import CorruptTable, UnreadableResult
 from nats_gym.evaluators import TableEvaluator
-from nats_gym.result import NO_TEST, SearchResult
+from nats_gym.result import SearchResult
 from nats_gym.study import rank_agents, rows_of, save_leaderboard, validate
-from nats_gym.tables import MEASURED, Column, Table, embedded_folder, load_table, write_table
+from nats_gym.tables import (
+    MEASURED,
+    NO_TEST,
+    Column,
+    Table,
+    embedded_folder,
+    load_table,
+    write_table,
+)
 from nats_gym.tables.folder import MANIFEST, earlier_checksum, sha256_of, table_checksum
 from nats_gym.tables.load import EMBEDDED, OWN, copied_estimates, origin_of
 
