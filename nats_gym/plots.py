@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym import checks
 from nats_gym.errors import InvalidInput
 from nats_gym.files import replacing
 from nats_gym.result import SearchResult
@@ -67,7 +68,7 @@ def plot_incumbent(results: Sequence[SearchResult], path: str | os.PathLike[str]
 
     if not results:
         raise InvalidInput("a plot needs at least one search result, got none")
-    path = Path(path)
+    path = checks.path(path, "a picture")
     first = results[0].arguments
     figure = Figure(figsize=(7.0, 4.2), layout="constrained")
     axes = figure.add_subplot()
@@ -116,7 +117,7 @@ def plot_alphas(result: SearchResult, path: str | os.PathLike[str], run: int = 0
         raise InvalidInput(f"{result.arguments['agent']} has no alphas: it is no weight sharing")
     if not 0 <= run < result.runs:
         raise InvalidInput(f"a run of the result is 0…{result.runs - 1}, got {run}")
-    path, space = Path(path), result.table.space
+    path, space = checks.path(path, "a picture"), result.table.space
     count = result.evaluations[run]
     scores = result.alphas[run, :count]  # (epoch, n, k)
     probabilities = np.exp(scores - scores.max(axis=-1, keepdims=True))

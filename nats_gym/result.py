@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym import checks
 from nats_gym.errors import NotInTable, UnreadableResult, shown
 from nats_gym.files import replacing
 from nats_gym.schedule import Epochs
@@ -191,7 +192,7 @@ class SearchResult:
         of ``runs.npz``, so that the files of two searches are never taken for one. Returns the
         folder.
         """
-        folder = Path(folder)
+        folder = checks.path(folder, "folder")
         folder.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, Any] = {name: getattr(self, name) for name in RECORDED}
         arrays["recommended"] = self.recommended
@@ -224,7 +225,7 @@ class SearchResult:
                 says that its figures rest on something else than that table does.
             NatsGymError: if there is no table any more.
         """
-        folder = Path(folder)
+        folder = checks.path(folder, "folder")
         try:
             record = read_run(folder)
             with open_runs(folder) as arrays:
@@ -237,12 +238,14 @@ class SearchResult:
             real = arguments["supernet_epochs"] is not None
             checksum = str(claimed["checksum"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UnreadableResult(f"no search is read from {str(folder)!r}: {error}") from error
+            raise UnreadableResult(
+                f"no search is read from {shown(str(folder))}: {error}"
+            ) from error
         table = load_table(space, dataset, source)
         earlier = checksum == table.earlier_checksum
         if checksum != table.checksum and not earlier:
             raise UnreadableResult(
-                f"{str(folder)!r} is a search on the {shown(claimed.get('table'))} table with "
+                f"{shown(str(folder))} is a search on the {shown(claimed.get('table'))} table with "
                 f"checksum {shown(checksum[:12])}; source {shown(source)} is now the "
                 f"{table.source} table with checksum {table.checksum[:12]}"
             )
@@ -252,8 +255,8 @@ class SearchResult:
             # What an earlier version called a test is none.
             if not known and not (earlier and provenance.get(name) == NO_TEST):
                 raise UnreadableResult(
-                    f"{str(folder)!r}: its provenance is not that of its table: {shown(name)} is "
-                    f"{shown(provenance.get(name))}, it says {shown(said)}"
+                    f"{shown(str(folder))}: its provenance is not that of its table: "
+                    f"{shown(name)} is {shown(provenance.get(name))}, it says {shown(said)}"
                 )
         return cls(
             **columns, arguments=arguments, provenance=provenance, table=table, alphas=alphas

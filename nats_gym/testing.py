@@ -22,6 +22,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space, concatenate, create_empty_array
 from numpy.typing import ArrayLike, NDArray
 
+from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.envs import ConstructionEnv
 from nats_gym.errors import EvaluatorError, InvalidInput, NatsGymError, shown
@@ -311,9 +312,7 @@ def check_vector_env(
     for name, env in (("native", native), ("looped", looped)):
         if not isinstance(env, VectorEnv):
             raise InvalidInput(f"{name} is a gymnasium.vector.VectorEnv, got {shown(env)}")
-    for name, number, low in (("steps", steps, 1), ("seed", seed, 0)):
-        if not isinstance(number, int) or isinstance(number, bool) or number < low:
-            raise InvalidInput(f"{name} is an integer from {low}, got {shown(number)}")
+    steps, seed = checks.integer(steps, "steps"), checks.seed(seed, "seed")
     if native is looped:
         raise InvalidInput("native and looped are one environment; compare two")
     n = looped.num_envs

@@ -20,11 +20,17 @@ from hostile import EVERYTHING, NOTHING, attack
 from nats_gym import envs
 from nats_gym.agents import find_agent, get_agent, kind_of
 from nats_gym.agents.weight_sharing import get_method
+from nats_gym.analysis import analyse
+from nats_gym.clock import SimulatedClock
 from nats_gym.errors import InvalidInput
-from nats_gym.evaluators import CachedEvaluator, make_evaluator, registry
+from nats_gym.evaluators import CachedEvaluator, TableEvaluator, make_evaluator, registry
 from nats_gym.protocol import search, search_arguments
+from nats_gym.result import SearchResult
 from nats_gym.spaces import get_space
 from nats_gym.streams import RunStreams, run_keys
+from nats_gym.study import Study, load_study, read_study, run_study, validate, write_report
+from nats_gym.tables import load_table
+from nats_gym.testing import check_evaluator, check_vector_env
 
 IDS = [
     *("NATS-TSS-cifar10-v0", "NATS-SSS-cifar10-Budgeted-v0", "NATS-TSS-cifar10-OneShot-v0"),
@@ -39,6 +45,9 @@ OWN = {
     "NATS-SSS-cifar10-Edit-v0": ["time_budget", "horizon"],
     "mo-NATS-TSS-cifar10-v0": ["objectives"],
 }
+
+#: Arrays are for many runs at once.
+SCALARS = [value for value in EVERYTHING if not isinstance(value, np.ndarray)]
 
 
 @pytest.mark.parametrize("env_id", IDS)
@@ -280,3 +289,67 @@ def test_pools_of_processes() -> None:
     attack(lambda value: pool.Pool(value).close(), NOTHING)
     batched = pytest.importorskip("nats_gym.training.batched")
     attack(lambda value: batched.TrainingPool("tss", value))
+
+
+def test_tables_and_spaces() -> None:
+    for name in ("space", "dataset", "source"):
+        given = {"space": "tss", "dataset": "cifar10", "source": "embedded"}
+        attack(lambda value, given=given, name=name: load_table(**{**given, name: value}))  # type: ignore[misc]
+    table, rng = load_table("tss", "cifar10", "embedded"), np.random.default_rng(0)
+    for ask in (table.accuracy, table.mean_accuracy, table.query_seconds):
+        attack(ask)
+    space: Any = get_space("tss")
+    names = ("index", "digits", "rank", "string", "parse", "neighbors", "resolve", "is_live")
+    for name in (*names, "unique_string", "isomorphism_class", "check_one_index"):
+        attack(getattr(space, name))
+    attack(lambda value: space.params(value, "cifar10"))
+    attack(lambda value: space.flops([0] * 6, value))
+    attack(lambda value: space.sample(rng, value))
+    attack(lambda value: space.sample(value))
+    attack(lambda value: space.mutate([0] * 6, value))
+
+
+def test_clocks() -> None:
+    attack(SimulatedClock)
+    attack(lambda value: SimulatedClock(1.0, value))
+    attack(lambda value: SimulatedClock(1.0).charge(value), SCALARS)
+    attack(lambda value: SimulatedClock(1.0).advance(value), SCALARS)
+
+
+def test_studies(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    whole = {
+        "agents": {"random": {}},
+        "searches": [{"space": "tss", "datasets": ["cifar10"], "epochs": 12}],
+    }
+    attack(Study.of)
+    for name in ("agents", "searches", "runs", "seed", "source", "trial", "name", "unknown"):
+        attack(lambda value, name=name: Study.of({**whole, name: value}))  # type: ignore[misc]
+    attack(lambda value: Study.of({**whole, "agents": {"random": value}}))
+    for name in ("space", "datasets", "dataset", "epochs", "budget", "unknown"):
+        search = whole["searches"][0]  # type: ignore[index]
+        attack(lambda v, s=search, name=name: Study.of({**whole, "searches": [{**s, name: v}]}))  # type: ignore[misc]
+    for name in ("agent", "options", "spaces", "rungs", "workers", "runs"):
+        attack(lambda v, name=name: Study.of({**whole, "agents": {"random": {name: v}}}))  # type: ignore[misc]
+    for read in (read_study, load_study, write_report, SearchResult.load):
+        attack(read)
+    attack(lambda value: [*validate(value)])
+    attack(lambda value: run_study(value, "out"))
+    attack(lambda value: run_study(Study.of(whole), "out", value), NOTHING)
+
+
+def test_analyses() -> None:
+    pytest.importorskip("scipy")
+    for name in ("space", "dataset", "source", "samples", "seed"):
+        given: dict[str, Any] = {"space": "tss", "dataset": "digits", "source": "embedded"}
+        attack(lambda v, given=given, name=name: analyse(**{**given, "epochs": 3, name: v}))  # type: ignore[misc]
+
+
+def test_what_checks_others() -> None:
+    attack(check_evaluator)
+    for name in ("space", "dataset", "epochs", "index"):
+        evaluator = TableEvaluator(load_table("tss", "cifar10", "embedded"))
+        attack(lambda v, e=evaluator, name=name: check_evaluator(e, **{name: v}))  # type: ignore[misc]
+    env = gym.make_vec(IDS[0], num_envs=1)
+    attack(lambda value: check_vector_env(value, env))
+    attack(lambda value: check_vector_env(env, env, steps=value))

@@ -188,7 +188,7 @@ def test_a_build_refuses_before_training_what_is_in_the_table_s_way(
 def test_a_wrong_licence_costs_no_table(mine: Path) -> None:
     before = content(mine)
     wrong: Any = 5
-    with pytest.raises(InvalidInput, match="licence is a text, got 5"):
+    with pytest.raises(InvalidInput, match="licence is text of at most 1,000 characters, got 5"):
         again(mine, licence=wrong)
     assert content(mine) == before
 

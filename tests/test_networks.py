@@ -398,10 +398,10 @@ def test_depth_and_width_can_be_chosen() -> None:
     [
         (("tsss", 0, 10), {}, "unknown space 'tsss'; allowed: tss, sss. Did you mean 'tss'?"),
         (("tss", 15_625, 10), {}, "tss index 15625 is out of range 0…15624"),
-        (("tss", 0, 0), {}, "num_classes is an integer from 1, got 0"),
-        (("tss", 0, True), {}, "num_classes is an integer from 1, got True"),
-        (("tss", 0, 10), {"cells_per_stage": 0}, "cells_per_stage is an integer from 1, got 0"),
-        (("tss", 0, 10), {"stem_width": 1.5}, "stem_width is an integer from 1, got 1.5"),
+        (("tss", 0, 0), {}, "num_classes is an integer from 1 to "),
+        (("tss", 0, True), {}, "num_classes is an integer from 1 to 1,000,000, got True"),
+        (("tss", 0, 10), {"cells_per_stage": 0}, "cells_per_stage is an integer from 1 to "),
+        (("tss", 0, 10), {"stem_width": 1.5}, "stem_width is an integer from 1 to 1,024, got 1.5"),
         (("sss", 0, 10), {"stem_width": 16}, "stem_width=16: a size architecture has its widths"),
     ],
 )

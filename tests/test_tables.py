@@ -292,7 +292,7 @@ def test_home_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.delenv("NATS_GYM_HOME")
     assert home().name == "nats-gym"
     monkeypatch.setenv("NATS_GYM_HOME", "~nosuchuser/x")
-    with pytest.raises(InvalidInput, match="NATS_GYM_HOME='~nosuchuser/x'"):
+    with pytest.raises(InvalidInput, match="NATS_GYM_HOME is a path, got '~nosuchuser/x'"):
         home()
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym import checks
 from nats_gym.analysis.correlations import Correlation, correlate, pearson, spearman, top
 from nats_gym.analysis.landscape import (
     additive_autocorrelation,
@@ -27,9 +28,9 @@ from nats_gym.analysis.landscape import (
     neighbor_indices,
 )
 from nats_gym.datasets import DATASETS
-from nats_gym.errors import InvalidInput, MissingTable, NotInTable, shown
+from nats_gym.errors import InvalidInput, MissingTable, NotInTable
 from nats_gym.extras import require
-from nats_gym.files import check_folder
+from nats_gym.files import check_folder, check_source
 from nats_gym.schedule import Epochs, check_epochs, trained_epochs
 from nats_gym.spaces import TopologySpace
 from nats_gym.streams import combine, combine_int, normal, seed_key
@@ -49,6 +50,9 @@ WALK_STEPS = 20
 MEAN = "mean"
 #: Draws of a surrogate's noise that stand for trials.
 SAMPLES = 4
+
+#: Draws of noise that memory holds: a column of each space is that long.
+MOST_SAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -240,7 +244,7 @@ class Analysis:
         """
         from nats_gym.analysis.report import save
 
-        return save(self, Path(folder))
+        return save(self, checks.path(folder, "folder"))
 
 
 def analyse(
@@ -273,16 +277,15 @@ def analyse(
         NotInTable: if the table lacks the schedule.
     """
     require("scipy", "an analysis")
-    if not isinstance(samples, (int, np.integer)) or isinstance(samples, bool) or samples < 2:
-        raise InvalidInput(f"samples is an integer from 2, got {shown(samples)}")
-    if not isinstance(seed, (int, np.integer)) or isinstance(seed, bool) or seed < 0:
-        raise InvalidInput(f"a seed is an integer from 0, got {shown(seed)}")
+    samples, seed = checks.integer(samples, "samples", 2, MOST_SAMPLES), checks.seed(seed)
+    source = check_source(source)
     if out is not None:
-        check_folder(Path(out))  # before the work, not after it
+        out = checks.path(out, "out")
+        check_folder(out)  # before the work, not after it
     table = load_table(space, dataset, source)
     schedule = check_epochs(epochs, table.full_epochs)
     accuracy = table.mean_accuracy("valid", schedule)
-    trials = trials_of(table, schedule, int(samples), int(seed))
+    trials = trials_of(table, schedule, samples, seed)
     neighbors = neighbor_indices(table.space)
     left_out: dict[str, str] = {}
     analysis = Analysis(
@@ -293,8 +296,8 @@ def analyse(
             "dataset": dataset,
             "source": os.fspath(source),
             "epochs": schedule,
-            "samples": int(samples),
-            "seed": int(seed),
+            "samples": samples,
+            "seed": seed,
         },
         distributions=_distributions(table, schedule, left_out),
         costs=_costs(table, schedule, accuracy, left_out),

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym import checks
 from nats_gym.agents import AGENTS
 from nats_gym.files import replacing
 from nats_gym.result import SearchResult
@@ -131,7 +132,7 @@ def save_leaderboard(
     boards: dict[Board, list[Entry]], rejected: list[Verdict], folder: str | os.PathLike[str]
 ) -> Path:
     """Write ``leaderboard.md`` and ``leaderboard.json``; returns the first."""
-    folder = Path(folder)
+    folder = checks.path(folder, "a folder")
     lines = ["# Leaderboard", ""]
     for board, entries in boards.items():
         lines += [f"## {title_of(board)}", ""]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from nats_gym import checks
 from nats_gym.errors import InvalidInput
 from nats_gym.extras import require
 from nats_gym.files import check_folder, replacing
@@ -56,7 +57,8 @@ def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | N
     require("scipy", "a report")
     study = load_study(folder)
     tasks = tasks_of(study)
-    out = Path(folder) / "report" if out is None else Path(out)
+    folder = checks.path(folder, "a study")
+    out = folder / "report" if out is None else checks.path(out, "out")
     check_folder(out)
     plots = out / PLOTS
     plots.mkdir(parents=True, exist_ok=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nats_gym.errors import MissingStudy, UnreadableResult
+from nats_gym import checks
+from nats_gym.errors import MissingStudy, UnreadableResult, shown
 from nats_gym.result import SearchResult
 from nats_gym.schedule import Epochs
 
@@ -82,13 +83,13 @@ def load_study(folder: str | os.PathLike[str]) -> StudyResults:
         MissingStudy: if there is none. UnreadableResult: if it is damaged or not finished.
         NatsGymError: if a table is not there any more.
     """
-    folder = Path(folder)
+    folder = checks.path(folder, "a study")
     record = read_record(folder)
     if not record["finished"]:
         done = sum((folder / CELLS / name).is_dir() for name in record["cells"])
         raise UnreadableResult(
-            f"the study in {str(folder)!r} is not finished: {done} of {len(record['cells'])} cells "
-            "are; nats-gym study goes on with it"
+            f"the study in {shown(str(folder))} is not finished: {done} of "
+            f"{len(record['cells'])} cells are; nats-gym study goes on with it"
         )
     cells = [
         CellResult(name, told["label"], _loaded(folder / CELLS / name, told))
@@ -102,7 +103,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     """A study's ``study.json``; exceptions as of :func:`load_study`."""
     path = folder / STUDY_FILE
     if not path.is_file():
-        raise MissingStudy(f"no study in {str(folder)!r}: it has no {STUDY_FILE}")
+        raise MissingStudy(f"no study in {shown(str(folder))}: it has no {STUDY_FILE}")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         needed = {
@@ -127,5 +128,5 @@ def _loaded(folder: Path, told: dict[str, Any]) -> SearchResult:
     """A cell's result, if it is what the study's record says."""
     result = SearchResult.load(folder)
     if dict(result.arguments) != told["arguments"]:
-        raise UnreadableResult(f"{str(folder)!r} holds another search than {STUDY_FILE} says")
+        raise UnreadableResult(f"{shown(str(folder))} holds another search than {STUDY_FILE} says")
     return result

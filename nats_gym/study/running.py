@@ -23,7 +23,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
-from nats_gym.errors import InvalidInput, NotInTable, UnreadableResult
+from nats_gym import checks
+from nats_gym.errors import InvalidInput, NotInTable, UnreadableResult, shown
 from nats_gym.evaluators import TableEvaluator
 from nats_gym.files import check_folder, replacing, sweep, unfinished_folder
 from nats_gym.machine import describe
@@ -86,9 +87,10 @@ def run_study(
 
     cores = cpu_count()
     jobs = cores if jobs is None else jobs
-    if isinstance(jobs, bool) or not isinstance(jobs, int) or jobs < 1:
-        raise InvalidInput(f"jobs is a positive integer, got {jobs!r}")
-    out = Path(out)
+    jobs = checks.integer(jobs, "jobs", 1, checks.MOST_PROCESSES)
+    out, progress = checks.path(out, "out"), checks.function(progress, "progress")
+    if not isinstance(study, Study):
+        raise InvalidInput(f"a study is a nats_gym.study.Study, got {shown(study)}")
     check_folder(out)
     out.mkdir(parents=True, exist_ok=True)
     with _alone(out):

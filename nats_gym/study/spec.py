@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nats_gym import checks
 from nats_gym.agents import find_agent, kind_of
 from nats_gym.clock import default_budget
-from nats_gym.errors import InvalidInput, MissingStudy, shown, unknown_name
+from nats_gym.errors import InvalidInput, MissingStudy, shown
 from nats_gym.files import check_source
 from nats_gym.protocol import search_arguments
 from nats_gym.spaces import SPACES, get_space
@@ -86,6 +87,7 @@ class Study:
         Raises:
             InvalidInput: for anything that is not so, naming the search or agent.
         """
+        spec = checks.mapping(spec, "a study is a dictionary of its agents and searches")
         _known("a study", spec, KEYS)
         agents, searches = spec.get("agents"), spec.get("searches")
         if not isinstance(agents, Mapping) or not agents:
@@ -108,8 +110,8 @@ class Study:
         if twice:
             raise InvalidInput(f"two cells of the study are one: {twice[0]}")
         name = spec.get("name", "study")
-        if not isinstance(name, str) or not name:
-            raise InvalidInput(f"a study's name is text, got {shown(name)}")
+        if not checks.text(name, "a study's name"):
+            raise InvalidInput("a study's name is text, got ''")
         return cls(name, tuple(cells), text or _written(spec), tuple(places))
 
 
@@ -119,11 +121,11 @@ def read_study(path: str | Path) -> Study:
     Raises:
         MissingStudy: if there is none. InvalidInput: if it is no TOML, or says what it must not.
     """
-    path = Path(path)
+    path = checks.path(path, "a study")
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise MissingStudy(f"no study at {str(path)!r}; see studies/nats-bench.toml") from None
+        raise MissingStudy(f"no study at {shown(str(path))}; see studies/nats-bench.toml") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidInput(f"{path}: no study is read from it: {error}") from None
     try:
@@ -152,6 +154,7 @@ def _cell(
     for name in ("datasets", "spaces"):
         wanted.pop(name, None)
     try:
+        get_space(wanted["space"])
         if kind_of(find_agent(agent)[1]) == "weight-sharing":
             wanted["epochs"] = options.get("epochs")
             # The rest's, so that all are compared at one cost.
@@ -160,7 +163,7 @@ def _cell(
             wanted.setdefault("budget", default_budget(wanted["space"], dataset, full))
         arguments = search_arguments(agent=agent, **wanted)
     except InvalidInput as error:
-        raise InvalidInput(f"agent {label!r} of the study: {error}") from None
+        raise InvalidInput(f"agent {shown(label)} of the study: {error}") from None
     arguments.pop("agent")
     slug = re.sub(r"[^\w.=-]+", "-", str(label)).strip("-") or "agent"
     name = "-".join(
@@ -178,15 +181,15 @@ def _cell(
 def _searched(label: str, options: Any, space: str) -> bool:
     """Whether an agent is to search a space; ``InvalidInput`` if it is no agent's table."""
     if not isinstance(options, Mapping):
-        raise InvalidInput(f"agent {label!r} of the study is a table, got {shown(options)}")
-    if not label or len(label) > LONGEST_LABEL:
+        raise InvalidInput(f"agent {shown(label)} of the study is a table, got {shown(options)}")
+    if not checks.text(label, "an agent's label", LONGEST_LABEL):
         raise InvalidInput(
             f"an agent's label has 1 to {LONGEST_LABEL} characters, got {shown(label)}"
         )
-    _known(f"agent {label!r}", options, AGENT_KEYS)
+    _known(f"agent {shown(label)}", options, AGENT_KEYS)
     spaces = options.get("spaces", list(SPACES))
     if not isinstance(spaces, list):
-        raise InvalidInput(f"spaces of agent {label!r} are a list, got {shown(spaces)}")
+        raise InvalidInput(f"spaces of agent {shown(label)} are a list, got {shown(spaces)}")
     for name in (*spaces, space):
         get_space(name)
     return space in spaces
@@ -209,8 +212,7 @@ def _datasets(search: Any) -> list[Any]:
 
 def _known(what: str, given: Mapping[str, Any], allowed: Sequence[str]) -> None:
     for name in given:
-        if name not in allowed:
-            raise unknown_name(f"key of {what}", name, allowed)
+        checks.word(name, f"key of {what}", allowed)
 
 
 def _written(spec: Mapping[str, Any]) -> str:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym import checks
 from nats_gym.agents import AGENTS
 from nats_gym.errors import InvalidInput, MissingStudy, NatsGymError, shown
 from nats_gym.evaluators import TableEvaluator
@@ -67,7 +68,7 @@ def validate(folder: str | os.PathLike[str]) -> Iterator[Verdict]:
     Raises:
         MissingStudy: if there is no search at all.
     """
-    folder = Path(folder)
+    folder = checks.path(folder, "runs")
     places = {
         path.parent
         for name in (RUN_FILE, RUNS_FILE)
@@ -75,7 +76,7 @@ def validate(folder: str | os.PathLike[str]) -> Iterator[Verdict]:
         if not any(part.startswith(".") for part in path.relative_to(folder).parts)
     }
     if not places:
-        raise MissingStudy(f"no search in {str(folder)!r}: no {RUN_FILE} there or below")
+        raise MissingStudy(f"no search in {shown(str(folder))}: no {RUN_FILE} there or below")
     for place in sorted(places):
         yield _verdict(place)
 

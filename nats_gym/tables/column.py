@@ -27,7 +27,8 @@ UNITS = {
 
 #: What a manifest's entry may say, where not any text will do.
 _KINDS: dict[str, type] = {"epochs": int, "trials": list, "version": int, "held_out": dict}
-_ALLOWED: dict[str, tuple[str, ...]] = {
+#: What a column may say of itself.
+VOCABULARY: dict[str, tuple[str, ...]] = {
     "quantity": tuple(UNITS),
     "provenance": (MEASURED, SURROGATE),
     "split": ("", "valid", "test"),
@@ -108,7 +109,7 @@ class Column:
             if type(value) is not kind:
                 raise TypeError(f"{name} of a column is {shown(value)}, not a {kind.__name__}")
         column = cls(**{**known, "trials": tuple(known.get("trials", ()))})
-        for name, allowed in _ALLOWED.items():
+        for name, allowed in VOCABULARY.items():
             if getattr(column, name) not in allowed:
                 raise unknown_name(name, getattr(column, name), allowed)
         column._check()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from nats_gym.errors import InvalidInput
+from nats_gym import checks
 
 
 def home() -> Path:
@@ -15,10 +15,7 @@ def home() -> Path:
         InvalidInput: if ``NATS_GYM_HOME`` begins with the home folder of nobody.
     """
     if given := os.environ.get("NATS_GYM_HOME"):
-        try:
-            return Path(given).expanduser()
-        except RuntimeError as error:
-            raise InvalidInput(f"NATS_GYM_HOME={given!r} is no path: {error}") from error
+        return checks.path(given, "NATS_GYM_HOME", expand=True)
     import platformdirs
 
     return Path(platformdirs.user_data_dir("nats-gym", appauthor=False))

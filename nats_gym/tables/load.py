@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from nats_gym import checks
 from nats_gym.datasets import DATASETS, get_dataset
-from nats_gym.errors import InvalidInput, MissingTable, NotInTable, did_you_mean
+from nats_gym.errors import InvalidInput, MissingTable, NotInTable, did_you_mean, shown
 from nats_gym.files import check_source
 from nats_gym.spaces import get_space
 from nats_gym.tables import official
@@ -60,7 +61,7 @@ def load_table(space: str, dataset: str, source: str | os.PathLike[str] = "auto"
     source = check_source(source)
     if source in SHIPPED and dataset != SHIPPED[str(source)]:
         raise InvalidInput(
-            f"{source!r} is a table of {SHIPPED[str(source)]}, asked for was {dataset}"
+            f"{shown(source)} is a table of {SHIPPED[str(source)]}, asked for was {dataset}"
         )
     if source == "embedded" or source in SHIPPED:
         return _embedded(space, dataset)
@@ -74,25 +75,27 @@ def load_table(space: str, dataset: str, source: str | os.PathLike[str] = "auto"
     if not folder.exists():
         words = ", ".join(SOURCES)
         raise MissingTable(
-            f"no table at {str(source)!r}; allowed: {words}, a folder that holds a {MANIFEST}, or "
-            f"an official archive.{did_you_mean(source, SOURCES)}"
+            f"no table at {shown(str(source))}; allowed: {words}, a folder that holds a "
+            f"{MANIFEST}, or an official archive.{did_you_mean(str(source), SOURCES)}"
         )
     if (folder / MANIFEST).is_file():
         table = Table(folder, source=str(folder))
     elif (folder / ARCHIVE_FILE).is_file():
         table = _of_archive(official.OfficialArchive(folder), dataset)
     elif not is_archive(folder):
-        raise MissingTable(f"no table at {str(source)!r}: neither {MANIFEST} nor official files")
+        raise MissingTable(
+            f"no table at {shown(str(source))}: neither {MANIFEST} nor official files"
+        )
     else:
         archive = official.find_archive(folder) or official.import_archive(folder, space)
         if archive.space.name != space:
             raise InvalidInput(
-                f"{str(source)!r} is an archive of {archive.space.name}, asked for was {space}"
+                f"{shown(str(source))} is an archive of {archive.space.name}, asked for was {space}"
             )
         table = _of_archive(archive, dataset)
     if (table.space.name, table.dataset) != (space, dataset):
         raise InvalidInput(
-            f"{str(source)!r} is the table of {table.space.name} {table.dataset}, "
+            f"{shown(str(source))} is the table of {table.space.name} {table.dataset}, "
             f"asked for was {space} {dataset}"
         )
     return table
@@ -113,7 +116,7 @@ def datasets_of(source: str | os.PathLike[str]) -> tuple[str, ...]:
 
 def is_archive(source: str | os.PathLike[str]) -> bool:
     """Whether ``source`` is a path that looks like an official archive, a file or a directory."""
-    path = Path(source)
+    path = checks.path(source, "a source")
     return path.is_file() or any(path.glob("*.pickle.pbz2"))
 
 

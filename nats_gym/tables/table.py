@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym import checks
 from nats_gym.datasets import DATASETS
 from nats_gym.errors import CorruptTable, NotInTable
-from nats_gym.schedule import Epochs, check_epochs
+from nats_gym.schedule import LONGEST, Epochs, check_epochs
 from nats_gym.spaces import get_space
 from nats_gym.tables import grid, modelled
-from nats_gym.tables.column import MEASURED, SURROGATE, Column, column_name
+from nats_gym.tables.column import MEASURED, SURROGATE, VOCABULARY, Column, column_name
 from nats_gym.tables.folder import earlier_checksum, open_column, read_manifest
 
 CURVES_HINT = "import the archive with its learning curves: nats-gym data import PATH"
@@ -191,6 +192,7 @@ class Table:
 
     def epochs(self, split: str = "valid") -> tuple[int, ...]:
         """Training schedules that the table holds accuracies of, ascending."""
+        split = checks.word(split, "split", VOCABULARY["split"])
         held = {c.epochs for c in self.columns if c.quantity == "accuracy" and c.split == split}
         return tuple(sorted(held))
 
@@ -198,9 +200,12 @@ class Table:
         """Description of one column.
 
         Raises:
+            InvalidInput: for what no column of any table is.
             NotInTable: names what the table holds and how to get the rest.
         """
-        wanted = column_name(quantity, split, epochs)
+        quantity = checks.word(quantity, "quantity", VOCABULARY["quantity"])
+        split = checks.word(split, "split", VOCABULARY["split"])
+        wanted = column_name(quantity, split, checks.integer(epochs, "epochs", 0, LONGEST))
         for column in self.columns:
             if column.name == wanted:
                 return column

@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from nats_gym import checks
 from nats_gym.errors import InvalidInput, MissingTable
 from nats_gym.tables.official.unpickling import UnreadableFile
 
@@ -100,7 +101,7 @@ def list_archive(path: str | os.PathLike[str]) -> Listing:
         MissingTable: if nothing is there.
         InvalidInput: if it is a directory without a record.
     """
-    path = Path(path).expanduser().resolve()
+    path = checks.path(path, "an archive", expand=True).resolve()
     if path.is_dir():
         kind, stamps = DIRECTORY, _stamps(path)
         if not stamps:
