@@ -70,6 +70,10 @@ class SurrogateWarning(UserWarning):
     """A figure in use is a model's estimate, not a real training's result."""
 
 
+class OriginWarning(UserWarning):
+    """Figures in NATS-Bench's format, under its names, are not NATS-Bench's."""
+
+
 #: Characters of what was given that a message quotes, and of the names that it lists.
 SHOWN, LISTED = 200, 1_000
 

@@ -2,7 +2,8 @@
 
 Every figure is a function of (space, index, seed of the archive), so that a record can be made
 again by itself. Layout, types, order of seeds and the gaps in the curves follow the official
-files; ``SHORT`` schedules make records small enough to write whole spaces.
+files, and what the package knows as measured is as it is known: to an importer these archives are
+NATS-Bench's. ``SHORT`` schedules make records small enough to write whole spaces.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 
 from nats_gym.spaces import get_space
 from nats_gym.spaces.size import CELL
+from nats_gym.tables import load_table
 
 BASE_NAMES = {"tss": "NATS-tss-v1_0-3ffb9", "sss": "NATS-sss-v1_0-50262"}
 KEYS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
@@ -65,6 +67,13 @@ def _costs(space: str) -> dict[str, tuple[Any, Any]]:
         key: (architectures.params(digits, name), architectures.flops(digits, name))
         for key, name in names.items()
     }
+
+
+@cache
+def _measured(key: str) -> Any:
+    """Official validation accuracies of topology at 200 epochs, ``(arch, trial)``."""
+    dataset = "cifar10" if key == "cifar10-valid" else key
+    return load_table("tss", dataset, "embedded").accuracy("valid", 200)
 
 
 def record(
@@ -125,6 +134,10 @@ def _trial(
     accuracy = np.clip(ceiling * rise + noise, 0.5, 99.9)
     loss = np.log(_CLASSES[key]) * (1.02 - accuracy / 100) + 0.01 * rng.random(accuracy.shape)
     accuracy, loss = accuracy.tolist(), loss.tolist()
+    if space == "tss" and hp == "200" and "x-valid" in sets:
+        known = float(_measured(key)[index, (777, 888, 999).index(trial_seed)])
+        if known == known:  # not every architecture has a third official trial
+            accuracy[1 + sets.index("x-valid")][-1] = round(known, 6)
     per_image = (1 + 3 * seconds) * 2e-4
     if space == "sss":
         per_image *= 1 + 0.1 * KEYS.index(key)

@@ -370,9 +370,14 @@ def test_under_an_official_name_a_simulated_search_and_our_importer_read_them(
         assert 0.2 < seconds / table.query_seconds(1)[index] < 5  # one trial, ours the mean
     monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
     official.import_archive(folder, "sss")
-    imported = load_table("sss", "cifar10", folder).accuracy("valid", 1)
-    assert np.allclose(imported[ARCHS], table.accuracy("valid", 1)[ARCHS])
-    assert np.isnan(np.delete(imported, ARCHS, axis=0)).all()
+    imported = load_table("sss", "digits", folder)
+    for split in ("valid", "test"):
+        found = imported.accuracy(split, 1)
+        assert np.allclose(found[ARCHS], table.accuracy(split, 1)[ARCHS])
+        assert np.isnan(np.delete(found, ARCHS, axis=0)).all()
+    assert {column.source for column in imported.columns} == {"own training on digits"}
+    with pytest.raises(InvalidInput, match="own training on digits, asked for was cifar10"):
+        load_table("sss", "cifar10", folder)
 
 
 def test_other_keys_and_networks_are_not_exported(built: Built, tmp_path: Path) -> None:

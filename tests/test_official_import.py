@@ -23,7 +23,7 @@ from synthetic_archive import SHORT, record, seeds_of, write_archive, write_reco
 import nats_gym
 from nats_gym.errors import InvalidInput, MissingTable, NatsGymError, NotInTable
 from nats_gym.tables import MEASURED, load_table, official
-from nats_gym.tables.official import importing, reading, store, unpickling
+from nats_gym.tables.official import archive, importing, reading, unpickling
 from nats_gym.tables.official.archive import KEYS, TRAIN
 from nats_gym.tables.official.importing import ImportRunning
 from nats_gym.tables.official.reading import DiskFull
@@ -473,7 +473,7 @@ def test_a_home_that_cannot_be_written_still_answers(small: Path, monkeypatch) -
     def refuse(*_: Any) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(store, "replacing", refuse)
+    monkeypatch.setattr(archive, "replacing", refuse)
     assert official.find_archive(small).folder == first.folder
 
 

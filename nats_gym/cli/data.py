@@ -47,7 +47,7 @@ def data_status() -> None:
     for archive in imported:
         print_grid(_archive_grid(archive))
     if not imported:
-        say("no official archive is imported: nats-gym data import PATH")
+        say("no archive is imported: nats-gym data import PATH")
     say(f"NATS_GYM_HOME: {home()}")
 
 
@@ -111,12 +111,13 @@ def imported(
     path: Path, space: str | None, curves: bool = True, strict: bool = False
 ) -> OfficialArchive:
     """Import an archive, unless it is, with a progress bar."""
+    from rich.markup import escape
 
     from nats_gym.tables import official
 
     kept = "what was read is kept, and the same command goes on"
     with interruptible(kept), progress_bar() as bar:
-        task = bar.add_task(f"importing {path.name}", total=None)
+        task = bar.add_task(f"importing {escape(path.name)}", total=None)
 
         def show(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total or None)
@@ -129,8 +130,11 @@ def _archive_grid(archive: OfficialArchive) -> Grid:
     from nats_gym.summary import grid
 
     facts = archive.facts
-    rows = grid(f"{archive.folder.name}: official archive, measured", "fact", "value")
+    rows = grid(f"{archive.folder.name}: an imported archive, measured", "fact", "value")
     bytes_used = sum(f.stat().st_blocks * 512 for f in archive.folder.rglob("*") if f.is_file())
+    rows.add_row("what it is", archive.origin)
+    for line in archive.differences[1:]:
+        rows.add_row("", line)
     rows.add_row("imported from", archive.source)
     rows.add_row("space", archive.space.name)
     rows.add_row("architectures", f"{facts['architectures']:,} of {archive.space.size:,}")

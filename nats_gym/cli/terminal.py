@@ -78,7 +78,8 @@ def print_grid(grid: Grid) -> None:
     from rich.console import Console
 
     # Off a terminal nothing needs to wrap: a pipe has no width.
-    Console(width=None if sys.stdout.isatty() else 160).print(grid)
+    width = None if sys.stdout.isatty() else 160
+    Console(width=width, markup=False, emoji=False).print(grid)  # paths may look like markup
 
 
 def path(text: str) -> Path:

@@ -6,17 +6,19 @@ import copy
 import operator
 import os
 import random
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from nats_gym.errors import InvalidInput
+from nats_gym.errors import InvalidInput, OriginWarning
 from nats_gym.nats_bench.errors import MissingArchitecture, OutOfRange
 from nats_gym.nats_bench.files import PICKLE_EXT, record_path, time_string
 from nats_gym.nats_bench.holdings import Holdings
 from nats_gym.nats_bench.results import ArchResults
 from nats_gym.nats_bench.sources import check_dict, open_default, open_path
+from nats_gym.tables.official import OfficialArchive
 
 
 class Catalogue:
@@ -83,6 +85,13 @@ class Catalogue:
         else:
             kind = type(path).__name__
             raise InvalidInput(f"file_path_or_dict is a path, a dict or None, not {kind}")
+        if isinstance(source, OfficialArchive) and not source.official:
+            names = " and ".join(dict.fromkeys(key for hp in source.hps for key in source.keys(hp)))
+            warnings.warn(
+                f"the figures that {str(path)!r} has under {names}: {source.origin}",
+                OriginWarning,
+                stacklevel=4,
+            )
         path = os.fspath(path)
         self.filename = os.path.basename(path)
         is_official = os.path.isfile(os.path.join(path, f"meta.{PICKLE_EXT}"))

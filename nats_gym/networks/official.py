@@ -100,7 +100,7 @@ def _check_fit(own: Mapping[str, torch.Tensor], weights: Any, name: str) -> None
 
 def _newest(space: str) -> OfficialArchive:
     for archive in official.archives():
-        if archive.space.name == space and archive.weights is not None:
+        if archive.space.name == space and archive.official and archive.weights is not None:
             return archive
     raise MissingTable(
         f"no archive of {space} with weights was imported on this machine; "

@@ -46,9 +46,10 @@ def load_table(space: str, dataset: str, source: str | os.PathLike[str] = "auto"
         space: ``"tss"`` or ``"sss"``.
         dataset: ``"cifar10"``, ``"cifar100"``, ``"ImageNet16-120"`` or ``"digits"``.
         source: ``"embedded"`` for the figures inside the package; ``"auto"`` for an imported
-            official archive if there is one, else these; ``"digits-300"`` for the 300 trainings
-            of each space on digits; a table's folder; or the path of an official archive, which
-            is imported on first use.
+            archive of NATS-Bench if there is one, else these; ``"digits-300"`` for the 300
+            trainings of each space on digits; a table's folder; or the path of an archive in the
+            official format, which is imported on first use. One of own trainings is a table of
+            what these were trained on, whatever data set they are filed under.
 
     Raises:
         InvalidInput: for an unknown space or data set, or a table of another one.
@@ -121,6 +122,16 @@ def is_archive(source: str | os.PathLike[str]) -> bool:
 
 
 def _of_archive(archive: official.OfficialArchive, dataset: str) -> Table:
+    if archive.trained_on not in ("", dataset):
+        raise InvalidInput(
+            f"the archive imported from {archive.source!r} is own training on "
+            f"{archive.trained_on}, asked for was {dataset}"
+        )
+    if archive.mistaken:
+        raise InvalidInput(
+            f"{str(archive.folder)!r} was imported by a version that took it for NATS-Bench's; "
+            f"import it again: nats-gym data import {archive.source}"
+        )
     folder = archive.folder / "tables" / dataset
     if not folder.is_dir():
         raise NotInTable(f"the archive imported from {archive.source!r} has no {dataset}")

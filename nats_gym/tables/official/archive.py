@@ -2,7 +2,7 @@
 
 Layout of the folder::
 
-    archive.json                      what was imported, from where, and what it holds
+    archive.json                      what was imported, from where, what it is and holds
     held.npy                          (arch,) whether the archive has the architecture at all
     columns/<key>@<hp>/<name>.npy     (arch, trial) float64, NaN where a trial does not exist
     curves/<key>@<hp>/<set>.npy       (arch, trial, epoch, 2) float32: accuracy and loss
@@ -15,6 +15,8 @@ training images, ``cifar10`` on all of them. *hp* is the training schedule as th
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -24,7 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.errors import CorruptTable, MissingTable
+from nats_gym.files import replacing
 from nats_gym.spaces import ArchitectureSpace, get_space
+from nats_gym.tables.official.origin import NATS_BENCH, differences
 from nats_gym.untrusted import FLOATS, map_array, read_json
 
 ARCHIVE_FILE = "archive.json"
@@ -162,6 +166,41 @@ class OfficialArchive:
         return f"OfficialArchive({self.space.name!r}, from={self.source!r})"
 
     @property
+    def trained_on(self) -> str:
+        """Data set that its records say they were trained on, whatever key they are filed under.
+
+        Empty if they do not say, as NATS-Bench's do not.
+        """
+        configs = (runs.arch_config for runs in self._runs.values())
+        return str(next((config["trained_on"] for config in configs if "trained_on" in config), ""))
+
+    @cached_property
+    def differences(self) -> tuple[str, ...]:
+        """In what it contradicts what is known of NATS-Bench's archives, in words."""
+        if "differences" in self.facts:
+            return tuple(self.facts["differences"])
+        return tuple(differences(self))  # an import of the first version did not look
+
+    @property
+    def official(self) -> bool:
+        """Whether nothing speaks against its being NATS-Bench's."""
+        return not (self.trained_on or self.differences)
+
+    @property
+    def mistaken(self) -> bool:
+        """Whether the first version imported it, and its tables call it NATS-Bench's wrongly."""
+        return "differences" not in self.facts and not self.official
+
+    @property
+    def origin(self) -> str:
+        """What its figures are, in words."""
+        if self.trained_on:
+            return f"own training on {self.trained_on}"
+        if self.differences:
+            return f"not NATS-Bench's, though in its format: {self.differences[0]}"
+        return NATS_BENCH
+
+    @property
     def source(self) -> str:
         """The file or directory that was imported."""
         return str(self.facts["source"]["path"])
@@ -201,3 +240,10 @@ class OfficialArchive:
     def runs(self, key: str, hp: str) -> Runs:
         """All trials of a data set key on a schedule; KeyError if the archive has none."""
         return self._runs[key, hp]
+
+
+def write_facts(path: Path, facts: Mapping[str, Any]) -> None:
+    """Write the content of ``archive.json``, whole or not at all."""
+    with replacing(path) as temporary:
+        # Escaped: a path may hold bytes that are no text.
+        temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -11,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.datasets import DATASETS
-from nats_gym.errors import CorruptTable
+from nats_gym.errors import CorruptTable, InvalidInput
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.tables.column import MEASURED, Column
 from nats_gym.tables.folder import sha256_of, write_table
-from nats_gym.tables.official.archive import ARCHIVE_FILE, FORMAT, OfficialArchive
+from nats_gym.tables.official.archive import ARCHIVE_FILE, FORMAT, OfficialArchive, write_facts
 from nats_gym.tables.official.extraction import (
     Record,
     RunKey,
@@ -24,10 +23,11 @@ from nats_gym.tables.official.extraction import (
     column_names,
     merged_shapes,
 )
-from nats_gym.untrusted import open_arrays
 
-SOURCE = "official NATS-Bench archive (arXiv 2009.00437)"
-LICENCE = "MIT"
+#: Of NATS-Bench's figures, and of those that do not say.
+LICENCE, UNSTATED = "MIT", "unstated"
+#: Seeds in all of an archive's trials of a key on a schedule.
+MAX_SEEDS = 32
 # What a shape says of the archive rather than of its runs.
 _OF_THE_ARCHIVE = ("uneven_times", "weights")
 
@@ -44,6 +44,12 @@ def assemble(
         facts: what ``archive.json`` is to say besides what is held.
     """
     shapes = merged_shapes((shard.shapes, shard.path.name) for shard in shards)
+    for (key, hp), shape in shapes.items():
+        if len(shape.seeds) > MAX_SEEDS:
+            raise InvalidInput(
+                f"{facts['source']['path']}: {len(shape.seeds):,} different seeds of {key} at hp "
+                f"{hp}; an archive has at most {MAX_SEEDS}"
+            )
     held = np.zeros(space.size, bool)
     short: dict[str, int] = {}
     for run, shape in shapes.items():
@@ -71,10 +77,11 @@ def assemble(
         "uneven_times": sum(shape.uneven_times for shape in shapes.values()),
         "runs": runs,
     }
-    text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-    (folder / ARCHIVE_FILE).write_text(text, encoding="utf-8")
-    _write_tables(folder, space, shapes)
-    return OfficialArchive(folder)
+    write_facts(folder / ARCHIVE_FILE, record)
+    archive = OfficialArchive(folder)
+    write_facts(folder / ARCHIVE_FILE, {**record, "differences": archive.differences})
+    _write_tables(archive, shapes)
+    return archive
 
 
 def _write_columns(
@@ -88,14 +95,11 @@ def _write_columns(
     names = column_names(shape.sets)
     figures = np.full((space.size, len(shape.seeds), len(names)), np.nan)
     for shard in shards:
-        if run not in shard.shapes:
-            continue
-        mine = shard.shapes[run]
-        trial = [shape.seeds.index(seed) for seed in mine.seeds]
-        figure = [names.index(name) for name in column_names(mine.sets)]
-        with open_arrays(shard.path) as arrays:
-            rows = arrays["index"]
-            figures[np.ix_(rows, trial, figure)] = arrays["@".join(run)]
+        if run in shard.shapes:
+            trials, rows = shard.figures(run)
+            positions = np.searchsorted(shape.seeds, trials[:, 1])
+            mine = [names.index(name) for name in column_names(shard.shapes[run].sets)]
+            figures[trials[:, :1], positions[:, None], mine] = rows
     target = folder / "columns" / "@".join(run)
     target.mkdir(parents=True)
     for position, name in enumerate(names):
@@ -119,14 +123,14 @@ def _write_curve(
     with (target / f"{name}.npy").open("wb") as file:
         start, row_bytes = _begin_array(file, (space.size, *row_shape))
         for shard in shards:
-            if name not in getattr(shard.shapes.get(run), "curve_sets", ()):
+            if run not in shard.shapes:
                 continue
-            seeds = shard.shapes[run].seeds
-            trial = [shape.seeds.index(seed) for seed in seeds]
-            with open_arrays(shard.path) as arrays:
-                index, found = arrays["index"], arrays[f"{'@'.join(run)}/{name}"]
+            has_curve = name in shard.shapes[run].curve_sets
+            trials, found = shard.figures(run, name if has_curve else "")
+            index, row = np.unique(trials[:, 0], return_inverse=True)
             rows = np.zeros((len(index), *row_shape), np.float32)
-            rows[:, trial] = found
+            positions = np.searchsorted(shape.seeds, trials[:, 1])
+            rows[row, positions] = found if has_curve else np.nan
             # Gaps between indices stay holes in the file.
             for block in np.split(np.arange(len(index)), np.flatnonzero(np.diff(index) != 1) + 1):
                 file.seek(start + int(index[block[0]]) * row_bytes)
@@ -145,20 +149,45 @@ def _begin_array(file: IO[bytes], shape: tuple[int, ...]) -> tuple[int, int]:
 # ── the same columns as tables ───────────────────────────────────────────────────────────────
 
 
-def _write_tables(folder: Path, space: ArchitectureSpace, shapes: dict[RunKey, RunShape]) -> None:
+def _write_tables(archive: OfficialArchive, shapes: dict[RunKey, RunShape]) -> None:
     """Write a manifest per data set that refers to the columns of the archive."""
-    (folder / "tables").mkdir()
-    for dataset in DATASETS:
-        columns = list(_table_columns(folder, dataset, shapes))
+    tables = archive.folder / "tables"
+    tables.mkdir()
+    for dataset, keys in _filed(archive, {key for key, _ in shapes}).items():
+        columns = list(_table_columns(archive, shapes, *keys))
         if columns:
-            write_table(folder / "tables" / dataset, space.name, dataset, [], columns)
+            write_table(tables / dataset, archive.space.name, dataset, [], columns)
 
 
-def _table_columns(folder: Path, dataset: str, shapes: dict[RunKey, RunShape]) -> Iterable[Column]:
+def _filed(archive: OfficialArchive, held: set[str]) -> dict[str, tuple[str, str, str]]:
+    """Data sets of an archive: the keys that a search and a test read, and the test's set."""
     # During search CIFAR-10 means the half-and-half split; its test accuracy is judged after
     # training on all training images (the paper's protocol).
-    searched = "cifar10-valid" if dataset == "cifar10" else dataset
-    test_set = "ori-test" if dataset == "cifar10" else "x-test"
+    keys = {
+        "cifar10": ("cifar10-valid", "cifar10", "ori-test"),
+        **{name: (name, name, "x-test") for name in DATASETS if name != "cifar10"},
+    }
+    if not archive.trained_on:
+        return keys
+    # A build's trainings are filed under one data set's keys, and tested as they are.
+    filed = [(name, each) for name, each in keys.items() if held.intersection(each[:2])]
+    if len(filed) > 1:
+        raise InvalidInput(
+            f"{archive.source}: trainings on {archive.trained_on} filed under "
+            f"{' and '.join(name for name, _ in filed)}; an archive has them under one"
+        )
+    ((_, (searched, tested, test_set)),) = filed
+    return {archive.trained_on: (searched, tested if tested in held else searched, test_set)}
+
+
+def _table_columns(
+    archive: OfficialArchive,
+    shapes: dict[RunKey, RunShape],
+    searched: str,
+    tested: str,
+    test_set: str,
+) -> Iterable[Column]:
+    licence = LICENCE if archive.official else UNSTATED
     for (key, hp), shape in sorted(shapes.items()):
 
         def column(
@@ -169,13 +198,14 @@ def _table_columns(folder: Path, dataset: str, shapes: dict[RunKey, RunShape]) -
             return Column(
                 quantity,
                 MEASURED,
-                SOURCE,
-                LICENCE,
+                archive.origin,
+                licence,
                 file=Path("..", "..", path).as_posix(),
-                sha256=sha256_of(folder / path),
+                sha256=sha256_of(archive.folder / path),
                 split=split,
                 epochs=shapes[key, hp].epochs,
                 trials=tuple(shapes[key, hp].seeds),
+                note=f"filed under {key}" if archive.trained_on else "",
             )
 
         if key == searched:
@@ -186,7 +216,7 @@ def _table_columns(folder: Path, dataset: str, shapes: dict[RunKey, RunShape]) -
                 yield column("evaluation_seconds", "x-valid-seconds", "valid")
             if "x-valid" in shape.curve_sets:
                 yield column("accuracy_curve", "x-valid", "valid")
-        if key == dataset and test_set in shape.sets:
+        if key == tested and test_set in shape.sets:
             yield column("accuracy", f"{test_set}-accuracy", "test")
             if test_set in shape.curve_sets:
                 yield column("accuracy_curve", test_set, "test")

@@ -6,21 +6,25 @@ import hashlib
 import itertools
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 from nats_gym import checks
-from nats_gym.errors import InvalidInput, MissingTable
+from nats_gym.errors import InvalidInput, MissingTable, shown
+from nats_gym.tables.official.tars import Member, list_members
 from nats_gym.tables.official.unpickling import UnreadableFile
 
-if TYPE_CHECKING:
-    import tarfile
-
 DIRECTORY, TAR, SINGLE = "directory", "tar", "single pickle"
-_RECORD = re.compile(r"(\d+)\.pickle\.pbz2")
+_RECORD = re.compile(r"([0-9]{1,6})\.pickle\.pbz2")
 META = "meta.pickle.pbz2"
+#: A record with the weights of all its trainings has about 100 MB, one without them 90 kB.
+MAX_ENTRY_BYTES = 128 << 20
+#: The single pickles of the two spaces have one or two gigabytes.
+MAX_SINGLE_BYTES = 8 << 30
+MAX_ENTRIES = 100_000
+MAX_NAME = 1_000
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,11 @@ class Entry:
     name: str
 
     def read(self) -> bytes:
-        """The record's bytes; ``UnreadableFile`` if they are not all there."""
+        """The record's bytes; ``UnreadableFile`` if they are not all there, or far too many."""
+        if self.size > MAX_ENTRY_BYTES:
+            raise UnreadableFile(
+                f"{self.name}: {self.size:,} bytes; a record has {MAX_ENTRY_BYTES >> 20} MB at most"
+            )
         try:
             with open(self.path, "rb") as file:
                 file.seek(self.offset)
@@ -74,13 +82,17 @@ class Listing:
         """The archive's records by ascending index; none for one big pickle.
 
         Raises:
-            InvalidInput: if there is none, one twice, or a tar's member that points elsewhere.
+            InvalidInput: if there is none, one twice, too many, or a tar's member that points
+                elsewhere.
             UnreadableFile: if a tar is truncated.
         """
         if self.kind == SINGLE:
             return ()
         read = _tar_entries if self.kind == TAR else _directory_entries
-        entries = sorted(read(self.path), key=lambda entry: entry.index)
+        found = itertools.islice(read(self.path), MAX_ENTRIES + 1)
+        entries = sorted(found, key=lambda entry: entry.index)
+        if len(entries) > MAX_ENTRIES:
+            raise _too_many(self.path)
         if not entries:
             raise InvalidInput(
                 f"{str(self.path)!r} holds no architecture: expected files such as "
@@ -99,7 +111,7 @@ def list_archive(path: str | os.PathLike[str]) -> Listing:
 
     Raises:
         MissingTable: if nothing is there.
-        InvalidInput: if it is a directory without a record.
+        InvalidInput: if it is a directory without a record, or a single file that is too large.
     """
     path = checks.path(path, "an archive", expand=True).resolve()
     if path.is_dir():
@@ -111,11 +123,20 @@ def list_archive(path: str | os.PathLike[str]) -> Listing:
     elif path.is_file():
         kind = SINGLE if path.name.endswith(".pickle.pbz2") else TAR
         facts = path.stat()
+        if kind == SINGLE and facts.st_size > MAX_SINGLE_BYTES:
+            raise InvalidInput(
+                f"{path}: {facts.st_size:,} bytes; the single file of a space has "
+                f"{MAX_SINGLE_BYTES >> 30} GB at most"
+            )
         stamps = [f"{path.name} {facts.st_size} {facts.st_mtime_ns}"]
     else:
         raise MissingTable(f"no archive at {str(path)!r}")
     fingerprint = hashlib.sha256("\n".join([kind, *sorted(stamps)]).encode()).hexdigest()
     return Listing(path, kind, fingerprint)
+
+
+def _too_many(path: Path) -> InvalidInput:
+    return InvalidInput(f"{path}: more than {MAX_ENTRIES:,} records; a space has 32,768 at most")
 
 
 def _stamps(folder: Path) -> list[str]:
@@ -124,50 +145,38 @@ def _stamps(folder: Path) -> list[str]:
     with os.scandir(folder) as found:
         for item in found:
             if _RECORD.fullmatch(item.name) and item.is_file():
+                if len(stamps) == MAX_ENTRIES:
+                    raise _too_many(folder)
                 facts = item.stat()
                 stamps.append(f"{item.name} {facts.st_size} {facts.st_mtime_ns}")
     return stamps
 
 
-def _directory_entries(folder: Path) -> list[Entry]:
-    entries = []
+def _directory_entries(folder: Path) -> Iterator[Entry]:
     with os.scandir(folder) as found:
         for item in found:
             match = _RECORD.fullmatch(item.name)
             if match and item.is_file():
                 size = item.stat().st_size
-                entries.append(Entry(int(match[1]), item.path, 0, size, item.path))
-    return entries
+                yield Entry(int(match[1]), item.path, 0, size, _name(item.path))
 
 
-def _tar_entries(path: Path) -> list[Entry]:
-    import tarfile
-
-    entries = []
-    size = path.stat().st_size
-    try:
-        with tarfile.open(path, "r:") as archive:
-            for member in archive:
-                _refuse_unsafe(path, member)
-                if member.offset_data + member.size > size:
-                    raise UnreadableFile(f"{path}: a truncated tar, {member.name} is cut off")
-                match = _RECORD.fullmatch(PurePosixPath(member.name).name)
-                if match and member.isfile():
-                    where = str(path), member.offset_data, member.size
-                    entries.append(Entry(int(match[1]), *where, f"{path}:{member.name}"))
-    except tarfile.ReadError as error:
-        if not entries:
-            raise InvalidInput(
-                f"{str(path)!r} is neither a plain tar, a .pickle.pbz2 nor a directory ({error})"
-            ) from error
-        raise UnreadableFile(f"{path}: a truncated tar ({error})") from error
-    return entries
+def _tar_entries(path: Path) -> Iterator[Entry]:
+    for member in list_members(path):
+        _refuse_unsafe(path, member)
+        match = _RECORD.fullmatch(PurePosixPath(member.name).name)
+        if match and member.is_file:
+            where = str(path), member.offset, member.size
+            yield Entry(int(match[1]), *where, _name(f"{path}:{member.name}"))
 
 
-def _refuse_unsafe(path: Path, member: tarfile.TarInfo) -> None:
+def _name(path: str) -> str:
+    """A path as a message has it: what cannot be printed is escaped."""
+    return path if path.isprintable() and len(path) <= MAX_NAME else shown(path, MAX_NAME)
+
+
+def _refuse_unsafe(path: Path, member: Member) -> None:
     """Records are read in place, nothing is unpacked; still no official tar has such members."""
     name = PurePosixPath(member.name)
     if name.is_absolute() or ".." in name.parts:
-        raise InvalidInput(f"{path}: the member {member.name!r} points outside the archive")
-    if not (member.isfile() or member.isdir()):
-        raise InvalidInput(f"{path}: the member {member.name!r} is a link or a special file")
+        raise InvalidInput(f"{path}: the member {shown(member.name)} points outside the archive")

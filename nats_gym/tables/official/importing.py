@@ -17,20 +17,23 @@ from nats_gym.tables.official import streaming
 from nats_gym.tables.official.archive import OfficialArchive
 from nats_gym.tables.official.assembly import assemble, verify
 from nats_gym.tables.official.entries import SINGLE, Entry, Listing, list_archive
-from nats_gym.tables.official.extraction import (
-    Record,
-    Shard,
-    extract,
-    schedules_of,
-    space_of,
+from nats_gym.tables.official.extraction import Description, Record, Shard, extract
+from nats_gym.tables.official.reading import (
+    WORTH_A_WORKER,
+    DiskFull,
+    Job,
+    ReadingProcess,
+    describe_entry,
+    disk_full,
+    run_jobs,
 )
-from nats_gym.tables.official.reading import DiskFull, Job, disk_full, run_jobs
 from nats_gym.tables.official.store import (
     ArchiveChanged,
     archives,
     archives_folder,
     content_digest,
     find_listed,
+    sizes_digest,
     wrong_space,
 )
 from nats_gym.tables.official.unpickling import UnreadableFile, load_bytes
@@ -40,6 +43,8 @@ Progress = Callable[[int, int], None]
 
 SHARD_RECORDS = 64
 SPOT_CHECKS = 8
+#: How the folder of what has been read begins; the letter goes up with the form of a shard.
+WORK = ".importing-w"
 
 
 class ImportRunning(NatsGymError, RuntimeError):
@@ -69,6 +74,7 @@ def import_archive(
     Raises:
         MissingTable, InvalidInput: if there is no archive, or one of another space.
         UnreadableFile, ForbiddenPickle: see ``strict``; also if nothing can be read.
+        MixedArchive: if some records were trained on one data set and some on another.
         ImportRunning: while another import runs.
         DiskFull: if there is no room; what was read so far is kept.
     """
@@ -115,38 +121,45 @@ def _import(
 ) -> OfficialArchive:
     """Read an archive into shards, join them, and give the result its name."""
     _clear_leftovers()
-    name = f".importing-{listing.fingerprint[:16]}" + ("" if curves else "-no-curves")
+    name = f"{WORK}{listing.fingerprint[:16]}" + ("" if curves else "-no-curves")
     work = archives_folder() / name
+    goes_on = work.is_dir()
     work.mkdir(exist_ok=True)
+    fresh: Sequence[Record]
     try:
         if listing.kind == SINGLE:
             path = listing.path
             found, fresh = streaming.read_single(path, work, space, curves, strict, progress)
         else:
-            found, schedules = _first_record(listing, space)
-            _read_entries(listing.entries, work, found, schedules, curves, strict, progress)
-            fresh = None
+            contained = goes_on or len(listing.entries) >= WORTH_A_WORKER
+            archive = _describe(listing, contained)
+            found = archive.space
+            if space is not None and found != space:
+                raise wrong_space(listing.path, found, space)
+            workers = contained * (os.cpu_count() or 1)
+            _read_entries(listing.entries, work, archive, curves, strict, progress, workers)
         shards = [Shard.read(path) for path in sorted(work.glob("shard-*.npz"))]
         if not any(shard.shapes for shard in shards):
             first = next(line for shard in shards for line in shard.unreadable)
             raise UnreadableFile(
                 f"{listing.path}: not one record could be read, the first: {first}"
             )
-        if fresh is None:
-            fresh = _read_some(listing.entries, found, schedules, curves, shards)
-        archive = _publish(listing, found, curves, shards, fresh)
+        if listing.kind != SINGLE:
+            fresh = _read_some(listing.entries, archive, curves, shards)
+        imported = _publish(listing, found, curves, shards, fresh)
     except DiskFull:
         raise  # what was read so far is read no more
     except NatsGymError:
         shutil.rmtree(work)  # nothing to go on from
         raise
     shutil.rmtree(work)
-    return archive
+    return imported
 
 
 def _clear_leftovers() -> None:
     """Remove what killed imports have half built; what they have read stays."""
-    for pattern in (".building-*", ".removed-*"):
+    others = f"{WORK[:-1]}[!{WORK[-1]}]*"  # what another version has read is read again
+    for pattern in (".building-*", ".removed-*", others):
         for folder in archives_folder().glob(pattern):
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -164,6 +177,7 @@ def _publish(
     facts = {
         "source": {"path": str(listing.path), "kind": listing.kind},
         "content": content,
+        "sizes": sizes_digest(listing),
         "fingerprints": [listing.fingerprint],
         "curves": curves,
         "unreadable": [line for shard in shards for line in shard.unreadable],
@@ -186,31 +200,35 @@ def _publish(
     return OfficialArchive(folder)
 
 
-def _first_record(listing: Listing, wanted: str | None) -> tuple[str, dict[str, int]]:
-    """Space and schedules of an archive, by its first readable record."""
-    reasons = []
-    for entry in listing.entries:
-        try:
-            content = load_bytes(entry.read(), entry.name)
-            found = space_of(content, entry.index, entry.name)
-            schedules = schedules_of(content, entry.name)
-        except UnreadableFile as error:
-            reasons.append(str(error))
-            continue
-        if wanted is not None and found != wanted:
-            raise wrong_space(listing.path, found, wanted)
-        return found, schedules
-    raise UnreadableFile(f"{listing.path}: no record could be read, the first: {reasons[0]}")
+def _describe(listing: Listing, contained: bool) -> Description:
+    """What the records of an archive share: the first that two of them agree on.
+
+    One record does not decide for all others. If no two agree, the first that can be read does.
+    """
+    reasons, said = [], []
+    with ReadingProcess() as process:
+        for entry in listing.entries:
+            try:
+                found = process.describe(entry) if contained else describe_entry(entry)
+            except NatsGymError as error:
+                reasons.append(str(error))
+                continue
+            if found in said:
+                return found
+            said.append(found)
+    if not said:
+        raise UnreadableFile(f"{listing.path}: no record could be read, the first: {reasons[0]}")
+    return said[0]
 
 
 def _read_entries(
     entries: Sequence[Entry],
     work: Path,
-    space: str,
-    schedules: dict[str, int],
+    archive: Description,
     curves: bool,
     strict: bool,
     progress: Progress,
+    workers: int,
 ) -> None:
     """Read records into shards, those apart that an earlier import has read."""
     jobs, read = [], 0
@@ -220,7 +238,7 @@ def _read_entries(
         if path.is_file() and not (strict and Shard.read(path).unreadable):
             read += len(some)
         else:
-            jobs.append(Job(some, str(path), space, curves, strict, schedules))
+            jobs.append(Job(some, str(path), archive, curves, strict))
     counted = [read]
 
     def done(count: int) -> None:
@@ -228,22 +246,17 @@ def _read_entries(
         progress(counted[0], len(entries))
 
     progress(read, len(entries))
-    run_jobs(jobs, done, os.cpu_count() or 1)
+    run_jobs(jobs, done, workers)
 
 
 def _read_some(
-    entries: Sequence[Entry],
-    space: str,
-    schedules: dict[str, int],
-    curves: bool,
-    shards: Sequence[Shard],
+    entries: Sequence[Entry], archive: Description, curves: bool, shards: Sequence[Shard]
 ) -> list[Record]:
-    """Freshly read a few records, spread over the archive."""
+    """Freshly read a few records, spread over the archive; all of them have been read before."""
     unreadable = tuple(line for shard in shards for line in shard.unreadable)
     records = []
     for entry in entries[:: max(len(entries) // SPOT_CHECKS, 1)]:
         if not any(line.startswith(f"{entry.name}:") for line in unreadable):
             content = load_bytes(entry.read(), entry.name)
-            where = entry.index, get_space(space), entry.name
-            records.append(extract(content, *where, curves, schedules))
+            records.append(extract(content, entry.index, archive, entry.name, curves))
     return records

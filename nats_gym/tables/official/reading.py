@@ -1,7 +1,7 @@
 """Reads records on every core: one interpreter per core, each given a shard's entries at a time.
 
-Plain child interpreters rather than ``multiprocessing``: that would import the caller's script
-again, or fork a process that may hold threads and locks.
+The interpreters also keep from the importing process what a record does to its reader: one that
+ends a reading process is found out and left out.
 """
 
 from __future__ import annotations
@@ -14,80 +14,121 @@ import queue
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from nats_gym.errors import NatsGymError
-from nats_gym.spaces import get_space
+from nats_gym import children
+from nats_gym.errors import NatsGymError, shown
 from nats_gym.tables.official.entries import Entry
-from nats_gym.tables.official.extraction import Record, extract, write_shard
-from nats_gym.tables.official.unpickling import UnreadableFile, load_bytes
+from nats_gym.tables.official.extraction import (
+    Description,
+    MixedArchive,
+    Record,
+    boundary,
+    describe,
+    extract,
+    write_shard,
+)
+from nats_gym.tables.official.unpickling import ForbiddenPickle, UnreadableFile, load_bytes
 
-# Fewer records than this are read in this process: an interpreter takes longer to start.
+# Fewer records than this are read in the importing process: an interpreter takes longer to start.
+# What would end a process is refused by the reader of pickles; a record that ends it all the same
+# does so once, for an import that goes on after an interruption reads in other processes.
 WORTH_A_WORKER = 200
+#: The module whose ``main()`` a reading process runs.
+READER = __name__
+#: Memory that a reading process may take beyond what it starts with: a record with all its weights
+#: takes 400 MB.
+MEMORY_BYTES = 1 << 30
 
 
 class DiskFull(NatsGymError, OSError):
     """The disk filled up; what was read so far is kept, and the import can go on."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """A shard to write.
+class ReadingProcessDied(UnreadableFile):
+    """A reading process ended before it answered.
 
     Attributes:
-        entries: its records.
-        path: the file to write.
-        space: name of the space.
+        index: the architecture whose record it was reading; None if it had not begun.
+    """
+
+    def __init__(self, message: str, index: int | None) -> None:
+        super().__init__(message)
+        self.index = index
+
+
+@dataclass(frozen=True)
+class Job:
+    """Records to read.
+
+    Attributes:
+        entries: where they lie.
+        path: the shard to write; empty to read them and write nothing.
+        archive: what the archive's records share.
         curves: keep learning curves.
         strict: let an unreadable record end the import; else it is noted and left out.
-        schedules: epochs of each hp in the archive.
+        deadly: why records are left out unread, by index: they have ended a reading process.
     """
 
     entries: tuple[Entry, ...]
     path: str
-    space: str
+    archive: Description
     curves: bool
     strict: bool
-    schedules: dict[str, int]
-
-    def to_json(self) -> str:
-        """One line for a worker."""
-        return json.dumps(asdict(self))
+    deadly: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def from_json(cls, line: str) -> Job:
-        """Inverse of :meth:`to_json`."""
-        content = json.loads(line)
+    def from_json(cls, content: dict[str, Any]) -> Job:
+        """Inverse of ``asdict``."""
         entries = tuple(Entry(**entry) for entry in content.pop("entries"))
-        return cls(entries=entries, **content)
+        return cls(entries, archive=Description(**content.pop("archive")), **content)
 
 
-def run_job(job: Job) -> None:
+def describe_entry(entry: Entry) -> Description:
+    """What a record says of its archive; raises ``NatsGymError`` if it cannot be read."""
+    with boundary(entry.name):
+        return describe(load_bytes(entry.read(), entry.name), entry.index, entry.name)
+
+
+def run_job(job: Job, begin: Callable[[int], None] = lambda index: None) -> None:
     """Read a shard's records and write it.
+
+    Args:
+        job: what to read.
+        begin: called with the index of each record that is about to be read.
 
     Raises:
         UnreadableFile, ForbiddenPickle: for the first unreadable record, if ``strict``.
+        MixedArchive: for a record of another origin than the archive's.
         DiskFull: if there is no room.
     """
     records: list[Record] = []
     unreadable, digests = [], {}
     for entry in job.entries:
         try:
-            data = entry.read()
-            digests[str(entry.index)] = hashlib.sha256(data).hexdigest()
-            content = load_bytes(data, entry.name)
-            space = get_space(job.space)
-            records.append(
-                extract(content, entry.index, space, entry.name, job.curves, job.schedules)
-            )
+            begin(entry.index)
+            with boundary(entry.name):
+                data = entry.read()
+                digests[str(entry.index)] = hashlib.sha256(data).hexdigest()
+                if str(entry.index) in job.deadly:
+                    raise UnreadableFile(job.deadly[str(entry.index)])
+                content = load_bytes(data, entry.name)
+                records.append(extract(content, entry.index, job.archive, entry.name, job.curves))
+        except MixedArchive:
+            raise
         except NatsGymError as error:
             if job.strict:
                 raise
             unreadable.append(str(error))
+    if not job.path:
+        return
     try:
         write_shard(Path(job.path), records, unreadable, digests)
     except OSError as error:
@@ -101,18 +142,88 @@ def disk_full(error: OSError) -> OSError:
     return DiskFull(f"no space left on the disk ({error.filename or 'while writing'})")
 
 
+class ReadingProcess:
+    """An interpreter that reads records; started when it is first asked, and again if it died."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._errors: IO[str] | None = None
+
+    def __enter__(self) -> ReadingProcess:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end()
+
+    def describe(self, entry: Entry) -> Description:
+        """:func:`describe_entry`, over there."""
+        return Description(**self._ask({"describe": asdict(entry)}, entry.index))
+
+    def run(self, job: Job) -> None:
+        """:func:`run_job`, over there."""
+        self._ask({"run": asdict(job)}, None)
+
+    def _ask(self, question: dict[str, Any], index: int | None) -> Any:
+        process = self._process or self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(question) + "\n")
+            process.stdin.flush()
+            while "reading" in (reply := json.loads(process.stdout.readline())):
+                index = reply["reading"]
+        except (OSError, ValueError):  # nothing, or half a line
+            raise ReadingProcessDied(self._end(), index) from None
+        if "error" not in reply:
+            return reply["answer"]
+        kind = _KINDS.get(reply["kind"], NatsGymError)
+        error = kind.__new__(kind)
+        error.args = (reply["error"],)
+        raise error
+
+    def _start(self) -> subprocess.Popen[str]:
+        self._errors = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - see _end
+        try:
+            self._process = children.start(READER, stderr=self._errors, text=True)
+        except OSError as error:
+            self._errors.close()
+            raise NatsGymError(f"no process could be started to read in: {error}") from error
+        return self._process
+
+    def _end(self) -> str:
+        """End the process; how it ended, in words."""
+        process, errors = self._process, self._errors
+        if process is None or errors is None:
+            return ""
+        self._process = None
+        with suppress(OSError), process:  # waits for its end
+            assert process.stdin is not None
+            process.stdin.close()
+        with errors:
+            errors.seek(0)
+            said = [line.strip() for line in errors if line.strip()]
+        code = process.returncode
+        ended = f"status {code}" if code >= 0 else f"{signal.strsignal(-code)} (signal {-code})"
+        return f"a reading process died: {ended}" + (f", {shown(said[-1])}" if said else "")
+
+
+_KINDS: dict[str, type[NatsGymError]] = {
+    kind.__name__: kind for kind in (DiskFull, ForbiddenPickle, MixedArchive, UnreadableFile)
+}
+
+
 def run_jobs(jobs: Sequence[Job], done: Callable[[int], None], workers: int) -> None:
-    """Run jobs, on ``workers`` interpreters if that is worth while.
+    """Run jobs, in this process or in others.
 
     Args:
         jobs: what to read.
         done: called with the number of records of each job that has ended.
-        workers: interpreters at a time.
+        workers: interpreters to read in at a time; 0 to read in this one.
 
     Raises:
         NatsGymError: the first that a job raised; jobs that have ended keep their shards.
     """
-    if sum(len(job.entries) for job in jobs) < WORTH_A_WORKER or workers < 2:
+    if not workers:
         for job in jobs:
             run_job(job)
             done(len(job.entries))
@@ -123,7 +234,7 @@ def run_jobs(jobs: Sequence[Job], done: Callable[[int], None], workers: int) -> 
     ended: queue.SimpleQueue[int | Exception] = queue.SimpleQueue()
     stop = threading.Event()
     threads = [
-        threading.Thread(target=_drive_worker, args=(waiting, ended, stop), daemon=True)
+        threading.Thread(target=_drive_process, args=(waiting, ended, stop), daemon=True)
         for _ in range(min(workers, len(jobs)))
     ]
     for thread in threads:
@@ -140,57 +251,86 @@ def run_jobs(jobs: Sequence[Job], done: Callable[[int], None], workers: int) -> 
             thread.join()
 
 
-def _drive_worker(
+def _drive_process(
     waiting: queue.SimpleQueue[Job],
     ended: queue.SimpleQueue[int | Exception],
     stop: threading.Event,
 ) -> None:
     """Feed one interpreter with jobs until none is left."""
-    command = [sys.executable, "-c", f"from {__spec__.name} import main; main()"]
-    # The interpreter must find the package that this one found.
-    root = str(Path(__file__).parents[3])
-    paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = {**os.environ, "PYTHONPATH": paths}
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with subprocess.Popen(command, env=environment, **pipes) as worker:
-        assert worker.stdin is not None
-        assert worker.stdout is not None
+    with ReadingProcess() as process:
         while not stop.is_set():
             try:
                 job = waiting.get_nowait()
             except queue.Empty:
-                break
+                return
             try:
-                worker.stdin.write(job.to_json() + "\n")
-                worker.stdin.flush()
-                answer = worker.stdout.readline()
-            except OSError:
-                answer = ""
-            ended.put(_outcome(answer, job))
-        worker.stdin.close()
+                _run_contained(job, process)
+                ended.put(len(job.entries))
+            except Exception as error:  # whatever it is, the importing thread must hear of it
+                ended.put(error)
 
 
-def _outcome(answer: str, job: Job) -> int | Exception:
-    if not answer:
-        first = job.entries[0].name
-        return UnreadableFile(f"a reading process died at the records from {first} on")
-    reply = json.loads(answer)
-    if "error" not in reply:
-        return len(job.entries)
-    kind = {"DiskFull": DiskFull, "UnreadableFile": UnreadableFile}.get(reply["kind"])
-    return (kind or NatsGymError)(reply["error"])
+def _run_contained(job: Job, process: ReadingProcess) -> None:
+    """Run a job elsewhere; a record that ends the process there is left out, and it alone."""
+    ends: Counter[int] = Counter()
+    while True:
+        try:
+            return process.run(job)
+        except ReadingProcessDied as death:
+            if death.index is None:
+                raise  # it is not a record's doing
+            (entry,) = (entry for entry in job.entries if entry.index == death.index)
+            ends[entry.index] += 1
+            if ends[entry.index] == 1 and not _ends_a_process(entry, job, process):
+                continue  # the process was ended from outside, or not by this record alone
+            reason = f"{entry.name}: {death}"
+            if job.strict:
+                raise UnreadableFile(reason) from None
+            job = replace(job, deadly={**job.deadly, str(entry.index): reason})
+
+
+def _ends_a_process(entry: Entry, job: Job, process: ReadingProcess) -> bool:
+    try:
+        process.run(replace(job, entries=(entry,), path=""))
+    except ReadingProcessDied:
+        return True
+    except NatsGymError:
+        pass  # the job will say so
+    return False
 
 
 def main() -> None:
-    """Answer jobs, one a line, until standard input ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the importing process's to answer
+    """Answer questions, one a line, until standard input ends."""
+    _limit_memory()
     for line in sys.stdin:
+        question = json.loads(line)
         try:
-            run_job(Job.from_json(line))
-            reply = {}
+            if "describe" in question:
+                _say(answer=asdict(describe_entry(Entry(**question["describe"]))))
+            else:
+                run_job(Job.from_json(question["run"]), lambda index: _say(reading=index))
+                _say(answer=None)
         except Exception as error:  # whatever it is, the importing process must hear of it
-            reply = {"error": str(error), "kind": type(error).__name__}
-        try:
-            print(json.dumps(reply), flush=True)
-        except BrokenPipeError:  # the importing process is gone
-            os._exit(1)
+            told = str(error) if isinstance(error, NatsGymError) else shown(error)
+            kinds = [kind.__name__ for kind in type(error).__mro__ if kind.__name__ in _KINDS]
+            _say(error=told, kind=kinds[0] if kinds else "")
+
+
+def _say(**reply: Any) -> None:
+    try:
+        print(json.dumps(reply), flush=True)
+    except BrokenPipeError:  # the importing process is gone
+        os._exit(1)
+
+
+def _limit_memory() -> None:
+    """Let a record that takes too much raise ``MemoryError`` here, before the system looks for
+    a process to end."""
+    with suppress(ImportError, OSError, ValueError):  # where there is no such limit
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        limit = pages * resource.getpagesize() + MEMORY_BYTES
+        _, hard = resource.getrlimit(resource.RLIMIT_AS)
+        if hard == resource.RLIM_INFINITY or limit < hard:
+            resource.setrlimit(resource.RLIMIT_AS, (limit, hard))

@@ -19,10 +19,10 @@ from typing import Any
 from nats_gym.errors import shown
 from nats_gym.spaces import SPACES, get_space
 from nats_gym.tables.official.extraction import (
+    Description,
     Record,
+    describe,
     extract,
-    schedules_of,
-    space_of,
     write_shard,
 )
 from nats_gym.tables.official.opcodes import Admitted, Interpreter, damage_named
@@ -67,12 +67,11 @@ def read_single(
             raises whatever ``strict`` is, because what follows the cut is unknown.
         InvalidInput: if it is an archive of another space than ``space``.
     """
-    found: list[str] = []
-    schedules: dict[str, int] = {}
+    found: list[Description] = []
     records: list[Record] = []
     unreadable: list[str] = []
     kept: list[Record] = []
-    count = 0
+    count, refused = 0, ""
 
     def flush() -> None:
         if records or unreadable:
@@ -81,18 +80,18 @@ def read_single(
             unreadable.clear()
 
     def take(index: int, content: Any) -> None:
-        nonlocal count
+        nonlocal count, refused
         name = f"{path}: architecture {index}"
         try:
             if not found:
-                schedules.update(schedules_of(content, name))
-                found.append(space_of(content, index, name))
-                if space is not None and found[0] != space:
-                    raise wrong_space(path, found[0], space)
-            record = extract(content, index, get_space(found[0]), name, curves, schedules)
+                found.append(describe(content, index, name))
+                if space is not None and found[0].space != space:
+                    raise wrong_space(path, found[0].space, space)
+            record = extract(content, index, found[0], name, curves)
         except UnreadableFile as error:
-            if strict or not found:
+            if strict:
                 raise
+            refused = refused or str(error)
             unreadable.append(str(error))
         else:
             records.append(record)
@@ -109,8 +108,8 @@ def read_single(
         StreamUnpickler(blocks, str(path), take).run()
     flush()
     if not found:
-        raise UnreadableFile(f"{path}: holds no architecture's record")
-    return found[0], kept
+        raise UnreadableFile(refused or f"{path}: holds no architecture's record")
+    return found[0].space, kept
 
 
 class _Blocks:
