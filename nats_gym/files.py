@@ -11,6 +11,8 @@ from functools import lru_cache
 from os.path import lexists
 from pathlib import Path
 
+import filelock
+
 from nats_gym import checks
 from nats_gym.errors import CannotWrite, InvalidInput, NatsGymError, shown
 
@@ -39,6 +41,20 @@ def check_folder(path: Path) -> None:
         raise InvalidInput(
             f"{shown(str(path))} cannot be written: {shown(str(nearest))} is read-only"
         )
+
+
+@contextmanager
+def alone(lock: Path, busy: str) -> Iterator[None]:
+    """Hold a lock file; ``InvalidInput`` with the text ``busy`` if another process does."""
+    held = filelock.FileLock(lock, timeout=0)
+    try:
+        held.acquire()
+    except filelock.Timeout:
+        raise InvalidInput(busy) from None
+    try:
+        yield
+    finally:
+        held.release()
 
 
 @contextmanager

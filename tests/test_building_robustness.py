@@ -338,6 +338,14 @@ def test_a_store_that_is_deleted_while_a_build_runs_loses_no_training_of_it(mine
         assert [training.architecture for training in store] == [17, 18]
 
 
+def test_a_build_that_cannot_begin_holds_its_folder_no_longer(mine: Path) -> None:
+    change(mine, "CREATE VIEW more AS SELECT * FROM trainings")
+    with pytest.raises(UnreadableBuild) as caught:  # keeps the frames, and what is in them, alive
+        again(mine)
+    change(mine, "DROP VIEW more")
+    assert again(mine).trained == 0, caught
+
+
 # ── arguments ────────────────────────────────────────────────────────────────────────────────
 
 

@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-import filelock
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,7 +20,7 @@ from nats_gym.building.trainings import CHECKPOINTS, TrainingStore
 from nats_gym.building.worker import RecordingEvaluator
 from nats_gym.errors import InvalidInput, NatsGymError, shown
 from nats_gym.evaluators.cluster import ClusterFailed, RayEvaluator
-from nats_gym.files import check_folder, sweep
+from nats_gym.files import alone, check_folder, sweep
 from nats_gym.tables import Table, write_table
 from nats_gym.tables.folder import check_table_folder
 from nats_gym.training.data import load_data, require_data
@@ -134,12 +133,8 @@ def build(
     check_folder(folder / CHECKPOINTS)
     check_table_folder(folder / TABLE)
     folder.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder / _LOCK)
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise InvalidInput(f"another build is at work in {shown(str(folder))}") from None
-    with lock, TrainingStore(folder, plan) as store:
+    busy = f"another build is at work in {shown(str(folder))}"
+    with alone(folder / _LOCK, busy), TrainingStore(folder, plan) as store:
         sweep(folder, store.checkpoints)
         # All architectures once before any twice: whoever stops early has the most of them.
         every = [(one, trial) for trial in range(trials) for one in asked]

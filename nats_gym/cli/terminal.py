@@ -59,6 +59,8 @@ def main() -> None:
     """Run the command line."""
     try:
         code = app(standalone_mode=False)
+        if code == INTERRUPTED:  # newer releases of Typer return it
+            raise KeyboardInterrupt
     except NatsGymError as error:
         fail(str(error))
     except OSError as error:

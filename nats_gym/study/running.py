@@ -20,13 +20,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, NotInTable, UnreadableResult, shown
 from nats_gym.evaluators import TableEvaluator
-from nats_gym.files import check_folder, replacing, sweep, unfinished_folder
+from nats_gym.files import alone, check_folder, replacing, sweep, unfinished_folder
 from nats_gym.machine import describe
 from nats_gym.protocol import search
 from nats_gym.protocol.ladder import find_rungs
@@ -127,17 +126,12 @@ def run_study(
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
     """Hold the folder, free of what killed processes left; ``InvalidInput`` if another does."""
-    lock = FileLock(out / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise InvalidInput(f"another process runs a study in {str(out)!r}") from None
-    try:
+    with alone(out / ".lock", f"another process runs a study in {str(out)!r}"):
         _sweep(out)
-        yield
-    finally:
-        _sweep(out)  # of an interruption
-        lock.release()
+        try:
+            yield
+        finally:
+            _sweep(out)  # of an interruption
 
 
 def _sweep(out: Path) -> None:

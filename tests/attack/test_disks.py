@@ -56,10 +56,10 @@ def studied(here: Path) -> Path:
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of half a megabyte."""
+    """A file system of four megabytes."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=512k", "none", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(folder)]
     try:
         done = subprocess.run(mount, capture_output=True, check=False)
     except OSError:
@@ -133,7 +133,7 @@ WRITERS = {
     "data import HERE/archive/NATS-tss-v1_0-3ffb9-simple": False,
 }
 SLOW = {
-    "analyse sss cifar10 --samples 1 --out OUT": False,
+    "analyse sss cifar10 --samples 2 --out OUT": False,
     "build --space sss --dataset digits --archs 0,1 --epochs 1 --device cpu --out OUT": True,
     "search --agent gdas --dataset digits --device cpu --out OUT": False,
 }

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -88,13 +89,12 @@ def trained(out: Path) -> list[Any]:
 def trainings_in(out: Path) -> int:
     if not (out / "trainings.sqlite").is_file():
         return 0
-    try:
-        with sqlite3.connect(f"file:{out}/trainings.sqlite?mode=ro", uri=True) as connection:
-            count = connection.execute("SELECT COUNT(*) FROM trainings").fetchone()[0]
-    except sqlite3.OperationalError:  # not made yet
-        return 0
-    connection.close()
-    return int(count)
+    address = f"file:{out}/trainings.sqlite?mode=ro"
+    with closing(sqlite3.connect(address, uri=True)) as connection:
+        try:
+            return int(connection.execute("SELECT COUNT(*) FROM trainings").fetchone()[0])
+        except sqlite3.OperationalError:  # not made yet
+            return 0
 
 
 def searched(out: Path) -> list[Any]:
