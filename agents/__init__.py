@@ -216,7 +216,7 @@ def _takes(factory: Callable[..., Any], kind: str, *options: str) -> bool:
     told = dict.fromkeys((*by_name, *options))
     try:
         inspect.signature(factory).bind(*given, **told)
-    except (TypeError, ValueError):
+    except Exception:  # what is given answers as it likes
         return False
     return True
 
@@ -239,8 +239,11 @@ def _name_of(factory: Any) -> str:
         settings = [shown(value, 121) for value in factory.args]
         settings += [f"{name}={shown(value, 121)}" for name, value in factory.keywords.items()]
         return f"{_name_of(factory.func)}({', '.join(settings)})"
-    named = factory if hasattr(factory, "__qualname__") else type(factory)
-    return f"{named.__module__}:{named.__qualname__}"
+    try:
+        named = factory if hasattr(factory, "__qualname__") else type(factory)
+        return f"{named.__module__}:{named.__qualname__}"
+    except Exception:  # what is given answers as it likes
+        return shown(factory)
 
 
 __all__ = [

@@ -284,6 +284,14 @@ def instance(value: object, kind: type[Kind], what: str) -> Kind:
     raise InvalidInput(f"{what} is a {kind.__name__}, got {shown(value)}")
 
 
+def instances(value: object, kind: type[Kind], what: str) -> list[Kind]:
+    """A list or tuple of one at least of ``kind``; raises as :func:`instance`."""
+    found = as_list(value)
+    if found and all(issubclass(type(one), kind) for one in found):
+        return found
+    raise InvalidInput(f"{what} are a list of {kind.__name__}, got {shown(value)}")
+
+
 def _may_be_array(value: Any) -> bool:
     """Whether numpy may look at a value: not where it would never end."""
     kind = type(value)

@@ -8,6 +8,7 @@ from typing import Any
 from rich import box
 from rich.table import Table as Grid
 
+from nats_gym import checks
 from nats_gym.result import SearchResult, kind_of_time
 from nats_gym.tables.column import MEASURED, NO_TEST
 
@@ -23,6 +24,7 @@ _ROWS = (
 
 def grid(title: str, *columns: str) -> Grid:
     """An empty table in the one style of this package."""
+    title = checks.text(title, "a title", 10_000)
     table = Grid(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     table.min_width = min(len(title), 100)  # a title wraps at the table's width
     for position, column in enumerate(columns):
@@ -41,6 +43,8 @@ def summary_grid(results: Mapping[str, SearchResult]) -> Grid:
     Args:
         results: by the agents' names.
     """
+    results = checks.mapping(results, "results are searches by their agents' names")
+    checks.instances(list(results.values()), SearchResult, "the results to show")
     first = next(iter(results.values()))
     ran = first.arguments
     title = f"{first.table.space.title} space, {ran['dataset']}: "

@@ -16,7 +16,9 @@ def choose_device(device: torch.device | str = "auto") -> torch.device:
     Raises:
         InvalidInput: for a name that torch does not know, or a device that is not there.
     """
-    if isinstance(device, str) and device == "auto":
+    if isinstance(device, str):
+        device = str.__str__(device)  # a subclass may compare as it likes
+    if device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     reason = "'auto', 'cpu', 'cuda' or 'cuda:0' is one"
     try:
