@@ -242,6 +242,10 @@ class SearchResult:
                 f"no search is read from {shown(str(folder))}: {error}"
             ) from error
         table = load_table(space, dataset, source)
+        if columns["index"].max() >= table.space.size:
+            raise UnreadableResult(
+                f"{shown(str(folder))} holds architectures that {table.space.name} has not"
+            )
         earlier = checksum == table.earlier_checksum
         if checksum != table.checksum and not earlier:
             raise UnreadableResult(
@@ -321,6 +325,11 @@ def _columns(arrays: Arrays) -> tuple[dict[str, Any], Any]:
         columns[name] = arrays[name]
         if columns[name].dtype != wanted:
             raise ValueError(f"{name} are {columns[name].dtype}, not {wanted}")
+        if columns[name].dtype.kind == "f" and np.isinf(columns[name]).any():
+            raise ValueError(f"{name} are infinite in places")
+    known = columns["index"] >= 0
+    if not known[:, 0].all() or (known[:, 1:] > known[:, :-1]).any():
+        raise ValueError("a run has no evaluations, or some behind its last")
     if "alphas" not in arrays:
         return columns, None
     if len(arrays.shape("alphas")) != 4 or arrays.shape("alphas")[:2] != shape:

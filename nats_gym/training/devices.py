@@ -18,7 +18,7 @@ def choose_device(device: torch.device | str = "auto") -> torch.device:
     """
     if isinstance(device, str):
         device = str.__str__(device)  # a subclass may compare as it likes
-    if device == "auto":
+    if type(device) is str and device == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     reason = "'auto', 'cpu', 'cuda' or 'cuda:0' is one"
     try:

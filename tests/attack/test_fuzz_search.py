@@ -36,7 +36,10 @@ LEFT_OUT: dict[str, str] = {
     "agents.ppo.BudgetCallback": "called by Stable-Baselines3",
     "agents.weight_sharing": "attacked with the trainings",
     "study.figures.styles_for": "called by the figures",
-    "result.kind_of_time": "asked by what shows results, of results",
+    **dict.fromkeys(
+        (f"result.{name}" for name in ("kind_of_time", "provenance_of", "read_run", "open_runs")),
+        "called by what checks, of what is checked",
+    ),
     "study.StudyResults": "a record of what was read",
 }
 #: What takes long once it is called: only what must be refused is tried.
