@@ -80,7 +80,12 @@ class SearchResult:
 
     @classmethod
     def joined(cls, parts: Sequence[SearchResult]) -> SearchResult:
-        """One result of searches whose runs follow each other, with the same other arguments."""
+        """One result of searches whose runs follow each other, with the same other arguments.
+
+        Raises:
+            InvalidInput: for what are no results, or none.
+        """
+        parts = checks.instances(parts, SearchResult, "the parts of a result")
         width = max(part.index.shape[1] for part in parts)
         columns = {}
         for name, padding in RECORDED.items():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nats_gym import checks
-from nats_gym.errors import MissingStudy, UnreadableResult, shown
+from nats_gym.errors import MissingStudy, UnreadableResult, said, shown
 from nats_gym.result import SearchResult
 from nats_gym.schedule import Epochs
 
@@ -120,7 +120,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         for told in record["cells"].values():
             str(told["label"]), dict(told["arguments"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UnreadableResult(f"{path}: no study's record: {error!r}") from error
+        raise UnreadableResult(f"{path}: no study's record: {said(error)}") from error
     return dict(record)
 
 

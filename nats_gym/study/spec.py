@@ -190,9 +190,7 @@ def _searched(label: str, options: Any, space: str) -> bool:
     spaces = options.get("spaces", list(SPACES))
     if not isinstance(spaces, list):
         raise InvalidInput(f"spaces of agent {shown(label)} are a list, got {shown(spaces)}")
-    for name in (*spaces, space):
-        get_space(name)
-    return space in spaces
+    return get_space(space).name in {get_space(name).name for name in spaces}
 
 
 def _datasets(search: Any) -> list[Any]:
