@@ -25,7 +25,7 @@ MAX_TEXT = 1 << 16
 
 # Estimates from above of the memory that reading takes: of a byte of short values, of an opcode
 # that makes a container or a call, and of an item's place in a container.
-_BYTE, _STEP, _ITEM = 20, 200, 64
+_BYTE, _STEP, _ITEM = 20, 300, 64
 #: More than a short string takes, length and opcode included.
 _MARGIN = 300
 #: So many bytes are read between two looks at what was made of them.

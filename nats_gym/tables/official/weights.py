@@ -18,7 +18,13 @@ from typing import Any, BinaryIO
 import torch
 
 from nats_gym.errors import NatsGymError
-from nats_gym.tables.official.opcodes import Admitted, Functions, Interpreter, UnreadableFile
+from nats_gym.tables.official.opcodes import (
+    Admitted,
+    Functions,
+    Interpreter,
+    UnreadableFile,
+    damage_named,
+)
 from nats_gym.tables.official.unpickling import ORDERED_DICT
 
 #: torch's names for storages of plain numbers, and the bytes of a number.
@@ -200,8 +206,12 @@ def _load_storage(data: Any) -> _Storage:
 
 
 def load_saved(path: Path) -> Any:
-    """Read what ``torch.save`` wrote of tensors, text and numbers; any exception means damage."""
-    with path.open("rb") as file:
+    """Read what ``torch.save`` wrote of tensors, text and numbers.
+
+    Raises:
+        UnreadableFile, ForbiddenPickle: if it is damaged, or something else.
+    """
+    with damage_named(str(path)), path.open("rb") as file:
         _check_saved(file, str(path))
         file.seek(0)
         return torch.load(file, map_location="cpu", weights_only=True)
