@@ -115,7 +115,7 @@ class GraphObservation(
 
 
 # Generic only from Gymnasium 1.4 on.
-class DictVectorObservation(VectorObservationWrapper):  # type: ignore[type-arg]
+class DictVectorObservation(VectorObservationWrapper):  # type: ignore[type-arg, unused-ignore]
     """:class:`DictObservation` of a native vector environment: each part `(num_envs, …)`.
 
     As Gymnasium's other vector observation wrappers, for NEXT_STEP and DISABLED autoreset.
@@ -132,7 +132,7 @@ class DictVectorObservation(VectorObservationWrapper):  # type: ignore[type-arg]
         return _as_dict(self._view, observations)
 
 
-class MultiDiscreteVectorObservation(VectorObservationWrapper):  # type: ignore[type-arg]
+class MultiDiscreteVectorObservation(VectorObservationWrapper):  # type: ignore[type-arg, unused-ignore]
     """:class:`MultiDiscreteObservation` of a native vector environment: `(num_envs, n)`.
 
     As Gymnasium's other vector observation wrappers, for NEXT_STEP and DISABLED autoreset.

@@ -189,7 +189,7 @@ class Database:
             # Nothing that a file brings along may run.
             connection.execute("PRAGMA trusted_schema = OFF")
             if hasattr(connection, "setconfig"):  # Python 3.12
-                connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
+                connection.setconfig(getattr(sqlite3, "SQLITE_DBCONFIG_DEFENSIVE"), True)  # noqa: B009
             found = _tables_of(connection)
             known = [{}, self._tables, *(tables for tables, _ in self._earlier)]
             if found not in [_normal(tables) for tables in known]:

@@ -129,7 +129,7 @@ class RunStreams:
 
     def random(self, size: Any, /) -> NDArray[np.float64]:
         """Floats in [0, 1) of shape ``size = (runs, ...)``."""
-        return (self._next_keys(size) >> _U(11)) * 2.0**-53
+        return np.asarray((self._next_keys(size) >> _U(11)) * 2.0**-53)
 
     def normal(self, size: tuple[int, ...], /) -> NDArray[np.float64]:
         """Standard normal draws of shape ``size = (runs, ...)``."""

@@ -6,6 +6,7 @@ import faulthandler
 import socket
 from collections.abc import Iterator
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -131,7 +132,7 @@ class RayEvaluator:
         self, index: NDArray[np.int64], epochs: Epochs, trials: NDArray[np.uint64]
     ) -> Iterator[tuple[int, Answer]]:
         """Submit a batch; yield each answer as it arrives. Left early, it cancels the rest."""
-        import ray
+        ray: Any = import_module("ray")
 
         try:
             pickled = ray.cloudpickle.dumps(self.evaluator)

@@ -237,13 +237,11 @@ def read_cifar(archive: CifarArchive, path: Path) -> tuple[Images, Images]:
         UnreadableFile, ForbiddenPickle: as :func:`read_batch`, and for a missing part.
     """
     published = {**archive.train, **archive.test}
-    if path.is_dir():
 
-        def read(name: str) -> bytes:
-            return _read_published(path / name, published[name])
+    def read_unpacked(name: str) -> bytes:
+        return _read_published(path / name, published[name])
 
-    else:
-        read = _tar_reader(path, archive.folder, published)
+    read = read_unpacked if path.is_dir() else _tar_reader(path, archive.folder, published)
     train, test = (
         _joined(
             [read_batch(read(name), archive.labels, 32, f"{path}: {name}") for name in names],

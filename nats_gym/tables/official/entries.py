@@ -141,7 +141,7 @@ def _too_many(path: Path) -> InvalidInput:
 
 def _stamps(folder: Path) -> list[str]:
     """Name, size and time of change of every record of a directory."""
-    stamps = []
+    stamps: list[str] = []
     with os.scandir(folder) as found:
         for item in found:
             if _RECORD.fullmatch(item.name) and item.is_file():

@@ -438,7 +438,8 @@ class Interpreter:
         self._charge(_ITEM * len(items))
         if kind is set:
             self._check_keys(items)
-        target.extend(items) if kind is list else target.update(items)
+        add: Any = getattr(target, "extend" if kind is list else "update")
+        add(items)
 
     def _check_keys(self, keys: list[Any]) -> None:
         for key in keys:

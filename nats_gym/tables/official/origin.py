@@ -7,7 +7,7 @@ costs, and of the topology space the measured accuracies that this package ships
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 NATS_BENCH = "official NATS-Bench archive (arXiv 2009.00437)"
 SEEDS = (111, 777, 888, 999)
-_NETWORKS = {
+_NETWORKS: dict[str, dict[str, Any]] = {
     "tss": {"channel": 16, "num_cells": 5, "arch_str": None},
     "sss": {"name": "infer.shape.tiny", "channels": None, "arch_str": None, "genotype": CELL},
 }
@@ -64,8 +64,8 @@ def _costs_differ(archive: OfficialArchive, runs: Runs) -> str:
     ):
         figures = runs.column(name)[index]
         exists = ~np.isnan(figures).all(axis=1)
-        agree = np.isclose(figures, closed[:, None], rtol=1e-4, atol=0).any(axis=1)
-        if exists.any() and agree[exists].mean() < COSTS_AGREE:
+        agree = np.asarray(np.isclose(figures, closed[:, None], rtol=1e-4, atol=0)).any(axis=1)
+        if exists.any() and np.mean(np.asarray(agree)[exists]) < COSTS_AGREE:
             return f"{name} of {runs.key} at hp {runs.hp} are those of other networks"
     return ""
 

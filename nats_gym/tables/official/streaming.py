@@ -256,7 +256,7 @@ class StreamUnpickler(Interpreter):
         content = super().run()
         self.finish()
         if self._records is None:  # a single record comes without a mark
-            found = content.get(RECORDS_KEY) if type(content) in _DICTS else None
+            found: Any = content.get(RECORDS_KEY) if type(content) in _DICTS else None
             with damage_named(self._name):
                 for key, value in found.items() if type(found) in _DICTS else ():
                     self._hand_over(key, value)
