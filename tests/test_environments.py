@@ -55,7 +55,7 @@ def same(left: Any, right: Any) -> bool:
 
 
 def test_the_ids_are_those_of_the_design() -> None:
-    assert len(ENVIRONMENTS) == 5 * 2 * 3 + 4 * 2
+    assert len(ENVIRONMENTS) == 5 * 2 * 4
     assert "NATS-TSS-cifar10-v0" in ENVIRONMENTS
     assert "NATS-SSS-ImageNet16-120-Budgeted-v0" in ENVIRONMENTS
     assert "NATS-TSS-cifar100-OneShot-v0" in ENVIRONMENTS

@@ -13,8 +13,8 @@ from nats_gym.networks import load_official
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"source": 5}, "source is the path of an archive .* got 5"),
-        ({"source": ["a"]}, r"source is the path of an archive .* got \['a'\]"),
+        ({"source": 5}, "source is a path, got 5"),
+        ({"source": ["a"]}, r"source is a path, got \['a'\]"),
         ({"space": "xss", "source": 5}, "unknown space 'xss'"),
     ],
 )

@@ -13,10 +13,10 @@ from gymnasium.utils.env_checker import check_env
 import nats_gym
 from nats_gym.envs import MultiObjectiveEnv
 from nats_gym.errors import InvalidInput
-from nats_gym.registration import ENVIRONMENTS
+from nats_gym.registration import TABULAR
 from nats_gym.spaces import get_space
 
-IDS = [env_id for env_id in ENVIRONMENTS if env_id.startswith("mo-")]
+IDS = [env_id for env_id in TABULAR if env_id.startswith("mo-")]
 ALL = ("accuracy", "latency", "flops", "params")
 
 
@@ -27,6 +27,17 @@ def last_step(env: Any, digits: Any) -> tuple[np.ndarray, dict[str, Any]]:
         assert not step[1].any()
     assert steps[-1][2]
     return steps[-1][1], steps[-1][4]
+
+
+def test_digits_with_several_objectives_from_the_table_that_ships() -> None:
+    env = gym.make("mo-NATS-SSS-digits-v0", source="digits-300")
+    table = env.unwrapped.evaluator.table
+    index = int(np.flatnonzero(~np.isnan(table.mean_accuracy()))[5])
+    reward, info = last_step(env, table.space.digits(index))
+    flops = table.space.flops(table.space.all_digits(), "digits")
+    assert reward.tolist() == pytest.approx([info["accuracy"] / 100, -flops[index] / flops.max()])
+    front = env.unwrapped.pareto_indices()
+    assert not np.isnan(table.mean_accuracy()[front]).any()
 
 
 @pytest.mark.parametrize("env_id", IDS)

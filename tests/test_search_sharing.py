@@ -96,8 +96,8 @@ def test_a_budget_ends_it_and_a_checkpoint_goes_on(tmp_path: Path, found: Search
     [
         ({"space": "sss"}, "gdas searches tss, not sss"),
         ({"agent": "tas"}, "tas searches sss, not tss"),
-        ({"epochs": "4/12"}, "its supernet's, from 1"),
-        ({"epochs": 0}, "its supernet's, from 1"),
+        ({"epochs": "4/12"}, "supernet is an integer from 1"),
+        ({"epochs": 0}, "supernet is an integer from 1"),
         ({"options": {"seed": 3}}, "what the search tells an agent"),
         ({"options": {"among": [[0] * 6]}}, "what the search tells an agent"),
         ({"options": {"sizes": 3}}, "unknown option"),

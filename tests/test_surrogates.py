@@ -328,6 +328,7 @@ def least_seconds(call) -> float:
     return min(taken)
 
 
+@pytest.mark.slow
 def test_columns_materialise_fast(topology_inputs):
     digits, accuracy_200 = topology_inputs
     sizes = SizeSpace().all_digits()

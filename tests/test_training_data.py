@@ -559,7 +559,7 @@ def test_where_data_lie_and_go_is_checked_before_they_are_sought(tmp_path: Path)
     for place in (file, file / "deeper"):
         with pytest.raises(InvalidInput, match=r"data_dir is a folder .* is a file"):
             load_data("cifar10", place)
-    with pytest.raises(InvalidInput, match="data_dir is the path of a folder, or None, got 5"):
+    with pytest.raises(InvalidInput, match="data_dir is a path, got 5"):
         load_data("cifar10", 5)  # type: ignore[arg-type]
     with pytest.raises(InvalidInput, match="no device 'cuda:99' here"):
         load_data("digits", device="cuda:99")
