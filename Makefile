@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check
 PIP := $(BIN)/python $(INSTALL) -c constraints.txt
 
-.PHONY: demo test test-slow test-lowest test-rllib lint bench docs study data clean
+.PHONY: demo test test-slow test-attack test-lowest test-rllib lint bench docs study data clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/compare_agents.py
@@ -18,7 +18,11 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -m slow $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m 'slow and not attack' $(PYTEST_ARGS)
+
+# Hundreds of hostile files and values, kills and full disks: half an hour.
+test-attack: $(VENV)/.dev
+	$(BIN)/python -m pytest -m attack tests/attack $(PYTEST_ARGS)
 
 test-lowest: $(LOWEST)/.dev
 	$(LOWEST)/bin/python -m pytest -n 2 $(PYTEST_ARGS)

@@ -17,6 +17,8 @@ from nats_gym.errors import InvalidInput
 from nats_gym.spaces import ArchitectureSpace, get_space
 
 Mask = NDArray[np.int8]
+#: No network costs less, and a cost relative to less would overflow.
+LEAST = 1e-9
 UNITS = {"max_params": "million parameters", "max_flops": "MFLOPs", "max_latency": "seconds"}
 
 
@@ -48,7 +50,7 @@ class Limits:
         self._space = space
         self._n, self._k = space.num_decisions, space.num_choices
         self.maxima = {
-            name: number(value, name, above=0, unit=UNITS[name])
+            name: number(value, name, LEAST, unit=UNITS[name])
             for name, value in maxima.items()
             if value is not None
         }
