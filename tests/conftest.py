@@ -27,6 +27,16 @@ os.environ["NATS_GYM_HOME"] = HOME.name
 SHARED = Path(__file__).parent.parent.parent / "shared" / "figures"
 
 
+ATTACKS = Path(__file__).parent / "attack"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow attacks are a run of their own: `make test-attack`."""
+    for item in items:
+        if ATTACKS in item.path.parents and item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.attack)
+
+
 @pytest.fixture(scope="session")
 def shared_figures() -> Path:
     """Folder of real NATS-Bench figures, which are not part of the project."""
