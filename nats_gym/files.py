@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -64,12 +65,41 @@ def replacing(path: Path) -> Iterator[Path]:
     What killed processes have left half-written in that folder goes; see :func:`sweep`.
 
     Raises:
-        CannotWrite: for what the operating system refuses: no room, no permission.
+        CannotWrite: for what the operating system refuses: no room, no permission; for a device,
+            a pipe or a socket, which a file would take the place of.
     """
+    check_replaceable(path)
     with unwritable_named(path), _unfinished(path.parent, _make_file) as temporary:
         yield temporary
         temporary.chmod(0o644)
         os.replace(temporary, path)
+
+
+def check_replaceable(path: Path) -> None:
+    """Raise ``CannotWrite`` if there is something at ``path`` that no file may replace.
+
+    Who may rename over a device, as root may over ``/dev/null``, takes it from the whole machine.
+    A link to one, or to where this process prints, is as good: ``/dev/stdout`` is one.
+    """
+    try:
+        there = path.stat()
+    except OSError:  # nothing is there; or what is in the way says so when the file is written
+        return
+    regular = stat.S_ISREG(there.st_mode) or stat.S_ISDIR(there.st_mode)
+    if not regular or (path.is_symlink() and _is_stream(there)):
+        raise CannotWrite(
+            f"{shown(str(path))} cannot be written: it is no file, but a device, a pipe, a socket "
+            "or a stream of this process"
+        )
+
+
+def _is_stream(file: os.stat_result) -> bool:
+    """Whether this process reads from a file, or prints to it."""
+    for stream in range(3):
+        with suppress(OSError):  # closed
+            if os.path.samestat(file, os.fstat(stream)):
+                return True
+    return False
 
 
 @contextmanager

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import stat
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,39 @@ def test_a_file_is_whole_or_absent(tmp_path: Path) -> None:
     assert names(tmp_path) == {"page.md"}
     assert path.read_text() == "first"
     assert path.stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no pipes that have names")
+def test_a_device_or_pipe_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    kept = {}
+    if os.geteuid() == 0:
+        with suppress(OSError):  # a node of our own: nobody tries this on the machine's
+            os.mknod(tmp_path / "null", 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+    for path in [tmp_path / name for name in names(tmp_path)]:
+        kept[path] = path.lstat().st_ino
+        refusal = pytest.raises(CannotWrite, match=f"{path.name}' cannot be written: it is no file")
+        with refusal, replacing(path):
+            pass
+    assert {path: path.lstat().st_ino for path in tmp_path.iterdir()} == kept
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_where_a_process_prints_is_not_replaced(tmp_path: Path) -> None:
+    """As ``/dev/stdout``, which root could rename a file over, though it may lead to one."""
+    (tmp_path / "stdout").symlink_to("/proc/self/fd/1")
+    program = "import sys\nfrom nats_gym.files import *\nwith replacing(Path(sys.argv[1])): pass"
+    with (tmp_path / "printed").open("w") as printed:
+        ran = subprocess.run(
+            [sys.executable, "-c", program, tmp_path / "stdout"],
+            stdout=printed,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    assert "cannot be written: it is no file" in ran.stderr.splitlines()[-1]
+    assert (tmp_path / "stdout").is_symlink()
+    assert names(tmp_path) == {"stdout", "printed"}
 
 
 def test_what_a_killed_writer_left_is_swept_and_nothing_else(tmp_path: Path) -> None:
