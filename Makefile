@@ -1,18 +1,24 @@
 # The venv of the project: every target installs what it needs into it. Another one, LOWEST, has every
 # dependency at its lower bound;
-# a third, RLLIB, what is too large or too strict about versions for the first.
+# a third, RLLIB, what is too large or too strict about versions for the first; TRIED is a release's.
 PYTHON ?= python3
 VENV ?= .venv
 LOWEST ?= .venv-lowest
 RLLIB ?= .venv-rllib
+TRIED ?= .venv-release
 BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check
 PIP := $(BIN)/python $(INSTALL) -c constraints.txt
 
-.PHONY: demo test test-slow test-attack test-lowest test-rllib lint bench docs study data clean
+.PHONY: demo setup test test-slow test-attack test-lowest test-rllib lint bench docs study data release clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/compare_agents.py
+
+# From then on git checks commits with what `make lint` runs (.pre-commit-config.yaml).
+setup: $(VENV)/.dev
+	$(PIP) pre-commit
+	$(BIN)/pre-commit install
 
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
@@ -35,6 +41,7 @@ test-rllib: $(RLLIB)/.dev
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/python scripts/type_check.py
 
 bench: $(VENV)/.dev
@@ -54,8 +61,19 @@ data: $(VENV)/.dev
 	$(BIN)/python scripts/fit_surrogates.py --figures $(FIGURES)
 	$(BIN)/python scripts/build_embedded.py
 
+# Wheel and sdist in dist/, the wheel tried in a venv that has nothing else, from an empty folder.
+# What an earlier build left in egg-info would get into the sdist.
+release: $(VENV)/.dev
+	rm -rf dist build nats_gym.egg-info $(TRIED)
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python scripts/check_sdist.py dist/*.tar.gz
+	$(PYTHON) -m venv $(TRIED)
+	$(TRIED)/bin/python $(INSTALL) -c constraints.txt dist/*.whl
+	mkdir $(TRIED)/empty && cd $(TRIED)/empty && ../bin/python -I $(CURDIR)/scripts/smoke_test.py
+
 clean:
-	rm -rf $(VENV) $(LOWEST) $(RLLIB) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache results
+	rm -rf $(VENV) $(LOWEST) $(RLLIB) $(TRIED) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache results
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

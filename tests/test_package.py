@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+import yaml
 
 import nats_gym
 
@@ -204,6 +205,49 @@ def test_the_lowest_versions_are_those_of_the_project() -> None:
     assert {need.replace("==", ">=") for need in bounds} - lowest == {"torch>=2.3"}
     assert [need for need in lowest if need.startswith("torch>")] == ["torch>=2.13.0"]
     assert len(lowest) == len(bounds)
+
+
+#: What a CITATION.cff may hold, by schema 1.2.0, and what it must.
+CFF_KEYS = {
+    *("abstract", "commit", "contact", "date-released", "doi", "identifiers", "keywords"),
+    *("license", "license-url", "preferred-citation", "references", "repository"),
+    *("repository-artifact", "repository-code", "type", "url", "version"),
+}
+CFF_REQUIRED = {"authors", "cff-version", "message", "title"}
+
+
+def test_the_citation_is_of_this_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert CFF_REQUIRED <= {*cited} <= CFF_KEYS | CFF_REQUIRED
+    assert cited["cff-version"] == "1.2.0"
+    assert cited["version"] == nats_gym.__version__
+    assert cited["license"] == project["license"]
+    assert cited["authors"] == project["authors"]
+    assert cited["repository-code"] == project["urls"]["Repository"]
+    for reference in cited["references"]:
+        assert {"authors", "title", "type"} <= {*reference}
+        assert all({*one} == {"family-names", "given-names"} for one in reference["authors"])
+
+
+def test_one_address_of_the_repository() -> None:
+    urls = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["urls"]
+    assert all(url.startswith(urls["Repository"]) for url in urls.values())
+    for page in ("README.md", "CONTRIBUTING.md", "SECURITY.md"):
+        text = (ROOT / page).read_text()
+        assert urls["Repository"] in text
+        assert "REPOSITORY" not in text
+
+
+def test_commits_are_checked_by_what_lint_runs() -> None:
+    recipe = re.search(r"^lint:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.M)
+    assert recipe
+    (repo,) = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"]
+    assert repo["repo"] == "local"  # needs no network
+    entries = [hook["entry"].replace(".venv/bin/", "\t$(BIN)/") for hook in repo["hooks"]]
+    assert entries == recipe[1].splitlines()
+    for hook in repo["hooks"]:
+        assert (hook["language"], hook["pass_filenames"]) == ("system", False)
 
 
 def test_envs_and_agents_are_never_imported_by_their_folders_names() -> None:

@@ -1,4 +1,6 @@
-"""Every snippet of the README and the docs: Python pasted into the interpreter, and command lines.
+"""Every snippet of the README, CONTRIBUTING and the docs.
+
+Python is pasted into the interpreter, command lines are parsed and quick ones run.
 
 A snippet that needs more than the package, or takes long, says so in its first line: ``# Needs …``,
 ``# Takes …``. What it needs and this machine lacks is not run, but still has to paste.
@@ -13,7 +15,9 @@ import shutil
 import tomllib
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import gymnasium as gym
 import pytest
 import torch
 import typer
@@ -22,11 +26,13 @@ from click.testing import CliRunner
 import nats_gym
 from nats_gym.cli import app
 from nats_gym.extras import PACKAGES, require
+from nats_gym.spaces import SPACES
 from nats_gym.study import read_study
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CONTRIBUTING = "CONTRIBUTING.md"
+PAGES = [ROOT / "README.md", ROOT / CONTRIBUTING, *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCKS = [
     (f"{page.relative_to(ROOT)}:{text.count(chr(10), 0, found.start()) + 2}", *found.groups())
     for page, text in ((page, page.read_text()) for page in PAGES)
@@ -99,7 +105,9 @@ def paste(where: str) -> None:
     check_needs(PYTHON[where])
     threads = torch.get_num_threads()
     try:
-        Pasted({"__name__": "__console__"}).paste(PYTHON[where])
+        # What a snippet registers goes with it.
+        with mock.patch.dict(gym.registry), mock.patch.dict(SPACES):
+            Pasted({"__name__": "__console__"}).paste(PYTHON[where])
     finally:
         torch.set_num_threads(threads)
 
@@ -117,6 +125,15 @@ def test_long_python_runs_as_it_is_pasted(
     paste(where)
     shown = capsys.readouterr().out.count("fps")
     assert shown >= 5 or ".learn(" not in PYTHON[where]  # what learns shows that it is at work
+
+
+def test_what_can_be_added_has_a_short_example_each() -> None:
+    text = (ROOT / CONTRIBUTING).read_text()
+    sections = dict(re.findall(r"^### An? (\w+)\n(.*?)(?=^##)", text, re.M | re.S))
+    assert [*sections] == ["agent", "evaluator", "environment", "column", "space", "reward"]
+    for section in sections.values():
+        (example,) = re.findall(r"^```python\n(.*?)^```$", section, re.M | re.S)
+        assert len(example.splitlines()) <= 25
 
 
 def test_python_that_is_not_run_here_pastes_too() -> None:

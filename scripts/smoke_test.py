@@ -1,0 +1,64 @@
+"""Try an installed nats-gym as its first user does.
+
+Run it by the interpreter that has it, in an empty folder:
+
+    cd EMPTY && VENV/bin/python -I CHECKOUT/scripts/smoke_test.py
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ["NATS_GYM_HOME"] = str(Path.cwd() / "home")  # no archive of this machine's answers
+
+import gymnasium as gym
+
+import nats_gym
+
+IDS = (
+    "NATS-TSS-cifar10-v0",
+    "NATS-SSS-cifar100-OneShot-v0",
+    "NATS-TSS-ImageNet16-120-Edit-v0",
+    "NATS-TSS-cifar10-Budgeted-v0",
+    "mo-NATS-SSS-cifar10-v0",
+    "NATS-SSS-digits-v0",  # trains
+)
+COMMANDS = (
+    "--version",
+    "envs",
+    "show tss 6111",
+    "search --space tss --dataset cifar10 --agent reinforce --epochs 12 --runs 100",
+)
+
+
+def play(env_id: str) -> None:
+    """Play an episode with random actions."""
+    env = gym.make(env_id)
+    env.reset(seed=0)
+    env.action_space.seed(0)
+    ended = False
+    while not ended:
+        _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+        ended = terminated or truncated
+    env.close()
+
+
+def main() -> None:
+    """Raise at the first thing that does not work."""
+    where = Path(nats_gym.__file__)
+    assert where.is_relative_to(sys.prefix), f"{where} is not what was installed"
+    for env_id in IDS:
+        play(env_id)
+    result = nats_gym.search("sss", "cifar10", "rea", budget=150_000, runs=100)
+    assert result.full_schedule_accuracy().mean() > 90.0
+    for arguments in COMMANDS:
+        command = [Path(sys.prefix, "bin", "nats-gym"), *arguments.split()]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    print(f"nats-gym {nats_gym.__version__}: {len(IDS)} environments, {len(COMMANDS)} commands")
+
+
+if __name__ == "__main__":
+    main()
