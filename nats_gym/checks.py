@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -257,7 +258,8 @@ def array(value: object, what: str) -> NDArray[Any]:
         if not _may_be_array(value):
             raise TypeError("nothing that an array is made of")
         plain = np.asarray(value)
-        masked = np.ma.is_masked(value)
+        # Its module is loaded with the first masked array, and takes a while.
+        masked = "numpy.ma" in sys.modules and np.ma.is_masked(value)
     except Exception as error:
         raise InvalidInput(f"{what}, got {shown(value)}: {said(error)}") from error
     if masked:

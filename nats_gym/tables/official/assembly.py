@@ -78,10 +78,10 @@ def assemble(
         "runs": runs,
     }
     write_facts(folder / ARCHIVE_FILE, record)
-    archive = OfficialArchive(folder)
-    write_facts(folder / ARCHIVE_FILE, {**record, "differences": archive.differences})
-    _write_tables(archive, shapes)
-    return archive
+    record["differences"] = OfficialArchive(folder).differences
+    write_facts(folder / ARCHIVE_FILE, record)
+    _write_tables(OfficialArchive(folder), shapes)
+    return OfficialArchive(folder)  # anew each time, for one keeps what it has mapped
 
 
 def _write_columns(
