@@ -21,13 +21,13 @@ RUNS: dict[str, tuple[list[str], str, str | None]] = {
     "my_agent.py": ([], "mean and std over runs", None),
     "tabular_reinforce.py": (["50"], "points from the best", None),
     "torchrl_gym.py": (["12"], "64 copies: 128 random architectures", "torchrl"),
-    "train_digits.py": (["2"], "2 episodes in", None),
     "train_ppo.py": (["sss", "1", "24576"], "points from the best on average", None),
 }
 #: Those whose shortest form takes a while: likewise. RLlib brings dm-tree, Ray alone does not.
 SLOW: dict[str, tuple[list[str], str, str | None]] = {
     "compare_agents.py": ([], "plot: ", None),
     "rllib_ppo.py": (["2"], "the best architecture's mean is 91.61", "tree"),
+    "train_digits.py": (["2"], "2 episodes in", None),
 }
 
 
