@@ -43,7 +43,8 @@ from nats_gym.tables import SURROGATE_VERSION
 from .ground_truth import GroundTruth
 from .limits import Limits, no_limits
 from .observation import FlatObservation, Observation
-from .rendering import Scene, Window, draw, text
+from .rendering import Window, draw, text
+from .scene import Scene
 from .sources import choose_evaluator, choose_judge, judging_table, table_evaluator
 from .viewer import require_pygame
 

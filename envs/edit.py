@@ -15,7 +15,7 @@ from nats_gym.streams import combine, combine_int, uniform_below
 
 from .architecture import ArchitectureEnv, Step
 from .observation import FlatObservation
-from .rendering import Scene
+from .scene import Scene
 from .vector import ArchitectureVectorEnv, Bools, GymnasiumVectorEnv, Metrics
 
 #: Tells the draw of a start from the draw of the trial of the same evaluation.

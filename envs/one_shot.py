@@ -12,7 +12,7 @@ from nats_gym.errors import InvalidInput, shown
 
 from .architecture import ArchitectureEnv, Step
 from .observation import OPEN, FlatObservation
-from .rendering import Scene
+from .scene import Scene
 from .vector import ArchitectureVectorEnv, Bools, GymnasiumVectorEnv, Metrics
 
 

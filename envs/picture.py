@@ -1,4 +1,4 @@
-"""Draws a :class:`~nats_gym.envs.rendering.Scene`: the architecture left, the search right.
+"""Draws a :class:`~nats_gym.envs.scene.Scene`: the architecture left, the search right.
 
 Only what changes is drawn for each frame. Shapes that need smooth edges are masks, made once.
 Colours are Okabe & Ito's, which colour-blind readers tell apart; every edge is labelled besides.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import re
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +19,7 @@ from nats_gym.spaces.topology import NONE, OPERATIONS, TopologySpace
 
 from . import cell_curves
 from .cell_curves import Mask
-
-if TYPE_CHECKING:
-    from .rendering import Scene
+from .scene import Scene
 
 ARROW = "←"
 WIDTH, HEIGHT = 640, 480

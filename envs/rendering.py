@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,44 +11,11 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.files import check_folder, replacing
-from nats_gym.spaces import ArchitectureSpace
 
+from .scene import Scene
 from .viewer import Window
 
 __all__ = ["Scene", "Window", "draw", "save_png", "text"]
-
-
-@dataclass(frozen=True)
-class Scene:
-    """What there is to see of an episode.
-
-    Attributes:
-        space, dataset: what is searched.
-        choices: one a decision, -1 where it is open.
-        position: the decision that comes next; None for none.
-        accuracy: percent, of the evaluation that arrived last; None for none.
-        provenance: what that accuracy rests on.
-        clock: simulated seconds used.
-        budget: simulated seconds in all; infinite without one.
-        evaluations: how many there were.
-        incumbent: official index and accuracy of the best so far.
-        horizon: steps taken, and steps in all.
-        caption: a further line, such as the official string or the epochs chosen. In a picture
-            it may fill two, and the font has Latin letters and no arrows.
-    """
-
-    space: ArchitectureSpace
-    dataset: str
-    choices: Sequence[int]
-    position: int | None = None
-    accuracy: float | None = None
-    provenance: str | None = None
-    clock: float = 0.0
-    budget: float = math.inf
-    evaluations: int = 0
-    incumbent: tuple[int, float] | None = None
-    horizon: tuple[int, int] | None = None
-    caption: str = ""
 
 
 def text(scene: Scene) -> str:

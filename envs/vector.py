@@ -22,7 +22,8 @@ from nats_gym.schedule import Epochs
 from nats_gym.streams import combine, seed_key
 
 from .architecture import START, TRIAL, ArchitectureEnv
-from .rendering import Scene, draw, text
+from .rendering import draw, text
+from .scene import Scene
 
 Bools = NDArray[np.bool_]
 #: Under which an evaluator's own metrics travel until they are spread over all copies.

@@ -37,6 +37,14 @@ _DOUBLE = struct.Struct(">d")
 Functions = Mapping[tuple[str, str], Callable[..., Any]]
 
 
+def _ordered_dict() -> OrderedDict[Any, Any]:
+    """An empty one, as it is pickled; items follow."""
+    return OrderedDict()
+
+
+ORDERED_DICT: Functions = {("collections", "OrderedDict"): _ordered_dict}
+
+
 class UnreadableFile(NatsGymError, OSError):
     """An official file that is truncated, damaged or not what it should be."""
 

@@ -10,12 +10,12 @@ import bz2
 import io
 import itertools
 import pickle
-from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from nats_gym.tables.official.opcodes import (
+    ORDERED_DICT,
     Admitted,
     Functions,
     Interpreter,
@@ -38,12 +38,6 @@ def _left_out(*_: Any) -> None:
     """Stands for every weight of a file that is read for its figures."""
 
 
-def _ordered_dict() -> OrderedDict[Any, Any]:
-    """An empty one, as it is pickled; items follow."""
-    return OrderedDict()
-
-
-ORDERED_DICT: Functions = {("collections", "OrderedDict"): _ordered_dict}
 _PLAIN: Functions = {
     **ORDERED_DICT,
     ("numpy", "dtype"): PlainType,

@@ -19,13 +19,13 @@ import torch
 
 from nats_gym.errors import NatsGymError
 from nats_gym.tables.official.opcodes import (
+    ORDERED_DICT,
     Admitted,
     Functions,
     Interpreter,
     UnreadableFile,
     damage_named,
 )
-from nats_gym.tables.official.unpickling import ORDERED_DICT
 
 #: torch's names for storages of plain numbers, and the bytes of a number.
 STORAGES = {
