@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import venv
 import zipfile
@@ -263,6 +264,30 @@ def test_every_folder_with_an_init_is_packaged() -> None:
     )
     found = {name.removesuffix(".__init__") for name in modules() if name.endswith(".__init__")}
     assert found == listed
+
+
+def test_a_file_too_many_or_too_few_in_an_sdist_is_named(tmp_path: Path) -> None:
+    if not (ROOT / ".git").exists():
+        pytest.skip("no checkout")
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    names = {*listed.stdout.splitlines(), "PKG-INFO", "setup.cfg", "nats_gym.egg-info/SOURCES.txt"}
+
+    def checked(names: set[str]) -> tuple[int, str]:
+        with tarfile.open(tmp_path / "sdist.tar.gz", "w:gz") as tar:
+            for name in names:
+                tar.addfile(tarfile.TarInfo(f"nats_gym-0.1.0/{name}"))
+        command = [sys.executable, ROOT / "scripts" / "check_sdist.py", "sdist.tar.gz"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        assert not done.stderr
+        return done.returncode, done.stdout
+
+    assert checked(names) == (0, "")
+    code, said = checked(names - {"docs/figures.md"} | {"tests/stray.npz"})
+    assert code == 1
+    assert said.splitlines() == [
+        "sdist.tar.gz: docs/figures.md is missing",
+        "sdist.tar.gz: tests/stray.npz is no file of git",
+    ]
 
 
 @pytest.fixture(scope="module")
