@@ -61,6 +61,7 @@ from collections.abc import Callable, Iterable
 from importlib import import_module
 from typing import Any
 
+from nats_gym import checks
 from nats_gym.checks import word
 from nats_gym.errors import InvalidInput, UnknownOption, said, shown, unknown_option
 from nats_gym.spaces import ArchitectureSpace
@@ -158,7 +159,8 @@ def kind_of(factory: Callable[..., Any], options: Iterable[str] = (), name: str 
     Raises:
         InvalidInput: if it can be called in no such way, or not with these options.
     """
-    name = name or _name_of(factory)
+    options = _names(options)
+    name = checks.text(name, "an agent's name") or _name_of(factory)
     kind = next((kind for kind in KINDS if _takes(factory, kind)), None)
     if kind is None:
         raise InvalidInput(
@@ -198,13 +200,30 @@ def plays_one_by_one(factory: Callable[..., Any]) -> bool:
 
 def continuing_of(factory: Callable[..., Any]) -> str:
     """What going on with a training costs a multi-fidelity agent that says nothing else."""
-    return str(getattr(_unwrapped(factory), "continuing", "difference"))
+    return str(_said_of(factory, "continuing", "difference"))
 
 
 def results_for_model(factory: Callable[..., Any], space: ArchitectureSpace) -> int:
     """Results of one rung before which an agent that fits a model has none; 0 for the others."""
-    least = getattr(_unwrapped(factory), "results_for_model", None)
+    space = checks.instance(space, ArchitectureSpace, "a space")
+    least = _said_of(factory, "results_for_model", None)
     return int(least(space)) if least is not None else 0
+
+
+def _said_of(factory: Any, name: str, default: Any) -> Any:
+    """What makes an agent, or what it wraps, says of it."""
+    try:
+        return getattr(_unwrapped(factory), name, default)
+    except Exception as error:  # what is given answers as it likes
+        raise InvalidInput(f"{name} of agent {shown(factory)}: {said(error)}") from error
+
+
+def _names(options: Iterable[str]) -> list[str]:
+    """Names of keyword arguments, of a list or of a dictionary."""
+    found = checks.as_list([*options] if type(options) in (dict, type({}.keys())) else options)
+    if found is None or not all(issubclass(type(name), str) for name in found):
+        raise InvalidInput(f"options are names, got {shown(options)}")
+    return found
 
 
 def _unwrapped(factory: Any) -> Any:

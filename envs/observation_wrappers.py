@@ -99,6 +99,7 @@ class GraphObservation(
 
     def observation(self, observation: Observation) -> GraphInstance:
         """The graph of a flat observation."""
+        observation = _flat(self._view, observation)
         parts = self._view.split(observation)
         marks = np.zeros(self._n, np.float32)
         marks[: parts["position"].size] = parts["position"][: self._n]
@@ -170,7 +171,17 @@ def _dict_space(view: FlatObservation) -> Dict:
     return Dict({name: Box(0.0, 1.0, part.shape, np.float32) for name, part in parts.items()})
 
 
+def _flat(view: FlatObservation, observation: Observation) -> Observation:
+    """Observations ``(..., width)``, or ``InvalidInput``."""
+    kind = type(observation)
+    if kind is not np.ndarray or observation.shape[-1:] != view.box.shape:
+        width = view.box.shape[0]
+        raise InvalidInput(f"observations are arrays (…, {width}), got {shown(observation)}")
+    return observation
+
+
 def _as_dict(view: FlatObservation, observation: Observation) -> dict[str, Any]:
+    observation = _flat(view, observation)
     return {name: part for name, part in view.split(observation).items() if part.shape[-1]}
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
-from nats_gym.files import check_folder, replacing
+from nats_gym.files import check_folder, make_folder, replacing
 
 from .scene import Scene
 from .viewer import Window
@@ -51,7 +51,7 @@ def save_png(scene: Scene, path: str | os.PathLike[str]) -> None:
     if path.is_dir():
         raise InvalidInput(f"{shown(str(path))} cannot be a picture: it is a folder")
     check_folder(path.parent)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with replacing(path) as temporary:
         Image.fromarray(draw(scene)).save(temporary, "png")
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, SurrogateWarning, shown, warn_caller
 from nats_gym.evaluators import UNSTATED, Evaluator, TableEvaluator, make_evaluator
@@ -55,7 +56,7 @@ def choose_evaluator(
         evaluator = TableEvaluator(load_table(space, dataset, check_source(source)), trial)
     elif (trial, source) != ("random", "auto"):
         raise InvalidInput("trial and source choose a table to answer; evaluator= answers itself")
-    if isinstance(evaluator, type) or not isinstance(evaluator, Evaluator):
+    if not checks.follows(evaluator, Evaluator):
         raise InvalidInput(
             "an evaluator is an object with evaluate(index, epochs, trial_keys), "
             f"got {shown(evaluator)}"

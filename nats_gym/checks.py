@@ -215,11 +215,19 @@ def mapping(value: object, what: str) -> dict[str, Any]:
     raise InvalidInput(f"{what}, got {shown(value)}")
 
 
-def function(value: object, what: str) -> Any:
-    """What can be called, or None; ``InvalidInput`` for anything else."""
-    if value is None or callable(value):
+def function(value: object, what: str, optional: bool = True) -> Any:
+    """What can be called, or None if ``optional``; ``InvalidInput`` for anything else."""
+    if callable(value) or (optional and value is None):
         return value
-    raise InvalidInput(f"{what} is a function, or None, got {shown(value)}")
+    raise InvalidInput(f"{what} is a function{', or None' if optional else ''}, got {shown(value)}")
+
+
+def follows(value: object, protocol: Any) -> bool:
+    """Whether an object, no class, has what a protocol names; one that will not say has not."""
+    try:
+        return not issubclass(type(value), type) and isinstance(value, protocol)
+    except Exception:  # what is given answers as it likes
+        return False
 
 
 def plain(value: object, what: str, longest: int = 100_000) -> Any:
@@ -286,10 +294,14 @@ def instance(value: object, kind: type[Kind], what: str) -> Kind:
     raise InvalidInput(f"{what} is a {kind.__name__}, got {shown(value)}")
 
 
-def instances(value: object, kind: type[Kind], what: str) -> list[Kind]:
-    """A list or tuple of one at least of ``kind``; raises as :func:`instance`."""
+def instances(value: object, kind: type[Kind], what: str, least: int = 1) -> list[Kind]:
+    """A list or tuple of ``least`` at least of ``kind``; raises as :func:`instance`."""
     found = as_list(value)
-    if found and all(issubclass(type(one), kind) for one in found):
+    if (
+        found is not None
+        and len(found) >= least
+        and all(issubclass(type(one), kind) for one in found)
+    ):
         return found
     raise InvalidInput(f"{what} are a list of {kind.__name__}, got {shown(value)}")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nats_gym.errors import NatsGymError, shown
-from nats_gym.files import locked
+from nats_gym.files import locked, make_folder
 
 #: Bytes of the longest text that is read from a file, or written into it.
 LONGEST = 4 << 20
@@ -165,7 +165,7 @@ class Database:
         Args:
             seen: what lay there when the file that may be gone was opened; it is still open.
         """
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         with suppress(FileNotFoundError):
             if not stat.S_ISREG(os.stat(self.path).st_mode):
                 raise self._error(f"{self.path} cannot be {self._what}: it is no regular file")

@@ -148,7 +148,7 @@ def did_you_mean(given: object, allowed: Iterable[str]) -> str:
     by_lower = {name.lower(): name for name in islice(allowed, LISTED)}
     text = str.__str__(given)[:100].lower()
     near = difflib.get_close_matches(text, by_lower, n=1, cutoff=0.5)
-    return f" Did you mean {by_lower[near[0]]!r}?" if near else ""
+    return f" Did you mean {shown(by_lower[near[0]])}?" if near else ""
 
 
 def unknown_option(given: object, allowed: Iterable[str], of: str = "") -> UnknownOption:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from nats_gym.errors import MissingPackage
+from nats_gym.errors import MissingPackage, shown
 
 #: By import name: what pip is asked for, and the extra of nats-gym that brings it, "" for what
 #: nats-gym itself depends on.
@@ -43,7 +43,7 @@ def require(module: str, what: str, otherwise: str = "") -> None:
         missing = False
     if missing:
         package, extra = PACKAGES[module]
-        bringing = f" (nats-gym's extra {extra!r})" if extra else ""
+        bringing = f" (nats-gym's extra {shown(extra)})" if extra else ""
         raise MissingPackage(
             f"{what} needs {package}: pip install '{package}'{bringing}{otherwise}"
         )

@@ -122,9 +122,15 @@ def unwritable_named(path: Path) -> Iterator[None]:
     except OSError as error:
         # numpy says how much of an array was written, and not why.
         reason = error.strerror or f"{error}; is the disk full?"
-        told = CannotWrite(f"{str(path)!r} cannot be written: {reason}")
+        told = CannotWrite(f"{shown(str(path))} cannot be written: {reason}")
         told.errno = error.errno
         raise told from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it that lack; ``CannotWrite`` where that is refused."""
+    with unwritable_named(path):
+        path.mkdir(parents=True, exist_ok=True)
 
 
 def sweep(*folders: Path) -> None:

@@ -33,10 +33,14 @@ def values_at(
     Returns:
         ``(runs, times)``; NaN before a run's first evaluation has ended.
     """
+    what = "values and clock are numbers (runs, evaluation), times (times,)"
+    values, clock, times = (checks.numbers(given, what) for given in (values, clock, times))
+    if values.ndim != 2 or clock.shape != values.shape or times.ndim != 1 or not values.size:
+        raise InvalidInput(f"{what}, got {values.shape}, {clock.shape} and {times.shape}")
     order = np.argsort(times)
     runs, bins = len(clock), len(times) + 1
     # The first of the times by which each evaluation has ended; NaN goes behind the last.
-    first = np.searchsorted(np.asarray(times)[order], clock, side="left")
+    first = np.searchsorted(times[order], clock, side="left")
     counted = np.bincount((np.arange(runs)[:, None] * bins + first).ravel(), minlength=runs * bins)
     ended = counted.reshape(runs, bins)[:, :-1].cumsum(axis=1)
     held = np.take_along_axis(values, np.maximum(ended - 1, 0), axis=1)
@@ -50,6 +54,7 @@ def incumbent_at(result: SearchResult, times: NDArray[np.float64]) -> NDArray[np
 
     NaN before a run's first evaluation has ended.
     """
+    result = checks.instance(result, SearchResult, "a result")
     return values_at(result.incumbent, result.clock, times)
 
 
@@ -66,8 +71,7 @@ def plot_incumbent(results: Sequence[SearchResult], path: str | os.PathLike[str]
     """
     from matplotlib.figure import Figure
 
-    if not results:
-        raise InvalidInput("a plot needs at least one search result, got none")
+    results = checks.instances(results, SearchResult, "results, one at least,")
     path = checks.path(path, "a picture")
     first = results[0].arguments
     figure = Figure(figsize=(7.0, 4.2), layout="constrained")
@@ -113,10 +117,10 @@ def plot_alphas(result: SearchResult, path: str | os.PathLike[str], run: int = 0
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
+    result = checks.instance(result, SearchResult, "a result")
     if result.alphas is None:
         raise InvalidInput(f"{result.arguments['agent']} has no alphas: it is no weight sharing")
-    if not 0 <= run < result.runs:
-        raise InvalidInput(f"a run of the result is 0…{result.runs - 1}, got {run}")
+    run = checks.integer(run, "a run of the result", 0, result.runs - 1)
     path, space = checks.path(path, "a picture"), result.table.space
     count = result.evaluations[run]
     scores = result.alphas[run, :count]  # (epoch, n, k)

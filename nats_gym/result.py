@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.errors import NotInTable, UnreadableResult, shown
-from nats_gym.files import replacing
+from nats_gym.files import make_folder, replacing
 from nats_gym.schedule import Epochs
 from nats_gym.tables import NO_TEST, SURROGATE, Table, load_table
 from nats_gym.tables.folder import sha256_of
@@ -198,7 +198,7 @@ class SearchResult:
         folder.
         """
         folder = checks.path(folder, "folder")
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         arrays: dict[str, Any] = {name: getattr(self, name) for name in RECORDED}
         arrays["recommended"] = self.recommended
         if self.alphas is not None:

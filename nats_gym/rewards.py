@@ -31,6 +31,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym import checks
 from nats_gym.checks import array, mapping, number, word
 from nats_gym.errors import InvalidInput, NatsGymError, said, shown, unknown_name
 
@@ -127,7 +128,10 @@ class NegativeRegret:
 
     def bind(self, accuracies: Accuracies) -> NegativeRegret:
         """The same with the table's best, unless it was given one."""
-        return self if self.best is not None else replace(self, best=float(np.nanmax(accuracies())))
+        if self.best is not None:
+            checks.function(accuracies, "accuracies", optional=False)
+            return self
+        return replace(self, best=float(np.nanmax(_known(accuracies))))
 
     def __call__(self, evaluation: Evaluation) -> Any:
         if self.best is None:
@@ -148,7 +152,7 @@ class RankNormalised:
 
     def bind(self, accuracies: Accuracies) -> RankNormalised:
         """The same with the table's accuracies."""
-        known = accuracies()
+        known = _known(accuracies)
         return RankNormalised(_ascending=np.sort(known[~np.isnan(known)]))
 
     def __reduce__(self) -> tuple[type[RankNormalised], tuple[()]]:
@@ -186,6 +190,7 @@ class ThresholdBonus:
 
     def bind(self, accuracies: Accuracies) -> ThresholdBonus:
         """The same over a bound base."""
+        checks.function(accuracies, "accuracies", optional=False)
         return replace(self, base=bind_reward(self.base, accuracies))
 
     def __call__(self, evaluation: Evaluation) -> Any:
@@ -217,6 +222,7 @@ class Lagrangian:
 
     def bind(self, accuracies: Accuracies) -> Lagrangian:
         """A copy over a bound base."""
+        checks.function(accuracies, "accuracies", optional=False)
         return Lagrangian(self.multiplier, bind_reward(self.base, accuracies))
 
     def __call__(self, evaluation: Evaluation) -> Any:
@@ -243,7 +249,7 @@ def find_reward(reward: str | Mapping[str, Any] | RewardFunction) -> RewardFunct
     """
     arguments: dict[str, Any] = {}
     name: Any = reward
-    if isinstance(reward, Mapping):
+    if issubclass(type(reward), Mapping):
         given = mapping(reward, "a reward as a dictionary has a name and arguments by name")
         # A spec writes an object's hidden fields too.
         arguments = {key: value for key, value in given.items() if not key.startswith("_")}
@@ -263,7 +269,13 @@ def bind_reward(reward: RewardFunction, accuracies: Accuracies | None) -> Reward
     Raises:
         InvalidInput: if it needs a table and there is none.
     """
-    if not hasattr(reward, "bind"):
+    reward = checks.function(reward, "a reward", optional=False)
+    accuracies = checks.function(accuracies, "accuracies")
+    try:
+        bind = getattr(reward, "bind", None)
+    except Exception as error:  # an object of others
+        raise InvalidInput(f"reward {shown(reward)}: {said(error)}") from error
+    if bind is None:
         return reward
 
     def known() -> NDArray[np.float64]:
@@ -272,9 +284,14 @@ def bind_reward(reward: RewardFunction, accuracies: Accuracies | None) -> Reward
                 f"reward {type(reward).__name__} needs a table's accuracies, which live training "
                 "does not know; NegativeRegret(best=...) takes an accuracy of yours"
             )
-        return accuracies()
+        return _known(accuracies)
 
-    return reward.bind(known)
+    try:
+        return checks.function(bind(known), "a bound reward", optional=False)
+    except NatsGymError:
+        raise
+    except Exception as error:
+        raise InvalidInput(f"bind() of reward {shown(reward)}: {said(error)}") from error
 
 
 def check_reward(reward: RewardFunction, arrays: bool) -> None:
@@ -284,7 +301,7 @@ def check_reward(reward: RewardFunction, arrays: bool) -> None:
         InvalidInput: unless it returns a number, or one for each of the batch.
     """
     evaluation = Evaluation(50.0, 40.0, 30.0, 0.0, True)
-    if arrays:
+    if checks.switch(arrays, "arrays"):
         evaluation = Evaluation(*(np.array([value, value]) for value in evaluation))
     try:
         returned = reward(evaluation)
@@ -312,7 +329,7 @@ def _made(name: str, arguments: dict[str, Any]) -> RewardFunction:
     try:
         return made(**arguments)
     except (TypeError, RecursionError) as error:  # one is missing, or bases have no end
-        raise InvalidInput(f"reward {name!r}: {error}") from None
+        raise InvalidInput(f"reward {shown(name)}: {error}") from None
 
 
 def _takes_one(reward: RewardFunction) -> RewardFunction:
@@ -324,4 +341,22 @@ def _takes_one(reward: RewardFunction) -> RewardFunction:
         ) from None
     except ValueError:  # a built-in function that does not say what it takes
         pass
+    except Exception as error:  # an object of others
+        raise InvalidInput(f"reward {shown(reward)}: {said(error)}") from error
     return reward
+
+
+def _known(accuracies: Accuracies) -> NDArray[np.float64]:
+    """A table's accuracies, ``(arch,)``, some of which are known."""
+    what = "a table's accuracies are numbers (arch,), one at least known"
+    given = checks.function(accuracies, "accuracies", optional=False)
+    try:
+        known = given()
+    except NatsGymError:
+        raise
+    except Exception as error:  # of others
+        raise InvalidInput(f"{what}, {shown(accuracies)}: {said(error)}") from error
+    known = checks.numbers(known, what)
+    if known.ndim != 1 or np.isnan(known).all():
+        raise InvalidInput(f"{what}, got {shown(known)}")
+    return known

@@ -82,8 +82,10 @@ def check_evaluator(
     Warns:
         UserWarning: if no accuracy is above 1: fractions, where percent is expected?
     """
-    architectures = get_space(space)
-    get_dataset(dataset)
+    architectures, dataset = get_space(space), get_dataset(dataset).name
+    space = architectures.name
+    deterministic = checks.switch(deterministic, "deterministic")
+    picklable = checks.switch(picklable, "picklable")
     epochs = check_epochs(epochs, architectures.full_epochs_on(dataset))
     rng = np.random.default_rng(0)
     if index is None:
@@ -117,7 +119,7 @@ def check_evaluator(
         again = _ask(evaluator, some, epochs, some_keys, what)
         if deterministic:
             _check_equal(some, again.accuracy, expected[order], what)
-    if isinstance(evaluator, StreamingEvaluator):
+    if checks.follows(evaluator, StreamingEvaluator):
         _check_stream(
             evaluator, many[:2], epochs, keys[:2], expected[:2] if deterministic else None
         )
@@ -191,7 +193,7 @@ def _check_outcome(outcome: Outcome, index: NDArray[np.int64], what: str) -> Non
     for name, values in outcome.metrics.items():
         if not isinstance(name, str):
             raise EvaluatorError(f"a metric of {what} is named by a string, got {shown(name)}")
-        _check_column(f"metric {name!r}", values, len(index), what)
+        _check_column(f"metric {shown(name)}", values, len(index), what)
     checked(outcome, len(index))
 
 
@@ -353,7 +355,9 @@ def _check_declarations(native: AnyVectorEnv, looped: AnyVectorEnv) -> Autoreset
     """Spaces and autoreset mode are declared, and are those of the looped; returns the mode."""
     mode = looped.metadata.get("autoreset_mode")
     if not isinstance(mode, AutoresetMode):
-        raise InvalidInput(f"looped.metadata['autoreset_mode'] is an AutoresetMode, got {mode!r}")
+        raise InvalidInput(
+            f"looped.metadata['autoreset_mode'] is an AutoresetMode, got {shown(mode)}"
+        )
     declared = native.metadata.get("autoreset_mode")
     if declared != mode:
         raise VectorEnvError(
@@ -514,13 +518,13 @@ class _Pair:
             )
         for name in theirs:
             if name not in mine:
-                raise VectorEnvError(f"{where}: {path} lacks {name!r}, which looped's has")
+                raise VectorEnvError(f"{where}: {path} lacks {shown(name)}, which looped's has")
         for name in mine:
             if name not in theirs:
-                raise VectorEnvError(f"{where}: {path} has {name!r}, which looped's lacks")
+                raise VectorEnvError(f"{where}: {path} has {shown(name)}, which looped's lacks")
         masks = [f"_{name}" for name in theirs if f"_{name}" in theirs]
         for name in masks:
-            here = f"{path}[{name!r}]"
+            here = f"{path}[{shown(name)}]"
             if _layout(mine[name]) != _layout(theirs[name]):
                 raise VectorEnvError(
                     f"{where}: {here} is {_layout(mine[name])}, looped's {_layout(theirs[name])}"
@@ -529,7 +533,7 @@ class _Pair:
         for name in theirs:
             if name in masks:
                 continue
-            here = f"{path}[{name!r}]"
+            here = f"{path}[{shown(name)}]"
             mask = theirs.get(f"_{name}", self._everyone if whose is None else whose)
             if isinstance(theirs[name], dict) and name != "final_obs":
                 self._compare_infos(where, here, mine[name], theirs[name], mask)
@@ -634,7 +638,7 @@ def _is_array(values: Any) -> bool:
 def _layout(value: Any) -> str:
     """Types and shapes of a batch of observations, in words."""
     if isinstance(value, Mapping):
-        parts = ", ".join(f"{name!r}: {_layout(part)}" for name, part in sorted(value.items()))
+        parts = ", ".join(f"{shown(name)}: {_layout(part)}" for name, part in sorted(value.items()))
         return f"{{{parts}}}"
     if isinstance(value, (tuple, list)):
         return f"({', '.join(map(_layout, value))})"

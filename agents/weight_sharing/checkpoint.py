@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nats_gym.errors import InvalidInput
+from nats_gym.errors import InvalidInput, shown
 from nats_gym.spaces import get_space
 from nats_gym.tables.official.weights import load_saved
 from nats_gym.training.checkpoint import UnreadableCheckpoint, write_whole
@@ -66,7 +66,7 @@ def load_checkpoint(
             )
         saved = json.loads(content["arguments"])
         differing = [
-            f"{name} {saved.get(name)!r}, not {value!r}"
+            f"{name} {shown(saved.get(name))}, not {shown(value)}"
             for name, value in arguments.items()
             if saved.get(name) != value
         ]

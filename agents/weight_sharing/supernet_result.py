@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import UnreadableResult
-from nats_gym.files import replacing
+from nats_gym.errors import UnreadableResult, shown
+from nats_gym.files import make_folder, replacing
 from nats_gym.untrusted import open_arrays
 
 #: The arrays of a result.
@@ -52,7 +52,7 @@ class SupernetResult:
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write one ``.npz`` file, whole or not at all; returns its path."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         arrays = {name: getattr(self, name) for name in ARRAYS}
         with replacing(path) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, arguments=json.dumps(dict(self.arguments)), **arrays)
@@ -70,4 +70,4 @@ class SupernetResult:
                 arrays = {name: content[name] for name in ARRAYS}
                 return cls(**arrays, arguments=json.loads(str(content["arguments"])))
         except (OSError, ValueError, KeyError, RecursionError) as error:
-            raise UnreadableResult(f"no search is read from {str(path)!r}: {error}") from error
+            raise UnreadableResult(f"no search is read from {shown(str(path))}: {error}") from error

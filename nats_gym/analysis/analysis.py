@@ -28,7 +28,7 @@ from nats_gym.analysis.landscape import (
     neighbor_indices,
 )
 from nats_gym.datasets import DATASETS
-from nats_gym.errors import InvalidInput, MissingTable, NotInTable
+from nats_gym.errors import InvalidInput, MissingTable, NotInTable, shown
 from nats_gym.extras import require
 from nats_gym.files import check_folder, check_source
 from nats_gym.schedule import Epochs, check_epochs, trained_epochs
@@ -369,7 +369,7 @@ def _distribution(table: Table, split: str, epochs: Epochs) -> Distribution:
 def _held(table: Table, accuracy: Values, epochs: Epochs) -> Indices:
     held = np.flatnonzero(~np.isnan(accuracy))
     if not held.size:
-        raise NotInTable(f"{table!r} holds no architecture trained for {epochs} epochs")
+        raise NotInTable(f"{shown(table)} holds no architecture trained for {epochs} epochs")
     return held
 
 

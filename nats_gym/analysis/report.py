@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from nats_gym.analysis.correlations import ALL, TOP, Correlation
-from nats_gym.files import check_folder, replacing
+from nats_gym.files import check_folder, make_folder, replacing
 
 if TYPE_CHECKING:
     from rich.table import Table as Grid
@@ -98,7 +98,7 @@ def save(analysis: Analysis, folder: Path) -> Path:
     from nats_gym.analysis.figures import draw
 
     check_folder(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     figures = draw(analysis)
     for figure in figures.values():  # laid out once, not once for each format
         figure.draw_without_rendering()

@@ -20,7 +20,7 @@ from nats_gym.building.trainings import CHECKPOINTS, TrainingStore
 from nats_gym.building.worker import RecordingEvaluator
 from nats_gym.errors import InvalidInput, NatsGymError, shown
 from nats_gym.evaluators.cluster import ClusterFailed, RayEvaluator
-from nats_gym.files import alone, check_folder, sweep
+from nats_gym.files import alone, check_folder, make_folder, sweep
 from nats_gym.tables import Table, write_table
 from nats_gym.tables.folder import check_table_folder
 from nats_gym.training.data import load_data, require_data
@@ -132,7 +132,7 @@ def build(
     check_folder(folder)
     check_folder(folder / CHECKPOINTS)
     check_table_folder(folder / TABLE)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     busy = f"another build is at work in {shown(str(folder))}"
     with alone(folder / _LOCK, busy), TrainingStore(folder, plan) as store:
         sweep(folder, store.checkpoints)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, NotInTable, shown
 from nats_gym.extras import require
+from nats_gym.files import make_folder
 from nats_gym.tables import SURROGATE, Column, Table, write_table
 from nats_gym.tables.fitted import (
     FINER,
@@ -66,7 +67,7 @@ def fit_table(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None
             f"{shown(str(folder))}, which stays; got {shown(str(out))}"
         )
     check_table_folder(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     measured = [column for column in table.columns if column.quantity in _FITTED]
     if not any(column.quantity == "accuracy" for column in measured):
         raise NotInTable(f"{shown(str(folder))} holds no accuracies to fit to")
@@ -84,7 +85,7 @@ def _fitted(table: Table, column: Column, features: Figures) -> tuple[Column, Fi
     rows = np.flatnonzero(~np.isnan(trials).all(axis=1))
     if len(rows) < LEAST_ROWS:
         raise InvalidInput(
-            f"a fit needs at least {LEAST_ROWS} trained architectures, {table.source!r} holds "
+            f"a fit needs at least {LEAST_ROWS} trained architectures, {shown(table.source)} holds "
             f"{len(rows)}"
         )
     design, trials = features[rows], trials[rows]

@@ -19,8 +19,8 @@ from typing import Any
 
 from nats_gym.building.plan import VALID_SPLIT, Plan
 from nats_gym.building.trainings import Training, TrainingStore
-from nats_gym.errors import InvalidInput, NatsGymError, unknown_name
-from nats_gym.files import check_folder, replacing
+from nats_gym.errors import InvalidInput, NatsGymError, shown, unknown_name
+from nats_gym.files import check_folder, make_folder, replacing
 from nats_gym.spaces.size import CELL
 from nats_gym.tables.official.unpickling import load_record
 
@@ -68,12 +68,13 @@ def check_export(plan: Plan, folder: str | os.PathLike[str], name: str | None = 
             differences.append(f"figures filed under {origin['name']}, not {name}")
     except (NatsGymError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise InvalidInput(
-            f"{str(folder)!r} holds official files that no build has written; take another folder"
+            f"{shown(str(folder))} holds official files that no build has written; "
+            "take another folder"
         ) from error
     if differences:
         raise InvalidInput(
-            f"{str(folder)!r} holds official files of another build: {'; '.join(differences)}; "
-            "take another folder"
+            f"{shown(str(folder))} holds official files of another build: "
+            f"{'; '.join(differences)}; take another folder"
         )
     return name
 
@@ -110,7 +111,7 @@ def export_official(
     plan = store.plan
     name = check_export(plan, folder, name)
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     space = plan.architectures
     strings = [str(string) for string in space.string(space.all_digits())]
     meta = {

@@ -14,7 +14,7 @@ import numpy as np
 
 from nats_gym.building.plan import VALID_SPLIT, Plan
 from nats_gym.database import Database, Statement
-from nats_gym.errors import InvalidInput, MissingTable, NatsGymError
+from nats_gym.errors import InvalidInput, MissingTable, NatsGymError, shown
 from nats_gym.training.record import COMPLETED, Curve, TrainingRecord
 
 FILE = "trainings.sqlite"
@@ -102,7 +102,7 @@ class TrainingStore:
         self.path = Path(folder) / FILE
         self.checkpoints = Path(folder) / CHECKPOINTS
         if plan is None and not self.path.is_file():
-            raise MissingTable(f"no build in {str(folder)!r}: {FILE} is not there")
+            raise MissingTable(f"no build in {shown(str(folder))}: {FILE} is not there")
         # No training is lost when the machine loses power, either.
         what = "the trainings of a build"
         self._file = Database(self.path, _TABLES, UnreadableBuild, what, synchronous="FULL")
@@ -119,7 +119,7 @@ class TrainingStore:
             self._keep(plan)
             return plan
         if not rows and not held:
-            raise MissingTable(f"no build in {str(self.path.parent)!r}: {FILE} is empty")
+            raise MissingTable(f"no build in {shown(str(self.path.parent))}: {FILE} is empty")
         if not rows:
             raise UnreadableBuild(f"{self.path} holds trainings, and no plan of them")
         if rows[0][0] != _FORMAT:
@@ -129,11 +129,11 @@ class TrainingStore:
         try:
             kept = Plan.from_json(json.loads(rows[0][1]))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UnreadableBuild(f"{self.path}: its plan is damaged ({error!r})") from error
+            raise UnreadableBuild(f"{self.path}: its plan is damaged ({shown(error)})") from error
         if plan is not None and (differences := plan.differences(kept)):
             raise InvalidInput(
-                f"{str(self.path.parent)!r} holds another build: {'; '.join(differences)}; take "
-                "another folder"
+                f"{shown(str(self.path.parent))} holds another build: {'; '.join(differences)}; "
+                "take another folder"
             )
         self._held(kept)
         return kept
@@ -156,7 +156,7 @@ class TrainingStore:
             except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
                 raise UnreadableBuild(
                     f"{self.path}: the training of architecture {row[0]}, trial {row[1]}, is "
-                    f"damaged ({error!r}); delete its row to have it trained again"
+                    f"damaged ({shown(error)}); delete its row to have it trained again"
                 ) from error
 
     def _training(self, architecture: int, trial: int, record: str, *figures: Any) -> Training:

@@ -86,7 +86,7 @@ def leaderboard(
     out: Annotated[Path | None, typer.Option(parser=path, help="default FOLDER")] = None,
 ) -> None:
     """Replay all results in a folder, and rank the agents of those that hold."""
-    from nats_gym.files import check_folder
+    from nats_gym.files import check_folder, make_folder
     from nats_gym.study import rank_agents, rows_of, save_leaderboard, title_of
     from nats_gym.study import validate as replay
     from nats_gym.summary import grid
@@ -94,7 +94,7 @@ def leaderboard(
     out = out or folder
     check_folder(out)
     verdicts = list(replay(folder))
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     boards = rank_agents(verdicts)
     rejected = [verdict for verdict in verdicts if not verdict.holds]
     for board, entries in boards.items():

@@ -109,7 +109,7 @@ class CachedEvaluator:
         *,
         share_isomorphic: bool = False,
     ) -> None:
-        if not isinstance(evaluator, StreamingEvaluator):
+        if not checks.follows(evaluator, StreamingEvaluator):
             raise InvalidInput(
                 "a cache stands before an evaluator with identity, trials_of() and stream(), see "
                 f"nats_gym.evaluators.StreamingEvaluator; got {shown(evaluator)}"

@@ -71,7 +71,7 @@ class RayEvaluator:
         timeout: float | None = None,
         address: str | None = None,
     ) -> None:
-        if not isinstance(evaluator, StreamingEvaluator):
+        if not checks.follows(evaluator, StreamingEvaluator):
             raise InvalidInput(
                 "a cluster runs an evaluator with identity, trials_of() and stream(), see "
                 f"nats_gym.evaluators.StreamingEvaluator; got {shown(evaluator)}"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nats_gym.checks import as_number
 from nats_gym.datasets import DATASETS, DIGITS
-from nats_gym.errors import EvaluatorError, InvalidInput, shown
+from nats_gym.errors import EvaluatorError, InvalidInput, said, shown
 from nats_gym.schedule import Epochs
 from nats_gym.spaces import SPACES
 
@@ -270,12 +270,16 @@ def check_subject(evaluator: object, space: str, dataset: str | None = None) -> 
     Raises:
         InvalidInput: names both.
     """
-    own = getattr(evaluator, "space", None)
+    try:
+        own = getattr(evaluator, "space", None)
+        told = getattr(own, "name", own), getattr(evaluator, "dataset", None)
+    except Exception as error:  # an object of others
+        raise InvalidInput(f"an evaluator's space and data set: {said(error)}") from error
     for what, given, asked, known in (
-        ("space", getattr(own, "name", own), space, SPACES),
-        ("data set", getattr(evaluator, "dataset", None), dataset, (*DATASETS, DIGITS.name)),
+        ("space", told[0], space, SPACES),
+        ("data set", told[1], dataset, (*DATASETS, DIGITS.name)),
     ):
         if isinstance(given, str) and given in known and asked is not None and given != asked:
             raise InvalidInput(
-                f"the evaluator answers for the {what} {shown(given)}, not {asked!r}"
+                f"the evaluator answers for the {what} {shown(given)}, not {shown(asked)}"
             )

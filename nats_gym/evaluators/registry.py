@@ -15,11 +15,12 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any
 
-from nats_gym.checks import mapping, word
+from nats_gym.checks import follows, mapping, word
 from nats_gym.errors import InvalidInput, did_you_mean, shown, unknown_option
 from nats_gym.evaluators.protocol import Evaluator
 
 GROUP = "nats_gym.evaluators"
+_GIVEN = "an evaluator is a name, or a dictionary by name"
 _OWN = {
     "train": "nats_gym.evaluators.factories:make_training_evaluator",
     "ray": "nats_gym.evaluators.factories:make_ray_evaluator",
@@ -57,8 +58,8 @@ def make_evaluator(
         InvalidInput: for an unknown name or option; it lists the known ones.
     """
     name = _name_of(given)
-    if isinstance(given, Mapping):
-        options = {**mapping(given, "an evaluator is a name, or a dictionary by name"), **options}
+    if not isinstance(given, str):
+        options = {**mapping(given, _GIVEN), **options}
         del options["name"]
     factory = _factory(name)
     parameters = inspect.signature(factory).parameters
@@ -68,21 +69,21 @@ def make_evaluator(
         if option not in parameters and not takes_any:
             raise unknown_option(option, allowed, f"evaluator {name}")
     made: Any = factory(space, dataset, **options)
-    if isinstance(made, type) or not isinstance(made, Evaluator):
+    if not follows(made, Evaluator):
         raise InvalidInput(f"evaluator {name} made {shown(made)}, which has no evaluate()")
     return made
 
 
 def _name_of(given: str | Mapping[str, Any]) -> str:
     name: Any = given
-    if isinstance(given, Mapping):
+    if issubclass(type(given), Mapping):
+        given = mapping(given, _GIVEN)
         if "name" not in given:
-            keys = [key for key in given if isinstance(key, str)]
-            meant = next((key for key in keys if did_you_mean(key, ["name"])), None)
+            meant = next((key for key in given if did_you_mean(key, ["name"])), None)
             raise InvalidInput(
                 "an evaluator as a dictionary has its name under 'name' "
                 f"({', '.join(evaluator_names())}), got {shown(given)}."
-                + (f" Did you mean 'name' by {meant!r}?" if meant else "")
+                + (f" Did you mean 'name' by {shown(meant)}?" if meant else "")
             )
         name = given["name"]
     return word(name, "evaluator", evaluator_names())

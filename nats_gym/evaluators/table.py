@@ -186,7 +186,7 @@ class TableEvaluator:
     def _no_such(self, index: int) -> NotInTable:
         return NotInTable(
             f"architecture {index} of {self.table.space.name} {self.table.dataset} is not in the "
-            f"partial table {self.table.source!r}"
+            f"partial table {shown(self.table.source)}"
         )
 
     def _one_trial(
@@ -206,6 +206,6 @@ class TableEvaluator:
         if missing:
             raise NotInTable(
                 f"trial {self.trial} does not exist for {missing:,} of {held.sum():,} "
-                f"architectures of {self.table!r}; take 'random', 'mean' or an earlier one"
+                f"architectures of {shown(self.table)}; take 'random', 'mean' or an earlier one"
             )
         return accuracy[:, [trial]]

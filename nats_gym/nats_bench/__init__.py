@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from nats_gym.errors import InvalidInput, unknown_name
+from nats_gym.checks import word
+from nats_gym.errors import InvalidInput, shown
 from nats_gym.nats_bench.api_size import NATSsize
 from nats_gym.nats_bench.api_topology import NATStopology
 from nats_gym.nats_bench.api_utils import ArchResults, ResultsCount, pickle_load, pickle_save
@@ -46,8 +47,8 @@ def version() -> str:
 def create(
     file_path_or_dict: str | os.PathLike[str] | dict[str, Any] | None,
     search_space: str,
-    fast_mode: bool = False,
-    verbose: bool = True,
+    fast_mode: bool | int = False,
+    verbose: bool | int = True,
 ) -> NATStopology | NATSsize:
     """Open a benchmark.
 
@@ -61,12 +62,9 @@ def create(
     Raises:
         ValueError: for another search space, or files that are not its.
     """
-    if search_space in NATS_BENCH_TSS_NAMEs:
-        return NATStopology(file_path_or_dict, fast_mode, verbose)
-    if search_space in NATS_BENCH_SSS_NAMEs:
-        return NATSsize(file_path_or_dict, fast_mode, verbose)
-    allowed = (*NATS_BENCH_TSS_NAMEs, *NATS_BENCH_SSS_NAMEs)
-    raise unknown_name("search space", search_space, allowed)
+    name = word(search_space, "search space", (*NATS_BENCH_TSS_NAMEs, *NATS_BENCH_SSS_NAMEs))
+    kind = NATStopology if name in NATS_BENCH_TSS_NAMEs else NATSsize
+    return kind(file_path_or_dict, fast_mode, verbose)
 
 
 def search_space_info(main_tag: str, aux_tag: str | None) -> dict[str, Any]:
@@ -83,14 +81,13 @@ def search_space_info(main_tag: str, aux_tag: str | None) -> dict[str, Any]:
         ValueError: for other tags.
     """
     topology = {"op_names": list(OPERATIONS), "num_nodes": 4}
-    if main_tag == "nas-bench-201":
+    if word(main_tag, "benchmark", ("nats-bench", "nas-bench-201")) == "nas-bench-201":
         if aux_tag is not None:
-            raise InvalidInput(f"nas-bench-201 has one search space: pass None, not {aux_tag!r}")
+            raise InvalidInput(
+                f"nas-bench-201 has one search space: pass None, not {shown(aux_tag)}"
+            )
         return topology
-    if main_tag != "nats-bench":
-        raise unknown_name("benchmark", main_tag, ("nats-bench", "nas-bench-201"))
-    if aux_tag in NATS_BENCH_TSS_NAMEs:
+    name = word(aux_tag, "search space", (*NATS_BENCH_TSS_NAMEs, *NATS_BENCH_SSS_NAMEs))
+    if name in NATS_BENCH_TSS_NAMEs:
         return topology
-    if aux_tag in NATS_BENCH_SSS_NAMEs:
-        return {"candidates": list(WIDTHS), "num_layers": 5}
-    raise unknown_name("search space", aux_tag, (*NATS_BENCH_TSS_NAMEs, *NATS_BENCH_SSS_NAMEs))
+    return {"candidates": list(WIDTHS), "num_layers": 5}

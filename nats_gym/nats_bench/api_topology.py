@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import unknown_name
-from nats_gym.nats_bench import printing
+from nats_gym.checks import word
+from nats_gym.nats_bench import arguments, printing
 
 # Importable from here as from the module that this one stands for.
 from nats_gym.nats_bench.api_utils import (  # noqa: F401
@@ -22,6 +22,7 @@ from nats_gym.nats_bench.api_utils import (  # noqa: F401
     pickle_load,
     time_string,
 )
+from nats_gym.nats_bench.errors import MalformedGenotype
 from nats_gym.nats_bench.genotype_utils import Edge, parse_edges, topology_str2structure
 from nats_gym.spaces.topology import OPERATIONS
 
@@ -63,11 +64,11 @@ class NATStopology(NASBenchMetaAPI):
         ValueError for an operation that is not in ``search_space``. Of two edges between the same
         nodes the later one stays.
         """
-        nodes = parse_edges(arch_str)
+        nodes, known = parse_edges(arch_str), arguments.operations(search_space)
         matrix = np.zeros((len(nodes) + 1, len(nodes) + 1))
         for target, edges in enumerate(nodes, 1):
             for operation, source in edges:
-                if operation not in search_space:
-                    raise unknown_name("operation", operation, search_space)
-                matrix[target, source] = search_space.index(operation)
+                if source > len(nodes):
+                    raise MalformedGenotype(f"an edge comes from one of {len(nodes) + 1} nodes")
+                matrix[target, source] = known.index(word(operation, "operation", known))
         return matrix

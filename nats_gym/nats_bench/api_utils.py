@@ -11,8 +11,9 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from nats_gym.errors import InvalidInput, unknown_name, warn_caller
-from nats_gym.nats_bench import printing, questions, records
+from nats_gym.checks import integer, word
+from nats_gym.errors import InvalidInput, shown, unknown_name, warn_caller
+from nats_gym.nats_bench import arguments, printing, questions, records
 from nats_gym.nats_bench.catalogue import Catalogue
 from nats_gym.nats_bench.errors import MissingArchitecture
 from nats_gym.nats_bench.files import (
@@ -48,6 +49,10 @@ __all__ = [
 ]
 
 
+#: What a schedule is spelt as, known or not.
+_SPELT = (str, int)
+
+
 class NASBenchMetaAPI(Catalogue):
     """What both search spaces' APIs answer; :class:`Catalogue` has how they are opened."""
 
@@ -77,6 +82,7 @@ class NASBenchMetaAPI(Catalogue):
             KeyError: for an unknown data set or schedule.
         """
         self._say("get_more_info", index, dataset, iepoch, hp, is_random)
+        dataset, is_random = arguments.name(dataset, "dataset"), arguments.trial(is_random)
         position, hp = self._prepared(index), self._holdings.hp(hp)
         return questions.get_more_info(self._holdings, position, dataset, iepoch, hp, is_random)
 
@@ -86,7 +92,7 @@ class NASBenchMetaAPI(Catalogue):
         dataset: str,
         iepoch: int | None = None,
         hp: str | int = "12",
-        account_time: bool = True,
+        account_time: bool | int = True,
     ) -> tuple[float, float | None, float, float]:
         """Train and validate an architecture on a simulated clock: one random trial.
 
@@ -106,7 +112,8 @@ class NASBenchMetaAPI(Catalogue):
             ValueError: for an unknown architecture, data set or epoch.
             KeyError: for an unknown schedule.
         """
-        plan = self._plans.get((dataset, hp))
+        named = type(dataset) is str and type(hp) in _SPELT
+        plan = self._plans.get((dataset, hp)) if named else None
         index = self._known.get(arch, -1) if type(arch) is str else arch
         if plan is None or type(index) is not int or not 0 <= index < self._size:
             answer = self._simulate(arch, dataset, iepoch, hp)
@@ -120,12 +127,12 @@ class NASBenchMetaAPI(Catalogue):
             self.evaluated_indexes.add(index)
         if self.verbose:
             self._say("simulate_train_eval", arch, dataset, iepoch, hp)
-        if account_time:
+        if account_time is True or arguments.flag(account_time, "account_time"):
             self._used_time += answer[2]
         return (*answer, self._used_time)
 
     def _simulate(self, arch: Any, dataset: str, iepoch: Any, hp: Any) -> questions.Answer:
-        questions.check_searched(dataset)
+        dataset = questions.checked_searched(dataset)
         index, hp = self._prepared(arch), self._holdings.hp(hp)
         return questions.simulate(self._holdings, index, dataset, iepoch, hp)
 
@@ -139,14 +146,14 @@ class NASBenchMetaAPI(Catalogue):
             KeyError: for an unknown data set.
         """
         self._say("get_cost_info", index, dataset, hp)
-        position = self._prepared(index)
+        position, dataset = self._prepared(index), arguments.name(dataset, "dataset")
         hp = self._checked_hp(position, hp)
         return questions.get_costs(self._holdings, position, dataset, hp)
 
     def get_latency(self, index: Any, dataset: str, hp: str | int = "12") -> float | None:
         """Seconds of a forward pass over a batch of 256. Raises what ``get_cost_info`` does."""
         self._say("get_latency", index, dataset, hp)
-        position = self._prepared(index)
+        position, dataset = self._prepared(index), arguments.name(dataset, "dataset")
         hp = self._checked_hp(position, hp)
         return questions.get_latency(self._holdings, position, dataset, hp)
 
@@ -156,7 +163,7 @@ class NASBenchMetaAPI(Catalogue):
         held = self._holdings.kept.get(index, self._holdings.hps)
         if spelt not in held:
             raise InvalidInput(
-                f"architecture {index} has no hp {hp!r}, only {', '.join(held)}"
+                f"architecture {index} has no hp {shown(spelt)}, only {', '.join(held)}"
                 f"{self._holdings.lacking}"
             )
         return spelt
@@ -168,7 +175,7 @@ class NASBenchMetaAPI(Catalogue):
         flop_max: float | None = None,
         param_max: float | None = None,
         hp: str | int = "12",
-        enforce_all: bool | None = None,
+        enforce_all: bool | int | None = None,
     ) -> tuple[int, float | None]:
         """Index and accuracy (mean over trials) of the best architecture within limits.
 
@@ -190,9 +197,9 @@ class NASBenchMetaAPI(Catalogue):
         """
         self._say("find_best", dataset, metric_on_set, flop_max, param_max, hp, enforce_all)
         dataset, metric_on_set = remap_dataset_set_names(dataset, metric_on_set)
-        if enforce_all is None:
-            enforce_all = self.fast_mode
-        if enforce_all:
+        flop_max = arguments.cost(flop_max, "flop_max")
+        param_max = arguments.cost(param_max, "param_max")
+        if self.fast_mode if enforce_all is None else arguments.flag(enforce_all, "enforce_all"):
             self._prepare_all()
         rows, hp = self.evaluated_indexes, self._holdings.hp(hp)
         return questions.find_best(
@@ -220,8 +227,7 @@ class NASBenchMetaAPI(Catalogue):
             KeyError: for an unknown schedule.
         """
         self._say("statistics", dataset, hp)
-        if dataset not in KEYS:
-            raise unknown_name("dataset", dataset, KEYS)
+        dataset = word(dataset, "dataset", KEYS)
         rows, hp = self.evaluated_indexes, self._holdings.hp(hp)
         return questions.count_trials(self._holdings, rows, dataset, hp)
 
@@ -251,6 +257,7 @@ class NASBenchMetaAPI(Catalogue):
         self._say("query_by_index", arch_index, dataname, hp)
         if dataname is None:
             return self._results(arch_index, hp)
+        dataname = arguments.name(dataname, "dataname")
         info = self._results(arch_index, hp, (dataname,))
         if dataname not in info.get_dataset_names():
             names = self._results(arch_index, hp).get_dataset_names()
@@ -273,7 +280,7 @@ class NASBenchMetaAPI(Catalogue):
         self._say("query_info_str_by_arch", arch, hp)
         index = self._find(arch)
         if not self.fast_mode and (index == -1 or not self._holdings.holds(index)):
-            warn_caller(f"there are no results of architecture {arch}")
+            warn_caller(f"there are no results of architecture {shown(arch)}")
             return None
         lines = printing.describe(
             self._results(index, hp), f"arch-index={index}", False, self._shown
@@ -282,6 +289,7 @@ class NASBenchMetaAPI(Catalogue):
 
     def show(self, index: int = -1) -> None:
         """Print an architecture's results on every schedule; of all architectures for -1."""
+        index = integer(index, "index", -(2**63))
         if index < 0:
             print(self)
             held = list(self._holdings.loaded)
@@ -306,7 +314,7 @@ class NASBenchMetaAPI(Catalogue):
     def get_net_config(self, index: int, dataset: str) -> dict[str, Any]:
         """What AutoDL-Projects builds the network from; KeyError for an unknown data set."""
         self._say("get_net_config", index, dataset)
-        position = self._prepared(index)
+        position, dataset = self._prepared(index), arguments.name(dataset, "dataset")
         if position in self._kept:
             first = next(iter(self._kept[position]))
             results = questions.kept_results(self._holdings, position, dataset, first)
@@ -330,8 +338,8 @@ class NASBenchMetaAPI(Catalogue):
             KeyError: for an unknown data set.
         """
         self._say("get_net_param", index, dataset, seed, hp)
-        position = self._prepared(index)
-        hp = self._checked_hp(position, hp)
+        position, dataset = self._prepared(index), arguments.name(dataset, "dataset")
+        hp, seed = self._checked_hp(position, hp), arguments.seed(seed)
         return questions.get_weights(self._holdings, position, dataset, seed, hp)
 
     def clear_params(self, index: int, hp: str | int | None = None) -> None:
@@ -341,6 +349,8 @@ class NASBenchMetaAPI(Catalogue):
             ValueError: for an unknown schedule.
         """
         self._say("clear_params", index, hp)
+        index = integer(index, "index", 0)
+        hp = None if hp is None else self._holdings.hp(hp)
         if index not in self.evaluated_indexes:
             warn_caller(f"architecture {index} was not asked for: nothing to clear")
             return
@@ -360,10 +370,11 @@ class NASBenchMetaAPI(Catalogue):
             ValueError: if there is no such directory, or no file of an architecture.
         """
         self._say("reload", archive_root, index)
+        archive_root = arguments.folder(archive_root, "archive_root")
         if archive_root is None:
             archive_root = self._default_root()
         if archive_root is None or not nats_is_dir(archive_root):
-            raise InvalidInput(f"there is no directory {archive_root!r} to reload from")
+            raise InvalidInput(f"there is no directory {shown(archive_root)} to reload from")
         for each in range(self._size) if index is None else [self._checked(index)]:
             self._holdings.load(each, archive_root)
             self.evaluated_indexes.add(each)

@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from nats_gym.errors import InvalidInput, OriginWarning
+from nats_gym import checks
+from nats_gym.errors import InvalidInput, OriginWarning, said, shown
+from nats_gym.nats_bench import arguments
 from nats_gym.nats_bench.errors import MissingArchitecture, OutOfRange
 from nats_gym.nats_bench.files import PICKLE_EXT, record_path, time_string
 from nats_gym.nats_bench.holdings import Holdings
 from nats_gym.nats_bench.results import ArchResults
-from nats_gym.nats_bench.sources import check_dict, open_default, open_path
+from nats_gym.nats_bench.sources import checked_dict, open_default, open_path
 from nats_gym.tables.official import OfficialArchive
 
 
@@ -49,12 +51,12 @@ class Catalogue:
     def __init__(
         self,
         file_path_or_dict: str | os.PathLike[str] | dict[str, Any] | None = None,
-        fast_mode: bool = False,
-        verbose: bool = True,
+        fast_mode: bool | int = False,
+        verbose: bool | int = True,
     ) -> None:
-        self.verbose = verbose
+        self.verbose = arguments.flag(verbose, "verbose")
         self.filename: str | None = None
-        self._fast_mode = fast_mode
+        self._fast_mode = arguments.flag(fast_mode, "fast_mode")
         self._archive_dir: str | None = None
         self._used_time: float = 0
         self.evaluated_indexes: set[int] = set()
@@ -67,12 +69,15 @@ class Catalogue:
         self._say("created", self)
 
     def _from_dict(self, given: dict[str, Any]) -> Holdings:
-        check_dict(given)
-        holdings = Holdings(self._space_name, None, given["meta_archs"])
+        content = checked_dict(given)
+        holdings = Holdings(self._space_name, None, content["meta_archs"])
         _ = holdings.index_by_name  # raises if an architecture is there twice
-        for index in sorted(given["arch2infos"]):
-            holdings.keep(index, copy.deepcopy(given["arch2infos"][index]))
-        self.evaluated_indexes = set(given["evaluated_indexes"])
+        for index in sorted(content["arch2infos"]):
+            try:
+                holdings.keep(index, copy.deepcopy(content["arch2infos"][index]))
+            except Exception as error:  # whatever the content raises
+                raise InvalidInput(f"the results of architecture {index}: {said(error)}") from error
+        self.evaluated_indexes = content["evaluated_indexes"]
         return holdings
 
     def _from_path(self, path: Any) -> Holdings:
@@ -80,15 +85,13 @@ class Catalogue:
             base_name = self._all_base_names[-1]
             source = open_default(self._space_name, base_name, self._fast_mode, self.verbose)
             path = source.source
-        elif isinstance(path, (str, os.PathLike)):
-            source = open_path(path, self._space_name, self.verbose)
         else:
-            kind = type(path).__name__
-            raise InvalidInput(f"file_path_or_dict is a path, a dict or None, not {kind}")
+            path = checks.path(path, "file_path_or_dict, if no dict and not None,", expand=True)
+            source = open_path(path, self._space_name, self.verbose)
         if isinstance(source, OfficialArchive) and not source.official:
             names = " and ".join(dict.fromkeys(key for hp in source.hps for key in source.keys(hp)))
             warnings.warn(
-                f"the figures that {str(path)!r} has under {names}: {source.origin}",
+                f"the figures that {shown(str(path))} has under {names}: {source.origin}",
                 OriginWarning,
                 stacklevel=4,
             )
@@ -113,9 +116,9 @@ class Catalogue:
         self._plans, self._kept = self._holdings.plans, self._holdings.kept
         self._known = self._holdings.found
 
-    def _say(self, *words: Any) -> None:
+    def _say(self, question: str, *words: Any) -> None:
         if self.verbose:
-            print(time_string(), *words)
+            print(time_string(), question, *map(shown, words))
 
     # ── what it is ───────────────────────────────────────────────────────────────────────────
 
@@ -142,7 +145,7 @@ class Catalogue:
             return self.meta_archs[index]
         position = operator.index(index)
         if not -self._size <= position < self._size:
-            raise OutOfRange(f"architecture {index} is out of range 0…{self._size - 1}")
+            raise OutOfRange(f"architecture {shown(position)} is out of range 0…{self._size - 1}")
         return self._holdings.name(position % self._size)
 
     def arch(self, index: int) -> str:
@@ -203,11 +206,11 @@ class Catalogue:
 
     def reset_archive_dir(self, archive_dir: str | None) -> None:
         """Directory for ``reload``, and for architectures that are not held."""
-        self._archive_dir = archive_dir
+        self._archive_dir = arguments.folder(archive_dir, "archive_dir")
 
-    def reset_fast_mode(self, fast_mode: bool) -> None:
+    def reset_fast_mode(self, fast_mode: bool | int) -> None:
         """Change ``fast_mode``; what counts as evaluated stays."""
-        self._fast_mode = fast_mode
+        self._fast_mode = arguments.flag(fast_mode, "fast_mode")
 
     def reset_time(self) -> None:
         """Set the simulated clock back to 0."""
@@ -232,22 +235,28 @@ class Catalogue:
         return self._find(arch)
 
     def _find(self, arch: Any) -> int:
-        if isinstance(arch, (int, np.integer)):
+        if issubclass(type(arch), (int, np.integer, np.bool_)):
             return self._checked(arch)
-        if hasattr(arch, "tostr"):
-            arch = arch.tostr()
-        return self._holdings.find(arch) if isinstance(arch, str) else -1
+        if not issubclass(type(arch), str):
+            try:
+                arch = arch.tostr() if hasattr(arch, "tostr") else None
+            except Exception as error:  # an object of others
+                raise InvalidInput(f"the tostr() of {shown(arch)}: {said(error)}") from error
+        return self._holdings.find(str.__str__(arch)) if issubclass(type(arch), str) else -1
 
     def _checked(self, index: Any) -> int:
-        if not isinstance(index, (int, np.integer)) or not 0 <= index < self._size:
-            raise InvalidInput(f"architecture {index!r} is none of 0…{self._size - 1}")
-        return int(index)
+        plain = checks.as_integer(index)
+        if plain is None or not 0 <= plain < self._size:
+            raise InvalidInput(f"architecture {shown(index)} is none of 0…{self._size - 1}")
+        return plain
 
     def _prepared(self, arch: Any) -> int:
         """Index of an architecture that there are figures of; it counts as evaluated now."""
         index = self._find(arch)
         if index == -1:
-            raise InvalidInput(f"{arch!r} is no architecture of the {self.search_space_name} space")
+            raise InvalidInput(
+                f"{shown(arch)} is no architecture of the {self.search_space_name} space"
+            )
         self._prepare_info(index)
         return index
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import InvalidInput
+from nats_gym.checks import as_integer
+from nats_gym.errors import InvalidInput, shown
 from nats_gym.nats_bench.errors import UnknownRuns
 from nats_gym.nats_bench.results import Metrics, mean, settled_mean
 from nats_gym.tables.official import Runs
@@ -88,7 +89,9 @@ class RunReader:
         item = self._params.item
         found = [t for t in self._trials if (value := item(index, t)) == value]  # no NaN
         if not found:
-            raise UnknownRuns(f"architecture {index} has no run of {self.key} with hp {self.hp!r}")
+            raise UnknownRuns(
+                f"architecture {index} has no run of {self.key} with hp {shown(self.hp)}"
+            )
         return found
 
     def set(self, name: str) -> str:
@@ -96,8 +99,8 @@ class RunReader:
         own = "x-valid" if name == "valid" else name
         if own not in self.sets:
             raise InvalidInput(
-                f"{self.key} with hp {self.hp!r} has no set {name!r}, only {', '.join(self.sets)}"
-                f"{self.runs.lacking}"
+                f"{self.key} with hp {shown(self.hp)} has no set {shown(name)}, only "
+                f"{', '.join(self.sets)}{self.runs.lacking}"
             )
         return own
 
@@ -120,9 +123,10 @@ class RunReader:
         """An epoch from 0; the last for None; ValueError if there is no such epoch."""
         if iepoch is None:
             return self.epochs - 1
-        if not 0 <= iepoch < self.epochs:
-            raise InvalidInput(f"no epoch {iepoch!r}: they count from 0 to {self.epochs - 1}")
-        return int(iepoch)
+        epoch = as_integer(iepoch)
+        if epoch is None or not 0 <= epoch < self.epochs:
+            raise InvalidInput(f"no epoch {shown(iepoch)}: they count from 0 to {self.epochs - 1}")
+        return epoch
 
     def seconds(self, setname: str, index: int, position: int) -> float | None:
         """Seconds of an epoch, None if unknown."""
@@ -151,7 +155,7 @@ class RunReader:
         curve = self.curve(setname)
         if curve is None:
             raise UnknownRuns(
-                f"{self.key} with hp {self.hp!r} has {setname} after its last epoch only, "
+                f"{self.key} with hp {shown(self.hp)} has {setname} after its last epoch only, "
                 f"{self.epochs - 1}, not after {iepoch}{self.runs.lacking}"
             )
         return curve.value(index, position, iepoch, figure)
@@ -222,7 +226,9 @@ class SearchPlan:
         train = trained.column("train-seconds")
         latency = named.column("latency")
         if train is None or latency is None or columns[0] is None or columns[1] is None:
-            raise UnknownRuns(f"{trained.key} with hp {trained.hp!r} has no validation accuracy")
+            raise UnknownRuns(
+                f"{trained.key} with hp {shown(trained.hp)} has no validation accuracy"
+            )
         self._reader = trained
         self._accuracy, self._valid = columns[0].item, columns[1].item
         self._train, self._latency = train.item, latency.item
@@ -242,9 +248,10 @@ class SearchPlan:
         accuracy = self._accuracy
         positions = [t for t in self._trials if (value := accuracy(index, t)) == value]
         position = random.choice(positions)
-        if iepoch is None or iepoch == self._epochs - 1:
+        epoch = self._epochs - 1 if iepoch is None else self._reader.epoch(iepoch)
+        if epoch == self._epochs - 1:
             return self.at(index, position)
-        return self._within(index, positions, position, self._reader.epoch(iepoch))
+        return self._within(index, positions, position, epoch)
 
     def at(self, index: int, position: int) -> tuple[float, float | None, float]:
         """Likewise of one trial at the end of the schedule, NaN if there is none."""

@@ -9,8 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from nats_gym.errors import InvalidInput
+from nats_gym import checks
+from nats_gym.errors import InvalidInput, said, shown
 from nats_gym.files import replacing
+from nats_gym.nats_bench import arguments
 
 PICKLE_EXT = "pickle.pbz2"
 _FILE_SYSTEM = "default"
@@ -23,8 +25,7 @@ def time_string() -> str:
 
 def reset_file_system(lib: str = _FILE_SYSTEM) -> None:
     """Choose the file system; only the ``default`` one is left."""
-    if lib != _FILE_SYSTEM:
-        raise InvalidInput(f"unknown file system {lib!r}; allowed: {_FILE_SYSTEM!r}")
+    checks.word(lib, "file system", [_FILE_SYSTEM])
 
 
 def get_file_system() -> str:
@@ -43,20 +44,26 @@ def get_torch_home() -> str:
 
 def nats_is_dir(file_path: str | os.PathLike[str]) -> bool:
     """Whether a directory is there."""
-    return os.path.isdir(file_path)
+    return os.path.isdir(arguments.file(file_path, "file_path"))
 
 
 def nats_is_file(file_path: str | os.PathLike[str]) -> bool:
     """Whether a file is there."""
-    return os.path.isfile(file_path)
+    return os.path.isfile(arguments.file(file_path, "file_path"))
 
 
 def pickle_save(
     obj: Any, file_path: str | os.PathLike[str], ext: str = ".pbz2", protocol: int = 4
 ) -> None:
     """Pickle ``obj`` into the bz2 file ``file_path + ext``, whole or not at all."""
-    with replacing(Path(f"{os.fspath(file_path)}{ext}")) as temporary:
-        temporary.write_bytes(bz2.compress(pickle.dumps(obj, protocol=protocol)))
+    path = _extended(file_path, ext)
+    protocol = checks.integer(protocol, "protocol", -1, pickle.HIGHEST_PROTOCOL)
+    try:
+        pickled = pickle.dumps(obj, protocol=protocol)
+    except Exception as error:  # what is given writes itself as it likes
+        raise InvalidInput(f"{shown(obj)} cannot be pickled: {said(error)}") from error
+    with replacing(path) as temporary:
+        temporary.write_bytes(bz2.compress(pickled))
 
 
 def pickle_load(file_path: str | os.PathLike[str], ext: str = ".pbz2") -> Any:
@@ -67,8 +74,13 @@ def pickle_load(file_path: str | os.PathLike[str], ext: str = ".pbz2") -> Any:
     """
     from nats_gym.tables.official.unpickling import load_record
 
-    path = os.fspath(file_path)
-    return load_record(Path(path if nats_is_file(path) else path + ext), weights=True)
+    extended = _extended(file_path, ext)
+    return load_record(Path(file_path) if nats_is_file(file_path) else extended, weights=True)
+
+
+def _extended(file_path: str | os.PathLike[str], ext: str) -> Path:
+    path = checks.path(file_path, "file_path")
+    return checks.path(f"{path}{checks.text(ext, 'ext')}", "file_path with ext")
 
 
 def record_path(folder: str | os.PathLike[str], index: int) -> Path | None:

@@ -6,15 +6,23 @@ Follows the public behaviour of ``nats_bench.genotype_utils``.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Collection, Sequence
 from copy import deepcopy
 from typing import Any
 
-from nats_gym.nats_bench.errors import MalformedGenotype
+from nats_gym.checks import as_integer, as_list
+from nats_gym.errors import shown
+from nats_gym.nats_bench.arguments import LONGEST_CELL, operations
+from nats_gym.nats_bench.errors import MalformedGenotype, OutOfRange
 
 #: An edge: operation and number of the node that it comes from.
 Edge = tuple[str, int]
 ZERO, IDENTITY = "none", "skip_connect"
+#: Most nodes of a cell that is read; official ones have four.
+MOST_NODES = 100
+#: Most cells that are made at once.
+MOST_CELLS = 20_000_000
 
 
 def topology_str2structure(xstr: str | TopologyStructure) -> TopologyStructure:
@@ -36,12 +44,22 @@ def parse_edges(xstr: str) -> list[tuple[Edge, ...]]:
     Raises:
         MalformedGenotype: unless every edge reads ``operation~source``.
     """
+    if not issubclass(type(xstr), str):
+        raise MalformedGenotype(f"a cell is text, got {shown(xstr)}")
+    plain = str.__str__(xstr)
+    if len(plain) > LONGEST_CELL or plain.count("+") >= MOST_NODES:
+        raise MalformedGenotype(
+            f"a cell has at most {MOST_NODES} nodes, in {LONGEST_CELL:,} characters, "
+            f"got {shown(plain)}"
+        )
     nodes = []
-    for text in xstr.split("+"):
+    for text in plain.split("+"):
         edges = [edge.split("~") for edge in text.split("|") if edge]
         for edge in edges:
-            if len(edge) != 2:
-                raise MalformedGenotype(f"an edge reads operation~source, not {'~'.join(edge)!r}")
+            if len(edge) != 2 or not (edge[1].isdecimal() and len(edge[1]) < 4):
+                raise MalformedGenotype(
+                    f"an edge reads operation~source, not {shown('~'.join(edge))}"
+                )
         nodes.append(tuple((operation, int(source)) for operation, source in edges))
     return nodes
 
@@ -73,9 +91,11 @@ class TopologyStructure:
                 raise MalformedGenotype(f"no edge leads into node {position + 1}")
             for edge in edges:
                 _check_sequence(edge, "an edge")
-                if len(edge) != 2 or edge[1] > position:
+                source = as_integer(edge[1]) if len(edge) == 2 else None
+                named = source is not None and issubclass(type(edge[0]), str)
+                if not named or not 0 <= source <= position:
                     raise MalformedGenotype(
-                        f"{edge!r} cannot lead into node {position + 1}: an edge is "
+                        f"{shown(edge)} cannot lead into node {position + 1}: an edge is "
                         f"(operation, source) with a source up to {position}"
                     )
             self.node_N.append(len(edges))
@@ -95,9 +115,12 @@ class TopologyStructure:
 
     def node(self, index: int) -> tuple[Edge, ...]:
         """Entry ``index`` of ``nodes``; MalformedGenotype unless ``0 < index <= len(self)``."""
-        if not 0 < index <= len(self):
-            raise MalformedGenotype(f"there is no node {index}, only 1 to {len(self)}")
-        return self.nodes[index]
+        place = as_integer(index)
+        if place is None or not 0 < place <= len(self):
+            raise MalformedGenotype(f"there is no node {shown(index)}, only 1 to {len(self)}")
+        if place == len(self.nodes):  # as the original, which has no such entry
+            raise OutOfRange(f"node {place} has no entry, only 1 to {place - 1}")
+        return self.nodes[place]
 
     def tostr(self) -> str:
         """Official architecture string."""
@@ -129,7 +152,10 @@ class TopologyStructure:
 
     def check_valid_op(self, op_names: Collection[str]) -> bool:
         """Whether every operation is among ``op_names``."""
-        return all(name in op_names for edges in self.nodes for name, _ in edges)
+        known = as_list(op_names)
+        if known is None:
+            raise MalformedGenotype(f"op_names is a list of operations, got {shown(op_names)}")
+        return all(name in known for edges in self.nodes for name, _ in edges)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.node_num} nodes with {self.tostr()})"
@@ -145,13 +171,11 @@ class TopologyStructure:
         """The graph of an official architecture string; a graph is returned as it is."""
         if isinstance(xstr, TopologyStructure):
             return xstr
-        _check_string(xstr)
         return TopologyStructure(parse_edges(xstr))
 
     @staticmethod
     def str2fullstructure(xstr: str, default_name: str = ZERO) -> TopologyStructure:
         """Likewise, with ``default_name`` on edges that the string leaves out, by source."""
-        _check_string(xstr)
         nodes = []
         for position, edges in enumerate(parse_edges(xstr)):
             present = {source for _, source in edges}
@@ -169,9 +193,16 @@ class TopologyStructure:
             return_ori: return lists of edges instead of :class:`TopologyStructure`.
         """
         _check_sequence(search_space, "a search space")
-        if num < 2:
-            raise MalformedGenotype(f"a cell has at least two nodes, not {num}")
-        choices = [get_combination(search_space, inputs) for inputs in range(1, num)]
+        search_space, nodes = operations(search_space), as_integer(num)
+        if nodes is None or nodes < 2:
+            raise MalformedGenotype(f"a cell has at least two nodes, not {shown(num)}")
+        edges = nodes * (nodes - 1) // 2
+        if edges * math.log(max(len(search_space), 1)) > math.log(MOST_CELLS):
+            raise MalformedGenotype(
+                f"at most {MOST_CELLS:,} cells are made, {len(search_space)} operations on "
+                f"{shown(num)} nodes are more"
+            )
+        choices = [get_combination(search_space, inputs) for inputs in range(1, nodes)]
         cells = [[tuple(edges) for edges in cell] for cell in itertools.product(*choices)]
         return cells if return_ori else [TopologyStructure(cell) for cell in cells]
 
@@ -187,8 +218,3 @@ def _contribution(source: str, operation: str, consider_zero: bool | None) -> st
 def _check_sequence(given: object, what: str) -> None:
     if not isinstance(given, (list, tuple)):
         raise MalformedGenotype(f"{what} is a list or tuple, not {type(given).__name__}")
-
-
-def _check_string(given: object) -> None:
-    if not isinstance(given, str):
-        raise MalformedGenotype(f"a string was expected, not {type(given).__name__}")

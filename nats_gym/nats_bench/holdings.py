@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nats_gym.errors import InvalidInput
-from nats_gym.nats_bench import records
+from nats_gym.errors import InvalidInput, shown
+from nats_gym.nats_bench import arguments, records
 from nats_gym.nats_bench.columns import RunReader, SearchPlan
 from nats_gym.nats_bench.errors import MissingArchitecture, UnknownRuns
 from nats_gym.nats_bench.files import pickle_load, record_path
@@ -184,7 +184,7 @@ class Holdings:
 
     def hp(self, given: Any) -> str:
         """A schedule as the files spell it: 1 and ``"1"`` are ``"01"``."""
-        hp = str(given)
+        hp = arguments.schedule(given)
         return hp if hp in self.hps else hp.zfill(2)
 
     @property
@@ -198,10 +198,12 @@ class Holdings:
         if reader is None:
             if self.source is None or hp not in self.source.hps:
                 held = ", ".join(self.hps)
-                raise UnknownRuns(f"no results with hp {hp!r}, only with {held}{self.lacking}")
+                raise UnknownRuns(f"no results with hp {shown(hp)}, only with {held}{self.lacking}")
             if key not in self.source.keys(hp):
                 keys = ", ".join(self.source.keys(hp))
-                raise UnknownRuns(f"no results of data set {key!r} with hp {hp!r}, only of {keys}")
+                raise UnknownRuns(
+                    f"no results of data set {shown(key)} with hp {shown(hp)}, only of {keys}"
+                )
             reader = self._readers[key, hp] = RunReader(self.source.runs(key, hp))
         return reader
 
@@ -257,7 +259,7 @@ class Holdings:
         """Keep what an official file says; MissingArchitecture if the folder has none."""
         path = record_path(folder, index)
         if path is None:
-            raise MissingArchitecture(f"{folder!r} has no file of architecture {index}")
+            raise MissingArchitecture(f"{shown(folder)} has no file of architecture {index}")
         content = pickle_load(path)
         if not isinstance(content, dict):
             raise MissingArchitecture(f"{path} is not an architecture's record")
@@ -272,7 +274,9 @@ class Holdings:
             return None
         path = record_path(folder, index)
         if path is None:
-            raise MissingArchitecture(f"{str(folder)!r} has no file of architecture {index} now")
+            raise MissingArchitecture(
+                f"{shown(str(folder))} has no file of architecture {index} now"
+            )
         if self._record is None or self._record[0] != path:
             self._record = path, pickle_load(path)
         return self._record[1][hp]["all_results"][key, seed]["net_state_dict"]

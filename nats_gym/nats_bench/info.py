@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from nats_gym.errors import shown
+from nats_gym.nats_bench import arguments
 from nats_gym.nats_bench.errors import UnknownRuns
 from nats_gym.nats_bench.results import Metrics
 
@@ -24,20 +26,24 @@ class PartialInfo(dict[str, Any]):
     """An answer from figures that lack some of what the official files hold."""
 
     def __missing__(self, name: str) -> Any:
-        raise UnknownRuns(f"the embedded figures have no {name!r} here, only {', '.join(self)}")
+        raise UnknownRuns(
+            f"the embedded figures have no {shown(name)} here, only {', '.join(self)}"
+        )
 
 
 def remap_dataset_set_names(
-    dataset: str, metric_on_set: str, verbose: bool = False
+    dataset: str, metric_on_set: str, verbose: bool | int = False
 ) -> tuple[str, str]:
     """Data set key and evaluation set that ``valid`` and ``test`` of a data set stand for."""
+    dataset = arguments.name(dataset, "dataset")
+    metric_on_set = arguments.name(metric_on_set, "metric_on_set")
     asked = dataset, metric_on_set
     if dataset == "cifar10":
         answers = {"valid": ("cifar10-valid", "x-valid"), "test": ("cifar10", "ori-test")}
         dataset, metric_on_set = answers.get(metric_on_set, asked)
     elif dataset in ("cifar100", "ImageNet16-120"):
         metric_on_set = {"valid": "x-valid", "test": "x-test"}.get(metric_on_set, metric_on_set)
-    if verbose:
+    if arguments.flag(verbose, "verbose"):
         print(f"{asked} means {(dataset, metric_on_set)}")
     return dataset, metric_on_set
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nats_gym.checks import integer
-from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.checks import as_integers, integer, mapping, text, word
+from nats_gym.errors import InvalidInput, said, shown
 from nats_gym.nats_bench.genotype_utils import topology_str2structure
 from nats_gym.spaces.size import CELL
 
@@ -43,10 +43,10 @@ def get_cell_based_tiny_net(config: Mapping[str, Any] | Any) -> Network:
     """
     from nats_gym.networks import build
 
-    found = config if isinstance(config, Mapping) else _entries(config)
-    name = found.get("name")
-    if name not in _KEYS:
-        raise unknown_name("network", name, _KEYS)
+    what = "a configuration is what get_net_config returns"
+    given = config if issubclass(type(config), Mapping) else _entries(config, what)
+    found = mapping(given, what)
+    name = word(found.get("name"), "network", _KEYS)
     lacking = [key for key in _KEYS[name] if key not in found]
     if lacking:
         raise InvalidInput(f"the configuration of {name} lacks {', '.join(lacking)}")
@@ -55,7 +55,10 @@ def get_cell_based_tiny_net(config: Mapping[str, Any] | Any) -> Network:
         channels, cell = found["channels"], topology_str2structure(found["genotype"]).tostr()
         if cell != CELL:
             raise InvalidInput(f"the cell of {name} is {CELL}, got {shown(cell)}")
-        string = channels if isinstance(channels, str) else ":".join(map(str, channels))
+        widths = None if isinstance(channels, str) else as_integers(channels)
+        if widths is not None:
+            channels = ":".join(map(str, widths))
+        string = text(channels, "channels, if no five integers,")
         return build("sss", string, classes)
     structure = found.get("genotype", found.get("arch_str"))
     if structure is None:
@@ -69,12 +72,10 @@ def get_cell_based_tiny_net(config: Mapping[str, Any] | Any) -> Network:
     )
 
 
-def _entries(config: Any) -> dict[str, Any]:
+def _entries(config: Any, what: str) -> Any:
     """The attributes of a named tuple or namespace."""
-    as_dict = getattr(config, "_asdict", None)
     try:
-        return dict(as_dict() if callable(as_dict) else vars(config))
-    except TypeError:
-        raise InvalidInput(
-            f"a configuration is what get_net_config returns, got {shown(config)}"
-        ) from None
+        as_dict = getattr(config, "_asdict", None)
+        return as_dict() if callable(as_dict) else dict(vars(config))
+    except Exception as error:  # an object of others
+        raise InvalidInput(f"{what}, got {shown(config)}: {said(error)}") from error

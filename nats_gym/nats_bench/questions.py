@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from nats_gym.errors import InvalidInput, did_you_mean
+from nats_gym.checks import word
+from nats_gym.errors import InvalidInput, shown
 from nats_gym.nats_bench import scan
 from nats_gym.nats_bench.errors import UnknownRuns
 from nats_gym.nats_bench.holdings import KEYS, SEARCHED, Holdings
@@ -44,7 +45,9 @@ def get_more_info(
         return reader.metrics(name, index, positions, iepoch, averaged=is_random is False)
 
     if holdings.partial and not reader.runs.sets:
-        raise UnknownRuns(f"no accuracy of {dataset!r} with hp {hp!r}{reader.runs.lacking}")
+        raise UnknownRuns(
+            f"no accuracy of {shown(dataset)} with hp {shown(hp)}{reader.runs.lacking}"
+        )
     return more_info(dataset, hp, metrics, holdings.partial)
 
 
@@ -59,10 +62,10 @@ def kept_results(holdings: Holdings, index: int, dataset: str, hp: str) -> ArchR
         return None
     results = holdings.kept[index]
     if hp not in results:
-        raise UnknownRuns(f"architecture {index} has no hp {hp!r}, only {', '.join(results)}")
+        raise UnknownRuns(f"architecture {index} has no hp {shown(hp)}, only {', '.join(results)}")
     if dataset not in results[hp].dataset_seed:
         keys = ", ".join(results[hp].dataset_seed)
-        raise UnknownRuns(f"architecture {index} has no data set {dataset!r}, only {keys}")
+        raise UnknownRuns(f"architecture {index} has no data set {shown(dataset)}, only {keys}")
     return results[hp]
 
 
@@ -104,15 +107,14 @@ def simulate(holdings: Holdings, index: int, dataset: str, iepoch: int | None, h
     return accuracy, latency, info["train-all-time"] + passes
 
 
-def check_searched(dataset: str) -> None:
-    """ValueError unless a search may use the data set."""
-    if dataset not in SEARCHED:
-        hint = (
-            " ('cifar10' is answered from cifar10-valid)"
-            if dataset == "cifar10-valid"
-            else did_you_mean(dataset, SEARCHED)
+def checked_searched(dataset: Any) -> str:
+    """The name of a data set that a search may use; ValueError for any other."""
+    if issubclass(type(dataset), str) and str.__str__(dataset) == "cifar10-valid":
+        raise InvalidInput(
+            f"unknown dataset 'cifar10-valid'; allowed: {', '.join(SEARCHED)}. "
+            "('cifar10' is answered from cifar10-valid)"
         )
-        raise InvalidInput(f"unknown dataset {dataset!r}; allowed: {', '.join(SEARCHED)}.{hint}")
+    return word(dataset, "dataset", SEARCHED)
 
 
 def find_best(
@@ -154,7 +156,9 @@ def count_trials(
     for index in kept:
         results = holdings.kept[index]
         if hp not in results:
-            raise UnknownRuns(f"architecture {index} has no hp {hp!r}, only {', '.join(results)}")
+            raise UnknownRuns(
+                f"architecture {index} has no hp {shown(hp)}, only {', '.join(results)}"
+            )
         counts[len(results[hp].dataset_seed.get(dataset, ()))] += 1
     if rows:
         try:
@@ -180,9 +184,9 @@ def get_weights(holdings: Holdings, index: int, dataset: str, seed: int | None, 
     except UnknownRuns as error:
         if seed is None:
             raise
-        raise InvalidInput(f"there is no run of seed {seed}: {error}") from error
+        raise InvalidInput(f"there is no run of seed {shown(seed)}: {error}") from error
     if seed is None:
         return {each: holdings.weights(index, hp, dataset, each) for each in seeds}
     if seed not in seeds:
-        raise InvalidInput(f"seed {seed} was not run, only {', '.join(map(str, seeds))}")
+        raise InvalidInput(f"seed {shown(seed)} was not run, only {', '.join(map(str, seeds))}")
     return holdings.weights(index, hp, dataset, int(seed))

@@ -8,20 +8,31 @@ from __future__ import annotations
 
 import collections
 import copy
+import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from nats_gym.errors import InvalidInput
+from nats_gym.checks import as_integer
+from nats_gym.errors import InvalidInput, said, shown
 
 Metrics = dict[str, Any]
+#: Most numbers that a mean is taken of.
+MOST_AVERAGED = 10_000_000
 
 
 def mean(xlist: Sequence[Any]) -> Any:
-    """Arithmetic mean."""
-    return sum(xlist) / len(xlist)
+    """Arithmetic mean of a list of numbers; ValueError for anything else, and for none."""
+    try:
+        count = len(xlist)
+        if count > MOST_AVERAGED:
+            raise ValueError(f"more than {MOST_AVERAGED:,}")
+        # What says how much it holds may yet have no end.
+        return sum(xlist if type(xlist) is list else itertools.islice(xlist, count)) / count
+    except Exception as error:  # what is given adds itself up as it likes
+        raise InvalidInput(
+            f"a mean is taken of a list of numbers, got {shown(xlist)}: {said(error)}"
+        ) from error
 
 
 class ResultsCount:
@@ -82,7 +93,7 @@ class ResultsCount:
     def reset_pseudo_eval_times(self, eval_name: str, estimated_per_epoch_time: float) -> None:
         """Give every evaluation on ``eval_name`` the same seconds."""
         if eval_name not in self.eval_names:
-            raise InvalidInput(f"no evaluation set {eval_name!r}, only {self.eval_names}")
+            raise InvalidInput(f"no evaluation set {shown(eval_name)}, only {self.eval_names}")
         for epoch in range(self.epochs):
             self.eval_times[f"{eval_name}@{epoch}"] = estimated_per_epoch_time
 
@@ -107,7 +118,7 @@ class ResultsCount:
         """Add evaluation sets; the mappings have a figure for ``"<set>@<epoch>"`` each."""
         for name in dict.fromkeys(key.split("@")[0] for key in accs):
             if name in self.eval_names:
-                raise InvalidInput(f"the evaluation set {name!r} is there already")
+                raise InvalidInput(f"the evaluation set {shown(name)} is there already")
             self.eval_names.append(name)
             for epoch in range(self.epochs):
                 key = f"{name}@{epoch}"
@@ -117,7 +128,7 @@ class ResultsCount:
 
     def update_OLD_eval(self, name: str, accs: Any, losses: Any) -> None:
         """Add one evaluation set by epoch, without times, as NAS-Bench-201 kept it."""
-        assert name not in self.eval_names, f"the evaluation set {name!r} is there already"
+        assert name not in self.eval_names, f"the evaluation set {shown(name)} is there already"
         self.eval_names.append(name)
         for epoch in range(self.epochs):
             if epoch in accs:
@@ -156,7 +167,7 @@ class ResultsCount:
     def judge_valid(self, iepoch: int) -> None:
         """ValueError unless the training has the epoch, counted from 0."""
         if not 0 <= iepoch < self.epochs:
-            raise InvalidInput(f"no epoch {iepoch!r}: they count from 0 to {self.epochs - 1}")
+            raise InvalidInput(f"no epoch {shown(iepoch)}: they count from 0 to {self.epochs - 1}")
 
     def get_train(self, iepoch: int | None = None) -> Metrics:
         """Loss, accuracy and seconds of a training epoch, the last one if None."""
@@ -190,7 +201,9 @@ class ResultsCount:
         seconds = total = None
         if isinstance(self.eval_times, dict) and self.eval_times:
             if key not in self.eval_times:
-                raise InvalidInput(f"no evaluation on {name!r} at epoch {iepoch} ({self!r})")
+                raise InvalidInput(
+                    f"no evaluation on {shown(name)} at epoch {iepoch} ({shown(self)})"
+                )
             seconds = self.eval_times[key]
             total = sum([self.eval_times[f"{name}@{epoch}"] for epoch in range(iepoch + 1)])
         return {
@@ -360,13 +373,15 @@ class ArchResults:
         latencies = [run.get_latency() for run in self._runs(dataset)]
         for seed, latency in zip(self.dataset_seed[dataset], latencies, strict=True):
             if not isinstance(latency, float) or latency <= 0:
-                raise InvalidInput(f"{dataset}, seed {seed}: latency {latency!r} is no duration")
+                raise InvalidInput(
+                    f"{dataset}, seed {seed}: latency {shown(latency)} is no duration"
+                )
         return float(mean(latencies))
 
     def get_total_epoch(self, dataset: str | None = None) -> int:
         """Length of the trainings; ValueError if they differ."""
         if dataset is not None and not isinstance(dataset, str):
-            raise InvalidInput(f"a data set key is a string, not {dataset!r}")
+            raise InvalidInput(f"a data set key is a string, not {shown(dataset)}")
         names = list(self.dataset_seed) if dataset is None else [dataset]
         epochs = [run.get_total_epoch() for name in names for run in self._runs(name)]
         if len(set(epochs)) > 1:
@@ -459,11 +474,12 @@ def settled_mean(values: Sequence[float], seeds: Sequence[int]) -> Any:
 
 def position_of(seed: Any, seeds: Sequence[int]) -> int:
     """Position of a trial by its seed; ValueError if it was not run, or is no seed."""
-    if not isinstance(seed, (int, np.integer)):
-        raise InvalidInput(f"is_random is True, False or a seed, not {seed!r}")
-    if seed not in seeds:
-        raise InvalidInput(f"seed {seed} was not run, only {', '.join(map(str, seeds))}")
-    return seeds.index(int(seed))
+    plain = as_integer(seed)
+    if plain is None:
+        raise InvalidInput(f"is_random is True, False or a seed, not {shown(seed)}")
+    if plain not in seeds:
+        raise InvalidInput(f"seed {shown(plain)} was not run, only {', '.join(map(str, seeds))}")
+    return seeds.index(plain)
 
 
 def _mean_if_known(values: Sequence[Any]) -> Any:

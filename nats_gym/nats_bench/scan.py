@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.errors import shown
 from nats_gym.nats_bench.columns import Column, RunReader
 from nats_gym.nats_bench.errors import UnknownRuns
 from nats_gym.nats_bench.results import mean, settled_mean
@@ -49,7 +50,8 @@ def best(
     column = reader.column(f"{setname}-accuracy")
     if column is None:
         raise UnknownRuns(
-            f"{reader.key} with hp {reader.hp!r} has no accuracy on {setname}{reader.runs.lacking}"
+            f"{reader.key} with hp {shown(reader.hp)} has no accuracy on {setname}"
+            f"{reader.runs.lacking}"
         )
     means = trial_mean(column, rows)
     if np.isnan(means).any():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nats_gym.errors import InvalidInput, SurrogateWarning, warn_caller
+from nats_gym import checks
+from nats_gym.errors import InvalidInput, SurrogateWarning, shown, warn_caller
 from nats_gym.nats_bench.files import PICKLE_EXT
 from nats_gym.tables.official import OfficialArchive, find_archive, newest_archive
 from nats_gym.tables.official.archive import ARCHIVE_FILE
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from nats_gym.nats_bench.embedded import EmbeddedArchive
 
 _WAIT_SECONDS = 0.5
+_DICTS = (dict, collections.OrderedDict)
 
 
 def open_path(path: str | os.PathLike[str], space: str, verbose: bool) -> OfficialArchive:
@@ -31,15 +34,15 @@ def open_path(path: str | os.PathLike[str], space: str, verbose: bool) -> Offici
         InvalidInput: if nothing is there, or an archive of another space; see also
             :func:`nats_gym.tables.official.import_archive`.
     """
-    path = Path(path).expanduser()
+    path = Path(path)
     if not path.exists():
-        raise InvalidInput(f"{str(path)!r} is neither a file nor a directory")
+        raise InvalidInput(f"{shown(str(path))} is neither a file nor a directory")
     if (path / ARCHIVE_FILE).is_file():
         archive = OfficialArchive(path)
     else:
         archive = _known(path) or _imported(path, space, verbose)
     if archive.space.name != space:
-        raise InvalidInput(f"{str(path)!r} holds {archive.space.name}, asked for was {space}")
+        raise InvalidInput(f"{shown(str(path))} holds {archive.space.name}, asked for was {space}")
     return archive
 
 
@@ -99,8 +102,20 @@ def _official_files(folder: Path, base_name: str, fast_mode: bool) -> Path | Non
     return None
 
 
-def check_dict(given: dict[str, Any]) -> None:
-    """ValueError unless a dict has what the official single file has."""
+def checked_dict(given: dict[str, Any]) -> dict[str, Any]:
+    """What the official single file has, of a dict that has it too; ValueError if it has not."""
+    content = checks.mapping(given, "an official dict is a dictionary by name")
     for key in ("meta_archs", "arch2infos", "evaluated_indexes"):
-        if key not in given:
-            raise InvalidInput(f"an official dict has {key!r}; this one has {list(given)}")
+        if key not in content:
+            raise InvalidInput(f"an official dict has '{key}'; this one has {shown([*content])}")
+    names, infos = checks.as_list(content["meta_archs"]), content["arch2infos"]
+    if not names or not all(type(name) is str for name in names):
+        raise InvalidInput(f"'meta_archs' is a list of strings, got {shown(content['meta_archs'])}")
+    held = checks.as_integers([*infos]) if type(infos) in _DICTS else None
+    evaluated = checks.as_integers(content["evaluated_indexes"])
+    for key, indexes in (("arch2infos", held), ("evaluated_indexes", evaluated)):
+        if indexes is None or not all(0 <= index < len(names) for index in indexes):
+            raise InvalidInput(
+                f"'{key}' goes by index, 0…{len(names) - 1}, got {shown(content[key])}"
+            )
+    return {"meta_archs": names, "arch2infos": infos, "evaluated_indexes": {*(evaluated or ())}}

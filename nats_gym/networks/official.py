@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from nats_gym import checks
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import InvalidInput, MissingTable, NotInTable
+from nats_gym.errors import InvalidInput, MissingTable, NotInTable, shown
 from nats_gym.networks.network import Network, build
 from nats_gym.spaces import get_space
 from nats_gym.tables import official
@@ -65,14 +65,14 @@ def load_official(
         archive = _opened(checks.path(source, "source", expand=True), space)
     if archive.weights is None:
         raise NotInTable(
-            f"the archive imported from {archive.source!r} holds no weights; "
+            f"the archive imported from {shown(archive.source)} holds no weights; "
             "those of NATS-Bench are in its -full archives"
         )
     hp = archive.hps[-1] if hp is None else hp
     _check_run(archive, index, dataset, hp, seed)
     entry = next((e for e in list_archive(archive.weights).entries if e.index == index), None)
     if entry is None:
-        raise NotInTable(f"{str(archive.weights)!r} has no record of architecture {index} now")
+        raise NotInTable(f"{shown(str(archive.weights))} has no record of architecture {index} now")
     weights = _weights(load_bytes(entry.read(), entry.name, weights=True), hp, dataset, seed)
     if weights is None:
         raise NotInTable(f"{entry.name}: no weights of {dataset}, hp {hp}, seed {seed}")
@@ -115,7 +115,7 @@ def _opened(path: Path, space: str) -> OfficialArchive:
         archive = official.find_archive(path) or official.import_archive(path, space)
     if archive.space.name != space:
         raise InvalidInput(
-            f"{str(path)!r} is an archive of {archive.space.name}, asked for was {space}"
+            f"{shown(str(path))} is an archive of {archive.space.name}, asked for was {space}"
         )
     return archive
 
@@ -124,9 +124,11 @@ def _check_run(archive: OfficialArchive, index: int, key: str, hp: str, seed: in
     """Raise unless the archive has this training."""
     checks.word(hp, "hp", archive.hps)
     if key not in archive.keys(hp):
-        raise NotInTable(f"the archive imported from {archive.source!r} has no {key} at hp {hp}")
+        raise NotInTable(
+            f"the archive imported from {shown(archive.source)} has no {key} at hp {hp}"
+        )
     if not archive.held[index]:
-        raise NotInTable(f"the archive imported from {archive.source!r} has no index {index}")
+        raise NotInTable(f"the archive imported from {shown(archive.source)} has no index {index}")
     runs = archive.runs(key, hp)
     seeds = [runs.seeds[trial] for trial in runs.trials(index)]
     if seed not in seeds:

@@ -92,4 +92,4 @@ def _load(evaluator: TableEvaluator, rungs: Ladder) -> None:
     for epochs in rungs:
         evaluator.prepare(epochs)
         if np.isnan(table.mean_accuracy("valid", epochs)[held]).any():
-            raise NotInTable(f"{table!r} has no validation accuracy of every one at {epochs}")
+            raise NotInTable(f"{shown(table)} has no validation accuracy of every one at {epochs}")

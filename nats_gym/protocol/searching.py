@@ -94,7 +94,7 @@ def search(
     from nats_gym.agents import find_agent, kind_of
 
     kept = None if checkpoints is None else checks.path(checkpoints, "checkpoints")
-    progress = checks.function(progress, "progress") or _silent
+    progress = _silent if progress is None else checks.function(progress, "progress")
     arguments = search_arguments(
         *(space, dataset, agent, epochs, budget, runs, seed, source),
         trial=trial,

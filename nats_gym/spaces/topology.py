@@ -87,7 +87,7 @@ class TopologySpace(ArchitectureSpace):
         match = STRING.fullmatch(string)
         if match is None:
             raise InvalidInput(
-                f"malformed tss architecture {shown(string)}; a right one: {EXAMPLE!r}"
+                f"malformed tss architecture {shown(string)}; a right one: {shown(EXAMPLE)}"
             )
         for name in match.groups():
             if name not in OPERATIONS:

@@ -44,7 +44,7 @@ def tasks_of(results: Results) -> list[dict[str, SearchResult]]:
     for searches in tasks:
         for label, result in searches.items():
             if not isinstance(result, SearchResult):
-                raise InvalidInput(f"{label!r} is no SearchResult: {shown(result)}")
+                raise InvalidInput(f"{shown(label)} is no SearchResult: {shown(result)}")
     return tasks
 
 
@@ -80,14 +80,16 @@ def final_regrets(tasks: Sequence[Searches]) -> dict[str, NDArray[np.float64]]:
         counts = [result.runs for result in searches]
         if len(set(counts)) > 1:
             raise InvalidInput(
-                f"{label!r} has {counts} runs; an aggregate over tasks needs as many in each"
+                f"{shown(label)} has {counts} runs; an aggregate over tasks needs as many in each"
             )
         several = len(searches) > 1
         columns = [relative_regret(r) if several else r.regret() for r in searches]
         table = np.stack(columns, axis=1)
         judged = ~np.isnan(table).any(axis=1)
         if not judged.any():
-            raise InvalidInput(f"the table holds no full-schedule accuracy of {label!r}'s answers")
+            raise InvalidInput(
+                f"the table holds no full-schedule accuracy of {shown(label)}'s answers"
+            )
         regrets[label] = table[judged]
     return regrets
 

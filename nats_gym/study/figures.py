@@ -21,7 +21,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from nats_gym.errors import InvalidInput, unknown_name
+from nats_gym.errors import InvalidInput, shown, unknown_name
 from nats_gym.files import replacing
 from nats_gym.plots import COLOURS, GRID_POINTS
 from nats_gym.result import kind_of_time
@@ -253,7 +253,7 @@ def improvement_intervals(
         if label != baseline
     }
     if not others:
-        raise InvalidInput(f"an improvement over {baseline!r} needs another agent")
+        raise InvalidInput(f"an improvement over {shown(baseline)} needs another agent")
     figure, axes = _rows(len(others))
     descending = sorted(others, key=lambda label: -float(others[label].estimate))
     _draw_intervals(axes, {label: others[label] for label in descending}, styles)
@@ -312,7 +312,7 @@ def styles_for(styles: Styles | None, tasks: Sequence[Searches]) -> Styles:
         return agent_styles(labels)
     for label in labels:
         if label not in styles:
-            raise InvalidInput(f"no style of {label!r}; there are {', '.join(styles)}")
+            raise InvalidInput(f"no style of {shown(label)}; there are {', '.join(styles)}")
     return styles
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.agents import AGENTS
+from nats_gym.errors import InvalidInput, shown
 from nats_gym.files import replacing
 from nats_gym.result import SearchResult
 from nats_gym.schedule import Epochs
@@ -85,7 +86,7 @@ class Entry:
 def rank_agents(verdicts: Iterable[Verdict]) -> dict[Board, list[Entry]]:
     """Boards of the searches that hold, each sorted by mean validation accuracy, best first."""
     found: dict[Board, dict[str, dict[tuple[int, int], list[_Claim]]]] = {}
-    for verdict in verdicts:
+    for verdict in _each(verdicts, Verdict):
         result = verdict.result
         if result is None or not verdict.holds:
             continue
@@ -133,6 +134,11 @@ def save_leaderboard(
 ) -> Path:
     """Write ``leaderboard.md`` and ``leaderboard.json``; returns the first."""
     folder = checks.path(folder, "a folder")
+    rejected = checks.instances(rejected, Verdict, "rejected searches", least=0)
+    boards = {
+        checks.instance(board, Board, "a board"): checks.instances(entries, Entry, "entries", 0)
+        for board, entries in checks.instance(boards, dict, "boards").items()
+    }
     lines = ["# Leaderboard", ""]
     for board, entries in boards.items():
         lines += [f"## {title_of(board)}", ""]
@@ -177,6 +183,7 @@ def save_leaderboard(
 
 def title_of(board: Board) -> str:
     """A board's title."""
+    board = checks.instance(board, Board, "a board")
     return (
         f"{board.space} {board.dataset}, {board.epochs} epochs, "
         f"{board.budget:,.0f} {'real' if board.real else 'simulated'} seconds"
@@ -195,8 +202,18 @@ def rows_of(entries: list[Entry]) -> list[tuple[str, ...]]:
             "searched on {}, judged on {}".format(*entry.provenance)
             + (f"; {entry.contradicted} runs claimed in two ways" if entry.contradicted else ""),
         )
-        for place, entry in enumerate(entries, start=1)
+        for place, entry in enumerate(checks.instances(entries, Entry, "entries", 0), start=1)
     ]
+
+
+def _each(given: Iterable[Any], kind: type[Any]) -> Iterator[Any]:
+    """One after another; ``InvalidInput`` for what is not of a kind, or cannot be gone through."""
+    try:
+        found = iter(given)
+    except Exception as error:
+        raise InvalidInput(f"{shown(given)} is no series of {kind.__name__}") from error
+    for one in found:
+        yield checks.instance(one, kind, "one of a series")
 
 
 def _title(arguments: Any) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import nats_gym
+from nats_gym.errors import shown
 from nats_gym.result import SearchResult, kind_of_time
 from nats_gym.study import published
 from nats_gym.study.markup import Markup, element, heading_row, joined, row, table
@@ -524,7 +525,11 @@ def _quoted(path: Path) -> str:
 
 
 def _call(arguments: Mapping[str, Any]) -> str:
-    given = (f"{name}={value!r}" for name, value in arguments.items() if value not in (None, {}))
+    given = (
+        f"{name}={shown(value, 1_000)}"
+        for name, value in arguments.items()
+        if value not in (None, {})
+    )
     return f"nats_gym.search({', '.join(given)})"
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from nats_gym import checks
 from nats_gym.errors import InvalidInput
 from nats_gym.extras import require
-from nats_gym.files import check_folder, replacing
+from nats_gym.files import check_folder, make_folder, replacing
 from nats_gym.result import SearchResult, kind_of_time
 from nats_gym.study import figures
 from nats_gym.study.comparison import Results, Searches, all_labels, tasks_of
@@ -61,7 +61,7 @@ def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | N
     out = folder / "report" if out is None else checks.path(out, "out")
     check_folder(out)
     plots = out / PLOTS
-    plots.mkdir(parents=True, exist_ok=True)
+    make_folder(plots)
 
     headlines = headline_tables(study)
     styles = figures.agent_styles(dict.fromkeys(cell.label for cell in study.cells))

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, NotInTable, UnreadableResult, shown
 from nats_gym.evaluators import TableEvaluator
-from nats_gym.files import alone, check_folder, replacing, sweep, unfinished_folder
+from nats_gym.files import alone, check_folder, make_folder, replacing, sweep, unfinished_folder
 from nats_gym.machine import describe
 from nats_gym.protocol import search
 from nats_gym.protocol.ladder import find_rungs
@@ -91,7 +91,7 @@ def run_study(
     if not isinstance(study, Study):
         raise InvalidInput(f"a study is a nats_gym.study.Study, got {shown(study)}")
     check_folder(out)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     with _alone(out):
         cells, skipped = _possible(study)
         lacking = {cell.name: list(_missing(cell, out, study.places)) for cell in cells}
@@ -126,7 +126,7 @@ def run_study(
 @contextmanager
 def _alone(out: Path) -> Iterator[None]:
     """Hold the folder, free of what killed processes left; ``InvalidInput`` if another does."""
-    with alone(out / ".lock", f"another process runs a study in {str(out)!r}"):
+    with alone(out / ".lock", f"another process runs a study in {shown(str(out))}"):
         _sweep(out)
         try:
             yield
@@ -241,8 +241,8 @@ def _check_same(cell: Cell, folder: Path, arguments: dict[str, Any]) -> None:
             continue  # the table's own
         if found != wanted:
             raise InvalidInput(
-                f"{str(folder)!r} holds this cell with {name} {found!r}, the study says "
-                f"{wanted!r}; take another folder"
+                f"{shown(str(folder))} holds this cell with {name} {shown(found)}, the study says "
+                f"{shown(wanted)}; take another folder"
             )
 
 
@@ -301,7 +301,7 @@ def _keep(result: SearchResult, folder: Path) -> None:
 
     A process that outlived a killed study may have kept the same one meanwhile.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.parent)
     with unfinished_folder(folder.parent) as temporary:
         result.save(temporary)
         temporary.chmod(0o755)

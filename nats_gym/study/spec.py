@@ -19,6 +19,7 @@ from nats_gym.files import check_source
 from nats_gym.protocol import search_arguments
 from nats_gym.spaces import SPACES, get_space
 from nats_gym.tables import load_table
+from nats_gym.untrusted import opened, read_json
 
 #: What a study says, and what each says besides.
 KEYS = ("name", "runs", "seed", "source", "trial", "searches", "agents")
@@ -28,6 +29,8 @@ AGENT_KEYS = (
     *("epochs", "budget", "runs"),
 )
 LONGEST_LABEL = 100
+#: Bytes of a study's file, and of what a run of it records.
+LARGEST, LARGEST_RECORD = 1 << 20, 64 << 20
 DEFAULTS: dict[str, Any] = {"runs": 500, "seed": 0, "source": "auto", "trial": "random"}
 
 
@@ -88,6 +91,8 @@ class Study:
             InvalidInput: for anything that is not so, naming the search or agent.
         """
         spec = checks.mapping(spec, "a study is a dictionary of its agents and searches")
+        text = checks.text(text, "a study's text", LARGEST)
+        places = [str(checks.path(one, "a place")) for one in _listed(places)]
         _known("a study", spec, KEYS)
         agents, searches = spec.get("agents"), spec.get("searches")
         if not isinstance(agents, Mapping) or not agents:
@@ -123,10 +128,11 @@ def read_study(path: str | Path) -> Study:
     """
     path = checks.path(path, "a study")
     try:
-        text = path.read_text(encoding="utf-8")
+        with opened(path, LARGEST) as file:
+            text = file.read(LARGEST + 1).decode()
     except FileNotFoundError:
         raise MissingStudy(f"no study at {shown(str(path))}; see studies/nats-bench.toml") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise InvalidInput(f"{path}: no study is read from it: {error}") from None
     try:
         spec = tomllib.loads(text)
@@ -137,10 +143,17 @@ def read_study(path: str | Path) -> Study:
     return Study.of({"name": path.stem, **spec}, text, places)
 
 
+def _listed(places: Sequence[str]) -> list[str]:
+    found = checks.as_list(places)
+    if found is None:
+        raise InvalidInput(f"places are a list of folders, got {shown(places)}")
+    return found
+
+
 def _places_of_results(folder: Path) -> list[str]:
     """Where the agents of a study lay whose results are in a folder, if they are."""
     try:
-        record = json.loads((folder / "study.json").read_text(encoding="utf-8"))
+        record = read_json(folder / "study.json", LARGEST_RECORD, nan=True)
         return [str(place) for place in record["places"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []

@@ -94,7 +94,7 @@ def _verdict(folder: Path) -> Verdict:
     except NatsGymError as error:
         return Verdict(folder, folder.name, np.zeros(0, bool), {-1: str(error)}, None)
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
-        reason = f"it is not what a search writes: {error!r}"
+        reason = f"it is not what a search writes: {shown(error)}"
         return Verdict(folder, folder.name, np.zeros(0, bool), {-1: reason}, None)
     valid = np.ones(result.runs, dtype=bool)
     reasons: dict[int, str] = {}

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import CorruptTable, InvalidInput, MissingTable, shown
 from nats_gym.files import check_folder, unfinished_folder
@@ -63,12 +64,12 @@ def check_table_folder(folder: Path) -> None:
             own = {MANIFEST, *(column.file for column in read_manifest(folder)["columns"])}
         except CorruptTable as error:
             raise InvalidInput(
-                f"{str(folder)!r} is no table that may be replaced; move it away: {error}"
+                f"{shown(str(folder))} is no table that may be replaced; move it away: {error}"
             ) from error
     if strangers := sorted(held - own):
         more = f" and {len(strangers) - 3:,} more" if len(strangers) > 3 else ""
         raise InvalidInput(
-            f"a table takes a folder of its own, {str(folder)!r} holds "
+            f"a table takes a folder of its own, {shown(str(folder))} holds "
             f"{', '.join(strangers[:3])}{more}"
         )
 
@@ -94,7 +95,15 @@ def write_table(
         InvalidInput: for a folder that holds anything but a table.
         CorruptTable: for columns that no manifest can describe; nothing is replaced then.
     """
-    folder = Path(folder).resolve()  # where a link leads: a link cannot be renamed over
+    # Where a link leads: a link cannot be renamed over.
+    folder = checks.path(folder, "a table's folder").resolve()
+    space, dataset = get_space(space).name, get_dataset(dataset).name
+    referred = checks.instances(referred, Column, "columns that lie elsewhere", least=0)
+    pairs = checks.instances(stored, tuple, "columns with their figures", least=0)
+    stored = [
+        (checks.instance(column, Column, "a column"), checks.array(figures, "a column's figures"))
+        for column, figures in pairs
+    ]
     check_table_folder(folder)
     # Where the table that is replaced lies between two renamings.
     before = folder.with_name(f".{folder.name}-before")

@@ -30,6 +30,7 @@ _COPIED, _AGREES = 0.01, 1e-5
 
 def embedded_folder(space: str, dataset: str) -> Path:
     """Folder of the table that ships inside the package."""
+    space, dataset = get_space(space).name, get_dataset(dataset).name
     names = {of: name for name, of in SHIPPED.items()}
     return Path(__file__).parent.parent / "data" / f"{space}-{names.get(dataset, dataset)}"
 
@@ -57,8 +58,7 @@ def load_table(space: str, dataset: str, source: str | os.PathLike[str] = "auto"
         CorruptTable: if a table is damaged.
         NatsGymError: if an archive cannot be imported; see ``nats_gym.tables.official``.
     """
-    get_space(space)
-    get_dataset(dataset)
+    space, dataset = get_space(space).name, get_dataset(dataset).name
     source = check_source(source)
     if source in SHIPPED and dataset != SHIPPED[str(source)]:
         raise InvalidInput(
@@ -124,17 +124,17 @@ def is_archive(source: str | os.PathLike[str]) -> bool:
 def _of_archive(archive: official.OfficialArchive, dataset: str) -> Table:
     if archive.trained_on not in ("", dataset):
         raise InvalidInput(
-            f"the archive imported from {archive.source!r} is own training on "
+            f"the archive imported from {shown(archive.source)} is own training on "
             f"{archive.trained_on}, asked for was {dataset}"
         )
     if archive.mistaken:
         raise InvalidInput(
-            f"{str(archive.folder)!r} was imported by a version that took it for NATS-Bench's; "
-            f"import it again: nats-gym data import {archive.source}"
+            f"{shown(str(archive.folder))} was imported by a version that took it for "
+            f"NATS-Bench's; import it again: nats-gym data import {archive.source}"
         )
     folder = archive.folder / "tables" / dataset
     if not folder.is_dir():
-        raise NotInTable(f"the archive imported from {archive.source!r} has no {dataset}")
+        raise NotInTable(f"the archive imported from {shown(archive.source)} has no {dataset}")
     return _imported(folder, archive.source, (folder / MANIFEST).stat().st_mtime_ns)
 
 

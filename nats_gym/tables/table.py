@@ -41,11 +41,11 @@ class Table:
     """
 
     def __init__(self, folder: str | Path, source: str) -> None:
-        self.folder = Path(folder)
+        self.folder = checks.path(folder, "a table's folder")
         manifest = read_manifest(self.folder)
         self.space = get_space(manifest["space"])
         self.dataset: str = manifest["dataset"]
-        self.source = source
+        self.source = str(checks.path(source, "a table's source"))
         self.checksum: str = manifest["checksum"]
         self.columns: list[Column] = manifest["columns"]
         self._opened: dict[str, NDArray[Any]] = {}
@@ -153,7 +153,7 @@ class Table:
             raise CorruptTable(f"{self.folder}: trials of {column.name} scatter by no number")
         return noise
 
-    def train_seconds(self, epochs: Epochs) -> NDArray[np.float64]:
+    def train_seconds(self, epochs: Epochs | None) -> NDArray[np.float64]:
         """Seconds to train for ``epochs`` during search, ``(arch,)``."""
         trained, length = self._schedule("valid", epochs)
         return trained * self._cost("train_seconds_per_epoch", epochs=length)
@@ -164,7 +164,7 @@ class Table:
         """Seconds of one pass over ``split``, ``(arch,)``."""
         return self._cost("evaluation_seconds", split, self._schedule(split, epochs)[1])
 
-    def query_seconds(self, epochs: Epochs) -> NDArray[np.float64]:
+    def query_seconds(self, epochs: Epochs | None) -> NDArray[np.float64]:
         """Seconds that one evaluation costs: the training and one validation pass, ``(arch,)``."""
         return self.train_seconds(epochs) + self.evaluation_seconds("valid", epochs)
 
@@ -180,11 +180,13 @@ class Table:
 
     def means(self, column: Column) -> NDArray[np.float64]:
         """A column's figures, mean over trials, ``(arch,)``; NaN without any."""
-        return _mean_over_trials(self._figures(column))
+        return _mean_over_trials(self._figures(checks.instance(column, Column, "a column")))
 
     def row(self, column: Column, index: int) -> NDArray[np.float64]:
         """One architecture's figures in a column of the table, ``(trial,)``, existing ones."""
-        row = self._figures(column)[self.space.check_one_index(index)]
+        row = self._figures(checks.instance(column, Column, "a column"))[
+            checks.integer(index, "index", 0, self.space.size - 1)
+        ]
         figures = np.atleast_1d(row).astype(np.float64)
         return figures[~np.isnan(figures)]
 
@@ -221,6 +223,8 @@ class Table:
 
     def remedy(self, quantity: str, epochs: int = 0) -> str:
         """Where figures that the table lacks come from, in words."""
+        quantity = checks.word(quantity, "quantity", VOCABULARY["quantity"])
+        epochs = checks.integer(epochs, "epochs", 0, LONGEST)
         if self.dataset not in DATASETS:  # nobody else has trained on it
             schedule = f" --epochs {epochs}" if epochs else ""
             return (

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.errors import shown
 from nats_gym.tables.official.opcodes import Functions, Interpreter, damage_named
 from nats_gym.tables.official.plain_numpy import PlainArray, PlainType
 from nats_gym.tables.official.unpickling import ForbiddenPickle, UnreadableFile
@@ -114,7 +115,7 @@ IMAGENET_MD5 = {
 def _encode_latin1(text: str, encoding: str) -> bytes:
     """The one use of ``_codecs.encode`` in pickled arrays; other codecs unpack, or worse."""
     if encoding.lower().replace("-", "").replace("_", "") not in ("latin1", "iso88591"):
-        raise ForbiddenPickle("_codecs", f"encode to {encoding!r}")
+        raise ForbiddenPickle("_codecs", f"encode to {shown(encoding)}")
     return text.encode("latin1")
 
 
@@ -157,7 +158,7 @@ def read_batch(data: bytes, labels: str, resolution: int, name: str) -> Images:
     ).run()
     pixels = content.get("data") if isinstance(content, dict) else None
     if not isinstance(pixels, PlainArray) or labels not in content:
-        raise UnreadableFile(f"{name}: no batch of images; it has no 'data' or no {labels!r}")
+        raise UnreadableFile(f"{name}: no batch of images; it has no 'data' or no {shown(labels)}")
     with damage_named(name):
         pixels = pixels.array
     width = 3 * resolution**2
@@ -176,7 +177,7 @@ def read_batch(data: bytes, labels: str, resolution: int, name: str) -> Images:
         or found.dtype.kind not in "iu"
         or found.shape != (len(pixels),)
     ):
-        raise UnreadableFile(f"{name}: {labels!r} is not one whole number per image")
+        raise UnreadableFile(f"{name}: {shown(labels)} is not one whole number per image")
     return Images(pixels.reshape(-1, 3, resolution, resolution), found.astype(np.int64))
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from nats_gym.errors import InvalidInput, NatsGymError, shown
-from nats_gym.files import replacing
+from nats_gym.files import make_folder, replacing
 from nats_gym.tables.official.weights import load_saved
 from nats_gym.training.record import TrainingRecord
 
@@ -58,7 +58,7 @@ def write_whole(path: Path, content: Any) -> None:
     Raises:
         CannotWrite: for what the operating system refuses.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     # By way of memory: where the disk is full torch tells of a wrong position.
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -89,7 +89,7 @@ def load_checkpoint(
             f"{path} has format {shown(written)}, this version reads {_FORMAT}"
         )
     differing = [
-        f"{name} {shown(saved.get(name))}, not {value!r}"
+        f"{name} {shown(saved.get(name))}, not {shown(value)}"
         for name, value in identity.items()
         if saved.get(name) != value
     ]

@@ -96,9 +96,9 @@ class ImageData:
             raise InvalidInput(f"no split 'train' among {', '.join(self.splits) or 'none'}")
         for name, rows in self.splits.items():
             if rows.dtype != torch.int64 or rows.ndim != 1 or not len(rows):
-                raise InvalidInput(f"split {name!r} is a list of rows, int64 (n,), n from 1")
+                raise InvalidInput(f"split {shown(name)} is a list of rows, int64 (n,), n from 1")
             if not 0 <= int(rows.min()) <= int(rows.max()) < count:
-                raise InvalidInput(f"split {name!r} has a row outside 0…{count - 1}")
+                raise InvalidInput(f"split {shown(name)} has a row outside 0…{count - 1}")
         if min(self.std) <= 0:
             raise InvalidInput(f"standard deviations are positive, got {self.std}")
 

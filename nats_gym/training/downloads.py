@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from nats_gym.errors import NatsGymError
 from nats_gym.extras import require
+from nats_gym.files import make_folder
 
 #: Seconds without a byte before a connection counts as broken.
 TIMEOUT = 30.0
@@ -37,7 +38,7 @@ def fetch(url: str, md5: str, folder: Path) -> Path:
     import pooch  # type: ignore[import-untyped]
 
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         part = folder / f"{name}.part"
         with FileLock(folder / f".{name}.lock"):
             path = pooch.retrieve(

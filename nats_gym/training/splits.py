@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import warn_caller
+from nats_gym.errors import shown, warn_caller
 from nats_gym.tables.official.unpickling import UnreadableFile
 
 Positions = NDArray[np.int64]
@@ -84,7 +84,7 @@ def read_test_split(path: Path, count: int) -> tuple[Positions, Positions]:
         )
     except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
         raise UnreadableFile(
-            f"{path}: a split file is JSON with lists 'xvalid' and 'xtest' ({error!r})"
+            f"{path}: a split file is JSON with lists 'xvalid' and 'xtest' ({shown(error)})"
         ) from error
     if not np.array_equal(np.sort(np.concatenate([valid, test])), np.arange(count)):
         raise UnreadableFile(f"{path}: its lists do not part the {count} test images in two")

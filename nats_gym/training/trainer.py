@@ -188,7 +188,7 @@ class _Training:
 
     def run(self, last: int, every: bool, time_limit: float, checkpoint: Path | None) -> None:
         """Train up to epoch ``last``, from the checkpoint if it is there."""
-        if checkpoint is not None and checkpoint.exists():
+        if checkpoint is not None and os.path.exists(checkpoint):
             state = self._network, self._optimizer
             self.record = load_checkpoint(checkpoint, self._identity, *state)
             if self.record.epochs > last:

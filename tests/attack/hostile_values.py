@@ -6,6 +6,7 @@ of their own in a temporary folder: a writer that runs as root must never meet t
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import os
@@ -77,6 +78,7 @@ def _recursive_dict() -> dict[str, Any]:
     return found
 
 
+@functools.cache  # nobody changes one, and it takes long to make, and to unmake
 def _deep(depth: int, wrap: Callable[[Any], Any]) -> Any:
     found: Any = 0
     for _ in range(depth):
@@ -84,9 +86,21 @@ def _deep(depth: int, wrap: Callable[[Any], Any]) -> Any:
     return found
 
 
+def _twice(inner: Any) -> list[Any]:
+    return [inner, inner]
+
+
+def _in_a_list(inner: Any) -> list[Any]:
+    return [inner]
+
+
+def _in_a_dictionary(inner: Any) -> dict[str, Any]:
+    return {"a": inner}
+
+
 def _shared() -> Any:
     """Thirty lists of two: a line of JSON longer than any disk."""
-    return _deep(30, lambda inner: [inner, inner])
+    return _deep(30, _twice)
 
 
 class PathLike:
@@ -208,8 +222,8 @@ CONTAINERS: dict[str, Callable[[], Any]] = {
     "frozenset": lambda: frozenset({1, "a"}),
     "recursive list": _recursive_list,
     "recursive dict": _recursive_dict,
-    "deep list": lambda: _deep(100_000, lambda inner: [inner]),
-    "deep dict": lambda: _deep(100_000, lambda inner: {"a": inner}),
+    "deep list": lambda: _deep(100_000, _in_a_list),
+    "deep dict": lambda: _deep(100_000, _in_a_dictionary),
     "shared lists": _shared,
     "range(10**9)": lambda: range(10**9),
     "a million": lambda: [0] * 1_000_000,
@@ -316,7 +330,10 @@ _ANY = re.compile(
     r"Any|object|ArrayLike|NDArray|Callable|Sequence|Iterable|list|tuple|set|Protocol|TypeVar|Self"
 )
 #: What may be less than 0, by the name of the parameter.
-MAY_BE_NEGATIVE = {"threshold", "bonus", "best", "target", "low", "high", "start", "end", "clock"}
+MAY_BE_NEGATIVE = {
+    *("threshold", "bonus", "best", "target", "low", "high", "start", "end", "clock"),
+    "protocol",  # of a pickle: the latest is -1
+}
 
 
 def is_nonsense(annotation: str, parameter: str, value: Any) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import faulthandler
 import functools
+import inspect
+import itertools
 import os
 import re
 import resource
@@ -211,7 +213,8 @@ def try_values(
         if (what, parameter) in known:
             continue
         for name in values:
-            value = hostile_values.HOSTILE[name]()
+            with bounded():
+                value = hostile_values.HOSTILE[name]()
             if refused and not hostile_values.is_nonsense(annotation, parameter, value):
                 continue
             arguments = {**plausible, parameter: value}
@@ -272,8 +275,9 @@ def faults_of(
         plausible = None
     call = function
     if target.owner is not None:
-        instance = public_surface.instance(target.owner)
-        call = functools.partial(function, instance)
+        call = functools.partial(function, public_surface.instance(target.owner))
+    if inspect.isgeneratorfunction(function):
+        call = functools.partial(_first_of, call)
     if plausible is None:
         faults = []
         for name in values:
@@ -284,6 +288,11 @@ def faults_of(
                 faults.append(str(fault))
         return faults
     return try_values(call, plausible, wanted, values, target.name, allowed, known, done, refused)
+
+
+def _first_of(call: Callable[..., Any], **arguments: Any) -> list[Any]:
+    """What a generator gives first: it looks at its arguments when it is asked."""
+    return list(itertools.islice(call(**arguments), 100))
 
 
 @pytest.fixture(autouse=True)

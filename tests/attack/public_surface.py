@@ -11,6 +11,7 @@ import functools
 import importlib
 import inspect
 import re
+import tempfile
 import typing
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -393,8 +394,28 @@ def _api() -> Any:
     return NATStopology(None, True, False)
 
 
+@functools.cache
+def _archive() -> Any:
+    """The import of a small archive, under the home that tests have."""
+    from synthetic_archive import SHORT, write_archive
+
+    from nats_gym.tables.official import import_archive
+
+    with tempfile.TemporaryDirectory(prefix="nats-gym-attack-") as folder:
+        path = write_archive(Path(folder), "tss", range(3), schedules=SHORT["tss"])
+        return import_archive(path, "tss")
+
+
+def _wrapped(name: str) -> Any:
+    import nats_gym.envs
+
+    return getattr(nats_gym.envs, name)(_vector())
+
+
 #: What methods are called on, by the name of their class, where its own arguments make none.
 INSTANCES: dict[str, Callable[[], Any]] = {
+    "DictVectorObservation": lambda: _wrapped("DictVectorObservation"),
+    "MultiDiscreteVectorObservation": lambda: _wrapped("MultiDiscreteVectorObservation"),
     "ArchitectureSpace": lambda: nats_gym.get_space("tss"),
     "SearchResult": result,
     "Table": _table,
@@ -402,8 +423,7 @@ INSTANCES: dict[str, Callable[[], Any]] = {
     "Plan": _plan,
     "NASBenchMetaAPI": _api,
     "NATStopology": _api,
-    "OfficialArchive": lambda: None,
-    "Runs": lambda: None,
+    "OfficialArchive": lambda: _archive(),
     "Column": lambda: _table().columns[0],
     "Study": _study,
 }

@@ -269,3 +269,66 @@ def test_without_rights_a_command_ends_with_one_line(
     assert line.startswith("nats-gym: ")
     assert str(locked) in line
     assert os.listdir(locked) == []
+
+
+#: Trainings whose checkpoints have nowhere to go: none to begin with, or none any more.
+TRAININGS = {
+    "one": """
+from nats_gym.training.architecture import train_architecture
+small, path = {"cells_per_stage": 1}, locked / "one.pt"
+train_architecture(
+    "sss", 0, data, recipe, network=small, seed=0, checkpoint=path, device="cpu"
+)
+""",
+    "a pool": """
+with TrainingPool("sss", data, recipe, network=dict(cells_per_stage=1), devices=["cpu"]) as pool:
+    list(pool.train([0], [0], checkpoints=locked))
+""",
+    "a pool, later": """
+with TrainingPool("sss", data, recipe, network=dict(cells_per_stage=1), devices=["cpu"]) as pool:
+    locked.chmod(0o755)
+    trained = pool.train([0], [0], checkpoints=locked)
+    locked.chmod(0o555)
+    ((_, told),) = trained
+    raise told
+""",
+}
+TRAINING = """
+import sys
+from pathlib import Path
+from nats_gym.errors import NatsGymError
+from nats_gym.training.batched import TrainingPool
+from nats_gym.training.data import load_data
+from nats_gym.training.recipe import Recipe
+data, recipe, locked = load_data("digits"), Recipe(epochs=1), Path(sys.argv[1])
+try:
+    exec(sys.argv[2])
+except NatsGymError as error:
+    print(f"{type(error).__name__}: {error}")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("training", TRAININGS)
+def test_without_rights_a_checkpoint_is_refused_in_one_line(training: str, tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    locked = tmp_path / "locked"
+    locked.mkdir(mode=0o555)
+    try:
+        process = subprocess.run(
+            [sys.executable, "-c", TRAINING, str(locked), TRAININGS[training]],
+            preexec_fn=without_rights,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+        )
+    finally:
+        locked.chmod(0o755)
+    assert process.returncode == 0, process.stderr
+    (line,) = process.stdout.splitlines()
+    assert str(locked) in line
+    assert len(line) < 300
+    assert line.startswith("CannotWrite" if "later" in training else "InvalidInput"), line
+    assert process.stderr == ""
+    assert os.listdir(locked) == []

@@ -15,8 +15,7 @@ from gymnasium.vector import VectorEnv
 from hostile_values import FEW, HOSTILE
 from hypothesis import given
 from hypothesis import strategies as st
-from judging import Fault, alone, attack, bounded, faults_of, profile, try_values
-from public_surface import Target, targets
+from judging import Fault, alone, attack, bounded, profile, try_values
 
 import nats_gym.envs
 from nats_gym.evaluators import Outcome
@@ -26,31 +25,9 @@ from nats_gym.rewards import REWARDS
 #: Every test here runs so.
 __all__ = ["alone"]
 
-#: Faults that are known, as (function, parameter): to become empty.
-KNOWN: frozenset[tuple[str, str]] = frozenset(
-    {
-        *((name, option) for name in nats_gym.envs.__all__ for option in ("evaluator", "reward")),
-        *((name, "*") for name in ("rewards", "testing", "envs.")),
-    }
-)
-#: What is not called here, and why.
-LEFT_OUT: dict[str, str] = {
-    **dict.fromkeys(
-        (f"envs.{name}" for pair in FAMILIES.values() for name in pair),
-        "attacked by options, below",
-    ),
-    "envs.SB3VecEnv": "its methods are Stable-Baselines3's, and raise what those do",
-    "envs.rendering": "drawn through environments",
-}
-#: What takes long once it is called: only what must be refused is tried.
-LONG = ("testing.check_vector_env",)
-OWN: dict[str, dict[str, Callable[[], Any]]] = {}
-TARGETS = [
-    target
-    for target in targets("envs", "rewards", "testing")
-    if not any(target.name.startswith(name) for name in LEFT_OUT)
-]
+#: The families' classes, and those of them that play one environment at a time.
 CLASSES = sorted({name for pair in FAMILIES.values() for name in pair})
+SCALAR = sorted({name for name, _ in FAMILIES.values()})
 
 
 def options_of(cls: type) -> dict[str, str]:
@@ -103,21 +80,6 @@ SENSIBLE: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_functions_refuse_a_few_hostile_arguments(target: Target) -> None:
-    assert not faults(target, FEW)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_functions_refuse_hostile_arguments(target: Target) -> None:
-    assert not faults(target, tuple(HOSTILE))
-
-
-def faults(target: Target, values: tuple[str, ...]) -> list[str]:
-    return faults_of(target, values, OWN.get(target.name), KNOWN, refused=target.name in LONG)
-
-
 # ── options, one at a time ───────────────────────────────────────────────────────────────────
 
 
@@ -137,7 +99,7 @@ def option_faults(name: str, values: tuple[str, ...]) -> list[str]:
     made: dict[str, Any] = {"space": "tss", "dataset": "cifar10"}
     if hasattr(cls, "scalar"):
         made["num_envs"] = 2
-    return try_values(cls, made, options_of(cls), values, name, known=KNOWN, done=play_a_little)
+    return try_values(cls, made, options_of(cls), values, name, done=play_a_little)
 
 
 def play_a_little(env: Any) -> None:
@@ -316,8 +278,6 @@ def question_faults(name: str, values: tuple[str, ...]) -> list[str]:
         if method in ("pareto_front", "hypervolume", "reference") and "Multi" not in name:
             continue
         if method == "figure" and "Vector" in name:
-            continue
-        if (f"{name}.{question}", "*") in KNOWN:
             continue
         for value in values:
             told = f"{name}.{question}({value})"

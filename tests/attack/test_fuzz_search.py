@@ -15,8 +15,7 @@ import pytest
 from hostile_values import FEW, HOSTILE
 from hypothesis import given
 from hypothesis import strategies as st
-from judging import Fault, alone, attack, bounded, faults_of, profile
-from public_surface import Target, targets
+from judging import Fault, alone, attack, bounded, profile
 
 import nats_gym
 from nats_gym.agents import AGENTS, KINDS, find_agent, kind_of
@@ -26,64 +25,6 @@ from nats_gym.study import Study, load_study, read_study, run_study, validate, w
 
 #: Every test here runs so.
 __all__ = ["alone"]
-
-#: Faults that are known, as (function, parameter): to become empty.
-KNOWN: frozenset[tuple[str, str]] = frozenset(
-    (name, "*") for name in ("SearchResult", "agents", "search", "protocol", "study", "plots")
-) | frozenset({("summary", "*")})
-#: What is not called here, and why.
-LEFT_OUT: dict[str, str] = {
-    "agents.ppo.BudgetCallback": "called by Stable-Baselines3",
-    "agents.weight_sharing": "attacked with the trainings",
-    "study.figures.styles_for": "called by the figures",
-    **dict.fromkeys(
-        (f"result.{name}" for name in ("kind_of_time", "provenance_of", "read_run", "open_runs")),
-        "called by what checks, of what is checked",
-    ),
-    "study.StudyResults": "a record of what was read",
-}
-#: What takes long once it is called: only what must be refused is tried.
-LONG = ("study.run_study", "study.write_report", "search", "study.figures", "study.rank_diagram")
-SMALL = {"agent": lambda: "random", "budget": lambda: 9_000.0, "runs": lambda: 1}
-OWN: dict[str, dict[str, Callable[[], Any]]] = {
-    "search": SMALL,
-    "protocol.search_arguments": SMALL,
-    "agents.get_agent": {"name": lambda: "random"},
-    **{
-        f"agents.{name}": {"factory": lambda: find_agent("asha")[1]}
-        for name in ("chooses_among", "continuing_of", "kind_of")
-    },
-    "agents.plays_one_by_one": {"factory": lambda: find_agent("tpe")[1]},
-    "study.read_study": {"path": lambda: "file"},
-    "study.curves.anytime_regret": {"start": lambda: 5_000.0, "end": lambda: 30_000.0},
-    "plots.plot_alphas": {"run": lambda: 0},
-    "study.save_leaderboard": {"boards": dict, "rejected": list},
-}
-TARGETS = [
-    target
-    for target in targets(
-        *("SearchResult", "search", "agents", "protocol", "study", "result", "plots", "summary")
-    )
-    if not any(target.name.startswith(name) for name in LEFT_OUT)
-    and not target.name.startswith("study.statistics")
-]
-
-
-def faults(target: Target, values: tuple[str, ...]) -> list[str]:
-    long = any(target.name.startswith(name) for name in LONG) and "arguments" not in target.name
-    return faults_of(target, values, OWN.get(target.name), KNOWN, refused=long)
-
-
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_functions_refuse_a_few_hostile_arguments(target: Target) -> None:
-    assert not faults(target, FEW)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_functions_refuse_hostile_arguments(target: Target) -> None:
-    assert not faults(target, tuple(HOSTILE))
-
 
 # ── options of agents ────────────────────────────────────────────────────────────────────────
 
@@ -105,8 +46,6 @@ def agent_faults(name: str, values: tuple[str, ...]) -> list[str]:
 
         space = get_method(name).space
     for option in [*agent_options(name), "no such option"]:
-        if (f"agent {name}", option) in KNOWN:
-            continue
         for value in values:
             told = f"{name} {option}={value}"
             options = {option: HOSTILE[value]()}
@@ -250,8 +189,6 @@ def with_value(whole: Any, path: tuple[Any, ...], value: Any) -> Any:
 def spec_faults(values: tuple[str, ...]) -> list[str]:
     found = []
     for path in places(SPEC):
-        if ("Study.of", ".".join(map(str, path))) in KNOWN:
-            continue
         for value in values:
             spec = with_value(SPEC, path, HOSTILE[value]())
             told = f"Study.of({'.'.join(map(str, path))}={value})"

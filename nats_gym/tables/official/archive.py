@@ -25,7 +25,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import CorruptTable, MissingTable
+from nats_gym import checks
+from nats_gym.errors import CorruptTable, MissingTable, shown
 from nats_gym.files import replacing
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.tables.official.origin import NATS_BENCH, differences
@@ -133,15 +134,15 @@ class OfficialArchive:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder = Path(folder)
+        self.folder = checks.path(folder, "an archive's folder")
         path = self.folder / ARCHIVE_FILE
         if not path.is_file():
-            raise MissingTable(f"no imported archive at {str(folder)!r}")
+            raise MissingTable(f"no imported archive at {shown(str(self.folder))}")
         try:
             self.facts: dict[str, Any] = read_json(path, LARGEST_FACTS)
             if self.facts["format"] != FORMAT:
                 raise CorruptTable(
-                    f"{path}: format {self.facts['format']!r}, this version reads {FORMAT}"
+                    f"{path}: format {shown(self.facts['format'])}, this version reads {FORMAT}"
                 )
             self.space: ArchitectureSpace = get_space(self.facts["space"])
             self._runs = {
@@ -235,11 +236,16 @@ class OfficialArchive:
 
     def keys(self, hp: str) -> tuple[str, ...]:
         """Data set keys that the archive has on a schedule, in official order."""
+        hp = checks.text(hp, "hp")
         return tuple(key for key in KEYS if (key, hp) in self._runs)
 
     def runs(self, key: str, hp: str) -> Runs:
-        """All trials of a data set key on a schedule; KeyError if the archive has none."""
-        return self._runs[key, hp]
+        """All trials of a data set key on a schedule.
+
+        Raises:
+            KeyError: if the archive has none.
+        """
+        return self._runs[checks.text(key, "key"), checks.text(hp, "hp")]
 
 
 def write_facts(path: Path, facts: Mapping[str, Any]) -> None:

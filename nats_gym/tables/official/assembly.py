@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nats_gym.datasets import DATASETS
 from nats_gym.errors import CorruptTable, InvalidInput
+from nats_gym.files import make_folder
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.tables.column import MEASURED, Column
 from nats_gym.tables.folder import sha256_of, write_table
@@ -118,7 +119,7 @@ def _write_curve(
 ) -> None:
     """Write the learning curves of one run key on one set, row after row."""
     target = folder / "curves" / "@".join(run)
-    target.mkdir(parents=True, exist_ok=True)
+    make_folder(target)
     row_shape = (len(shape.seeds), shape.epochs, 2)
     with (target / f"{name}.npy").open("wb") as file:
         start, row_bytes = _begin_array(file, (space.size, *row_shape))

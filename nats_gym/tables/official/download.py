@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nats_gym.errors import NatsGymError
 from nats_gym.extras import require
+from nats_gym.files import make_folder
 from nats_gym.spaces import get_space
 from nats_gym.tables.folder import sha256_of
 from nats_gym.tables.home import home
@@ -67,7 +68,7 @@ def download(
     from gdown.exceptions import FileURLRetrievalError
 
     folder = home() / "downloads"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     path = folder / name
     if not path.exists():
         try:

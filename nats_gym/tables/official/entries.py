@@ -14,13 +14,11 @@ from pathlib import Path, PurePosixPath
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, MissingTable, shown
 from nats_gym.tables.official.tars import Member, list_members
-from nats_gym.tables.official.unpickling import UnreadableFile
+from nats_gym.tables.official.unpickling import MAX_ENTRY_BYTES, UnreadableFile
 
 DIRECTORY, TAR, SINGLE = "directory", "tar", "single pickle"
 _RECORD = re.compile(r"([0-9]{1,6})\.pickle\.pbz2")
 META = "meta.pickle.pbz2"
-#: A record with the weights of all its trainings has about 100 MB, one without them 90 kB.
-MAX_ENTRY_BYTES = 128 << 20
 #: The single pickles of the two spaces have one or two gigabytes.
 MAX_SINGLE_BYTES = 8 << 30
 MAX_ENTRIES = 100_000
@@ -95,7 +93,7 @@ class Listing:
             raise _too_many(self.path)
         if not entries:
             raise InvalidInput(
-                f"{str(self.path)!r} holds no architecture: expected files such as "
+                f"{shown(str(self.path))} holds no architecture: expected files such as "
                 "000000.pickle.pbz2"
             )
         for one, two in itertools.pairwise(entries):
@@ -118,7 +116,8 @@ def list_archive(path: str | os.PathLike[str]) -> Listing:
         kind, stamps = DIRECTORY, _stamps(path)
         if not stamps:
             raise InvalidInput(
-                f"{str(path)!r} holds no architecture: expected files such as 000000.pickle.pbz2"
+                f"{shown(str(path))} holds no architecture: expected files such as "
+                "000000.pickle.pbz2"
             )
     elif path.is_file():
         kind = SINGLE if path.name.endswith(".pickle.pbz2") else TAR
@@ -130,7 +129,7 @@ def list_archive(path: str | os.PathLike[str]) -> Listing:
             )
         stamps = [f"{path.name} {facts.st_size} {facts.st_mtime_ns}"]
     else:
-        raise MissingTable(f"no archive at {str(path)!r}")
+        raise MissingTable(f"no archive at {shown(str(path))}")
     fingerprint = hashlib.sha256("\n".join([kind, *sorted(stamps)]).encode()).hexdigest()
     return Listing(path, kind, fingerprint)
 

@@ -193,10 +193,10 @@ def extract(content: Any, index: int, archive: Description, name: str, curves: b
             raise _mixed(name, trained_on, archive.trained_on)
         for hp, trials in runs.items():
             if _text(content[hp]["arch_str"]) != string:
-                raise ValueError(f"it holds {content[hp]['arch_str']!r}, not {string}")
+                raise ValueError(f"it holds {shown(content[hp]['arch_str'])}, not {string}")
             for (key, seed), result in trials.items():
                 if _integer(result["epochs"], 1) != archive.schedules.get(hp):
-                    raise ValueError(f"{result['epochs']} epochs under hp {hp!r}")
+                    raise ValueError(f"{result['epochs']} epochs under hp {shown(hp)}")
                 shape, trial = _extract_trial(result, seed, string, curves)
                 record.trials[key, hp, seed] = trial
                 if (key, hp) in record.shapes:

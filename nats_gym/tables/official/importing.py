@@ -11,7 +11,9 @@ from pathlib import Path
 
 import filelock
 
+from nats_gym import checks
 from nats_gym.errors import NatsGymError
+from nats_gym.files import make_folder
 from nats_gym.spaces import get_space
 from nats_gym.tables.official import streaming
 from nats_gym.tables.official.archive import OfficialArchive
@@ -97,6 +99,7 @@ def import_archive(
 
 def remove_archive(archive: OfficialArchive) -> None:
     """Delete an import; the archive that it was made from stays."""
+    archive = checks.instance(archive, OfficialArchive, "what is removed")
     with import_lock():
         retired = archives_folder() / f".removed-{archive.folder.name}"
         os.replace(archive.folder, retired)
@@ -106,7 +109,7 @@ def remove_archive(archive: OfficialArchive) -> None:
 @contextmanager
 def import_lock() -> Iterator[None]:
     folder = archives_folder()
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     try:
         with filelock.FileLock(folder / ".lock", timeout=0):
             yield

@@ -13,7 +13,8 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-from nats_gym.errors import InvalidInput
+from nats_gym.errors import InvalidInput, shown
+from nats_gym.spaces import get_space
 from nats_gym.tables.folder import sha256_of
 from nats_gym.tables.home import home
 from nats_gym.tables.official.archive import ARCHIVE_FILE, OfficialArchive, write_facts
@@ -23,7 +24,7 @@ from nats_gym.tables.official.unpickling import UnreadableFile
 
 def wrong_space(path: Path, found: str, wanted: str) -> InvalidInput:
     """The exception for an archive of another space."""
-    return InvalidInput(f"{str(path)!r} is an archive of {found}, asked for was {wanted}")
+    return InvalidInput(f"{shown(str(path))} is an archive of {found}, asked for was {wanted}")
 
 
 class ArchiveChanged(InvalidInput):
@@ -54,6 +55,7 @@ def newest_archive(space: str) -> OfficialArchive | None:
     A partial one would answer for some architectures only, and what is not NATS-Bench's for
     something else: these are used where they are named.
     """
+    space = get_space(space).name
     complete = (a for a in archives() if a.space.name == space and a.complete)
     return next((a for a in complete if a.official), None)
 
@@ -89,7 +91,7 @@ def find_listed(listing: Listing) -> OfficialArchive | None:
     for archive in imported:
         if archive.source == str(listing.path):
             raise ArchiveChanged(
-                f"the archive at {str(listing.path)!r} has changed since it was imported; "
+                f"the archive at {shown(str(listing.path))} has changed since it was imported; "
                 f"import it again: nats-gym data import {listing.path}"
             )
     return None

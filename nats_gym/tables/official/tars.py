@@ -64,7 +64,7 @@ def list_members(path: Path) -> Iterator[Member]:
             if size is None:
                 if at == 0:
                     raise InvalidInput(
-                        f"{str(path)!r} is neither a plain tar, a .pickle.pbz2 nor a directory"
+                        f"{shown(str(path))} is neither a plain tar, a .pickle.pbz2 nor a directory"
                     )
                 raise UnreadableFile(f"{path}: a truncated or damaged tar, no header at {at:,}")
             kind, begin = header[156:157], at + BLOCK

@@ -26,7 +26,10 @@ from nats_gym.tables.official.opcodes import ForbiddenPickle as ForbiddenPickle
 from nats_gym.tables.official.opcodes import UnreadableFile as UnreadableFile
 from nats_gym.tables.official.plain_numpy import PlainType, scalar
 from nats_gym.tables.official.plain_pickles import MOST_BYTES, is_plain
+from nats_gym.untrusted import opened
 
+#: A record with the weights of all its trainings has about 100 MB, one without them 90 kB.
+MAX_ENTRY_BYTES = 128 << 20
 #: What an unpacked record may take: with the weights of all its trainings it is about 100 MB.
 MAX_RECORD_BYTES = 192 << 20
 #: A file that unpacks to more than so many times its size, and more than so much, is a bomb.
@@ -125,5 +128,10 @@ class _PlainUnpickler(pickle.Unpickler):
 
 
 def load_record(path: Path, weights: bool = False) -> Any:
-    """:func:`load_bytes` of a file."""
-    return load_bytes(Path(path).read_bytes(), str(path), weights)
+    """:func:`load_bytes` of a file of at most :data:`MAX_ENTRY_BYTES`."""
+    try:
+        with opened(path, MAX_ENTRY_BYTES) as file:
+            data = file.read(MAX_ENTRY_BYTES + 1)
+    except ValueError as error:
+        raise UnreadableFile(f"{path}: {error}") from error
+    return load_bytes(data, str(path), weights)

@@ -1,0 +1,120 @@
+"""Whatever public functions are given, they answer or refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+from hostile_values import FEW, HOSTILE
+from judging import alone, faults_of
+from public_surface import SCORES, Target, targets
+
+from nats_gym.agents import find_agent
+from nats_gym.registration import FAMILIES
+from nats_gym.tables import embedded_folder
+
+#: Every test here runs so.
+__all__ = ["alone"]
+
+#: What is not called here, and why: all of a module or class; ending in a star, itself alone.
+LEFT_OUT: dict[str, str] = {
+    "tables.Column.from_json": "read from manifests, which are checked as files",
+    "tables.official.Runs": "made by archives",
+    "tables.official.import_archive": "attacked with files, not with arguments alone",
+    "spaces.ArchitectureSpace.index_of": "the scalar environments' own, of what is checked",
+    "spaces.ArchitectureSpace.name_of": "likewise",
+    "nats_bench.ArchResults": "records of the public package, which raise what it raises",
+    "nats_bench.ResultsCount": "likewise",
+    "nats_bench.api_utils.NASBenchMetaAPI*": "what its two spaces have in common, no API itself",
+    "nats_bench.api_utils.nats_is_": "any text may be asked for, and nothing be there",
+    **{
+        f"envs.{name}": "attacked by its options, with the environments"
+        for pair in FAMILIES.values()
+        for name in pair
+    },
+    "envs.SB3VecEnv": "its methods are Stable-Baselines3's, and raise what those do",
+    "envs.rendering": "drawn through environments",
+    "agents.ppo.BudgetCallback": "called by Stable-Baselines3",
+    "agents.weight_sharing": "attacked with the trainings",
+    "study.figures.styles_for": "called by the figures",
+    **{
+        f"result.{name}": "called by what checks, of what is checked"
+        for name in ("kind_of_time", "provenance_of", "read_run", "open_runs")
+    },
+    "study.StudyResults": "a record of what was read",
+}
+#: What takes long once it is called: only what must be refused is tried.
+LONG = (
+    *("analysis.Analysis.save", "analysis.analyse", "testing.check_vector_env"),
+    *(f"study.statistics.{of}_interval" for of in ("mean", "iqm", "profile", "improvement")),
+    *("study.run_study", "study.write_report", "protocol.search*"),
+    *("study.figures", "study.rank_diagram"),
+)
+SMALL = {"agent": lambda: "random", "budget": lambda: 9_000.0, "runs": lambda: 1}
+EMBEDDED = embedded_folder("tss", "cifar10")
+LABELLED = {name: SCORES[:, 0] + 0.1 * i for i, name in enumerate("abc")}
+#: Arguments of a function that are not what others of the name are.
+OWN: dict[str, dict[str, Callable[[], Any]]] = {
+    **{
+        f"spaces.SizeSpace.{method}": {"digits": lambda: [0, 1, 2, 3, 7]}
+        for method in ("widths", "mutate", "params", "flops")
+    },
+    "spaces.get_space": {"name": lambda: "tss"},
+    "get_space": {"name": lambda: "tss"},
+    "tables.Table": {"folder": lambda: EMBEDDED, "source": lambda: "embedded"},
+    "tables.official.OfficialArchive": {"folder": lambda: EMBEDDED},
+    "nats_bench.NATStopology.str2matrix": {
+        "search_space": lambda: ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3"]
+    },
+    "nats_bench.api_utils.remap_dataset_set_names": {"dataset": lambda: "cifar10-valid"},
+    "nats_bench.search_space_info": {"main_tag": lambda: "nats-bench"},
+    "study.statistics.average_ranks": {"scores": lambda: LABELLED},
+    "study.statistics.friedman_nemenyi": {"scores": lambda: LABELLED},
+    "study.statistics.nemenyi_p_values": {"scores": lambda: LABELLED},
+    "protocol.search": SMALL,
+    "protocol.search_arguments": SMALL,
+    "agents.get_agent": {"name": lambda: "random"},
+    **{
+        f"agents.{name}": {"factory": lambda: find_agent("asha")[1]}
+        for name in ("chooses_among", "continuing_of", "kind_of", "results_for_model")
+    },
+    "agents.plays_one_by_one": {"factory": lambda: find_agent("tpe")[1]},
+    "study.read_study": {"path": lambda: "file"},
+    "study.curves.anytime_regret": {"start": lambda: 5_000.0, "end": lambda: 30_000.0},
+    "plots.plot_alphas": {"run": lambda: 0},
+    "study.save_leaderboard": {"boards": dict, "rejected": list},
+}
+
+
+def named(target: Target, names: Iterable[str]) -> bool:
+    """Whether a target, or what it is in, is among some names."""
+    return any(
+        target.name == name[:-1] if name.endswith("*") else target.name.startswith(name)
+        for name in names
+    )
+
+
+TARGETS = [
+    target
+    for target in targets(
+        *("spaces", "tables", "nats_bench", "pareto", "analysis", "envs", "rewards", "testing"),
+        *("agents", "protocol", "study", "result", "plots", "summary"),
+    )
+    if not named(target, LEFT_OUT)
+]
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_functions_refuse_a_few_hostile_arguments(target: Target) -> None:
+    assert not faults(target, FEW)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_functions_refuse_hostile_arguments(target: Target) -> None:
+    assert not faults(target, tuple(HOSTILE))
+
+
+def faults(target: Target, values: tuple[str, ...]) -> list[str]:
+    return faults_of(target, values, OWN.get(target.name), refused=named(target, LONG))
