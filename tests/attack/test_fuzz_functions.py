@@ -16,6 +16,8 @@ from nats_gym.tables import embedded_folder
 
 #: Every test here runs so.
 __all__ = ["alone"]
+#: What is said on purpose; numpy's are no such warnings.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 #: What is not called here, and why: all of a module or class; ending in a star, itself alone.
 LEFT_OUT: dict[str, str] = {
