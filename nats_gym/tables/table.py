@@ -40,7 +40,7 @@ class Table:
         MissingTable, CorruptTable: see ``nats_gym.tables.folder``.
     """
 
-    def __init__(self, folder: str | Path, source: str) -> None:
+    def __init__(self, folder: str | Path, source: str | Path) -> None:
         self.folder = checks.path(folder, "a table's folder")
         manifest = read_manifest(self.folder)
         self.space = get_space(manifest["space"])
