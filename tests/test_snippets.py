@@ -136,6 +136,12 @@ def test_what_can_be_added_has_a_short_example_each() -> None:
         assert len(example.splitlines()) <= 25
 
 
+def test_what_contributing_names_is_there() -> None:
+    named = re.findall(r"`([\w.-]+/[\w./-]*)`", (ROOT / CONTRIBUTING).read_text())
+    assert len(named) > 10
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
 def test_python_that_is_not_run_here_pastes_too() -> None:
     class Unrun(Pasted):
         def runcode(self, code: Any) -> None:
