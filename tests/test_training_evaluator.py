@@ -282,7 +282,7 @@ def make_constant(space: str, dataset: str, *, accuracy: float = 50.0) -> Any:
 def test_evaluators_of_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = EntryPoint("constant", f"{__name__}:make_constant", registry.GROUP)
     monkeypatch.setattr(registry, "entry_points", lambda group, name="constant": [entry])
-    assert evaluator_names() == ("train", "ray", "constant")
+    assert evaluator_names()[-1] == "constant"
     env = ConstructionEnv("tss", "cifar10", evaluator="constant", accuracy=40.0)
     env.reset(seed=0)
     assert [env.step(0) for _ in range(6)][-1][1] == 0.4
