@@ -20,6 +20,7 @@ from nats_gym.errors import InvalidInput
 from nats_gym.result import RECORDED, SearchResult
 from nats_gym.study.curves import regret_at
 from nats_gym.study.figures import (
+    PHONE,
     agent_styles,
     evaluations_to_target,
     improvement_intervals,
@@ -60,11 +61,11 @@ def first(searches: Searches, count: int) -> Searches:
     return dict(list(searches.items())[:count])
 
 
-def over_random(results: Any) -> Figure:
-    return improvement_intervals(results, "random")
+def over_random(results: Any, **options: Any) -> Figure:
+    return improvement_intervals(results, "random", **options)
 
 
-DRAWN: dict[str, Callable[[Any], Figure]] = {
+DRAWN: dict[str, Callable[..., Figure]] = {
     "regret": regret_curves,
     "target": evaluations_to_target,
     "profiles": performance_profiles,
@@ -117,15 +118,15 @@ def _shown(text: Text, figure: Figure) -> bool:
     return axes is None or axes.axison or text in axes.texts
 
 
-def check_texts(figure: Figure) -> None:
-    """All texts are within the figure at 700 pixels, and none meets another."""
-    assert figure.get_figwidth() == 7
+def check_texts(figure: Figure, width: int = 700) -> None:
+    """All texts are within the figure at so many pixels, and none meets another."""
+    assert figure.get_figwidth() == width / 100
     figure.set_dpi(100)
     shown = texts_in_sight(figure)
     assert len(shown) > 4
     height = figure.get_figheight() * 100
     for place, (text, box) in enumerate(shown):
-        assert -0.5 <= box.x0 <= box.x1 <= 700.5, text
+        assert -0.5 <= box.x0 <= box.x1 <= width + 0.5, text
         assert -0.5 <= box.y0 <= box.y1 <= height + 0.5, text
         for other, its in shown[:place]:
             across = min(box.x1, its.x1) - max(box.x0, its.x0)
@@ -142,11 +143,23 @@ def test_no_texts_meet_and_all_are_within_700_pixels(
 
 
 @pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("count", [2, 7, 15])
+def test_narrow_ones_have_letters_of_11_pixels_and_none_meet(
+    searches: Searches, name: str, count: int
+) -> None:
+    figure = DRAWN[name](first(searches, count), width=PHONE)
+    check_texts(figure, 360)
+    sizes = {text.get_fontsize() for text in figure.findobj(Text) if text.get_text().strip()}
+    assert min(sizes) * 100 / 72 >= 11  # 360 pixels wide
+
+
+@pytest.mark.parametrize("name", DRAWN)
 def test_long_names_are_cut_in_the_middle(searches: Searches, name: str) -> None:
     named = [f"rea, population {count}, sample 5, {'x' * count}" for count in (10, 20, 40)]
     results = {"random": searches["random"], **dict(zip(named, searches.values(), strict=False))}
     figure = DRAWN[name](results)
     check_texts(figure)
+    check_texts(DRAWN[name](results, width=PHONE), 360)
     if name == "iqm":
         rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
         assert f"rea, population 10,…{'x' * 10}" in rows
@@ -171,6 +184,7 @@ def test_several_tasks_have_a_panel_each_and_aggregates_say_so(searches: Searche
     assert len(iqm_intervals(tasks).axes[0].get_yticks()) == 3
     for draw in DRAWN.values():
         check_texts(draw(tasks))
+        check_texts(draw(tasks, width=PHONE), 360)
 
 
 def test_axes_name_units_and_what_they_rest_on(searches: Searches) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -16,8 +18,9 @@ import pytest
 
 import nats_gym
 from nats_gym.errors import InvalidInput, NatsGymError, UnreadableResult
+from nats_gym.study.curves import regret_at
 from nats_gym.study.figures import regret_curves
-from nats_gym.study.markup import Markup, element, joined
+from nats_gym.study.page import POLICY, opening
 from nats_gym.study.report import write_report
 from nats_gym.study.results import StudyResults, load_study
 from nats_gym.study.running import run_study
@@ -36,13 +39,17 @@ from nats_gym.summary import summary_grid
 pytest.importorskip("scipy")
 
 HOSTILE = 'my <b>"R&D"</b> 50% a_b|c'
+#: What ends an attribute, an element, a script, a comment, a template's expression.
+SCRIPT = """'"></script><script>alert(1)</script><img src=x onerror=alert(1)>--> {{ 7 * 7 }}"""
 
 
-def test_only_markup_is_not_escaped() -> None:
-    made = element("a", "1 < 2", Markup("<br>"), href='x"&y', class_="c", aria_label=None)
-    assert made == '<a href="x&quot;&amp;y" class="c">1 &lt; 2<br></a>'
-    assert joined(made, "&") == f"{made}&amp;"
-    assert element("img", aria_label="it") == '<img aria-label="it">'
+def test_a_long_note_is_folded_after_its_first_sentence() -> None:
+    long = "A regret of 0.5 points: half of all runs come to it. " + "It is so. " * 20
+    first, rest = opening(long.strip())
+    assert first == "A regret of 0.5 points: half of all runs come to it."
+    assert f"{first} {rest}" == long.strip()
+    assert opening("Short: as it is. Whole.") == ("Short: as it is. Whole.", "")
+    assert opening("x" * 500) == ("x" * 500, "")
 
 
 # ── tables ───────────────────────────────────────────────────────────────────────────────────
@@ -279,8 +286,9 @@ def test_estimated_test_accuracies_are_neither_shown_nor_warned_of(
 
 def test_what_a_curve_ends_at_is_the_figure_of_the_table(study: StudyResults, report: Path) -> None:
     page = Page((report / "index.html").read_text())
-    alts = [str(found["alt"]) for tag, found in page.elements if tag == "img"]
+    alts = [str(found["aria-label"]) for _, found in page.elements if found.get("role") == "img"]
     curves = [alt for alt in alts if alt.startswith("Curves of mean regret")]
+    assert len(curves) == 3
     for alt, searches in zip(curves, study.groups().values(), strict=True):
         ends = dict(
             part.rsplit(" ", 1) for part in alt.removesuffix(".").split(": ")[1].split("; ")
@@ -365,7 +373,7 @@ def test_latex_compiles_without_any_package(report: Path, tmp_path: Path) -> Non
 class Page(HTMLParser):
     """Balanced tags, and what the page refers to."""
 
-    VOID = frozenset({"meta", "img", "br"})
+    VOID = frozenset({"meta", "img", "br", "source"})
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -389,8 +397,7 @@ class Page(HTMLParser):
             self.ids.append(str(found["id"]))
         if "href" in found:
             self.links.append(str(found["href"]))
-        if "src" in found:
-            self.sources.append(str(found["src"]))
+        self.sources += [str(found[name]) for name in ("src", "srcset") if name in found]
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
@@ -406,18 +413,67 @@ def test_page_is_whole_and_needs_nothing_else(report: Path) -> None:
     for link in page.links:
         assert link.removeprefix("#") in page.ids or link.startswith("https://arxiv.org/")
     assert page.sources
-    assert all(source.startswith("data:image/svg+xml,") for source in page.sources)
+    assert all(re.fullmatch(r"data:image/svg\+xml,\S+", source) for source in page.sources)
     tags = [tag for tag, _ in page.elements]
-    assert not {"script", "link", "iframe", "object", "base"} & set(tags)
+    assert not {"link", "iframe", "object", "base"} & set(tags)
+    assert tags.count("script") == 1
+    script = text[text.index("<script>") + 8 : text.index("</script>")]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert POLICY.endswith(f"script-src 'sha256-{digest}'")
+    assert ("meta", {"http-equiv": "Content-Security-Policy", "content": POLICY}) in page.elements
+    assert not {name for _, found in page.elements for name in found if name.startswith("on")}
     style = text[text.index("<style>") : text.index("</style>")]
     assert "url(" not in style
     assert "@import" not in style
     images = [attributes for tag, attributes in page.elements if tag == "img"]
     assert all(attributes["alt"] for attributes in images)
-    assert tags.count("figcaption") == tags.count("figure") == len(images)
+    traced = [attributes for _, attributes in page.elements if "data-trace" in attributes]
+    assert len(traced) == 3
+    assert tags.count("figcaption") == tags.count("figure") == len(images) + len(traced)
+    assert tags.count("source") == len(images)
     assert tags.count("caption") == tags.count("table")
     assert tags.count("h1") == 1
     assert len(text) < 3_000_000
+
+
+def test_curves_answer_with_the_means_over_runs(study: StudyResults, report: Path) -> None:
+    page = Page((report / "index.html").read_text())
+    traces = [json.loads(str(f["data-trace"])) for _, f in page.elements if "data-trace" in f]
+    for trace, searches in zip(traces, study.groups().values(), strict=True):
+        assert trace["unit"] == "simulated seconds"
+        assert len(trace["boxes"]) == 2
+        for left, top, width, height in trace["boxes"]:
+            assert 0 < left < left + width < 1
+            assert 0 < top < top + height < 1
+        assert [label for label, _ in trace["lines"]] == list(searches)
+        for (_, values), result in zip(trace["lines"], searches.values(), strict=True):
+            assert values[-1] == pytest.approx(result.regret().mean(), rel=1e-4)
+            middle = len(values) // 2
+            # Times are rounded: the mean is that of one of the moments around this one.
+            time = trace["times"][middle - len(values)]
+            around = regret_at(result, [time * (1 - 2e-5), time * (1 + 2e-5)]).mean(axis=0)
+            assert np.isclose(values[middle], around, rtol=1e-4).any()
+
+
+def test_hostile_names_stay_text(tmp_path: Path) -> None:
+    """An agent and a study called as a script would be."""
+    page = write_report(
+        run(
+            tmp_path / "study",
+            name=SCRIPT,
+            runs=2,
+            searches=[{**TOPOLOGY, "datasets": ["cifar10"]}],
+            agents={SCRIPT: {"agent": "random"}, "rea": {}},
+        )
+    )
+    text = page.read_text()
+    found = Page(text)
+    assert [tag for tag, _ in found.elements].count("script") == 1
+    assert not any("onerror" in attributes for _, attributes in found.elements)
+    assert "<img src=x" not in text
+    assert SCRIPT in found.texts
+    (trace,) = (json.loads(str(f["data-trace"])) for _, f in found.elements if "data-trace" in f)
+    assert trace["lines"][0][0] == SCRIPT
 
 
 def test_page_shows_names_as_they_are(study: StudyResults, report: Path) -> None:
@@ -474,7 +530,8 @@ def test_numbers_of_a_search_are_those_of_its_runs(study: StudyResults, report: 
 def test_plots_lie_beside_the_page(report: Path) -> None:
     page = Page((report / "index.html").read_text())
     plots = sorted(path.name for path in (report / "plots").iterdir())
-    assert len(plots) == 2 * len(page.sources)
+    figures = [tag for tag, _ in page.elements if tag == "figure"]
+    assert len(plots) == 2 * len(figures)
     assert {path.rsplit(".")[-1] for path in plots} == {"png", "svg"}
     assert "tss-CIFAR-10-regret.svg" in plots
     assert not list(report.rglob(".*"))

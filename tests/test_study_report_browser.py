@@ -1,15 +1,18 @@
-"""The report in a real browser: nothing is loaded, nothing is wider than the screen."""
+"""The report in a real browser: what is loaded, how wide and large things are, what answers."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 import shutil
 import subprocess
-from html import escape, unescape
+from html import unescape
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nats_gym.study.page import POLICY
@@ -27,24 +30,62 @@ pytest.importorskip("scipy")
 
 #: Runs in a copy of the page, and tells the page around it what it found.
 PROBE = """
-<script>
 const refused = [];
 document.addEventListener("securitypolicyviolation", event => refused.push(event.blockedURI));
+const seen = element => element.getBoundingClientRect().width > 0;
+const box = element => element.getBoundingClientRect();
+// Letters are drawn as shapes in hundredths of their size.
+const inlined = () => [...document.querySelectorAll("svg g[transform*=scale] use")].filter(seen)
+  .map(use => 100 * Math.hypot(use.getScreenCTM().a, use.getScreenCTM().b));
+const pictured = () => [...document.images].flatMap(image => {
+  const svg = decodeURIComponent(image.currentSrc);
+  const width = Number(svg.match(/viewBox=.0 0 ([\\d.]+)/)[1]);
+  return [...svg.matchAll(/scale\\(([\\d.]+) -/g)]
+    .map(found => 100 * found[1] * box(image).width / width);
+});
+const point = (plot, kind, x, y, pointerType) =>
+  plot.dispatchEvent(new PointerEvent(kind, { clientX: x, clientY: y, pointerType }));
+const answers = plot => {
+  const said = plot.querySelector("output"), dot = plot.querySelector(".dot");
+  const before = said.hidden;
+  const [marker] = [...plot.querySelectorAll("g[clip-path] use")].filter(seen).map(box);
+  const x = marker.x + marker.width / 2, y = marker.y + marker.height / 2;
+  point(plot, "pointermove", x, y, "mouse");
+  const at = box(dot), met = [at.x + at.width / 2 - x, at.y + at.height / 2 - y];
+  const first = said.textContent;
+  const within = [...Array(9).keys()].every(step => {
+    point(plot, "pointerdown", box(plot).x + step * box(plot).width / 8, y, "touch");
+    return box(said).left >= box(plot).left - 1 && box(said).right <= box(plot).right + 1;
+  });
+  const last = said.textContent;
+  const press = key => {
+    plot.dispatchEvent(new KeyboardEvent("keydown", { key }));
+    return said.textContent;
+  };
+  const keys = [press("ArrowLeft"), press("ArrowDown"), press("ArrowUp")];
+  point(plot, "pointerleave", 0, 0, "mouse");
+  return { before, met, first, within, last, keys, after: said.hidden };
+};
 addEventListener("load", () => {
   const root = document.documentElement;
   const wide = [...document.querySelectorAll("body *")].filter(element =>
-    element.getBoundingClientRect().right > root.clientWidth + 1 &&
-    !element.closest(".scroll, pre"));
+    box(element).right > root.clientWidth + 1 && !element.closest(".scroll, pre"));
   parent.postMessage({
     width: root.clientWidth, scroll: root.scrollWidth, refused,
     wide: wide.map(element => element.outerHTML.slice(0, 80)),
     images: [...document.images].map(image => image.naturalWidth),
     loaded: performance.getEntriesByType("resource").map(entry => entry.name.slice(0, 60)),
-    small: [...document.querySelectorAll("p, td, th, figcaption, li")]
+    small: [...document.querySelectorAll("p, td, th, figcaption, li, summary")]
       .map(element => parseFloat(getComputedStyle(element).fontSize)).sort((a, b) => a - b)[0],
+    letters: [...inlined(), ...pictured()].sort((a, b) => a - b),
+    beside: [...document.querySelectorAll("[id^=group]")].map(group => {
+      const plot = box(group.querySelector("figure")), table = box(group.querySelector(".scroll"));
+      return table.left >= plot.right && table.top < plot.bottom && plot.top < table.bottom;
+    }),
+    folded: document.querySelectorAll("details.note:not([open])").length,
+    answers: [...document.querySelectorAll("[data-trace]")].map(answers),
   }, "*");
 });
-</script>
 """
 
 
@@ -71,9 +112,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def measured(page: Path, width: int, folder: Path) -> dict[str, Any]:
     """What the probe finds in a frame ``width`` pixels wide; a window cannot be so narrow."""
     text = page.read_text()
-    assert POLICY in unescape(text)
-    allowed = f"{POLICY}; script-src 'unsafe-inline'"
-    text = text.replace(escape(POLICY), escape(allowed)).replace("</head>", f"{PROBE}</head>")
+    digest = base64.b64encode(hashlib.sha256(PROBE.encode()).digest()).decode()
+    assert text.count("script-src ") == POLICY.count("script-src ") == 1
+    text = text.replace("script-src ", f"script-src 'sha256-{digest}' ")
+    text = text.replace("</head>", f"<script>{PROBE}</script></head>")
     (folder / "copy.html").write_text(text)
     (folder / "frame.html").write_text(
         f'<iframe src="copy.html" width="{width}" height="844" style="border:0"></iframe>'
@@ -102,3 +144,21 @@ def test_page_fits_the_screen_and_loads_nothing(page: Path, width: int, tmp_path
     assert found["images"]
     assert all(size > 0 for size in found["images"])
     assert found["small"] >= 12  # pixels
+    assert len(found["letters"]) > 1000
+    assert found["letters"][0] >= (11 if width == 390 else 10)
+    assert found["beside"] == [width == 1280] * 3
+    assert found["folded"] > 5
+    assert len(found["answers"]) == 3
+    labels = "random|reinforce|an agent with a rather long label|successive-halving"
+    for answer in found["answers"]:
+        assert answer["before"]
+        assert answer["after"]
+        assert answer["within"]
+        assert np.abs(answer["met"]).max() < 3  # pixels from a marker on a line to the answer's dot
+        for said in (answer["first"], answer["last"], *answer["keys"]):
+            form = rf"({labels}): after [\d,]+ simulated seconds, regret [\d.]+ points"
+            assert re.fullmatch(form, said)
+        assert answer["first"].startswith("random:")
+        left, down, up = (said.split(":")[0] for said in answer["keys"])
+        assert left == answer["last"].split(":")[0]
+        assert down != up

@@ -1,4 +1,4 @@
-"""Figures of a study, for a page of 700 pixels.
+"""Figures of a study, for a page of 700 pixels or, at ``width=PHONE``, for a telephone.
 
 Each takes the searches of one task by label (``{"rea": result, …}``), those of several tasks, or
 a study's results, and returns a matplotlib ``Figure``. An agent's colour, dashes and marker come
@@ -8,7 +8,9 @@ Colours are Okabe & Ito's, which colour-blind readers tell apart.
 
 from __future__ import annotations
 
+import io
 import os
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -46,10 +48,13 @@ from nats_gym.study.statistics import (
 from nats_gym.study.tables import DATASET_TITLES
 
 WIDTH = 7.0  # inches: 700 pixels at 100 dots per inch
+#: Inches of a figure for a telephone's screen, with letters of the same size.
+PHONE = 3.6
 TEXT, SMALL = 10.0, 9.0  # points
-#: About what is left for an axis, inches: of one panel, of one beside another.
-WIDE, NARROW = 5.9, 2.6
+#: About what is left for an upright axis, inches: of one panel, of one among others.
 HIGH, LOW = 2.8, 2.0
+#: At ``PHONE``: letters in a line beside an axis, in one over all, rows of a matrix of numbers.
+PHONE_LETTERS, PHONE_LINE, PHONE_ROWS = 34, 42, 11
 #: A log axis has no 0: what took no time is drawn at this share of its end.
 NO_TIME = 1e-6
 PNG_DPI = 200
@@ -57,8 +62,8 @@ DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 #: Of a legend's line, in letters.
 LEGEND_WIDTH = 92
-#: Of a label in rows, in letters.
-LONGEST_LABEL = 30
+#: Of a label in rows, in letters, and at ``PHONE``.
+LONGEST_LABEL, PHONE_LABEL = 30, 17
 
 
 class Style(NamedTuple):
@@ -84,12 +89,12 @@ def agent_styles(labels: Iterable[str]) -> dict[str, Style]:
     }
 
 
-def shortened(label: str) -> str:
+def shortened(label: str, longest: int = LONGEST_LABEL) -> str:
     """The label, its middle left out where a figure has no room for all of it."""
-    if len(label) <= LONGEST_LABEL:
+    if len(label) <= longest:
         return label
-    end = LONGEST_LABEL // 3
-    return f"{label[: LONGEST_LABEL - end - 1]}…{label[-end:]}"
+    end = longest // 3
+    return f"{label[: longest - end - 1]}…{label[-end:]}"
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, Path]:
@@ -101,16 +106,54 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, Pat
     png, svg = (Path(f"{os.fspath(path)}.{suffix}") for suffix in ("png", "svg"))
     with replacing(png) as temporary:
         figure.savefig(temporary, format="png", dpi=PNG_DPI)
-    salted = matplotlib.rc_context({"svg.hashsalt": "nats-gym", "svg.fonttype": "path"})
-    with salted, replacing(svg) as temporary:
-        figure.savefig(temporary, format="svg", metadata={"Date": None})
+    with replacing(svg) as temporary:
+        temporary.write_text(svg_of(figure), encoding="utf-8")
     return png, svg
+
+
+def svg_of(figure: Figure) -> str:
+    """The figure as SVG, its letters as shapes; the same figure gives the same text."""
+    file = io.StringIO()
+    with matplotlib.rc_context({"svg.hashsalt": "nats-gym", "svg.fonttype": "path"}):
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()
+
+
+def traced(figure: Figure, labels: Iterable[str]) -> dict[str, Any]:
+    """The lines of a drawn figure's first panel as plain values, for a script to point at.
+
+    Args:
+        figure: of :func:`regret_curves`, drawn or saved before.
+        labels: of its lines.
+
+    Returns:
+        ``box``: left, top, width and height of the panel, in shares of the figure; ``x`` and
+        ``y``: ends of each axis, and whether it is logarithmic; ``times``: of the line that
+        begins first; ``lines``: label and values of each, which all end with ``times``.
+    """
+    axes = figure.axes[0]
+    box = axes.get_position()
+    lines = {label: line.get_xydata().T for label, line in zip(labels, axes.lines, strict=False)}
+    return {
+        "box": _rounded([box.x0, 1 - box.y1, box.width, box.height]),
+        "x": [*axes.get_xlim(), axes.get_xscale() == "log"],
+        "y": [*axes.get_ylim(), axes.get_yscale() == "log"],
+        "times": _rounded(max((times for times, _ in lines.values()), key=len)),
+        "lines": [[label, _rounded(values)] for label, (_, values) in lines.items()],
+    }
+
+
+def _rounded(values: Iterable[float]) -> list[float | None]:
+    """Numbers of five digits; None, which JSON has, for NaN, which it has not."""
+    return [float(f"{value:.5g}") if np.isfinite(value) else None for value in values]
 
 
 # ── over simulated time ──────────────────────────────────────────────────────────────────────
 
 
-def regret_curves(results: Results, styles: Styles | None = None, *, seed: int = 0) -> Figure:
+def regret_curves(
+    results: Results, styles: Styles | None = None, *, seed: int = 0, width: float = WIDTH
+) -> Figure:
     """Simple regret against simulated time: mean over runs, with its 95 % bootstrap interval.
 
     A panel per task. A line begins where all runs of the agent have an answer, ends with the last
@@ -119,7 +162,7 @@ def regret_curves(results: Results, styles: Styles | None = None, *, seed: int =
     """
     tasks = tasks_of(results)
     styles = styles_for(styles, tasks)
-    figure, panels = _panels(len(tasks))
+    figure, panels, inches = _panels(len(tasks), width)
     for axes, searches in zip(panels, tasks, strict=True):
         starts = {label: common_start([result]) for label, result in searches.items()}
         budget = max(float(result.arguments["budget"]) for result in searches.values())
@@ -134,21 +177,26 @@ def regret_curves(results: Results, styles: Styles | None = None, *, seed: int =
             _draw_line(axes, own, curve, label, styles, len(searches))
             drawn.append(np.stack(curve))
         axes.axvline(budget, color="0.4", linewidth=1, linestyle=":", zorder=1)
-        _log_axis(axes, "x", begin, end, WIDE if len(tasks) == 1 else NARROW)
+        _log_axis(axes, "x", begin, end, inches)
         values = np.concatenate(drawn, axis=1)
         positive = values[values > 0]
         if len(positive):
             low, high = 0.85 * positive.min(), 1.15 * positive.max()
-            _log_axis(axes, "y", max(low, 1e-3 * high), high, HIGH if len(tasks) == 1 else LOW)
+            alone = len(tasks) == 1 and width == WIDTH
+            _log_axis(axes, "y", max(low, 1e-3 * high), high, HIGH if alone else LOW)
         axes.set_title("\n".join(_task_lines(searches)), fontsize=TEXT)
         axes.set_xlabel(_time_label(searches))
         axes.set_ylabel(_regret_label(searches))
     _legend(figure, styles, _with_workers(tasks))
-    return figure
+    return _lines_broken(figure)
 
 
 def evaluations_to_target(
-    results: Results, target: float | None = None, styles: Styles | None = None
+    results: Results,
+    target: float | None = None,
+    styles: Styles | None = None,
+    *,
+    width: float = WIDTH,
 ) -> Figure:
     """Share of the runs whose regret has once been ``target``, against what they spent.
 
@@ -158,10 +206,11 @@ def evaluations_to_target(
         results: searches.
         target: percentage points; None for what half of all runs of a task come to.
         styles: of the agents.
+        width: of the figure, inches.
     """
     tasks = tasks_of(results)
     styles = styles_for(styles, tasks)
-    figure, panels = _panels(2 * len(tasks))
+    figure, panels, inches = _panels(2 * len(tasks), width)
     for left, right, searches in zip(panels[::2], panels[1::2], tasks, strict=True):
         curves = {label: regret_curve(result) for label, result in searches.items()}
         goal = target if target is not None else _median_least(curves.values())
@@ -179,7 +228,7 @@ def evaluations_to_target(
             begin = max(0.8 * min(first, end), NO_TIME * end)
             for label, cost in spent.items():
                 _draw_share(axes, begin, getattr(cost, unit), ends[label], label, styles)
-            _log_axis(axes, "x", begin, 1.1 * end, NARROW)
+            _log_axis(axes, "x", begin, 1.1 * end, inches)
             axes.set_ylim(-0.02, 1.02)
         left.set_xlabel("evaluations")
         right.set_xlabel(_time_label(searches))
@@ -187,14 +236,14 @@ def evaluations_to_target(
         # Goes on over the right panel.
         left.set_title("\n".join(_task_lines(searches)), fontsize=TEXT, loc="left")
     _legend(figure, styles, _with_workers(tasks))
-    return figure
+    return _lines_broken(figure)
 
 
 # ── at the end of the budget ─────────────────────────────────────────────────────────────────
 
 
 def performance_profiles(
-    results: Results, styles: Styles | None = None, *, seed: int = 0
+    results: Results, styles: Styles | None = None, *, seed: int = 0, width: float = WIDTH
 ) -> Figure:
     """Share of runs whose answer has less regret than each value, with 95 % intervals.
 
@@ -206,36 +255,44 @@ def performance_profiles(
     positive = np.concatenate([r[r > 0] for r in regrets.values()])
     low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
     thresholds = np.geomspace(0.9 * low, 1.1 * high, GRID_POINTS)
-    figure, (axes,) = _panels(1)
+    figure, (axes,), inches = _panels(1, width)
     for label, regret in regrets.items():
         profile = profile_interval(-regret, -thresholds, seed=seed)
         _draw_line(axes, thresholds, profile, label, styles, len(regrets))
-    _log_axis(axes, "x", thresholds[0], thresholds[-1], WIDE)
+    _log_axis(axes, "x", thresholds[0], thresholds[-1], inches)
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlabel(_aggregate_label(tasks))
     axes.set_ylabel("share of runs with less regret")
     axes.set_title(aggregate_title("Performance profile", tasks), fontsize=TEXT)
     _legend(figure, styles, {label: label for label in regrets})
-    return figure
+    return _lines_broken(figure)
 
 
-def iqm_intervals(results: Results, styles: Styles | None = None, *, seed: int = 0) -> Figure:
+def iqm_intervals(
+    results: Results, styles: Styles | None = None, *, seed: int = 0, width: float = WIDTH
+) -> Figure:
     """Interquartile mean of the regret of the answers, with 95 % intervals, best first."""
     tasks = tasks_of(results)
     styles = styles_for(styles, tasks)
     intervals = {
         label: iqm_interval(regret, seed=seed) for label, regret in final_regrets(tasks).items()
     }
-    figure, axes = _rows(len(intervals))
+    figure, axes = _rows(len(intervals), width)
     ascending = sorted(intervals, key=lambda label: float(intervals[label].estimate))
     _draw_intervals(axes, {label: intervals[label] for label in ascending}, styles)
-    axes.set_xlabel(f"interquartile mean of {_aggregate_label(tasks)}")
+    text = f"interquartile mean of {_aggregate_label(tasks)}"
+    axes.set_xlabel(text, loc="center" if width == WIDTH else "right")
     figure.suptitle(aggregate_title("Interquartile mean of the regret", tasks), fontsize=TEXT)
-    return figure
+    return _lines_broken(figure)
 
 
 def improvement_intervals(
-    results: Results, baseline: str, styles: Styles | None = None, *, seed: int = 0
+    results: Results,
+    baseline: str,
+    styles: Styles | None = None,
+    *,
+    seed: int = 0,
+    width: float = WIDTH,
 ) -> Figure:
     """Probability that a run of each agent has less regret than one of ``baseline``, 95 %.
 
@@ -254,35 +311,37 @@ def improvement_intervals(
     }
     if not others:
         raise InvalidInput(f"an improvement over {shown(baseline)} needs another agent")
-    figure, axes = _rows(len(others))
+    figure, axes = _rows(len(others), width)
     descending = sorted(others, key=lambda label: -float(others[label].estimate))
     _draw_intervals(axes, {label: others[label] for label in descending}, styles)
     axes.axvline(0.5, color="0.4", linewidth=1, zorder=1)
-    axes.set_xlabel(f"probability of less regret than {baseline}\n{_judged_on(*tasks)}")
+    text = f"probability of less regret than {baseline}\n{_judged_on(*tasks)}"
+    axes.set_xlabel(text, loc="center" if width == WIDTH else "right")
     title = aggregate_title(f"Probability of improvement over {baseline}", tasks)
     figure.suptitle(title, fontsize=TEXT)
-    return figure
+    return _lines_broken(figure)
 
 
-def improvement_matrix(results: Results) -> Figure:
+def improvement_matrix(results: Results, *, width: float = WIDTH) -> Figure:
     """Probability that a run of the row's agent has less regret than one of the column's."""
     tasks = tasks_of(results)
     regrets = final_regrets(tasks)
     labels = list(regrets)
-    names = [shortened(label) for label in labels]
+    names = [row_name(label, width) for label in labels]
     count = len(labels)
     shares = np.array(
         [[probability_of_improvement(-regrets[a], -regrets[b]) for b in labels] for a in labels]
     )
     np.fill_diagonal(shares, np.nan)
     figure = Figure(
-        figsize=(WIDTH, max(3.0, 1.3 + 0.36 * count) + 0.06 * max(map(len, names))),
+        figsize=(width, max(3.0, 1.3 + 0.36 * count) + 0.06 * max(map(len, names))),
         layout="constrained",
     )
     axes = figure.add_subplot()
     # Orange to purple through white: told apart by all readers, and a tie is white.
     image = axes.imshow(100 * shares, cmap="PuOr", vmin=0, vmax=100, aspect="auto")
-    for row, column in zip(*np.nonzero(~np.isnan(shares)), strict=True):
+    numbered = width == WIDTH or count <= PHONE_ROWS
+    for row, column in zip(*np.nonzero(~np.isnan(shares) & numbered), strict=True):
         share = shares[row, column]
         axes.text(
             *(column, row, f"{100 * share:.0f}"),
@@ -295,12 +354,14 @@ def improvement_matrix(results: Results) -> Figure:
     axes.set_yticks(range(count), names)
     axes.tick_params(labelsize=SMALL, length=0)
     axes.spines[:].set_visible(False)
-    bar = figure.colorbar(image, ax=axes, pad=0.02)
+    bar = figure.colorbar(
+        image, ax=axes, pad=0.02, location="right" if width == WIDTH else "bottom"
+    )
     bar.set_label("row has less regret than column [%]", fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL)
     title = aggregate_title("Probability of improvement", tasks)
     figure.suptitle(f"{title}\n{_judged_on(*tasks)}", fontsize=TEXT)
-    return figure
+    return _lines_broken(figure)
 
 
 # ── what they share ──────────────────────────────────────────────────────────────────────────
@@ -316,27 +377,52 @@ def styles_for(styles: Styles | None, tasks: Sequence[Searches]) -> Styles:
     return styles
 
 
-def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    """One wide panel, or rows of two; a legend adds its own height."""
-    columns = min(count, 2)
+def _panels(count: int, width: float) -> tuple[Figure, list[Axes], float]:
+    """One wide panel, or rows of two; and about how long a level axis is, inches.
+
+    A legend adds its own height.
+    """
+    columns = min(count, 2) if width == WIDTH else 1
     rows = -(-count // columns)
     height = 4.0 if count == 1 else 0.3 + 2.9 * rows
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     panels = [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
     for axes in panels:
         axes.grid(alpha=0.3)
         axes.tick_params(labelsize=SMALL)
-        axes.xaxis.label.set_fontsize(SMALL if columns == 2 else TEXT)
-        axes.yaxis.label.set_fontsize(SMALL if columns == 2 else TEXT)
-    return figure, panels
+        axes.xaxis.label.set_fontsize(SMALL if count > 1 or width < WIDTH else TEXT)
+        axes.yaxis.label.set_fontsize(SMALL if count > 1 or width < WIDTH else TEXT)
+    return figure, panels, width / columns - (1.1 if columns == 1 else 0.9)
 
 
-def _rows(count: int) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(WIDTH, 1.6 + 0.27 * count), layout="constrained")
+def _lines_broken(figure: Figure) -> Figure:
+    """The figure, its titles in as many lines as a narrow one needs."""
+    if figure.get_figwidth() < WIDTH:
+        for axes in figure.axes:
+            for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
+                text.set_text(broken(text.get_text(), PHONE_LETTERS))
+        for text in figure.texts:
+            text.set_text(broken(text.get_text(), PHONE_LINE))
+    return figure
+
+
+def broken(text: str, letters: int) -> str:
+    """The text in lines of so many letters."""
+    return "\n".join(textwrap.fill(line, letters) for line in text.splitlines())
+
+
+def row_name(label: str, width: float) -> str:
+    return shortened(label, LONGEST_LABEL if width == WIDTH else PHONE_LABEL)
+
+
+def _rows(count: int, width: float) -> tuple[Figure, Axes]:
+    wide = width == WIDTH
+    height = 1.6 + 0.27 * count if wide else 2.2 + 0.4 * count
+    figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.add_subplot()
     axes.grid(axis="x", alpha=0.3)
     axes.tick_params(labelsize=SMALL)
-    axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(7 if wide else 3, steps=[1, 2, 2.5, 5, 10]))
     axes.set_ylim(count - 0.5, -0.5)
     return figure, axes
 
@@ -392,20 +478,25 @@ def _draw_share(
 
 
 def _draw_intervals(axes: Axes, intervals: Mapping[str, Interval], styles: Styles) -> None:
-    """A row each: the interval, and its numbers at the right."""
+    """A row each: the interval, and its numbers at the right, or below the name at ``PHONE``."""
+    width = axes.figure.get_figwidth()
+    names = [row_name(label, width) for label in intervals]
+    texts = [f"{i.estimate:.3f}  [{i.low:.3f}, {i.high:.3f}]" for i in intervals.values()]
+    if width < WIDTH:
+        names = [f"{name}\n{text}" for name, text in zip(names, texts, strict=True)]
     for row, (label, (estimate, low, high)) in enumerate(intervals.items()):
         style = styles[label]
         axes.plot([low, high], [row, row], color=style.colour, linewidth=5, alpha=0.4)
         axes.plot([estimate], [row], color=style.colour, marker=style.marker, markersize=7)
-    axes.set_yticks(range(len(intervals)), [shortened(label) for label in intervals])
+    axes.set_yticks(range(len(intervals)), names)
     axes.tick_params(axis="y", length=0)
-    right = axes.twinx()
-    right.set_ylim(axes.get_ylim())
-    texts = [f"{i.estimate:.3f}  [{i.low:.3f}, {i.high:.3f}]" for i in intervals.values()]
-    right.set_yticks(range(len(intervals)), texts)
-    right.tick_params(labelsize=SMALL, length=0)
-    for side in (axes, right):
-        side.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    if width == WIDTH:
+        right = axes.twinx()
+        right.set_ylim(axes.get_ylim())
+        right.set_yticks(range(len(intervals)), texts)
+        right.tick_params(labelsize=SMALL, length=0)
+        right.spines[["top", "right", "left"]].set_visible(False)
 
 
 def _log_axis(axes: Axes, which: str, low: float, high: float, inches: float) -> None:
@@ -464,8 +555,10 @@ def _legend(figure: Figure, styles: Styles, named: Mapping[str, str]) -> None:
         )
         for label in named
     ]
-    texts = list(named.values())
-    columns = max(1, LEGEND_WIDTH // (max(map(len, texts)) + 8))
+    width = figure.get_figwidth()
+    texts = [text if width == WIDTH else shortened(text) for text in named.values()]
+    letters = LEGEND_WIDTH if width == WIDTH else PHONE_LETTERS
+    columns = max(1, letters // (max(map(len, texts)) + 8))
     rows = -(-len(texts) // columns)
     figure.set_figheight(figure.get_figheight() + 0.1 + 0.19 * rows)
     figure.legend(

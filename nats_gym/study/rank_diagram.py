@@ -12,12 +12,14 @@ from matplotlib.textpath import TextPath
 
 from nats_gym.study.comparison import Results, regret_blocks, tasks_of
 from nats_gym.study.figures import (
+    PHONE_LINE,
     SMALL,
     TEXT,
     WIDTH,
     Styles,
     aggregate_title,
-    shortened,
+    broken,
+    row_name,
     styles_for,
 )
 from nats_gym.study.statistics import RankComparison, friedman_nemenyi
@@ -25,10 +27,12 @@ from nats_gym.study.statistics import RankComparison, friedman_nemenyi
 # All in points, 72 of which are an inch.
 POINTS = 72.0
 MARGIN, GAP, ROW, LEVEL, RULER = 8.0, 5.0, 16.0, 7.0, 46.0
+#: A line of small letters.
+LINE = 1.3 * SMALL
 
 
 def critical_difference(
-    results: Results, styles: Styles | None = None, *, alpha: float = 0.05
+    results: Results, styles: Styles | None = None, *, alpha: float = 0.05, width: float = WIDTH
 ) -> Figure:
     """Average rank of each agent's regret over runs and tasks; bars join those that do not differ.
 
@@ -39,6 +43,7 @@ def critical_difference(
         results: searches of two agents at least, with as many runs each.
         styles: of the agents.
         alpha: level of the critical difference.
+        width: of the figure, inches; a narrow one has the names above their lines, not beside.
     """
     tasks = tasks_of(results)
     styles = styles_for(styles, tasks)
@@ -47,30 +52,36 @@ def critical_difference(
     labels = sorted(compared.average_ranks, key=compared.average_ranks.__getitem__)
     half = (len(labels) + 1) // 2
     texts = [
-        f"{shortened(label)}  {compared.average_ranks[label]:.2f}"
+        f"{row_name(label, width)}  {compared.average_ranks[label]:.2f}"
         if place < half
-        else f"{compared.average_ranks[label]:.2f}  {shortened(label)}"
+        else f"{compared.average_ranks[label]:.2f}  {row_name(label, width)}"
         for place, label in enumerate(labels)
     ]
     widths = [_width(text) for text in texts]
     levels = _levels(compared.groups, labels)
     depth = LEVEL * (max(levels, default=-1) + 1)
+    wide = width == WIDTH
     title = aggregate_title("Average rank of the regret, 1 the best", tasks)
-    head = MARGIN + 1.3 * TEXT * (title.count("\n") + 1) + RULER
-    height = head + 2 * GAP + depth + ROW * half + MARGIN
-    figure = Figure(figsize=(WIDTH, height / POINTS))
+    note = _difference_note(compared, alpha)
+    if not wide:
+        title, note = broken(title, PHONE_LINE), broken(note, PHONE_LINE)
+        widths = [0.0] * len(labels)
+    head = MARGIN + 1.3 * TEXT * (title.count("\n") + 1) + RULER + LINE * note.count("\n")
+    row_height = ROW if wide else ROW + GAP
+    height = head + 2 * GAP + depth + row_height * half + MARGIN
+    figure = Figure(figsize=(width, height / POINTS))
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     axes.set_axis_off()
-    axes.set_xlim(0, WIDTH * POINTS)
+    axes.set_xlim(0, width * POINTS)
     axes.set_ylim(0, height)
     ruler = _Ruler(
         left=MARGIN + max(widths[:half]) + 3 * GAP,
-        right=WIDTH * POINTS - MARGIN - max(widths[half:], default=0) - 3 * GAP,
+        right=width * POINTS - MARGIN - max(widths[half:], default=0) - 3 * GAP,
         low=float(np.floor(compared.average_ranks[labels[0]])),
         high=float(np.ceil(compared.average_ranks[labels[-1]])),
         y=height - head,
     )
-    _draw_ruler(axes, ruler, compared, alpha)
+    _draw_ruler(axes, ruler, compared.critical_difference, note, width * POINTS - MARGIN)
     for level, group in zip(levels, compared.groups, strict=True):
         y = ruler.y - GAP - LEVEL * (level + 0.5)
         ends = [ruler.at(compared.average_ranks[label]) for label in (group[0], group[-1])]
@@ -78,20 +89,29 @@ def critical_difference(
     for place, label in enumerate(labels):
         on_left = place < half
         row = place if on_left else len(labels) - 1 - place
-        y = ruler.y - 2 * GAP - depth - ROW * (row + 0.5)
+        y = ruler.y - 2 * GAP - depth - row_height * (row + (0.5 if wide else 1))
         x = ruler.at(compared.average_ranks[label])
         end = ruler.left - 2 * GAP if on_left else ruler.right + 2 * GAP
         colour = styles[label].colour
         axes.plot([x, x, end], [ruler.y, y, y], color=colour, linewidth=1.2)
         axes.plot([x], [ruler.y], color=colour, marker=styles[label].marker, markersize=5)
-        axes.text(
-            *(end - GAP if on_left else end + GAP, y, texts[place]),
-            fontsize=SMALL,
-            horizontalalignment="right" if on_left else "left",
-            verticalalignment="center",
-        )
+        if wide:
+            axes.text(
+                *(end - GAP if on_left else end + GAP, y, texts[place]),
+                fontsize=SMALL,
+                horizontalalignment="right" if on_left else "left",
+                verticalalignment="center",
+            )
+        else:  # on white, that lines to other names do not cross it
+            axes.text(
+                *(end, y + 1.5, texts[place]),
+                fontsize=SMALL,
+                horizontalalignment="left" if on_left else "right",
+                verticalalignment="bottom",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+            )
     axes.text(
-        *(WIDTH * POINTS / 2, height - MARGIN, title),
+        *(width * POINTS / 2, height - MARGIN, title),
         fontsize=TEXT,
         horizontalalignment="center",
         verticalalignment="top",
@@ -111,26 +131,30 @@ class _Ruler:
         return self.left + share * (self.right - self.left)
 
 
-def _draw_ruler(axes: Axes, ruler: _Ruler, compared: RankComparison, alpha: float) -> None:
+def _difference_note(compared: RankComparison, alpha: float) -> str:
+    chance = f"= {compared.p_value:.2g}" if compared.p_value >= 1e-4 else "< 0.0001"
+    difference = f"critical difference {compared.critical_difference:.2f}"
+    return f"{difference} (Nemenyi, α = {alpha:g}); Friedman p {chance}"
+
+
+def _draw_ruler(axes: Axes, ruler: _Ruler, difference: float, note: str, edge: float) -> None:
     axes.plot([ruler.left, ruler.right], [ruler.y, ruler.y], color="black", linewidth=1)
     for rank in np.arange(ruler.low, ruler.high + 1):
         x = ruler.at(rank)
         axes.plot([x, x], [ruler.y, ruler.y + 4], color="black", linewidth=1)
         axes.text(x, ruler.y + 6, f"{rank:.0f}", fontsize=SMALL, horizontalalignment="center")
-    difference, y = compared.critical_difference, ruler.y + 24
+    y = ruler.y + 24
     end = ruler.at(ruler.low + difference)
-    text = f"critical difference {difference:.2f} (Nemenyi, α = {alpha:g}); Friedman p "
-    text += f"= {compared.p_value:.2g}" if compared.p_value >= 1e-4 else "< 0.0001"
     if end <= ruler.right:
         axes.plot([ruler.left, end], [y, y], color="black", linewidth=1.5)
         for x in (ruler.left, end):
             axes.plot([x, x], [y - 3, y + 3], color="black", linewidth=1.5)
     # Beside the bar if there is room, else above the ruler's whole length.
-    beside = end + GAP + _width(text) < WIDTH * POINTS - MARGIN
+    beside = "\n" not in note and end + GAP + _width(note) < edge
     axes.text(
         end + GAP if beside else ruler.left,
         y if beside else y + GAP,
-        text,
+        note,
         fontsize=SMALL,
         verticalalignment="center" if beside else "bottom",
     )

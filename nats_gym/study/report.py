@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -17,7 +18,7 @@ from nats_gym.result import SearchResult, kind_of_time
 from nats_gym.study import figures
 from nats_gym.study.comparison import Results, Searches, all_labels, tasks_of
 from nats_gym.study.curves import anytime_regret, common_start, regret_curve
-from nats_gym.study.page import Picture, Section, page
+from nats_gym.study.page import Picture, Row, Section, Table, page
 from nats_gym.study.rank_diagram import critical_difference
 from nats_gym.study.results import load_study
 from nats_gym.study.statistics import sample_efficiency
@@ -31,8 +32,8 @@ OF_THIS_STUDY = (
     "it compares within this study only."
 )
 
-#: What a plot is drawn with: its caption, its alternative text, and the drawing.
-Plot = tuple[str, str, Callable[[], Figure]]
+#: What a plot is drawn with: its caption, its alternative text, and the drawing of a given width.
+Plot = tuple[str, str, Callable[[float], Figure]]
 
 
 def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None = None) -> Path:
@@ -52,7 +53,7 @@ def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | N
     Raises:
         MissingStudy: if there is none. UnreadableResult: if it is damaged or not finished.
         InvalidInput: if it has no search, or ``out`` cannot be written.
-        MissingPackage: without SciPy.
+        MissingPackage: without SciPy or Jinja2.
     """
     require("scipy", "a report")
     study = load_study(folder)
@@ -104,22 +105,21 @@ def _group_section(name: str, searches: Searches, styles: figures.Styles, plots:
             "the best that the table knows, full-schedule validation accuracy. The dotted line is "
             "the budget; the evaluation that overshoots it counts.",
             f"Curves of mean regret against {time}. At the end, in points: {regrets}.",
-            lambda: figures.regret_curves(searches, styles),
+            lambda width: figures.regret_curves(searches, styles, width=width),
         ),
         "target": (
             f"Sample efficiency: share of runs that have reached a regret of {goal:.3g} points, "
             f"against what they spent. {OF_THIS_STUDY}",
             f"Share of runs that reached a regret of {goal:.3g} points against evaluations and "
-            f"against {time}; the table below has the medians.",
-            lambda: figures.evaluations_to_target(searches, goal, styles),
+            f"against {time}; the table has the medians.",
+            lambda width: figures.evaluations_to_target(searches, goal, styles, width=width),
         ),
     }
     left_out = _lacking(searches)
     if not left_out:
         drawn |= _comparisons(searches, styles)
-    pictures, refused = _drawn(name, drawn, plots)
-    head, caption, rows = _numbers(searches, goal)
-    return Section(pictures, (*left_out, *refused), head, rows, caption)
+    pictures, refused = _drawn(name, drawn, plots, {"regret": searches})
+    return Section(pictures, (*left_out, *refused), _numbers(searches, goal))
 
 
 def _comparisons(results: Results, styles: figures.Styles) -> dict[str, Plot]:
@@ -129,13 +129,13 @@ def _comparisons(results: Results, styles: figures.Styles) -> dict[str, Plot]:
             "Interquartile mean of the regret of the answers, best first, with 95 % stratified "
             "bootstrap intervals.",
             "Interquartile mean of the final regret of each agent, with intervals.",
-            lambda: figures.iqm_intervals(results, styles),
+            lambda width: figures.iqm_intervals(results, styles, width=width),
         ),
         "improvement": (
             "Probability of improvement: how often a run of the row’s agent ends with less "
             "regret than one of the column’s, ties counted half; 50 is a tie.",
             "Matrix of the probability that one agent’s answer is better than another’s.",
-            lambda: figures.improvement_matrix(results),
+            lambda width: figures.improvement_matrix(results, width=width),
         ),
     }
 
@@ -156,7 +156,7 @@ def _overall_section(tasks: Sequence[Searches], styles: figures.Styles, plots: P
                 "Performance profile: share of runs whose answer has less regret than each "
                 f"value, with pointwise 95 % intervals; higher is better. {measure}",
                 "Performance profiles: share of runs below each regret, a curve per agent.",
-                lambda: figures.performance_profiles(results, styles),
+                lambda width: figures.performance_profiles(results, styles, width=width),
             ),
             "ranks": (
                 "Critical difference: average rank of each agent over all runs of all searches, "
@@ -165,7 +165,7 @@ def _overall_section(tasks: Sequence[Searches], styles: figures.Styles, plots: P
                 "runs here, not data sets as in Demšar (2006): with thousands of them a small "
                 "difference is significant, and says little about another data set.",
                 "Critical-difference diagram of the agents’ average ranks.",
-                lambda: critical_difference(results, styles),
+                lambda width: critical_difference(results, styles, width=width),
             ),
         }
         if len(tasks) > 1:
@@ -187,19 +187,33 @@ def _lacking(*tasks: Searches) -> tuple[str, ...]:
 
 
 def _drawn(
-    name: str, plots: dict[str, Plot], folder: Path
+    name: str, plots: dict[str, Plot], folder: Path, traced: Mapping[str, Searches] | None = None
 ) -> tuple[tuple[Picture, ...], tuple[str, ...]]:
-    """Draw and save; what the statistics refuse becomes a sentence."""
+    """Draw and save; what the statistics refuse becomes a sentence.
+
+    The lines of the plots ``traced``, those of searches, answer the pointer.
+    """
     pictures, refused = [], []
     for kind, (caption, alt, draw) in plots.items():
         try:
-            figure = draw()
+            wide, narrow = draw(figures.WIDTH), draw(figures.PHONE)
         except InvalidInput as error:
             refused.append(f"Left out: {caption.split(':')[0].lower()}: {error}.")
             continue
-        _, svg = figures.save_figure(figure, folder / f"{name}-{kind}")
-        pictures.append(Picture(svg.stem, svg.read_text(encoding="utf-8"), alt, caption))
+        _, svg = figures.save_figure(wide, folder / f"{name}-{kind}")
+        drawings = svg.read_text(encoding="utf-8"), figures.svg_of(narrow)
+        trace = None
+        if traced and kind in traced:
+            trace = _trace((wide, narrow), traced[kind])
+        pictures.append(Picture(f"{name}-{kind}", *drawings, alt, caption, trace))
     return tuple(pictures), tuple(refused)
+
+
+def _trace(drawn: tuple[Figure, ...], searches: Searches) -> dict[str, Any]:
+    """What ``page.js`` needs to point at the lines of a figure, drawn in several widths."""
+    told = [figures.traced(figure, searches) for figure in drawn]
+    unit = f"{kind_of_time(searches.values())} seconds"
+    return {**told[0], "boxes": [each["box"] for each in told], "unit": unit}
 
 
 # ── numbers ──────────────────────────────────────────────────────────────────────────────────
@@ -211,10 +225,7 @@ def _common_goal(searches: Searches) -> float:
     return float(np.nanmedian(np.concatenate(least)))
 
 
-def _numbers(
-    searches: Searches, goal: float
-) -> tuple[tuple[str, ...], str, tuple[tuple[str, ...], ...]]:
-    """Column headings, caption and rows of a group's table."""
+def _numbers(searches: Searches, goal: float) -> Table:
     start = common_start(searches.values())
     head = (
         "agent",
@@ -230,8 +241,10 @@ def _numbers(
         f"mean over logarithmic time. Regret to be reached: {goal:.3g} points. "
         f"{OF_THIS_STUDY}"
     )
-    rows = ((label, *_agent_numbers(result, goal, start)) for label, result in searches.items())
-    return head, caption, tuple(rows)
+    rows = (
+        Row(label, tuple(_agent_numbers(result, goal, start))) for label, result in searches.items()
+    )
+    return Table(caption, head, (tuple(rows),))
 
 
 def _agent_numbers(result: SearchResult, goal: float, start: float) -> Iterator[str]:
