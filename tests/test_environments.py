@@ -5,7 +5,6 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
-import time
 import warnings
 from typing import Any
 
@@ -239,12 +238,6 @@ def test_a_picture_changes_with_every_decision(env_id: str) -> None:
         assert (picture.shape, picture.dtype) == ((480, 640, 3), np.uint8)
         assert 0.01 < (picture != 255).mean() < 0.2  # text on white
     assert len({picture.tobytes() for picture in pictures}) == 4
-    seconds = []
-    for _ in range(30):  # the shortest: others share the machine
-        started = time.perf_counter()
-        env.render()
-        seconds.append(time.perf_counter() - started)
-    assert min(seconds) < 0.015
 
 
 # ── a budgeted episode ───────────────────────────────────────────────────────────────────────

@@ -29,15 +29,15 @@ def python(code: str, cwd: Path | None = None, executable: str = sys.executable)
     return done.stdout.strip()
 
 
-def test_import_is_light_and_quick() -> None:
-    code = (
-        "import sys, time; t = time.perf_counter(); import nats_gym;"
-        "seconds = time.perf_counter() - t;"
-        f"print(seconds, *[m for m in {HEAVY!r} if m in sys.modules])"
-    )
-    best = min((python(code).split() for _ in range(3)), key=lambda words: float(words[0]))
-    assert float(best[0]) < 0.5
-    assert best[1:] == []
+def test_import_is_light() -> None:
+    code = f"import sys, nats_gym; print([m for m in {HEAVY!r} if m in sys.modules])"
+    assert python(code) == "[]"
+
+
+@pytest.mark.slow
+def test_import_is_quick() -> None:
+    code = "import time; t = time.perf_counter(); import nats_gym; print(time.perf_counter() - t)"
+    assert min(float(python(code)) for _ in range(3)) < 0.5
 
 
 @pytest.mark.parametrize(

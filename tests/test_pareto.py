@@ -97,12 +97,13 @@ def test_fronts_by_hand() -> None:
     assert non_dominated(np.zeros((0, 3))).shape == (0,)
 
 
+@pytest.mark.slow
 def test_the_front_of_a_whole_space_is_quick() -> None:
     seconds = []
     for points in (np.random.default_rng(0).random((32_768, 4)), sphere(32_768, 4)):
-        start = time.perf_counter()
+        start = time.process_time()
         front = non_dominated(points)
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     assert front.all()
     assert max(seconds) < 1.0  # 0.03 and 0.15 on an idle core
 
@@ -184,10 +185,11 @@ def test_a_fine_front_approaches_the_area_of_the_disc() -> None:
     assert hypervolume(disc, [0, 0]) == pytest.approx(np.pi / 4, abs=1e-4)
 
 
+@pytest.mark.slow
 def test_hypervolume_of_300_points_is_quick() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     hypervolume(sphere(300, 4), np.zeros(4))
-    assert time.perf_counter() - start < 0.5  # 0.01 on an idle core
+    assert time.process_time() - start < 0.5  # 0.01 on an idle core
 
 
 @pytest.mark.parametrize(

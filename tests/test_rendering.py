@@ -344,6 +344,7 @@ def test_open_widths_are_pale_outlines_and_the_next_stands_out() -> None:
 # ── speed, and what is not imported ──────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("env_id", ["NATS-TSS-cifar10-Budgeted-v0", "NATS-SSS-cifar10-Edit-v0"])
 def test_a_frame_takes_milliseconds(env_id: str) -> None:
     env = gym.make(env_id, render_mode="rgb_array")

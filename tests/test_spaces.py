@@ -230,10 +230,10 @@ def test_numbers_beyond_64_bits_are_reported_as_given(space, wrong: int) -> None
 
 def test_long_strings_are_refused_in_linear_time_and_a_short_message(space) -> None:
     for text in ("x" * 300_000, "|" + "nor_conv_3x3" * 30_000, "|~" * 100_000, "8:" * 100_000):
-        started = time.perf_counter()
+        started = time.process_time()
         with pytest.raises(InvalidInput) as caught:
             space.parse(text)
-        assert time.perf_counter() - started < 0.2
+        assert time.process_time() - started < 1.0  # milliseconds; minutes if quadratic
         assert len(str(caught.value)) < 500
 
 
