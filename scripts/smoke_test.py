@@ -26,11 +26,23 @@ IDS = (
     "mo-NATS-SSS-cifar10-v0",
     "NATS-SSS-digits-v0",  # trains
 )
+STUDY = """
+runs = 20
+[[searches]]
+space = "tss"
+datasets = ["cifar10"]
+epochs = 12
+[agents]
+random = {}
+rea = {}
+"""
 COMMANDS = (
     "--version",
     "envs",
     "show tss 6111",
     "search --space tss --dataset cifar10 --agent reinforce --epochs 12 --runs 100",
+    "study study.toml --out study",
+    "report study",
 )
 
 
@@ -54,6 +66,7 @@ def main() -> None:
         play(env_id)
     result = nats_gym.search("sss", "cifar10", "rea", budget=150_000, runs=100)
     assert result.full_schedule_accuracy().mean() > 90.0
+    Path("study.toml").write_text(STUDY)
     for arguments in COMMANDS:
         command = [Path(sys.prefix, "bin", "nats-gym"), *arguments.split()]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
