@@ -19,7 +19,8 @@ class NatsGymError(Exception):
 
     def __str__(self) -> str:
         # KeyError and LookupError print the repr of their argument; a sentence reads better.
-        return str(self.args[0]) if self.args else ""
+        # A path in it may have any character in its name.
+        return _printable(str(self.args[0])) if self.args else ""
 
 
 class InvalidInput(NatsGymError, ValueError):
@@ -101,6 +102,15 @@ def said(error: BaseException, limit: int = SHOWN) -> str:
     except Exception:
         text = ""
     return _in_one_line(text or type(error).__name__, limit)
+
+
+def _printable(text: str) -> str:
+    """Text without characters that no line has, such as the end of one."""
+    if text.isprintable():
+        return text
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
 
 
 def _in_one_line(text: str, limit: int) -> str:

@@ -137,7 +137,7 @@ def save_leaderboard(
     rejected = checks.instances(rejected, Verdict, "rejected searches", least=0)
     boards = {
         checks.instance(board, Board, "a board"): checks.instances(entries, Entry, "entries", 0)
-        for board, entries in checks.instance(boards, dict, "boards").items()
+        for board, entries in dict.items(checks.instance(boards, dict, "boards"))
     }
     lines = ["# Leaderboard", ""]
     for board, entries in boards.items():

@@ -40,6 +40,8 @@ class TaskTimedOut(NatsGymError, TimeoutError):
 class TaskFailed(NatsGymError, RuntimeError):
     """A task raised; the message holds the traceback of its process."""
 
+    __str__ = Exception.__str__  # in several lines
+
 
 @dataclass(frozen=True, eq=False)
 class _Job:

@@ -353,7 +353,7 @@ def is_nonsense(annotation: str, parameter: str, value: Any) -> bool:
         return "bool" not in words
     numbers = {"int", "float", "Epochs", "ArrayLike", "Seconds"}
     if issubclass(kind, (int, np.integer)):
-        if not words & numbers:
+        if not words & numbers or kind is np.timedelta64:  # an integer by its class alone
             return True
         return int.__lt__(int(value), 0) and parameter not in MAY_BE_NEGATIVE
     if issubclass(kind, (float, np.floating)):

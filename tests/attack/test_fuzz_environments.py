@@ -89,9 +89,27 @@ def test_options_refuse_a_few_hostile_values(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("name", SCALAR)
 def test_options_refuse_hostile_values(name: str) -> None:
     assert not option_faults(name, tuple(HOSTILE))
+
+
+@pytest.mark.parametrize("name", sorted({*CLASSES} - {*SCALAR}))
+def test_a_vector_hands_the_options_of_its_scalar_on(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vector = getattr(nats_gym.envs, name)
+    made: dict[str, Any] = {}
+    begin = vector.scalar.__init__
+
+    def beginning(self: Any, *given: Any, **options: Any) -> None:
+        made.update(inspect.signature(begin).bind(self, *given, **options).arguments)
+        begin(self, *given, **options)
+
+    monkeypatch.setattr(vector.scalar, "__init__", beginning)
+    options = {"trial": 1, "epochs": 12, "max_flops": 100.0, "max_params": 1.0}
+    vector(space="tss", dataset="cifar10", num_envs=2, **options).close()
+    assert {**made, **made.get("options", {})}.items() >= options.items()
 
 
 def option_faults(name: str, values: tuple[str, ...]) -> list[str]:

@@ -51,7 +51,7 @@ LONG = (
     *("analysis.Analysis.save", "analysis.analyse", "testing.check_vector_env"),
     *(f"study.statistics.{of}_interval" for of in ("mean", "iqm", "profile", "improvement")),
     *("study.run_study", "study.write_report", "protocol.search*"),
-    *("study.figures", "study.rank_diagram"),
+    *("study.figures", "study.rank_diagram", "plots.plot_"),
 )
 SMALL = {"agent": lambda: "random", "budget": lambda: 9_000.0, "runs": lambda: 1}
 EMBEDDED = embedded_folder("tss", "cifar10")
