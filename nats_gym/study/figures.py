@@ -1,4 +1,4 @@
-"""Figures of a study, for a page of 700 pixels or, at ``width=PHONE``, for a telephone.
+"""Figures of a study, for a page of 700 pixels or, with ``phone``, for a telephone's 360.
 
 Each takes the searches of one task by label (``{"rea": result, …}``), those of several tasks, or
 a study's results, and returns a matplotlib ``Figure``. An agent's colour, dashes and marker come
@@ -23,6 +23,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
+from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown, unknown_name
 from nats_gym.files import replacing
 from nats_gym.plots import COLOURS, GRID_POINTS
@@ -133,12 +134,16 @@ def traced(figure: Figure, labels: Iterable[str]) -> dict[str, Any]:
     """
     axes = figure.axes[0]
     box = axes.get_position()
-    lines = {label: line.get_xydata().T for label, line in zip(labels, axes.lines, strict=False)}
+    lines = {
+        label: [np.asarray(values, dtype=np.float64) for values in line.get_data()]
+        for label, line in zip(labels, axes.lines, strict=False)
+    }
+    times = max((times for times, _ in lines.values()), key=len)
     return {
         "box": _rounded([box.x0, 1 - box.y1, box.width, box.height]),
         "x": [*axes.get_xlim(), axes.get_xscale() == "log"],
         "y": [*axes.get_ylim(), axes.get_yscale() == "log"],
-        "times": _rounded(max((times for times, _ in lines.values()), key=len)),
+        "times": _rounded(times),
         "lines": [[label, _rounded(values)] for label, (_, values) in lines.items()],
     }
 
@@ -152,7 +157,7 @@ def _rounded(values: Iterable[float]) -> list[float | None]:
 
 
 def regret_curves(
-    results: Results, styles: Styles | None = None, *, seed: int = 0, width: float = WIDTH
+    results: Results, styles: Styles | None = None, *, seed: int = 0, phone: bool = False
 ) -> Figure:
     """Simple regret against simulated time: mean over runs, with its 95 % bootstrap interval.
 
@@ -162,7 +167,7 @@ def regret_curves(
     """
     tasks = tasks_of(results)
     styles = styles_for(styles, tasks)
-    figure, panels, inches = _panels(len(tasks), width)
+    figure, panels, inches = _panels(len(tasks), phone)
     for axes, searches in zip(panels, tasks, strict=True):
         starts = {label: common_start([result]) for label, result in searches.items()}
         budget = max(float(result.arguments["budget"]) for result in searches.values())
@@ -182,7 +187,7 @@ def regret_curves(
         positive = values[values > 0]
         if len(positive):
             low, high = 0.85 * positive.min(), 1.15 * positive.max()
-            alone = len(tasks) == 1 and width == WIDTH
+            alone = len(tasks) == 1 and not phone
             _log_axis(axes, "y", max(low, 1e-3 * high), high, HIGH if alone else LOW)
         axes.set_title("\n".join(_task_lines(searches)), fontsize=TEXT)
         axes.set_xlabel(_time_label(searches))
@@ -196,7 +201,7 @@ def evaluations_to_target(
     target: float | None = None,
     styles: Styles | None = None,
     *,
-    width: float = WIDTH,
+    phone: bool = False,
 ) -> Figure:
     """Share of the runs whose regret has once been ``target``, against what they spent.
 
@@ -206,11 +211,11 @@ def evaluations_to_target(
         results: searches.
         target: percentage points; None for what half of all runs of a task come to.
         styles: of the agents.
-        width: of the figure, inches.
+        phone: whether it is ``PHONE`` inches wide, its panels below each other.
     """
     tasks = tasks_of(results)
     styles = styles_for(styles, tasks)
-    figure, panels, inches = _panels(2 * len(tasks), width)
+    figure, panels, inches = _panels(2 * len(tasks), phone)
     for left, right, searches in zip(panels[::2], panels[1::2], tasks, strict=True):
         curves = {label: regret_curve(result) for label, result in searches.items()}
         goal = target if target is not None else _median_least(curves.values())
@@ -243,7 +248,7 @@ def evaluations_to_target(
 
 
 def performance_profiles(
-    results: Results, styles: Styles | None = None, *, seed: int = 0, width: float = WIDTH
+    results: Results, styles: Styles | None = None, *, seed: int = 0, phone: bool = False
 ) -> Figure:
     """Share of runs whose answer has less regret than each value, with 95 % intervals.
 
@@ -255,7 +260,7 @@ def performance_profiles(
     positive = np.concatenate([r[r > 0] for r in regrets.values()])
     low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
     thresholds = np.geomspace(0.9 * low, 1.1 * high, GRID_POINTS)
-    figure, (axes,), inches = _panels(1, width)
+    figure, (axes,), inches = _panels(1, phone)
     for label, regret in regrets.items():
         profile = profile_interval(-regret, -thresholds, seed=seed)
         _draw_line(axes, thresholds, profile, label, styles, len(regrets))
@@ -269,7 +274,7 @@ def performance_profiles(
 
 
 def iqm_intervals(
-    results: Results, styles: Styles | None = None, *, seed: int = 0, width: float = WIDTH
+    results: Results, styles: Styles | None = None, *, seed: int = 0, phone: bool = False
 ) -> Figure:
     """Interquartile mean of the regret of the answers, with 95 % intervals, best first."""
     tasks = tasks_of(results)
@@ -277,11 +282,11 @@ def iqm_intervals(
     intervals = {
         label: iqm_interval(regret, seed=seed) for label, regret in final_regrets(tasks).items()
     }
-    figure, axes = _rows(len(intervals), width)
+    figure, axes = _rows(len(intervals), phone)
     ascending = sorted(intervals, key=lambda label: float(intervals[label].estimate))
-    _draw_intervals(axes, {label: intervals[label] for label in ascending}, styles)
+    _draw_intervals(axes, {label: intervals[label] for label in ascending}, styles, phone)
     text = f"interquartile mean of {_aggregate_label(tasks)}"
-    axes.set_xlabel(text, loc="center" if width == WIDTH else "right")
+    axes.set_xlabel(text, loc="right" if phone else "center")
     figure.suptitle(aggregate_title("Interquartile mean of the regret", tasks), fontsize=TEXT)
     return _lines_broken(figure)
 
@@ -292,7 +297,7 @@ def improvement_intervals(
     styles: Styles | None = None,
     *,
     seed: int = 0,
-    width: float = WIDTH,
+    phone: bool = False,
 ) -> Figure:
     """Probability that a run of each agent has less regret than one of ``baseline``, 95 %.
 
@@ -311,36 +316,36 @@ def improvement_intervals(
     }
     if not others:
         raise InvalidInput(f"an improvement over {shown(baseline)} needs another agent")
-    figure, axes = _rows(len(others), width)
+    figure, axes = _rows(len(others), phone)
     descending = sorted(others, key=lambda label: -float(others[label].estimate))
-    _draw_intervals(axes, {label: others[label] for label in descending}, styles)
+    _draw_intervals(axes, {label: others[label] for label in descending}, styles, phone)
     axes.axvline(0.5, color="0.4", linewidth=1, zorder=1)
     text = f"probability of less regret than {baseline}\n{_judged_on(*tasks)}"
-    axes.set_xlabel(text, loc="center" if width == WIDTH else "right")
+    axes.set_xlabel(text, loc="right" if phone else "center")
     title = aggregate_title(f"Probability of improvement over {baseline}", tasks)
     figure.suptitle(title, fontsize=TEXT)
     return _lines_broken(figure)
 
 
-def improvement_matrix(results: Results, *, width: float = WIDTH) -> Figure:
+def improvement_matrix(results: Results, *, phone: bool = False) -> Figure:
     """Probability that a run of the row's agent has less regret than one of the column's."""
     tasks = tasks_of(results)
     regrets = final_regrets(tasks)
     labels = list(regrets)
-    names = [row_name(label, width) for label in labels]
+    names = [row_name(label, phone) for label in labels]
     count = len(labels)
     shares = np.array(
         [[probability_of_improvement(-regrets[a], -regrets[b]) for b in labels] for a in labels]
     )
     np.fill_diagonal(shares, np.nan)
     figure = Figure(
-        figsize=(width, max(3.0, 1.3 + 0.36 * count) + 0.06 * max(map(len, names))),
+        figsize=(figure_width(phone), max(3.0, 1.3 + 0.36 * count) + 0.06 * max(map(len, names))),
         layout="constrained",
     )
     axes = figure.add_subplot()
     # Orange to purple through white: told apart by all readers, and a tie is white.
     image = axes.imshow(100 * shares, cmap="PuOr", vmin=0, vmax=100, aspect="auto")
-    numbered = width == WIDTH or count <= PHONE_ROWS
+    numbered = not phone or count <= PHONE_ROWS
     for row, column in zip(*np.nonzero(~np.isnan(shares) & numbered), strict=True):
         share = shares[row, column]
         axes.text(
@@ -354,9 +359,7 @@ def improvement_matrix(results: Results, *, width: float = WIDTH) -> Figure:
     axes.set_yticks(range(count), names)
     axes.tick_params(labelsize=SMALL, length=0)
     axes.spines[:].set_visible(False)
-    bar = figure.colorbar(
-        image, ax=axes, pad=0.02, location="right" if width == WIDTH else "bottom"
-    )
+    bar = figure.colorbar(image, ax=axes, pad=0.02, location="bottom" if phone else "right")
     bar.set_label("row has less regret than column [%]", fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL)
     title = aggregate_title("Probability of improvement", tasks)
@@ -377,21 +380,22 @@ def styles_for(styles: Styles | None, tasks: Sequence[Searches]) -> Styles:
     return styles
 
 
-def _panels(count: int, width: float) -> tuple[Figure, list[Axes], float]:
+def _panels(count: int, phone: bool) -> tuple[Figure, list[Axes], float]:
     """One wide panel, or rows of two; and about how long a level axis is, inches.
 
     A legend adds its own height.
     """
-    columns = min(count, 2) if width == WIDTH else 1
+    columns = 1 if phone else min(count, 2)
     rows = -(-count // columns)
     height = 4.0 if count == 1 else 0.3 + 2.9 * rows
+    width = figure_width(phone)
     figure = Figure(figsize=(width, height), layout="constrained")
     panels = [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
     for axes in panels:
         axes.grid(alpha=0.3)
         axes.tick_params(labelsize=SMALL)
-        axes.xaxis.label.set_fontsize(SMALL if count > 1 or width < WIDTH else TEXT)
-        axes.yaxis.label.set_fontsize(SMALL if count > 1 or width < WIDTH else TEXT)
+        axes.xaxis.label.set_fontsize(SMALL if count > 1 or phone else TEXT)
+        axes.yaxis.label.set_fontsize(SMALL if count > 1 or phone else TEXT)
     return figure, panels, width / columns - (1.1 if columns == 1 else 0.9)
 
 
@@ -411,18 +415,22 @@ def broken(text: str, letters: int) -> str:
     return "\n".join(textwrap.fill(line, letters) for line in text.splitlines())
 
 
-def row_name(label: str, width: float) -> str:
-    return shortened(label, LONGEST_LABEL if width == WIDTH else PHONE_LABEL)
+def row_name(label: str, phone: bool) -> str:
+    return shortened(label, PHONE_LABEL if phone else LONGEST_LABEL)
 
 
-def _rows(count: int, width: float) -> tuple[Figure, Axes]:
-    wide = width == WIDTH
-    height = 1.6 + 0.27 * count if wide else 2.2 + 0.4 * count
-    figure = Figure(figsize=(width, height), layout="constrained")
+def figure_width(phone: bool) -> float:
+    """Inches of a figure."""
+    return PHONE if checks.switch(phone, "phone") else WIDTH
+
+
+def _rows(count: int, phone: bool) -> tuple[Figure, Axes]:
+    height = 2.2 + 0.4 * count if phone else 1.6 + 0.27 * count
+    figure = Figure(figsize=(figure_width(phone), height), layout="constrained")
     axes = figure.add_subplot()
     axes.grid(axis="x", alpha=0.3)
     axes.tick_params(labelsize=SMALL)
-    axes.xaxis.set_major_locator(MaxNLocator(7 if wide else 3, steps=[1, 2, 2.5, 5, 10]))
+    axes.xaxis.set_major_locator(MaxNLocator(3 if phone else 7, steps=[1, 2, 2.5, 5, 10]))
     axes.set_ylim(count - 0.5, -0.5)
     return figure, axes
 
@@ -477,12 +485,13 @@ def _draw_share(
     )
 
 
-def _draw_intervals(axes: Axes, intervals: Mapping[str, Interval], styles: Styles) -> None:
-    """A row each: the interval, and its numbers at the right, or below the name at ``PHONE``."""
-    width = axes.figure.get_figwidth()
-    names = [row_name(label, width) for label in intervals]
+def _draw_intervals(
+    axes: Axes, intervals: Mapping[str, Interval], styles: Styles, phone: bool
+) -> None:
+    """A row each: the interval, and its numbers at the right, or on a phone below the name."""
+    names = [row_name(label, phone) for label in intervals]
     texts = [f"{i.estimate:.3f}  [{i.low:.3f}, {i.high:.3f}]" for i in intervals.values()]
-    if width < WIDTH:
+    if phone:
         names = [f"{name}\n{text}" for name, text in zip(names, texts, strict=True)]
     for row, (label, (estimate, low, high)) in enumerate(intervals.items()):
         style = styles[label]
@@ -491,7 +500,7 @@ def _draw_intervals(axes: Axes, intervals: Mapping[str, Interval], styles: Style
     axes.set_yticks(range(len(intervals)), names)
     axes.tick_params(axis="y", length=0)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    if width == WIDTH:
+    if not phone:
         right = axes.twinx()
         right.set_ylim(axes.get_ylim())
         right.set_yticks(range(len(intervals)), texts)
@@ -555,9 +564,9 @@ def _legend(figure: Figure, styles: Styles, named: Mapping[str, str]) -> None:
         )
         for label in named
     ]
-    width = figure.get_figwidth()
-    texts = [text if width == WIDTH else shortened(text) for text in named.values()]
-    letters = LEGEND_WIDTH if width == WIDTH else PHONE_LETTERS
+    phone = figure.get_figwidth() < WIDTH
+    texts = [shortened(text) if phone else text for text in named.values()]
+    letters = PHONE_LETTERS if phone else LEGEND_WIDTH
     columns = max(1, letters // (max(map(len, texts)) + 8))
     rows = -(-len(texts) // columns)
     figure.set_figheight(figure.get_figheight() + 0.1 + 0.19 * rows)

@@ -15,10 +15,10 @@ from nats_gym.study.figures import (
     PHONE_LINE,
     SMALL,
     TEXT,
-    WIDTH,
     Styles,
     aggregate_title,
     broken,
+    figure_width,
     row_name,
     styles_for,
 )
@@ -32,7 +32,7 @@ LINE = 1.3 * SMALL
 
 
 def critical_difference(
-    results: Results, styles: Styles | None = None, *, alpha: float = 0.05, width: float = WIDTH
+    results: Results, styles: Styles | None = None, *, alpha: float = 0.05, phone: bool = False
 ) -> Figure:
     """Average rank of each agent's regret over runs and tasks; bars join those that do not differ.
 
@@ -43,7 +43,7 @@ def critical_difference(
         results: searches of two agents at least, with as many runs each.
         styles: of the agents.
         alpha: level of the critical difference.
-        width: of the figure, inches; a narrow one has the names above their lines, not beside.
+        phone: whether it is ``PHONE`` inches wide, with names above their lines, not beside.
     """
     tasks = tasks_of(results)
     styles = styles_for(styles, tasks)
@@ -52,22 +52,22 @@ def critical_difference(
     labels = sorted(compared.average_ranks, key=compared.average_ranks.__getitem__)
     half = (len(labels) + 1) // 2
     texts = [
-        f"{row_name(label, width)}  {compared.average_ranks[label]:.2f}"
+        f"{row_name(label, phone)}  {compared.average_ranks[label]:.2f}"
         if place < half
-        else f"{compared.average_ranks[label]:.2f}  {row_name(label, width)}"
+        else f"{compared.average_ranks[label]:.2f}  {row_name(label, phone)}"
         for place, label in enumerate(labels)
     ]
     widths = [_width(text) for text in texts]
     levels = _levels(compared.groups, labels)
     depth = LEVEL * (max(levels, default=-1) + 1)
-    wide = width == WIDTH
+    width = figure_width(phone)
     title = aggregate_title("Average rank of the regret, 1 the best", tasks)
     note = _difference_note(compared, alpha)
-    if not wide:
+    if phone:
         title, note = broken(title, PHONE_LINE), broken(note, PHONE_LINE)
         widths = [0.0] * len(labels)
     head = MARGIN + 1.3 * TEXT * (title.count("\n") + 1) + RULER + LINE * note.count("\n")
-    row_height = ROW if wide else ROW + GAP
+    row_height = ROW + GAP if phone else ROW
     height = head + 2 * GAP + depth + row_height * half + MARGIN
     figure = Figure(figsize=(width, height / POINTS))
     axes = figure.add_axes((0.0, 0.0, 1.0, 1.0))
@@ -89,26 +89,26 @@ def critical_difference(
     for place, label in enumerate(labels):
         on_left = place < half
         row = place if on_left else len(labels) - 1 - place
-        y = ruler.y - 2 * GAP - depth - row_height * (row + (0.5 if wide else 1))
+        y = ruler.y - 2 * GAP - depth - row_height * (row + (1 if phone else 0.5))
         x = ruler.at(compared.average_ranks[label])
         end = ruler.left - 2 * GAP if on_left else ruler.right + 2 * GAP
         colour = styles[label].colour
         axes.plot([x, x, end], [ruler.y, y, y], color=colour, linewidth=1.2)
         axes.plot([x], [ruler.y], color=colour, marker=styles[label].marker, markersize=5)
-        if wide:
-            axes.text(
-                *(end - GAP if on_left else end + GAP, y, texts[place]),
-                fontsize=SMALL,
-                horizontalalignment="right" if on_left else "left",
-                verticalalignment="center",
-            )
-        else:  # on white, that lines to other names do not cross it
+        if phone:  # on white, that lines to other names do not cross it
             axes.text(
                 *(end, y + 1.5, texts[place]),
                 fontsize=SMALL,
                 horizontalalignment="left" if on_left else "right",
                 verticalalignment="bottom",
                 bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
+            )
+        else:
+            axes.text(
+                *(end - GAP if on_left else end + GAP, y, texts[place]),
+                fontsize=SMALL,
+                horizontalalignment="right" if on_left else "left",
+                verticalalignment="center",
             )
     axes.text(
         *(width * POINTS / 2, height - MARGIN, title),

@@ -32,8 +32,8 @@ OF_THIS_STUDY = (
     "it compares within this study only."
 )
 
-#: What a plot is drawn with: its caption, its alternative text, and the drawing of a given width.
-Plot = tuple[str, str, Callable[[float], Figure]]
+#: A plot: its caption, its alternative text, and what draws it, for a phone or not.
+Plot = tuple[str, str, Callable[[bool], Figure]]
 
 
 def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None = None) -> Path:
@@ -105,14 +105,14 @@ def _group_section(name: str, searches: Searches, styles: figures.Styles, plots:
             "the best that the table knows, full-schedule validation accuracy. The dotted line is "
             "the budget; the evaluation that overshoots it counts.",
             f"Curves of mean regret against {time}. At the end, in points: {regrets}.",
-            lambda width: figures.regret_curves(searches, styles, width=width),
+            lambda phone: figures.regret_curves(searches, styles, phone=phone),
         ),
         "target": (
             f"Sample efficiency: share of runs that have reached a regret of {goal:.3g} points, "
             f"against what they spent. {OF_THIS_STUDY}",
             f"Share of runs that reached a regret of {goal:.3g} points against evaluations and "
             f"against {time}; the table has the medians.",
-            lambda width: figures.evaluations_to_target(searches, goal, styles, width=width),
+            lambda phone: figures.evaluations_to_target(searches, goal, styles, phone=phone),
         ),
     }
     left_out = _lacking(searches)
@@ -129,13 +129,13 @@ def _comparisons(results: Results, styles: figures.Styles) -> dict[str, Plot]:
             "Interquartile mean of the regret of the answers, best first, with 95 % stratified "
             "bootstrap intervals.",
             "Interquartile mean of the final regret of each agent, with intervals.",
-            lambda width: figures.iqm_intervals(results, styles, width=width),
+            lambda phone: figures.iqm_intervals(results, styles, phone=phone),
         ),
         "improvement": (
             "Probability of improvement: how often a run of the row’s agent ends with less "
             "regret than one of the column’s, ties counted half; 50 is a tie.",
             "Matrix of the probability that one agent’s answer is better than another’s.",
-            lambda width: figures.improvement_matrix(results, width=width),
+            lambda phone: figures.improvement_matrix(results, phone=phone),
         ),
     }
 
@@ -156,7 +156,7 @@ def _overall_section(tasks: Sequence[Searches], styles: figures.Styles, plots: P
                 "Performance profile: share of runs whose answer has less regret than each "
                 f"value, with pointwise 95 % intervals; higher is better. {measure}",
                 "Performance profiles: share of runs below each regret, a curve per agent.",
-                lambda width: figures.performance_profiles(results, styles, width=width),
+                lambda phone: figures.performance_profiles(results, styles, phone=phone),
             ),
             "ranks": (
                 "Critical difference: average rank of each agent over all runs of all searches, "
@@ -165,7 +165,7 @@ def _overall_section(tasks: Sequence[Searches], styles: figures.Styles, plots: P
                 "runs here, not data sets as in Demšar (2006): with thousands of them a small "
                 "difference is significant, and says little about another data set.",
                 "Critical-difference diagram of the agents’ average ranks.",
-                lambda width: critical_difference(results, styles, width=width),
+                lambda phone: critical_difference(results, styles, phone=phone),
             ),
         }
         if len(tasks) > 1:
@@ -196,7 +196,7 @@ def _drawn(
     pictures, refused = [], []
     for kind, (caption, alt, draw) in plots.items():
         try:
-            wide, narrow = draw(figures.WIDTH), draw(figures.PHONE)
+            wide, narrow = draw(False), draw(True)
         except InvalidInput as error:
             refused.append(f"Left out: {caption.split(':')[0].lower()}: {error}.")
             continue
