@@ -37,7 +37,7 @@ const box = element => element.getBoundingClientRect();
 // Letters are drawn as shapes in hundredths of their size.
 const inlined = () => [...document.querySelectorAll("svg g[transform*=scale] use")].filter(seen)
   .map(use => 100 * Math.hypot(use.getScreenCTM().a, use.getScreenCTM().b));
-const pictured = () => [...document.images].flatMap(image => {
+const pictured = () => [...document.images].filter(seen).flatMap(image => {
   const svg = decodeURIComponent(image.currentSrc);
   const width = Number(svg.match(/viewBox=.0 0 ([\\d.]+)/)[1]);
   return [...svg.matchAll(/scale\\(([\\d.]+) -/g)]
@@ -84,7 +84,10 @@ addEventListener("load", () => {
       const plot = box(group.querySelector("figure")), table = box(group.querySelector(".scroll"));
       return table.left >= plot.right && table.top < plot.bottom && plot.top < table.bottom;
     }),
-    folded: document.querySelectorAll("details.note:not([open])").length,
+    folded: ["none", "beforeprint", "afterprint"].map(kind => {
+      dispatchEvent(new Event(kind));
+      return document.querySelectorAll("details.note:not([open])").length;
+    }),
     answers: [...document.querySelectorAll("[data-trace]")].map(answers),
   }, "*");
 });
@@ -149,7 +152,9 @@ def test_page_fits_the_screen_and_loads_nothing(page: Path, width: int, tmp_path
     assert len(found["letters"]) > 500
     assert found["letters"][0] >= (11 if width == 390 else 10)
     assert found["beside"] == [width == 1280] * 3
-    assert found["folded"] > 5
+    on_screen, on_paper, afterwards = found["folded"]
+    assert on_screen == afterwards > 5
+    assert on_paper == 0
     assert len(found["answers"]) == 3
     for answer in found["answers"]:
         assert answer["before"]

@@ -1,6 +1,6 @@
 "use strict";
 // Curves answer the pointer, a finger and the arrow keys: label, time and regret of a point.
-const phone = matchMedia("(max-width: 40rem)");
+const phone = matchMedia("screen and (max-width: 40rem)");
 for (const plot of document.querySelectorAll("[data-trace]")) {
   const { boxes, x, y, times, lines, unit } = JSON.parse(plot.dataset.trace);
   const dot = plot.querySelector(".dot"), said = plot.querySelector("output");

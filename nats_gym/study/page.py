@@ -422,8 +422,8 @@ def _made_with(study: StudyResults) -> Table:
 
 
 def _address(svg: str) -> str:
-    """The drawing as an address, less than base64's, without spaces: a ``srcset`` splits there."""
-    quoted = quote(_compact(svg).replace('"', "'"), safe="<>='/:;,()-._~!*@+?")
+    """The drawing as an address, in fewer bytes than base64's."""
+    quoted = quote(_compact(svg).replace('"', "'"), safe="<>='/:;,()-._~!*@+? ")
     return f"data:image/svg+xml,{quoted}"  # an attribute's within the quotes "
 
 
