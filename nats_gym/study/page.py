@@ -429,13 +429,14 @@ def _address(svg: str) -> str:
 
 def _inlined(svg: str, name: str) -> str:
     """The drawing as a part of the page: its ids are its own, its one rule is in ``page.css``."""
-    svg = re.sub(r"<\?xml.*?\?>|<style.*?</style>|xlink:", "", _compact(svg), flags=re.DOTALL)
+    svg = re.sub(r"<style.*?</style>|xlink:", "", _compact(svg), flags=re.DOTALL)
     return re.sub(r'( id="|href="#|url\(#)', rf"\1{name}-", svg)
 
 
 def _compact(svg: str) -> str:
     """The same drawing to a tenth of a point, in half the bytes."""
-    svg = re.sub(r"<!--.*?-->|<!DOCTYPE.*?>|<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    no_drawing = r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>"
+    svg = re.sub(no_drawing, "", svg, flags=re.DOTALL).strip()
     svg = re.sub(r'(?<=<g) id="[^"]*"', "", re.sub(r">\s+<", "><", svg))  # to which nothing refers
     return re.sub(r'(?<= d=")[^"]+', _shorter_path, svg)
 
