@@ -6,14 +6,10 @@
 ('measured', 13)
 """
 
-from nats_gym.analysis.analysis import (
-    Analysis,
-    Distribution,
-    FitnessDistance,
-    Neighborhood,
-    analyse,
-)
+from nats_gym.analysis.analysis import analyse
 from nats_gym.analysis.correlations import Correlation
+from nats_gym.analysis.findings import Distribution, FitnessDistance, Neighborhood
+from nats_gym.analysis.report import Analysis
 
 __all__ = [
     "Analysis",

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from nats_gym.analysis.analysis import Analysis, costs_of, trials_of
 from nats_gym.analysis.correlations import ALL, TOP, Correlation
+from nats_gym.analysis.findings import Findings, costs_of, trials_of
 from nats_gym.plots import COLOURS
 
 Values = NDArray[np.float64]
@@ -20,7 +20,7 @@ MAP = "cividis"
 LOWEST_SHOWN = 5.0
 
 
-def draw(analysis: Analysis) -> dict[str, Figure]:
+def draw(analysis: Findings) -> dict[str, Figure]:
     """Draw every figure that the analysis has the numbers for, by file name."""
     drawn = {"cost": _cost(analysis), "distributions": _distributions(analysis)}
     if analysis.datasets:
@@ -33,7 +33,7 @@ def draw(analysis: Analysis) -> dict[str, Figure]:
     return drawn
 
 
-def _figure(analysis: Analysis, title: str, panels: int) -> tuple[Figure, list[Axes]]:
+def _figure(analysis: Findings, title: str, panels: int) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(2.0 + 3.7 * panels, 4.3), layout="constrained")
     figure.suptitle(f"{analysis.title}: {title}")
     axes = figure.subplots(1, panels, squeeze=False)[0]
@@ -82,7 +82,7 @@ def _widened(low: float, high: float) -> tuple[float, float]:
     return low - margin, high + margin
 
 
-def _cost(analysis: Analysis) -> Figure:
+def _cost(analysis: Findings) -> Figure:
     costs = costs_of(analysis.table, analysis.epochs, {})
     figure, panels = _figure(analysis, "accuracy against cost", len(costs))
     for axes, (name, (cost, basis)) in zip(panels, costs.items(), strict=True):
@@ -95,7 +95,7 @@ def _cost(analysis: Analysis) -> Figure:
     return _signed(figure, [analysis.provenance], [analysis.table.checksum])
 
 
-def _distributions(analysis: Analysis) -> Figure:
+def _distributions(analysis: Findings) -> Figure:
     figure, (histogram, quantiles) = _figure(analysis, "distribution of accuracies", 2)
     for colour, found in zip(COLOURS, analysis.distributions, strict=False):
         name = f"{found.name} ({found.provenance})"
@@ -115,7 +115,7 @@ def _distributions(analysis: Analysis) -> Figure:
     return _signed(figure, (d.provenance for d in found_all), (d.checksum for d in found_all))
 
 
-def _datasets(analysis: Analysis) -> Figure:
+def _datasets(analysis: Findings) -> Figure:
     figure, panels = _figure(analysis, "Kendall's τ between data sets", 2)
     names = list(dict.fromkeys(name for c in analysis.datasets for name in c.between))
     for axes, among in zip(panels, (ALL, TOP), strict=True):
@@ -137,7 +137,7 @@ def _datasets(analysis: Analysis) -> Figure:
     return _signed(figure, (c.provenance for c in analysis.datasets), checksums)
 
 
-def _agreement(analysis: Analysis) -> Figure:
+def _agreement(analysis: Findings) -> Figure:
     """The analysed schedule against each other one, and one trial against another."""
     table, epochs = analysis.table, analysis.epochs
     schedules = {
@@ -171,11 +171,11 @@ def _schedule(name: str) -> int | str:
     return int(length) if length.isdigit() else length
 
 
-def _basis(analysis: Analysis, name: str) -> str:
+def _basis(analysis: Findings, name: str) -> str:
     return analysis.table.accuracy_column("valid", _schedule(name)).provenance
 
 
-def _fitness_distance(analysis: Analysis) -> Figure:
+def _fitness_distance(analysis: Findings) -> Figure:
     found = analysis.fitness_distance
     figure, panels = _figure(analysis, "fitness and distance", len(found))
     for axes, fdc in zip(panels, found, strict=True):
@@ -205,7 +205,7 @@ def _fitness_distance(analysis: Analysis) -> Figure:
     return _signed(figure, (f.provenance for f in found), (f.checksum for f in found))
 
 
-def _neighborhoods(analysis: Analysis) -> Figure:
+def _neighborhoods(analysis: Findings) -> Figure:
     figure, (walk, basins) = _figure(analysis, "neighbourhoods", 2)
     marks = ("o", "s", "^", "D", "v", "P", "X")
     for colour, mark, found in zip(COLOURS, marks, analysis.neighborhoods, strict=False):

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nats_gym import checks
 from nats_gym.analysis.correlations import ALL, TOP, Correlation
-from nats_gym.files import check_folder, make_folder, replacing
+from nats_gym.analysis.findings import Findings
+from nats_gym.files import check_folder, replacing
 
 if TYPE_CHECKING:
     from rich.table import Table as Grid
-
-    from nats_gym.analysis.analysis import Analysis
 
 JSON_FILE, PAGE = "analysis.json", "analysis.md"
 
@@ -38,7 +39,7 @@ class Sheet(NamedTuple):
     rows: Sequence[tuple[str, ...]]
 
 
-def sheets(analysis: Analysis) -> list[Sheet]:
+def sheets(analysis: Findings) -> list[Sheet]:
     """Every figure in tables; those without a row are left out."""
     made = [
         _distributions(analysis),
@@ -49,75 +50,82 @@ def sheets(analysis: Analysis) -> list[Sheet]:
     return [sheet for sheet in made if sheet.rows]
 
 
-def grids(analysis: Analysis) -> list[Grid]:
-    """The tables for a terminal."""
-    from rich.markup import escape
+class Analysis(Findings):
+    """What :func:`nats_gym.analysis.analyse` returns: findings that show and save themselves."""
 
-    from nats_gym.summary import grid
+    def to_json(self) -> dict[str, Any]:
+        """Every figure as plain values; None for what is not defined."""
+        from nats_gym.result import versions
 
-    made = []
-    for sheet in sheets(analysis):
-        table = grid(f"{analysis.title}: {sheet.title}", *sheet.columns)
-        for row in sheet.rows:
-            table.add_row(*map(escape, row))
-        made.append(table)
-    return made
+        record = {
+            "arguments": self.arguments,
+            "table": {
+                "source": self.table.source,
+                "checksum": self.table.checksum,
+                "surrogate_version": self.table.surrogate_version,
+            },
+            "provenance": self.provenance,
+            **{
+                name: [asdict(found) for found in getattr(self, name)]
+                for name in (
+                    *("distributions", "costs", "datasets", "schedules", "trials"),
+                    *("fitness_distance", "neighborhoods"),
+                )
+            },
+            "notes": self.notes,
+            "left_out": self.left_out,
+            "versions": versions(),
+        }
+        return _without_nan(record)
+
+    def grids(self) -> list[Grid]:
+        """Tables for the terminal."""
+        from rich.markup import escape
+
+        from nats_gym.summary import grid
+
+        made = []
+        for sheet in sheets(self):
+            table = grid(f"{self.title}: {sheet.title}", *sheet.columns)
+            for row in sheet.rows:
+                table.add_row(*map(escape, row))
+            made.append(table)
+        return made
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write ``analysis.json``, ``analysis.md`` and the figures as PNG and SVG.
+
+        Each file is written under a temporary name and renamed. Returns the folder.
+
+        Raises:
+            InvalidInput: if ``folder`` cannot be written.
+        """
+        import matplotlib
+
+        from nats_gym.analysis.figures import draw
+
+        folder = checks.path(folder, "folder")
+        check_folder(folder)
+        make_folder(folder)
+        figures = draw(self)
+        for figure in figures.values():  # laid out once, not once for each format
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
+        # Equal analyses make equal files.
+        with matplotlib.rc_context({"svg.hashsalt": "nats-gym"}):
+            for name, figure in figures.items():
+                with replacing(folder / f"{name}.png") as temporary:
+                    figure.savefig(temporary, format="png", dpi=150)
+                with replacing(folder / f"{name}.svg") as temporary:
+                    figure.savefig(temporary, format="svg", metadata={"Date": None})
+        text = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        for name, content in ((JSON_FILE, text), (PAGE, markdown(self, figures))):
+            with replacing(folder / name) as temporary:
+                temporary.write_text(content, encoding="utf-8")
+        return folder
 
 
-def to_json(analysis: Analysis) -> dict[str, Any]:
-    """Every figure as plain values; None for what is not defined."""
-    from nats_gym.result import versions
-
-    table = analysis.table
-    record = {
-        "arguments": analysis.arguments,
-        "table": {
-            "source": table.source,
-            "checksum": table.checksum,
-            "surrogate_version": table.surrogate_version,
-        },
-        "provenance": analysis.provenance,
-        **{
-            name: [asdict(found) for found in getattr(analysis, name)]
-            for name in (
-                *("distributions", "costs", "datasets", "schedules", "trials"),
-                *("fitness_distance", "neighborhoods"),
-            )
-        },
-        "notes": analysis.notes,
-        "left_out": analysis.left_out,
-        "versions": versions(),
-    }
-    return _without_nan(record)
-
-
-def save(analysis: Analysis, folder: Path) -> Path:
-    """Write JSON, Markdown and figures; see :meth:`Analysis.save`."""
-    import matplotlib
-
-    from nats_gym.analysis.figures import draw
-
-    check_folder(folder)
-    make_folder(folder)
-    figures = draw(analysis)
-    for figure in figures.values():  # laid out once, not once for each format
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-    # Equal analyses make equal files.
-    with matplotlib.rc_context({"svg.hashsalt": "nats-gym"}):
-        for name, figure in figures.items():
-            with replacing(folder / f"{name}.png") as temporary:
-                figure.savefig(temporary, format="png", dpi=150)
-            with replacing(folder / f"{name}.svg") as temporary:
-                figure.savefig(temporary, format="svg", metadata={"Date": None})
-    text = json.dumps(to_json(analysis), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-    for name, content in ((JSON_FILE, text), (PAGE, markdown(analysis, figures))):
-        with replacing(folder / name) as temporary:
-            temporary.write_text(content, encoding="utf-8")
-    return folder
-
-
-def markdown(analysis: Analysis, figures: Iterable[str] = ()) -> str:
+def markdown(analysis: Findings, figures: Iterable[str] = ()) -> str:
     """The page; ``figures`` are the names of those that lie beside it."""
     table = analysis.table
     lines = [f"# {analysis.title[0].upper()}{analysis.title[1:]}", ""]
@@ -140,7 +148,7 @@ def markdown(analysis: Analysis, figures: Iterable[str] = ()) -> str:
     return "\n".join(lines)
 
 
-def _distributions(analysis: Analysis) -> Sheet:
+def _distributions(analysis: Findings) -> Sheet:
     columns = ("accuracy [%]", "architectures", "mean ± std", "5 %", "median", "95 %", "best")
     rows = [
         (
@@ -156,7 +164,7 @@ def _distributions(analysis: Analysis) -> Sheet:
     return Sheet("distribution of accuracies", (*columns, "rests on"), rows)
 
 
-def _correlations(analysis: Analysis) -> Sheet:
+def _correlations(analysis: Findings) -> Sheet:
     columns = ("between", "architectures", "Kendall τ", "Spearman ρ", "top 10 %: τ", "top 10 %: ρ")
     pairs = [
         (" and ".join(c.between), [c])
@@ -188,7 +196,7 @@ def _means(found: Sequence[Correlation]) -> Iterator[str]:
         yield _shown(sum(values) / len(values)) if values else "–"
 
 
-def _fitness_distance(analysis: Analysis) -> Sheet:
+def _fitness_distance(analysis: Findings) -> Sheet:
     columns = ("distance to", "targets", "Pearson", "Spearman", "top 10 %: Pearson", "rests on")
     rows = [
         (
@@ -202,7 +210,7 @@ def _fitness_distance(analysis: Analysis) -> Sheet:
     return Sheet("correlation of fitness and distance", columns, rows)
 
 
-def _neighborhoods(analysis: Analysis) -> Sheet:
+def _neighborhoods(analysis: Findings) -> Sheet:
     columns = (
         *("accuracy", "correlation of neighbours", "most possible", "correlation length"),
         *("local optima", "climb to the best", "mean climb", "rests on"),
