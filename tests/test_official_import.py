@@ -24,9 +24,9 @@ import nats_gym
 from nats_gym.errors import InvalidInput, MissingTable, NatsGymError, NotInTable
 from nats_gym.tables import MEASURED, load_table, official
 from nats_gym.tables.official import archive, importing, reading, unpickling
-from nats_gym.tables.official.archive import KEYS, TRAIN
 from nats_gym.tables.official.importing import ImportRunning
 from nats_gym.tables.official.reading import DiskFull
+from nats_gym.tables.official.runs import KEYS, TRAIN
 from nats_gym.tables.official.store import ArchiveChanged
 from nats_gym.tables.official.unpickling import ForbiddenPickle, UnreadableFile
 

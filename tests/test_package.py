@@ -10,6 +10,7 @@ import tarfile
 import tomllib
 import venv
 import zipfile
+from graphlib import TopologicalSorter
 from importlib.metadata import version
 from pathlib import Path
 
@@ -155,8 +156,8 @@ def modules() -> dict[str, Path]:
     }
 
 
-def imported(module: str, source: str) -> set[str]:
-    """Layers of the package that a module's source imports, anywhere in it."""
+def names_imported(module: str, source: str) -> set[str]:
+    """What a module's source imports, anywhere in it, for types too: modules, or names in them."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -165,7 +166,12 @@ def imported(module: str, source: str) -> set[str]:
             start = module.split(".")[: -node.level] if node.level else []
             base = ".".join([*start, *([node.module] if node.module else [])])
             names |= {f"{base}.{alias.name}" for alias in node.names}
-    layers = (name.split(".")[1] for name in names if name.startswith("nats_gym."))
+    return {name for name in names if name.startswith("nats_gym.")}
+
+
+def imported(module: str, source: str) -> set[str]:
+    """Layers of the package that a module's source imports."""
+    layers = (name.split(".")[1] for name in names_imported(module, source))
     return {layer for layer in layers if layer in LAYERS}
 
 
@@ -177,6 +183,19 @@ def test_lower_layers_never_import_higher_ones() -> None:
         if layer != "__init__":
             higher = imported(module, path.read_text()) - {*LAYERS[: LAYERS.index(layer) + 1]}
             assert not higher, f"{module} imports {higher}"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    found = {name.removesuffix(".__init__"): path for name, path in modules().items()}
+    arrows: dict[str, set[str]] = {}
+    for module, path in found.items():
+        # A package's relative imports begin in it, a module's in its package.
+        within = f"{module}.__init__" if path.name == "__init__.py" else module
+        names = names_imported(within, path.read_text())
+        targets = {name if name in found else name.rpartition(".")[0] for name in names}
+        arrows[module] = {*found} & targets - {module, "nats_gym"}
+    assert sum(map(len, arrows.values())) > 500
+    TopologicalSorter(arrows).prepare()  # which raises CycleError
 
 
 def test_the_layers_test_sees_every_way_to_import() -> None:

@@ -20,8 +20,9 @@ from nats_gym.networks.network import Network, build
 from nats_gym.spaces import get_space
 from nats_gym.tables import official
 from nats_gym.tables.official import OfficialArchive
-from nats_gym.tables.official.archive import ARCHIVE_FILE, KEYS
+from nats_gym.tables.official.archive import ARCHIVE_FILE
 from nats_gym.tables.official.entries import list_archive
+from nats_gym.tables.official.runs import KEYS
 from nats_gym.tables.official.unpickling import UnreadableFile, load_bytes
 
 

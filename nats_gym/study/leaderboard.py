@@ -28,7 +28,8 @@ from nats_gym.files import replacing
 from nats_gym.result import SearchResult
 from nats_gym.schedule import Epochs
 from nats_gym.tables import MEASURED
-from nats_gym.tables.load import EMBEDDED, IMPORTED, OWN
+from nats_gym.tables.load import IMPORTED, OWN
+from nats_gym.tables.table import EMBEDDED
 
 from .validation import Verdict
 

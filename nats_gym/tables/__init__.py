@@ -2,9 +2,9 @@
 
 from nats_gym.tables.column import MEASURED, NO_TEST, SURROGATE, Column
 from nats_gym.tables.folder import write_table
-from nats_gym.tables.load import embedded_folder, load_table
+from nats_gym.tables.load import load_table
 from nats_gym.tables.surrogates import VERSION as SURROGATE_VERSION
-from nats_gym.tables.table import Table
+from nats_gym.tables.table import Table, embedded_folder
 
 __all__ = [
     "MEASURED",

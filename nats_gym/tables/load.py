@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -17,27 +17,13 @@ from nats_gym.tables import official
 from nats_gym.tables.column import MEASURED, SURROGATE
 from nats_gym.tables.folder import MANIFEST, read_manifest
 from nats_gym.tables.official.archive import ARCHIVE_FILE
-from nats_gym.tables.table import Table
+from nats_gym.tables.table import EMBEDDED, SHIPPED, Table, open_embedded
 
-#: Partial tables that ship inside the package under a name of their own, and their data sets.
-SHIPPED = {"digits-300": "digits"}
-SOURCES = ("auto", "embedded", *SHIPPED)
-#: Whose a table is: the package's, that of an archive which this machine imported, or anybody's.
-EMBEDDED, IMPORTED, OWN = "embedded", "imported", "own"
+SOURCES = ("auto", EMBEDDED, *SHIPPED)
+#: Whose a table is if not the package's: that of an archive which this machine imported, or anybody's.
+IMPORTED, OWN = "imported", "own"
 #: Share of a column's figures that agree with an estimate to this by being copied from it.
 _COPIED, _AGREES = 0.01, 1e-5
-
-
-def embedded_folder(space: str, dataset: str) -> Path:
-    """Folder of the table that ships inside the package."""
-    space, dataset = get_space(space).name, get_dataset(dataset).name
-    names = {of: name for name, of in SHIPPED.items()}
-    return Path(__file__).parent.parent / "data" / f"{space}-{names.get(dataset, dataset)}"
-
-
-@cache
-def _embedded(space: str, dataset: str) -> Table:
-    return Table(embedded_folder(space, dataset), source="embedded")
 
 
 def load_table(space: str, dataset: str, source: str | os.PathLike[str] = "auto") -> Table:
@@ -64,13 +50,13 @@ def load_table(space: str, dataset: str, source: str | os.PathLike[str] = "auto"
         raise InvalidInput(
             f"{shown(source)} is a table of {SHIPPED[str(source)]}, asked for was {dataset}"
         )
-    if source == "embedded" or source in SHIPPED:
-        return _embedded(space, dataset)
+    if source == EMBEDDED or source in SHIPPED:
+        return open_embedded(space, dataset)
     if source == "auto":
         imported = dataset in DATASETS and official.archives_folder().is_dir()
         archive = official.newest_archive(space) if imported else None
         if archive is None:
-            return _embedded(space, dataset)
+            return open_embedded(space, dataset)
         return _of_archive(archive, dataset)
     folder = Path(source)
     if not folder.exists():
@@ -150,7 +136,7 @@ def origin_of(table: Table) -> str:
     A table is an embedded one by its checksum, wherever it lies, and an imported one by where it
     lies. What any other says of itself is said by whoever made it.
     """
-    embedded = _embedded(table.space.name, table.dataset)
+    embedded = open_embedded(table.space.name, table.dataset)
     if table.checksum == embedded.checksum:
         return EMBEDDED
     imported = table.folder.resolve().is_relative_to(official.archives_folder().resolve())
@@ -159,7 +145,7 @@ def origin_of(table: Table) -> str:
 
 def copied_estimates(table: Table) -> list[str]:
     """Names of a table's columns that are said to be measured and hold an embedded estimate."""
-    embedded = _embedded(table.space.name, table.dataset)
+    embedded = open_embedded(table.space.name, table.dataset)
     estimates = {c.name: c for c in embedded.columns if c.provenance == SURROGATE}
     copied = []
     for column in table.columns:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import CorruptTable, NatsGymError, shown
+from nats_gym.spaces import ArchitectureSpace
 from nats_gym.tables import fitted
 from nats_gym.tables.column import Column
 from nats_gym.tables.folder import checked_file
@@ -24,11 +25,20 @@ from nats_gym.tables.surrogates import (
     size_model_name,
 )
 
-if TYPE_CHECKING:
-    from nats_gym.tables.table import Table
+
+class Known(Protocol):
+    """What a model may ask of the table whose column it makes: see ``Table``."""
+
+    folder: Path
+    space: ArchitectureSpace
+    dataset: str
+
+    def train_seconds(self, epochs: int) -> NDArray[np.float64]: ...
+
+    def measured_elsewhere(self, dataset: str) -> NDArray[np.floating]: ...
 
 
-def figures(table: Table, column: Column) -> NDArray[Any]:
+def figures(table: Known, column: Column) -> NDArray[Any]:
     """Compute a modelled column, ``(arch,)``.
 
     Raises:
@@ -54,7 +64,7 @@ def figures(table: Table, column: Column) -> NDArray[Any]:
         return model.figures(table, column, path.parent)
 
 
-def noise_std(table: Table, column: Column, expected: NDArray[np.floating]) -> NDArray[np.float64]:
+def noise_std(table: Known, column: Column, expected: NDArray[np.floating]) -> NDArray[np.float64]:
     """Standard deviation of one trial in points, ``(arch,)``, around ``expected`` (percent)."""
     path = table.folder / column.file
     folder = path.parent
@@ -81,35 +91,33 @@ def _coefficients_of(path: Path) -> Iterator[None]:
         raise CorruptTable(f"{path}: not a surrogate's coefficients ({error})") from error
 
 
-def _fitted_column(table: Table, column: Column) -> tuple[fitted.FittedColumn, NDArray[Any]]:
+def _fitted_column(table: Known, column: Column) -> tuple[fitted.FittedColumn, NDArray[Any]]:
     digits = table.space.all_digits()
     features = fitted.architecture_features(table.space, digits, table.dataset)
     path = table.folder / column.file
     return fitted.FittedColumn.load(path, features.shape[1]), features
 
 
-def _topology_accuracy(table: Table, column: Column, folder: Path) -> NDArray[Any]:
-    from nats_gym.tables.load import load_table
-
-    # The model reads the measured full-schedule figures of all three data sets, as they are stored.
-    measured = [load_table("tss", d, "embedded").stored_mean("valid") for d in DATASET_ORDER]
+def _topology_accuracy(table: Known, column: Column, folder: Path) -> NDArray[Any]:
+    # The model reads the measured full-schedule figures of all three data sets.
+    measured = [table.measured_elsewhere(dataset) for dataset in DATASET_ORDER]
     surrogate = TopologySurrogate.load(folder)
     return surrogate.accuracy(table.space.all_digits(), np.stack(measured, axis=1), table.dataset)
 
 
-def _size_accuracy(table: Table, column: Column, folder: Path) -> NDArray[Any]:
+def _size_accuracy(table: Known, column: Column, folder: Path) -> NDArray[Any]:
     surrogate = SizeSurrogate.load(table.dataset, column.split, folder)
     return surrogate.accuracy(table.space.all_digits())
 
 
-def _topology_valid_seconds(table: Table, column: Column, folder: Path) -> NDArray[Any]:
+def _topology_valid_seconds(table: Known, column: Column, folder: Path) -> NDArray[Any]:
     costs = CostSurrogate.load(folder)
     share = REFERENCE_IMAGES / get_dataset(table.dataset).train_images
     on_reference = table.train_seconds(1) * share
     return costs.topology_valid_seconds(table.space.all_digits(), on_reference, table.dataset)
 
 
-def _size_cost(table: Table, column: Column, folder: Path) -> NDArray[Any]:
+def _size_cost(table: Known, column: Column, folder: Path) -> NDArray[Any]:
     costs = CostSurrogate.load(folder)
     flops = table.space.flops(table.space.all_digits(), table.dataset)
     line = {
@@ -125,7 +133,7 @@ class _Model(NamedTuple):
 
     space: str
     columns: tuple[str, ...]
-    figures: Callable[[Table, Column, Path], NDArray[Any]]
+    figures: Callable[[Known, Column, Path], NDArray[Any]]
     file: Callable[[str, str], str]
 
 

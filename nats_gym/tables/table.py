@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym import checks
-from nats_gym.datasets import DATASETS
+from nats_gym.datasets import DATASETS, get_dataset
 from nats_gym.errors import CorruptTable, NotInTable
 from nats_gym.schedule import LONGEST, Epochs, check_epochs
 from nats_gym.spaces import get_space
@@ -20,6 +20,12 @@ from nats_gym.tables.folder import earlier_checksum, open_column, read_manifest
 
 CURVES_HINT = "import the archive with its learning curves: nats-gym data import PATH"
 ARCHIVE_HINT = "the official NATS-Bench archive holds the rest: give a table's folder as source="
+
+
+#: What the package's own tables are called.
+EMBEDDED = "embedded"
+#: Partial tables that ship inside the package under a name of their own, and their data sets.
+SHIPPED = {"digits-300": "digits"}
 
 
 class Table:
@@ -52,11 +58,16 @@ class Table:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Figures stay where they lie: a copy opens them again.
-        if self.source != "embedded":
+        if self.source != EMBEDDED:
             return Table, (self.folder, self.source)
-        from nats_gym.tables.load import load_table
+        return open_embedded, (self.space.name, self.dataset)
 
-        return load_table, (self.space.name, self.dataset, self.source)
+    def measured_elsewhere(self, dataset: str) -> NDArray[np.floating]:
+        """Full-schedule validation accuracies that the package holds of another data set, percent.
+
+        Mean over trials, ``(arch,)``, as they are stored: what models of this space read.
+        """
+        return open_embedded(self.space.name, dataset).stored_mean("valid")
 
     def __repr__(self) -> str:
         return f"Table({self.space.name!r}, {self.dataset!r}, source={self.source!r})"
@@ -327,3 +338,16 @@ def _mean_over_trials(figures: NDArray[Any]) -> NDArray[np.float64]:
     total = np.where(exists, figures, 0.0).sum(axis=1, dtype=np.float64)
     count = exists.sum(axis=1)
     return np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
+
+
+def embedded_folder(space: str, dataset: str) -> Path:
+    """Folder of the table that ships inside the package."""
+    space, dataset = get_space(space).name, get_dataset(dataset).name
+    names = {of: name for name, of in SHIPPED.items()}
+    return Path(__file__).parent.parent / "data" / f"{space}-{names.get(dataset, dataset)}"
+
+
+@cache
+def open_embedded(space: str, dataset: str) -> Table:
+    """The table that ships inside the package, one object for all."""
+    return Table(embedded_folder(space, dataset), source=EMBEDDED)

@@ -29,7 +29,8 @@ from nats_gym.tables import (
     write_table,
 )
 from nats_gym.tables.folder import MANIFEST, earlier_checksum, sha256_of, table_checksum
-from nats_gym.tables.load import EMBEDDED, OWN, copied_estimates, origin_of
+from nats_gym.tables.load import OWN, copied_estimates, origin_of
+from nats_gym.tables.table import EMBEDDED
 
 ACCURACY = "accuracy-valid-90.npy"
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nats_gym.tables.official.archive import OfficialArchive, Runs
+from nats_gym.tables.official.archive import OfficialArchive
+from nats_gym.tables.official.runs import Runs
 from nats_gym.tables.official.store import (
     archives,
     archives_folder,

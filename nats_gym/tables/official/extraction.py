@@ -24,7 +24,7 @@ from nats_gym.datasets import DATASETS, DIGITS
 from nats_gym.errors import InvalidInput, NatsGymError, shown
 from nats_gym.files import replacing
 from nats_gym.spaces import SPACES, get_space
-from nats_gym.tables.official.archive import COSTS, KEYS, TRAIN
+from nats_gym.tables.official.runs import COSTS, KEYS, TRAIN
 from nats_gym.tables.official.unpickling import UnreadableFile
 from nats_gym.untrusted import open_arrays
 

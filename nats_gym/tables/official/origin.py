@@ -7,16 +7,18 @@ costs, and of the topology space the measured accuracies that this package ships
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from nats_gym.datasets import DATASETS, get_dataset
+from nats_gym.datasets import get_dataset
+from nats_gym.spaces import ArchitectureSpace
 from nats_gym.spaces.size import CELL
 from nats_gym.tables.column import MEASURED
-
-if TYPE_CHECKING:
-    from nats_gym.tables.official.archive import OfficialArchive, Runs
+from nats_gym.tables.official.runs import Runs
+from nats_gym.tables.table import open_embedded
 
 NATS_BENCH = "official NATS-Bench archive (arXiv 2009.00437)"
 SEEDS = (111, 777, 888, 999)
@@ -33,13 +35,19 @@ def dataset_of(key: str) -> str:
     return "cifar10" if key == "cifar10-valid" else key
 
 
-def differences(archive: OfficialArchive) -> list[str]:
-    """In what an archive contradicts what is known of NATS-Bench's; nothing if in nothing."""
-    every = [archive.runs(key, hp) for hp in archive.hps for key in archive.keys(hp)]
+def differences(
+    space: ArchitectureSpace, held: NDArray[np.bool_], every: Sequence[Runs]
+) -> list[str]:
+    """In what an archive contradicts what is known of NATS-Bench's; nothing if in nothing.
+
+    Args:
+        space: the architecture space.
+        held: whether the archive has the architecture, ``(arch,)``.
+        every: all that it holds.
+    """
     found = [*map(_network_differs, every), *map(_seeds_differ, every)]
-    found += [_costs_differ(archive, runs) for runs in every]
-    if archive.space.name == "tss":
-        found += [_accuracies_differ(archive, dataset) for dataset in DATASETS]
+    found += [_costs_differ(space, held, runs) for runs in every]
+    found += [_accuracies_differ(space, runs) for runs in every]
     return [line for line in found if line]
 
 
@@ -55,8 +63,8 @@ def _seeds_differ(runs: Runs) -> str:
     return f"{runs.key} at hp {runs.hp} was trained with seed {others[0]}" if others else ""
 
 
-def _costs_differ(archive: OfficialArchive, runs: Runs) -> str:
-    space, (index,) = archive.space, np.nonzero(archive.held)
+def _costs_differ(space: ArchitectureSpace, held: NDArray[np.bool_], runs: Runs) -> str:
+    index = np.flatnonzero(held)
     digits, dataset = space.digits(index), dataset_of(runs.key)
     for name, closed in (
         ("params", space.params(digits, dataset)),
@@ -70,22 +78,20 @@ def _costs_differ(archive: OfficialArchive, runs: Runs) -> str:
     return ""
 
 
-def _accuracies_differ(archive: OfficialArchive, dataset: str) -> str:
-    from nats_gym.tables.load import load_table  # which opens archives itself
-
-    table = load_table(archive.space.name, dataset, "embedded")
-    key = "cifar10-valid" if dataset == "cifar10" else dataset
-    for epochs in table.epochs("valid"):
-        column, hp = table.column("accuracy", "valid", epochs), str(epochs)
-        if column.provenance != MEASURED or key not in archive.keys(hp):
-            continue
-        runs = archive.runs(key, hp)
-        shared = [seed for seed in runs.seeds if seed in column.trials]
-        if "x-valid" not in runs.sets or not shared:
-            continue
-        known = table.accuracy("valid", epochs)[:, [column.trials.index(s) for s in shared]]
-        mine = runs.column("x-valid-accuracy")[:, [runs.seeds.index(s) for s in shared]]
-        both = ~(np.isnan(known) | np.isnan(mine))
-        if both.any() and (abs(known - mine)[both] < 0.01).mean() < ACCURACIES_AGREE:
-            return f"validation accuracies of {key} at hp {hp} are not those known as measured"
+def _accuracies_differ(space: ArchitectureSpace, runs: Runs) -> str:
+    table = open_embedded(space.name, dataset_of(runs.key))
+    schedule = next((each for each in table.epochs("valid") if str(each) == runs.hp), None)
+    if schedule is None or runs.key == "cifar10" or "x-valid" not in runs.sets:
+        return ""
+    column = table.column("accuracy", "valid", schedule)
+    shared = [seed for seed in runs.seeds if seed in column.trials]
+    if column.provenance != MEASURED or not shared:
+        return ""
+    known = table.accuracy("valid", schedule)[:, [column.trials.index(s) for s in shared]]
+    mine = runs.column("x-valid-accuracy")[:, [runs.seeds.index(s) for s in shared]]
+    both = ~(np.isnan(known) | np.isnan(mine))
+    if both.any() and (abs(known - mine)[both] < 0.01).mean() < ACCURACIES_AGREE:
+        return (
+            f"validation accuracies of {runs.key} at hp {runs.hp} are not those known as measured"
+        )
     return ""
