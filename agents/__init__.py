@@ -231,6 +231,8 @@ def _unwrapped(factory: Any) -> Any:
 
 
 def _takes(factory: Callable[..., Any], kind: str, *options: str) -> bool:
+    if not callable(factory):  # Python would quote it whole
+        return False
     given, by_name = KINDS[kind]
     told = dict.fromkeys((*by_name, *options))
     try:

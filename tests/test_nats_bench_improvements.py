@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
 import random
@@ -14,11 +15,12 @@ import pytest
 from synthetic_archive import BASE_NAMES, SHORT, write_archive, write_record
 
 from nats_gym.errors import InvalidInput, NatsGymError, SurrogateWarning
-from nats_gym.nats_bench import api_utils, create
+from nats_gym.nats_bench import api_utils, create, pickle_load
+from nats_gym.nats_bench.api_utils import mean
 from nats_gym.nats_bench.errors import MissingArchitecture
 from nats_gym.tables import load_table
 from nats_gym.tables.official import OfficialArchive
-from nats_gym.tables.official.unpickling import ForbiddenPickle
+from nats_gym.tables.official.unpickling import ForbiddenPickle, UnreadableFile
 
 INDICES = (0, 5, 11)
 
@@ -241,3 +243,64 @@ def test_embedded_size_figures(empty_home: Path) -> None:
     assert one == api.get_more_info(0, "cifar10", hp="90", is_random=777)
     assert set(one) == {"test-accuracy", "comment"}
     assert api.simulate_train_eval(0, "cifar100", hp=90)[0] > 0
+
+
+@pytest.fixture
+def embedded(folder: Path) -> Any:
+    """The API over the figures inside the package."""
+    with pytest.warns(SurrogateWarning):
+        return create(None, "tss", fast_mode=True, verbose=False)
+
+
+@pytest.mark.parametrize("limit", [float("nan"), True, np.True_, -1, -0.5, "10", [1], 10**400])
+@pytest.mark.parametrize("name", ["flop_max", "param_max"])
+def test_a_limit_is_a_number_from_zero(name: str, limit: Any, embedded: Any) -> None:
+    with pytest.raises(InvalidInput, match=name):
+        embedded.find_best("cifar10", "valid", hp="200", **{name: limit})
+
+
+@pytest.mark.filterwarnings("ignore::nats_gym.errors.SurrogateWarning")
+def test_what_nats_bench_takes_is_taken(folder: Path) -> None:
+    api = create(None, "tss", 1, np.False_)  # type: ignore[arg-type]
+    assert api.fast_mode is True
+    for hp in ("200", 200, np.int64(200), np.str_("200")):
+        assert api.get_more_info(np.uint16(7), np.str_("cifar100"), None, hp, False)
+    api.reset_time()
+    api.simulate_train_eval(7, "cifar100", hp="200", account_time=0)
+    assert api.used_time == 0
+    assert api.find_best("cifar100", "valid", np.float32(np.inf), 10**6, 200, 0)[0] == 7
+    assert api.query_index_by_arch(1.5) == -1
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        lambda api: api.str2matrix(api[7], itertools.repeat("none")),
+        lambda api: mean(itertools.repeat(0)),
+        lambda api: api.find_best(["cifar10"], "valid"),
+        lambda api: api.simulate_train_eval(7, "cifar10", hp=[12]),
+        lambda api: api.simulate_train_eval(7, "cifar10", hp=10**5000),
+        lambda api: api.simulate_train_eval(7, "cifar10", 11.0, "12"),
+        lambda api: api.simulate_train_eval(True, "cifar10"),
+        lambda api: api.get_more_info("x" * 10_000, "cifar10"),
+        lambda api: api.get_more_info(7, "x" * 10_000),
+        lambda api: api.statistics("cifar10", None),
+        lambda api: api.str2lists("|none~" + "9" * 5_000 + "|"),
+        lambda api: api.str2matrix("+" * 9_000),
+        lambda api: create(None, "tss", float("nan")),
+        lambda api: create({"meta_archs": 1}, "tss"),
+    ],
+)
+def test_what_is_no_question_is_refused_in_one_short_line(question: Any, embedded: Any) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        question(embedded)
+    assert len(str(caught.value)) < 600
+    assert str(caught.value).isprintable()
+
+
+def test_a_record_is_of_a_bounded_size(tmp_path: Path) -> None:
+    path = tmp_path / "sparse.pickle.pbz2"
+    path.touch()
+    os.truncate(path, 60 << 30)
+    with pytest.raises(UnreadableFile, match="bytes, at most"):
+        pickle_load(path)

@@ -164,3 +164,42 @@ def test_bad_rewards_are_refused(reward: Any, words: list[str]) -> None:
 def test_bad_penalties_are_refused(penalty: Any) -> None:
     with pytest.raises(InvalidInput, match="penalty is a finite number from 0"):
         ConstructionEnv("tss", "cifar10", penalty=penalty)
+
+
+class Touchy:
+    """Works, and will be neither compared nor counted, nor be true or false."""
+
+    def _no(self, *_: object) -> Any:
+        raise RuntimeError("not me")
+
+    __eq__ = __ne__ = __hash__ = __bool__ = __len__ = _no  # type: ignore[assignment]
+
+
+class TouchyReward(Touchy):
+    def __call__(self, evaluation: Evaluation) -> Any:
+        return evaluation.accuracy / 100
+
+
+class TouchyEvaluator(Touchy):
+    def evaluate(self, index: Any, epochs: Any, trial_keys: Any) -> Outcome:
+        return Outcome(np.full(len(index), 50.0), np.full(len(index), 900.0))
+
+
+def test_what_will_not_be_compared_works_all_the_same() -> None:
+    env = nats_gym.envs.OneShotEnv(
+        "tss", "cifar10", evaluator=TouchyEvaluator(), reward=TouchyReward()
+    )
+    env.reset(seed=0)
+    assert env.step(env.action_space.sample())[1] == 0.5
+
+
+@pytest.mark.parametrize("option", ["evaluator", "reward"])
+def test_what_raises_when_it_is_looked_at_is_refused(option: str) -> None:
+    class Raising:
+        def __getattr__(self, name: str) -> Any:
+            raise RuntimeError("not me")
+
+        def __call__(self) -> None: ...
+
+    with pytest.raises(InvalidInput, match="not me" if option == "reward" else "evaluator"):
+        nats_gym.envs.ConstructionEnv("tss", "cifar10", **{option: Raising()})
