@@ -287,6 +287,14 @@ def numbers(value: object, what: str) -> NDArray[np.float64]:
         return given.astype(np.float64)
 
 
+def keys(value: object, what: str, count: int) -> NDArray[Any]:
+    """An array ``(count,)`` of integers of 64 bits; ``InvalidInput`` for anything else."""
+    given = array(value, f"{what} are {count:,} integers")
+    if given.dtype.kind not in "iu" or given.shape != (count,):
+        raise InvalidInput(f"{what} are {count:,} integers, got {shown(value)}")
+    return given
+
+
 def instance(value: object, kind: type[Kind], what: str) -> Kind:
     """``value`` itself; ``InvalidInput`` unless it is one of ``kind``, or of a class below it."""
     if issubclass(type(value), kind):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
+from command_line import COMMAND, commands, is_position
 from hostile import LONGEST
 
 from nats_gym import building, cli
@@ -49,15 +49,6 @@ datasets = ["cifar10"]
 epochs = 12
 budget = 1
 """
-COMMAND: Any = typer.main.get_command(cli.app)
-
-
-def commands(of: Any = COMMAND, name: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for one, command in of.commands.items():
-        deeper = hasattr(command, "commands")
-        found |= commands(command, f"{name}{one} ") if deeper else {f"{name}{one}": command}
-    return found
 
 
 def refuse(*_: Any, **__: Any) -> Any:
@@ -98,7 +89,7 @@ def test_every_command_is_here() -> None:
 def test_options(name: str, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     command, complete = commands()[name], COMPLETE[name]
     wrong = []
-    positions = [param for param in command.params if param.param_type_name == "argument"]
+    positions = [param for param in command.params if is_position(param)]
     for param in command.params:
         for value in TYPED:
             if param in positions:

@@ -119,6 +119,7 @@ class SupernetSearch:
                 f"dataset is the name of a data set or an ImageData, got {shown(dataset)}"
             )
         self._device = choose_device(device)
+        data_folder(data_dir)
         check_budget(budget)
         self._checkpoint = check_checkpoint(checkpoint)
         identifying = identifying_arguments(

@@ -30,6 +30,7 @@ def parse_architectures(text: str, space: ArchitectureSpace) -> NDArray[np.int64
     Raises:
         InvalidInput: for another text, or an index that the space does not have.
     """
+    space = checks.instance(space, ArchitectureSpace, "space")
     chosen: list[NDArray[np.int64]] = []
     for part in checks.text(text, "a text of architectures", LONGEST_TEXT).split(","):
         number = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part)

@@ -17,9 +17,10 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from nats_gym import checks
 from nats_gym.building.plan import VALID_SPLIT, Plan
 from nats_gym.building.trainings import Training, TrainingStore
-from nats_gym.errors import InvalidInput, NatsGymError, shown, unknown_name
+from nats_gym.errors import InvalidInput, NatsGymError, shown
 from nats_gym.files import check_folder, make_folder, replacing
 from nats_gym.spaces.size import CELL
 from nats_gym.tables.official.unpickling import load_record
@@ -48,16 +49,14 @@ def check_export(plan: Plan, folder: str | os.PathLike[str], name: str | None = 
     Raises:
         InvalidInput: see there.
     """
-    allowed = _keys_of(plan)
-    name = plan.data_key if name is None else name
-    if name not in allowed:
-        raise unknown_name("data set", name, allowed)
+    plan = checks.instance(plan, Plan, "plan")
+    name = plan.data_key if name is None else checks.word(name, "data set", _keys_of(plan))
     if not plan.has_own_network:
         raise InvalidInput(
             f"official files hold FLOPs, which are known for the own network of {plan.dataset}; "
             f"this build's is {dict(plan.network)}"
         )
-    folder = Path(folder)
+    folder = checks.path(folder, "a folder of official files")
     check_folder(folder)
     if not any(folder.glob("*.pickle.pbz2")):
         return name
@@ -108,7 +107,7 @@ def export_official(
         InvalidInput: for another name, a build of a network whose FLOPs have no closed form, or a
             folder with official files of something else.
     """
-    plan = store.plan
+    plan = checks.instance(store, TrainingStore, "store").plan
     name = check_export(plan, folder, name)
     folder = Path(folder)
     make_folder(folder)

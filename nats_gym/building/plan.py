@@ -3,32 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import torch
-
 from nats_gym import checks
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import InvalidInput, shown
+from nats_gym.errors import InvalidInput, said, shown
 from nats_gym.evaluators.training import DATA_KEYS
-from nats_gym.networks import build
 from nats_gym.spaces import ArchitectureSpace, get_space
-from nats_gym.training.architecture import preset
+from nats_gym.training.architecture import checked_network, preset
 from nats_gym.training.data import ImageData
 from nats_gym.training.recipe import Recipe
 
 #: What a search validates on.
 VALID_SPLIT = "x-valid"
-
-_NETWORK = [
-    name
-    for name, parameter in inspect.signature(build).parameters.items()
-    if parameter.kind is parameter.KEYWORD_ONLY
-]
 
 
 @dataclass(frozen=True)
@@ -55,18 +45,12 @@ class Plan:
 
     def __post_init__(self) -> None:
         """Check every field."""
-        classes = get_dataset(self.dataset).num_classes
-        get_space(self.space)
+        object.__setattr__(self, "dataset", get_dataset(self.dataset).name)
+        object.__setattr__(self, "space", get_space(self.space).name)
+        object.__setattr__(self, "splits", checks.text(self.splits, "splits"))
         if not isinstance(self.recipe, Recipe):
             raise InvalidInput(f"a plan's recipe is a Recipe, got {shown(self.recipe)}")
-        for name in checks.mapping(self.network, "network is a dict of arguments"):
-            checks.word(name, "argument of a network", _NETWORK)
-        with torch.device("meta"):  # refuses what the network does, and costs nothing
-            build(self.space, 0, classes, **self.network)
-        plain = {
-            name: None if value is None else int(value) for name, value in self.network.items()
-        }
-        object.__setattr__(self, "network", plain)
+        object.__setattr__(self, "network", checked_network(self.space, self.network))
 
     @classmethod
     def of(
@@ -139,8 +123,12 @@ class Plan:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Plan:
-        """Inverse of :meth:`to_json`."""
-        return cls(**{**content, "recipe": Recipe(**content["recipe"])})
+        """Inverse of :meth:`to_json`; ``InvalidInput`` for any other content."""
+        given = checks.mapping(content, "a plan is a dictionary")
+        try:
+            return cls(**{**given, "recipe": Recipe(**given["recipe"])})
+        except (KeyError, TypeError) as error:
+            raise InvalidInput(f"no plan, {shown(content)}: {said(error)}") from error
 
     def splits_of(self, data: ImageData) -> str:
         """Which images of ``data`` train, validate and test, e.g. ``"official 3f2a90bd11c4"``.
@@ -148,6 +136,7 @@ class Plan:
         Raises:
             InvalidInput: if the plan is of other ones.
         """
+        data = checks.instance(data, ImageData, "data")
         digest = hashlib.sha256()
         for name in ("train", VALID_SPLIT, self.test_split):
             rows = data.rows(name).cpu().numpy().astype("<i8")
@@ -162,7 +151,7 @@ class Plan:
 
     def differences(self, other: Plan) -> list[str]:
         """What ``other`` has otherwise, in words; splits not known yet differ from none."""
-        mine, its = _flat(self.to_json()), _flat(other.to_json())
+        mine, its = _flat(self.to_json()), _flat(checks.instance(other, Plan, "a plan").to_json())
         if not (self.splits and other.splits):
             mine["splits"] = its["splits"]
         return [

@@ -28,7 +28,7 @@ from nats_gym.evaluators.protocol import (
     plain,
 )
 from nats_gym.files import check_folder
-from nats_gym.schedule import Epochs
+from nats_gym.schedule import Epochs, check_epochs
 from nats_gym.spaces import TopologySpace, get_space
 from nats_gym.tables.home import home
 from nats_gym.training.record import TIMED_OUT
@@ -183,7 +183,10 @@ class CachedEvaluator:
         """:meth:`stream`; what the answers rest on is added to ``bases``."""
         asked = self._evaluated(index)
         identity = hashlib.sha256(self.identity.encode()).hexdigest()
+        # Nobody but the evaluator behind knows the full schedule.
+        epochs = check_epochs(0 if epochs is None else epochs, 0)
         own, schedule = self._provenance(), str(epochs)
+        trials = checks.keys(trials, "trials, one per index,", asked.size)
         waiting: dict[_Key, list[int]] = defaultdict(list)
         for position, (one, trial) in enumerate(zip(asked.tolist(), trials.tolist(), strict=True)):
             key = (self.space.name, one, identity, schedule, str(trial), *own)
@@ -218,7 +221,7 @@ class CachedEvaluator:
         getattr(self.evaluator, "close", lambda: None)()
 
     def _evaluated(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
-        index = self.space.check_index(index)
+        index = self.space.check_batch(index)
         if self._share_isomorphic and isinstance(self.space, TopologySpace):
             return self.space.isomorphism_class(self.space.digits(index))
         return index

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.checks import as_number
+from nats_gym.checks import as_number, integer
 from nats_gym.datasets import DATASETS, DIGITS
 from nats_gym.errors import EvaluatorError, InvalidInput, said, shown
 from nats_gym.schedule import Epochs
@@ -49,6 +49,10 @@ RESERVED = frozenset(
 )
 
 
+#: Evaluations of a batch that memory still holds.
+MOST_ANSWERS = 2**32
+
+
 def checked(outcome: Any, batch: int) -> Outcome:
     """An outcome in plain form: fresh float64 arrays ``(batch,)``, checked.
 
@@ -57,7 +61,8 @@ def checked(outcome: Any, batch: int) -> Outcome:
             0…100, seconds that are no number from 0, a metric that `info` has no place for. A
             training that failed has an accuracy too, such as that of guessing; never NaN.
     """
-    if not isinstance(outcome, Outcome):
+    batch = integer(batch, "batch", 0, MOST_ANSWERS)
+    if not issubclass(type(outcome), Outcome):
         raise EvaluatorError(
             f"evaluate() returns a nats_gym.evaluators.Outcome, got {shown(outcome)}"
         )
@@ -172,7 +177,13 @@ def answered(batch: int, answers: Iterable[tuple[int, Answer]]) -> Iterator[tupl
             a metric that is no plain value; at the end, for a position without an answer.
     """
     open_ = set(range(batch))
-    for pair in answers:
+    try:
+        pairs = iter(answers)
+    except Exception:
+        raise EvaluatorError(
+            f"stream() yields positions and Answers, got {shown(answers)}"
+        ) from None
+    for pair in pairs:
         if not isinstance(pair, tuple) or len(pair) != 2:
             raise EvaluatorError(f"stream() yields a position and an Answer, got {shown(pair)}")
         position, answer = pair
@@ -241,6 +252,13 @@ def collect(
     batch: int, answers: Iterable[tuple[int, Answer]], provenance: tuple[str, str]
 ) -> Outcome:
     """One outcome of a batch whose answers arrive one by one; raises as :func:`answered`."""
+    batch = integer(batch, "batch", 0, MOST_ANSWERS)
+    if not (
+        type(provenance) is tuple
+        and len(provenance) == 2
+        and all(type(one) is str for one in provenance)
+    ):
+        raise InvalidInput(f"provenance is a tuple of two texts, got {shown(provenance)}")
     return joined(dict(answered(batch, answers)), provenance)
 
 

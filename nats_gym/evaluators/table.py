@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym import checks
 from nats_gym.checks import as_integer
 from nats_gym.errors import CorruptTable, InvalidInput, NotInTable, did_you_mean, shown
 from nats_gym.evaluators.protocol import Outcome
-from nats_gym.schedule import Epochs
+from nats_gym.schedule import Epochs, check_epochs
 from nats_gym.streams import combine, combine_int, normal, normal_quantiles, uniform_below
 from nats_gym.tables import SURROGATE, Table
 
@@ -69,7 +70,7 @@ class TableEvaluator:
     """
 
     def __init__(self, table: Table, trial: str | int = "random") -> None:
-        self.table = table
+        self.table = checks.instance(table, Table, "table")
         self.trial = check_trial(trial)
         self.announce = True
         self._size = table.space.size
@@ -79,18 +80,17 @@ class TableEvaluator:
         # Its figures are the table's, gathered again on first use.
         return type(self), (self.table, self.trial), {"announce": self.announce}
 
-    def prepare(self, epochs: Epochs) -> str:
+    def prepare(self, epochs: Epochs | None) -> str:
         """Load the columns of a schedule; returns the provenance of its accuracies."""
         return self._schedule(epochs).provenance
 
     def evaluate(
-        self, index: NDArray[np.int64], epochs: Epochs, trial_keys: NDArray[np.uint64]
+        self, index: NDArray[np.int64], epochs: Epochs | None, trial_keys: NDArray[np.uint64]
     ) -> Outcome:
         """Look a batch up; see :class:`~nats_gym.evaluators.Evaluator`."""
         schedule = self._schedule(epochs)
-        index = self.table.space.check_index(index)
-        if not index.size:
-            raise InvalidInput("a batch holds at least one architecture, got none")
+        index = self.table.space.check_batch(index)
+        trial_keys = checks.keys(trial_keys, "trial_keys", index.size)
         if schedule.missing is not None and schedule.missing[index].any():
             raise self._no_such(int(index[schedule.missing[index]][0]))
         return Outcome(
@@ -121,7 +121,7 @@ class TableEvaluator:
         position = (draw >> 32) * schedule.trials.item(index) >> 32
         return schedule.accuracy.item(index, position), seconds
 
-    def expected_accuracy(self, epochs: Epochs) -> NDArray[np.float64]:
+    def expected_accuracy(self, epochs: Epochs | None) -> NDArray[np.float64]:
         """What an evaluation of each architecture is expected to observe, percent, ``(arch,)``.
 
         The mean over its trials, or the one trial chosen; NaN where a partial table has nothing.
@@ -144,9 +144,11 @@ class TableEvaluator:
         position = uniform_below(draws, schedule.trials.take(index))
         return schedule.accuracy.take(index * width + position)
 
-    def _schedule(self, epochs: Epochs) -> _Schedule:
-        if epochs not in self._schedules:
-            self._schedules[epochs] = self._load(epochs)
+    def _schedule(self, epochs: Epochs | None) -> _Schedule:
+        if epochs is None or type(epochs) not in (int, str) or epochs not in self._schedules:
+            epochs = check_epochs(epochs, self.table.full_epochs)
+            if epochs not in self._schedules:
+                self._schedules[epochs] = self._load(epochs)
         return self._schedules[epochs]
 
     def _load(self, epochs: Epochs) -> _Schedule:

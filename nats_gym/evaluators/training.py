@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 import os
@@ -12,19 +11,17 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators.protocol import Answer, Outcome, collect
-from nats_gym.networks import build
 from nats_gym.schedule import Epochs, check_epochs, trained_epochs
 from nats_gym.spaces import get_space
 from nats_gym.streams import combine, uniform_below
 from nats_gym.tables import MEASURED
-from nats_gym.training.architecture import preset, train_architecture
+from nats_gym.training.architecture import checked_network, preset, train_architecture
 from nats_gym.training.batched import TrainingPool
 from nats_gym.training.data import SPLITS, ImageData, load_data, require_data, split_source
 from nats_gym.training.devices import choose_device, using_threads
@@ -99,9 +96,11 @@ class TrainingEvaluator:
         self.dataset = get_dataset(dataset).name
         self._device = device
         choose_device(device)  # a wrong one is refused now
-        own_recipe, own_network = preset(space, dataset)
+        own_recipe, own_network = preset(self.space.name, self.dataset)
         self.recipe = own_recipe if recipe is None else _changed(own_recipe, recipe)
-        self.network = own_network if network is None else _checked_network(space, network)
+        if network is not None:
+            own_network = checked_network(self.space.name, network)
+        self.network = own_network
         self._trials = None if trials is None else checks.integer(trials, "trials", 1, MOST_TRIALS)
         self._workers = checks.integer(workers, "workers", 1, checks.MOST_PROCESSES)
         self._threads = checks.integer(threads, "threads", 1, checks.MOST_THREADS)
@@ -140,22 +139,24 @@ class TrainingEvaluator:
         return self.recipe.epochs
 
     def evaluate(
-        self, index: NDArray[np.int64], epochs: Epochs, trial_keys: NDArray[np.uint64]
+        self, index: NDArray[np.int64], epochs: Epochs | None, trial_keys: NDArray[np.uint64]
     ) -> Outcome:
         """Train and validate a batch; see :class:`~nats_gym.evaluators.Evaluator`."""
         trials = self.trials_of(index, trial_keys)
-        return collect(len(index), self.stream(index, epochs, trials), self.provenance)
+        return collect(trials.size, self.stream(index, epochs, trials), self.provenance)
 
     def trials_of(
         self, index: NDArray[np.int64], trial_keys: NDArray[np.uint64]
     ) -> NDArray[np.uint64]:
         """The trial that each key draws: a seed below ``trials``, or one of its own."""
+        index = self.space.check_batch(index)
+        trial_keys = checks.keys(trial_keys, "trial_keys", index.size)
         if self._trials is None:
             return np.asarray(trial_keys, np.uint64)
         return uniform_below(combine(trial_keys, index), self._trials).astype(np.uint64)
 
     def stream(
-        self, index: NDArray[np.int64], epochs: Epochs, trials: NDArray[np.uint64]
+        self, index: NDArray[np.int64], epochs: Epochs | None, trials: NDArray[np.uint64]
     ) -> Iterator[tuple[int, Answer]]:
         """Train a batch with the trials as seeds; yield each as it is done.
 
@@ -164,9 +165,8 @@ class TrainingEvaluator:
             NatsGymError: for a training that fails where the recipe says to raise, or whose
                 process died as often as it was tried.
         """
-        index = self.space.check_index(index)
-        if index.ndim != 1 or index.shape != np.shape(trials):
-            raise InvalidInput(f"one trial per index: got {index.shape} and {np.shape(trials)}")
+        index = self.space.check_batch(index)
+        trials = checks.keys(trials, "trials, one per index,", index.size)
         epochs = check_epochs(epochs, self.full_epochs)
         length = int(str(epochs).split("/")[-1])
         recipe = replace(self.recipe, epochs=length)
@@ -264,15 +264,3 @@ def _changed(own: Recipe, given: Recipe | Mapping[str, Any]) -> Recipe:
             )
         checks.word(name, "field of a recipe", fields)
     return replace(own, **given)
-
-
-def _checked_network(space: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of :func:`nats_gym.networks.build`, once a network was built with them."""
-    parameters = inspect.signature(build).parameters.values()
-    names = [one.name for one in parameters if one.kind == one.KEYWORD_ONLY]
-    given = checks.mapping(given, f"network is a dictionary of {' and '.join(names)}")
-    for name in given:
-        checks.word(name, "argument of a network", names)
-    with torch.device("meta"):  # takes no memory
-        build(space, 0, 2, **given)
-    return {name: None if value is None else int(value) for name, value in given.items()}

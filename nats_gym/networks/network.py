@@ -37,12 +37,25 @@ class Network(nn.Module):
             residual block, third stage.
         cells_per_stage: cells in each stage.
         num_classes: width of the classifier.
+
+    Raises:
+        InvalidInput: for another number of digits or widths, or a value out of range.
     """
 
     def __init__(
         self, digits: Sequence[int], widths: Sequence[int], cells_per_stage: int, num_classes: int
     ) -> None:
         super().__init__()
+        operations = get_space("tss").check_digits(digits)
+        if operations.ndim != 1:
+            raise InvalidInput(f"digits are one operation an edge, got shape {operations.shape}")
+        digits = operations.tolist()
+        given = checks.as_integers(widths) or []
+        if len(given) != 5:
+            raise InvalidInput(f"widths are five integers, got {shown(widths)}")
+        widths = [checks.integer(wide, "a width", 1, 4 * MOST_CHANNELS) for wide in given]
+        cells_per_stage = checks.integer(cells_per_stage, "cells_per_stage", 1, MOST_CELLS)
+        num_classes = checks.integer(num_classes, "num_classes", 1, MOST_CLASSES)
         width = widths[0]
         self._wide = width >= _CACHE_LINE
         self.stem = nn.Sequential(
@@ -110,7 +123,6 @@ def build(
     """
     space_ = get_space(space)
     digits = space_.digits(space_.resolve(architecture))
-    num_classes = checks.integer(num_classes, "num_classes", 1, MOST_CLASSES)
     if cells_per_stage is not None:
         cells_per_stage = checks.integer(cells_per_stage, "cells_per_stage", 1, MOST_CELLS)
     if space_.name == "tss":

@@ -129,6 +129,15 @@ class ArchitectureSpace(ABC):
         indices = checks.array(index, f"an index of {self.name} is an integer")
         return _as_integers_below(indices, self.size, f"{self.name} index")
 
+    def check_batch(self, index: ArrayLike) -> Indices:
+        """Return ``index`` as int64 ``(batch,)``, of one at least; else as :meth:`check_index`."""
+        checked = self.check_index(index)
+        if checked.ndim != 1 or not len(checked):
+            raise InvalidInput(
+                f"a batch holds one {self.name} index at least, (batch,), got {checked.shape}"
+            )
+        return checked
+
     def check_one_index(self, index: ArrayLike) -> int:
         """Return ``index`` as a plain int; ``InvalidInput`` unless it is a single official one."""
         checked = self.check_index(index)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import nn
 
+from nats_gym import checks
 from nats_gym.networks import build
 from nats_gym.training.data import ImageData
 from nats_gym.training.recipe import DIGITS_CELLS, DIGITS_RECIPE, Recipe
@@ -19,6 +22,18 @@ def preset(space: str, dataset: str) -> tuple[Recipe, dict[str, Any]]:
     if dataset == "digits":
         return DIGITS_RECIPE, {"cells_per_stage": DIGITS_CELLS[space]}
     return Recipe(), {}
+
+
+def checked_network(space: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments of :func:`nats_gym.networks.build`, once a network was built with them."""
+    parameters = inspect.signature(build).parameters.values()
+    names = [one.name for one in parameters if one.kind == one.KEYWORD_ONLY]
+    given = checks.mapping(given, f"network is a dictionary of {' and '.join(names)}")
+    for name in given:
+        checks.word(name, "argument of a network", names)
+    with torch.device("meta"):  # takes no memory
+        build(space, 0, 2, **given)
+    return {name: None if value is None else int(value) for name, value in given.items()}
 
 
 def train_architecture(

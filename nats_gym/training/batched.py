@@ -19,13 +19,15 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.files import check_folder
+from nats_gym.schedule import LONGEST
 from nats_gym.spaces import get_space
-from nats_gym.training.architecture import train_architecture
+from nats_gym.training.architecture import checked_network, train_architecture
 from nats_gym.training.data import ImageData
 from nats_gym.training.devices import choose_device
 from nats_gym.training.pool import Pool, Task
 from nats_gym.training.recipe import Recipe
 from nats_gym.training.record import TrainingRecord
+from nats_gym.training.trainer import EVALUATE
 
 
 class TrainingPool:
@@ -44,7 +46,8 @@ class TrainingPool:
             goes on.
 
     Raises:
-        InvalidInput: for an unknown space or device, or numbers out of range.
+        InvalidInput: for an unknown space or device, a network that cannot be, or numbers out of
+            range.
     """
 
     def __init__(
@@ -60,16 +63,16 @@ class TrainingPool:
         retries: int = 1,
     ) -> None:
         self._space = get_space(space)
-        self._recipe = Recipe() if recipe is None else recipe
+        self._recipe = _checked(Recipe() if recipe is None else recipe)
         if not isinstance(data, ImageData):
             raise InvalidInput(f"data is an ImageData, got {shown(data)}")
         each_device = checks.as_list(devices)
         if not each_device:
             raise InvalidInput(f"devices are a list of names such as 'cpu', got {shown(devices)}")
         shared = {
-            "space": space,
+            "space": self._space.name,
             "data": _content(data),
-            "network": dict(network or {}),
+            "network": checked_network(self._space.name, {} if network is None else network),
         }
         each = [{**shared, "device": str(choose_device(device))} for device in each_device]
         self._pool = Pool(
@@ -133,7 +136,16 @@ class TrainingPool:
             raise InvalidInput(
                 f"one seed per index: got index {checked.shape} and {len(drawn)} seeds"
             )
-        text = (self._recipe if recipe is None else recipe).to_json()
+        text = (self._recipe if recipe is None else _checked(recipe)).to_json()
+        splits = checks.as_list(evaluate_on)
+        if splits is None:
+            raise InvalidInput(f"evaluate_on is a list of splits, got {shown(evaluate_on)}")
+        splits = [checks.text(name, "a split") for name in splits]
+        evaluate = checks.word(evaluate, "evaluate", EVALUATE)
+        if epochs is not None:
+            epochs = checks.integer(epochs, "epochs, up to the recipe's,", 1, LONGEST)
+        time_limit = checks.limit(time_limit, "time_limit")
+        timeout = checks.limit(timeout, "timeout")
         folder = None if checkpoints is None else checks.path(checkpoints, "checkpoints")
         if folder is not None:
             check_folder(folder)  # before the work, not after it
@@ -146,7 +158,7 @@ class TrainingPool:
                     "index": one,
                     "seed": seed,
                     "recipe": text,
-                    "evaluate_on": checks.as_list(evaluate_on),
+                    "evaluate_on": splits,
                     "evaluate": evaluate,
                     "epochs": epochs,
                     "time_limit": time_limit,
@@ -175,6 +187,10 @@ class TrainingPool:
         finally:
             for future in positions:
                 future.cancel()
+
+
+def _checked(recipe: Recipe) -> Recipe:
+    return checks.instance(recipe, Recipe, "recipe")
 
 
 def make_trainer(space: str, data: dict[str, Any], network: dict[str, Any], device: str) -> Task:

@@ -33,6 +33,7 @@ from nats_gym.training.archives import (
 )
 from nats_gym.training.devices import choose_device
 from nats_gym.training.downloads import check_fetch, fetch
+from nats_gym.training.recipe import MAX_PADDING
 from nats_gym.training.splits import (
     SPLIT_FILES,
     Positions,
@@ -80,27 +81,41 @@ class ImageData:
         Raises:
             InvalidInput: says which does not.
         """
-        count = len(self.images)
-        height = self.images.shape[-1]
-        if self.images.dtype != torch.uint8 or self.images.shape != (count, 3, height, height):
-            raise InvalidInput(
-                f"images are uint8 (N, 3, H, H), got {self.images.dtype} {tuple(self.images.shape)}"
-            )
+        for what in ("images", "labels"):
+            checks.instance(getattr(self, what), torch.Tensor, what)
+        for what, plain in (
+            ("name", checks.text(self.name, "name")),
+            ("num_classes", checks.integer(self.num_classes, "num_classes", 1)),
+            ("crop_padding", checks.integer(self.crop_padding, "crop_padding", 0, MAX_PADDING)),
+            ("official_splits", checks.switch(self.official_splits, "official_splits")),
+        ):
+            object.__setattr__(self, what, plain)
+        shape = tuple(self.images.shape)
+        square = len(shape) == 4 and shape[1:] == (3, shape[2], shape[2])
+        if self.images.dtype != torch.uint8 or not square:
+            raise InvalidInput(f"images are uint8 (N, 3, H, H), got {self.images.dtype} {shape}")
+        count = shape[0]
         if self.labels.dtype != torch.int64 or self.labels.shape != (count,):
             raise InvalidInput(
                 f"labels are int64 ({count},), got {self.labels.dtype} {tuple(self.labels.shape)}"
             )
         if count and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < self.num_classes:
             raise InvalidInput(f"a label is outside 0…{self.num_classes - 1}")
-        if "train" not in self.splits:
-            raise InvalidInput(f"no split 'train' among {', '.join(self.splits) or 'none'}")
-        for name, rows in self.splits.items():
+        splits = checks.mapping(self.splits, "splits are a dictionary of rows")
+        if "train" not in splits:
+            raise InvalidInput(f"no split 'train' among {', '.join(splits)[:1_000] or 'none'}")
+        for name, rows in splits.items():
+            rows = checks.instance(rows, torch.Tensor, f"split {shown(name)}")
             if rows.dtype != torch.int64 or rows.ndim != 1 or not len(rows):
                 raise InvalidInput(f"split {shown(name)} is a list of rows, int64 (n,), n from 1")
             if not 0 <= int(rows.min()) <= int(rows.max()) < count:
                 raise InvalidInput(f"split {shown(name)} has a row outside 0…{count - 1}")
-        if min(self.std) <= 0:
-            raise InvalidInput(f"standard deviations are positive, got {self.std}")
+        for what, low in (("mean", {"low": 0}), ("std", {"above": 0})):
+            values = checks.as_list(getattr(self, what)) or ()
+            if len(values) != 3:
+                raise InvalidInput(f"{what} is of three channels, got {shown(getattr(self, what))}")
+            for value in values:
+                checks.number(value, f"{what} of a channel", **low)
 
     @property
     def resolution(self) -> int:
@@ -113,7 +128,8 @@ class ImageData:
 
     def to(self, device: torch.device | str) -> ImageData:
         """The same on another device; itself if it is there."""
-        if self.images.device == torch.device(device):
+        device = choose_device(device)
+        if self.images.device == device:
             return self
         splits = {name: rows.to(device) for name, rows in self.splits.items()}
         return replace(
@@ -175,19 +191,21 @@ def load_data(
     Warns:
         SplitWarning: if the published list of validation and test images is not there.
     """
-    load = LOADERS[checks.word(key, "data set", LOADERS)]
-    chosen, download = choose_device(device), checks.switch(download, "download")
+    key, chosen = checks.word(key, "data set", LOADERS), choose_device(device)
+    download = checks.switch(download, "download")
     require_data(key, data_dir, download)
-    return load(data_folder(data_dir), download).to(chosen)
+    return LOADERS[key](data_folder(data_dir), download).to(chosen)
 
 
 def require_data(key: str, data_dir: str | os.PathLike[str] | None, download: bool = True) -> None:
     """Raise now what :func:`load_data` would for want of a package.
 
     Raises:
-        InvalidInput: for a ``data_dir`` that is no folder.
+        InvalidInput: for an unknown key, or a ``data_dir`` that is no folder.
         MissingPackage: for digits without scikit-learn, and for a download without pooch.
     """
+    key = checks.word(key, "data set", LOADERS)
+    download = checks.switch(download, "download")
     folder = data_folder(data_dir)
     archive = CIFAR.get(key.removesuffix("-valid"))
     if key == "digits":
@@ -226,9 +244,12 @@ def split_source(key: str, split: str, data_dir: str | os.PathLike[str] | None) 
         ``"official"`` or ``"seeded"`` for the halves of the test images of CIFAR-100 and
         ImageNet16-120, see :func:`nats_gym.training.splits.test_halves`; else ``""``.
     """
+    key = checks.word(key, "data set", SPLITS)
+    split = checks.word(split, f"split of {key}", SPLITS[key])
+    folder = data_folder(data_dir)
     if key not in SPLIT_FILES or split not in ("x-valid", "x-test"):
         return ""
-    return "official" if published_list(key, _split_folders(data_folder(data_dir))) else "seeded"
+    return "official" if published_list(key, _split_folders(folder)) else "seeded"
 
 
 def _cifar(archive_key: str, folder: Path, download: bool) -> tuple[Images, Images]:

@@ -91,7 +91,12 @@ class Recipe:
             object.__setattr__(self, name, value)
 
     def learning_rate_at(self, epoch: int) -> float:
-        """Learning rate of an epoch, counted from 0: lr·(1 + cos(πe/E))/2."""
+        """Learning rate of an epoch, counted from 0: lr·(1 + cos(πe/E))/2.
+
+        Raises:
+            InvalidInput: for what is no epoch of the recipe's.
+        """
+        epoch = checks.integer(epoch, "epoch, counted from 0,", 0, self.epochs)
         return self.learning_rate * (1 + math.cos(math.pi * epoch / self.epochs)) / 2
 
     def to_json(self) -> str:

@@ -50,9 +50,11 @@ def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
     """Build a network whose initial weights follow from ``seed``; torch's own state stays.
 
     Raises:
-        InvalidInput: for a seed that is no integer from 0.
+        InvalidInput: for a seed that is no integer from 0, or what is no function.
     """
     seed = checks.seed(seed)
+    if not callable(build):
+        raise InvalidInput(f"build is a function that returns a network, got {shown(build)}")
     with _own_randomness(torch.device("cpu"), combine_int(seed_key(seed), _INIT)):
         return build()
 

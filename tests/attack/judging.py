@@ -306,14 +306,20 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     A module that imports this has all its tests run so.
     """
-    connect = socket.socket.connect
+    connect, resolve = socket.socket.connect, socket.getaddrinfo
 
     def nowhere(self: socket.socket, address: Any) -> None:
         if isinstance(address, tuple) and not str(address[0]).startswith("127."):
             raise OSError("no network while attacked")
         connect(self, address)
 
+    def unnamed(host: Any, *others: Any, **named: Any) -> Any:
+        if host not in (None, "localhost") and not str(host).startswith("127."):
+            raise socket.gaierror("no network while attacked")
+        return resolve(host, *others, **named)
+
     monkeypatch.setattr(socket.socket, "connect", nowhere)
+    monkeypatch.setattr(socket, "getaddrinfo", unnamed)
     monkeypatch.setenv("MPLBACKEND", "agg")
     hostile_values.make_nodes(tmp_path)
     monkeypatch.chdir(tmp_path)

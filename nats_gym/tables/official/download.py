@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from nats_gym.errors import NatsGymError
+from nats_gym.errors import SHOWN, NatsGymError
 from nats_gym.extras import require
 from nats_gym.files import make_folder
 from nats_gym.spaces import get_space
@@ -113,4 +113,5 @@ def by_hand(space: str) -> str:
 
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    line = lines[0] if lines else type(error).__name__
+    return line if len(line) <= SHOWN else f"{line[: SHOWN - 1]}…"
