@@ -63,8 +63,9 @@ def create(
         ValueError: for another search space, or files that are not its.
     """
     name = word(search_space, "search space", (*NATS_BENCH_TSS_NAMEs, *NATS_BENCH_SSS_NAMEs))
-    kind = NATStopology if name in NATS_BENCH_TSS_NAMEs else NATSsize
-    return kind(file_path_or_dict, fast_mode, verbose)
+    if name in NATS_BENCH_TSS_NAMEs:
+        return NATStopology(file_path_or_dict, fast_mode, verbose)
+    return NATSsize(file_path_or_dict, fast_mode, verbose)
 
 
 def search_space_info(main_tag: str, aux_tag: str | None) -> dict[str, Any]:

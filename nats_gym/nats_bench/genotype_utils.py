@@ -93,7 +93,7 @@ class TopologyStructure:
                 _check_sequence(edge, "an edge")
                 source = as_integer(edge[1]) if len(edge) == 2 else None
                 named = source is not None and issubclass(type(edge[0]), str)
-                if not named or not 0 <= source <= position:
+                if source is None or not named or not 0 <= source <= position:
                     raise MalformedGenotype(
                         f"{shown(edge)} cannot lead into node {position + 1}: an edge is "
                         f"(operation, source) with a source up to {position}"
