@@ -20,7 +20,7 @@ from nats_gym.tables.official.archive import ARCHIVE_FILE
 from nats_gym.tables.table import EMBEDDED, SHIPPED, Table, open_embedded
 
 SOURCES = ("auto", EMBEDDED, *SHIPPED)
-#: Whose a table is if not the package's: that of an archive which this machine imported, or anybody's.
+#: Whose a table is, if not the package's: an import's of this machine, or anybody's.
 IMPORTED, OWN = "imported", "own"
 #: Share of a column's figures that agree with an estimate to this by being copied from it.
 _COPIED, _AGREES = 0.01, 1e-5
