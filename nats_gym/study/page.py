@@ -429,7 +429,7 @@ def _address(svg: str) -> str:
 
 def _inlined(svg: str, name: str) -> str:
     """The drawing as a part of the page: its ids are its own, its one rule is in ``page.css``."""
-    svg = re.sub(r"<style.*?</style>|xlink:", "", _compact(svg), flags=re.DOTALL)
+    svg = re.sub(r"<style.*?</style>", "", _compact(svg), flags=re.DOTALL)
     return re.sub(r'( id="|href="#|url\(#)', rf"\1{name}-", svg)
 
 
@@ -438,12 +438,17 @@ def _compact(svg: str) -> str:
     no_drawing = r"<\?xml.*?\?>|<!DOCTYPE.*?>|<!--.*?-->|<metadata>.*?</metadata>"
     svg = re.sub(no_drawing, "", svg, flags=re.DOTALL).strip()
     svg = re.sub(r'(?<=<g) id="[^"]*"', "", re.sub(r">\s+<", "><", svg))  # to which nothing refers
+    svg = svg.replace("xlink:href", "href").replace("DejaVuSans-", "D")
+    # A letter's place in its line: the most of a drawing is letters.
+    svg = re.sub(r'transform="translate\((\d+)(?:\.\d+)? 0\)"/>', r'x="\1"/>', svg)
     return re.sub(r'(?<= d=")[^"]+', _shorter_path, svg)
 
 
 def _shorter_path(path: re.Match[str]) -> str:
     rounded = re.sub(r"-?\d+\.\d+", lambda number: f"{round(float(number[0]), 1):g}", path[0])
-    return re.sub(r" ?([A-Za-z]) ?", r"\1", " ".join(rounded.split())).replace(" ", ",")
+    short = re.sub(r" ?([A-Za-z]) ?", r"\1", " ".join(rounded.split())).replace(" ", ",")
+    # Of points on a level line the first and the last.
+    return re.sub(r"(?<=,)(-?[\d.]+)(?:L-?[\d.]+,\1(?=L-?[\d.]+,\1(?![\d.])))+", r"\1", short)
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────
