@@ -13,7 +13,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,8 @@ ORIGINS = (*DATASETS, DIGITS.name)
 # The types that figures come in. A bool is none, nor a text that reads as a number.
 _INTEGERS = frozenset({int, np.int64, np.int32})
 _NUMBERS = frozenset({float, np.float64, np.float32, np.float16}) | _INTEGERS
+#: Of which equal ones are one and the same.
+_FLAT = frozenset({str, int, type(None)})
 
 #: (key, hp): what all trials of a data set key on a schedule share.
 RunKey = tuple[str, str]
@@ -344,9 +346,16 @@ def _origin(trial: dict[str, Any]) -> str:
 
 def _config(config: Any, string: str) -> dict[str, Any]:
     """A copy of an ``arch_config`` that JSON can hold, None for what names the architecture."""
+    if len(_dict(config)) <= MAX_VALUES and _FLAT.issuperset(map(type, config.values())):
+        return _config_of(tuple(config.items()), string)  # trials of a record have equal ones
+    return _config_of.__wrapped__(config.items(), string)
+
+
+@lru_cache(maxsize=32)
+def _config_of(items: Iterable[tuple[Any, Any]], string: str) -> dict[str, Any]:
     room = [MAX_VALUES, MAX_TEXT]
     copied = {}
-    for name, value in _dict(config).items():
+    for name, value in items:
         copy = _plain_copy(value, room, MAX_DEPTH)
         if name in OF_ARCHITECTURE:
             if copy != string:
@@ -406,13 +415,13 @@ def _seconds(times: Mapping[Any, float] | None, keys: Iterable[Any]) -> tuple[fl
     if not times:
         return np.nan, False
     times = _dict(times)
-    known = _numbers([times[key] for key in keys if key in times])
-    if not known:
-        return np.nan, False
-    if known.count(known[0]) == len(known):
-        return _number(known[0], 0), False
-    _number(min(known), 0)
-    return _number(sum(known) / len(known), 0), True
+    known = [*map(times.get, keys)]
+    if known.count(known[0]) < len(known):  # not all alike, or of some epochs there is none
+        known = _numbers([times[key] for key in keys if key in times])
+        if known and known.count(known[0]) < len(known):
+            _number(min(known), 0)
+            return _number(sum(known) / len(known), 0), True
+    return (np.nan if not known or known[0] is None else _number(known[0], 0)), False
 
 
 def _curves(
@@ -427,12 +436,11 @@ def _curves(
 
 
 def _curve(
-    accuracy: Mapping[Any, float], loss: Mapping[Any, float], keys: Iterable[Any]
+    accuracy: Mapping[Any, float], loss: Mapping[Any, float], keys: Sequence[Any]
 ) -> NDArray[np.float32]:
-    keys = list(keys)
     curve = np.empty((len(keys), 2), np.float32)
-    curve[:, 0] = _numbers([accuracy[key] for key in keys])
-    curve[:, 1] = _numbers([loss[key] for key in keys])
+    for column, figures in enumerate((accuracy, loss)):
+        curve[:, column] = _numbers([*map(_dict(figures).__getitem__, keys)])
     return curve
 
 
