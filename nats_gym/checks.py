@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -222,7 +222,7 @@ def function(value: object, what: str, optional: bool = True) -> Any:
     raise InvalidInput(f"{what} is a function{', or None' if optional else ''}, got {shown(value)}")
 
 
-def follows(value: object, protocol: Any) -> bool:
+def follows(value: object, protocol: type[Kind]) -> TypeGuard[Kind]:
     """Whether an object, no class, has what a protocol names; one that will not say has not."""
     try:
         return not issubclass(type(value), type) and isinstance(value, protocol)

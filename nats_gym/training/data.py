@@ -8,6 +8,7 @@ images that need no download.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -110,12 +111,12 @@ class ImageData:
                 raise InvalidInput(f"split {shown(name)} is a list of rows, int64 (n,), n from 1")
             if not 0 <= int(rows.min()) <= int(rows.max()) < count:
                 raise InvalidInput(f"split {shown(name)} has a row outside 0…{count - 1}")
-        for what, low in (("mean", {"low": 0}), ("std", {"above": 0})):
+        for what, low, above in (("mean", 0.0, -math.inf), ("std", -math.inf, 0.0)):
             values = checks.as_list(getattr(self, what)) or ()
             if len(values) != 3:
                 raise InvalidInput(f"{what} is of three channels, got {shown(getattr(self, what))}")
             for value in values:
-                checks.number(value, f"{what} of a channel", **low)
+                checks.number(value, f"{what} of a channel", low, above=above)
 
     @property
     def resolution(self) -> int:

@@ -415,7 +415,7 @@ def _seconds(times: Mapping[Any, float] | None, keys: Iterable[Any]) -> tuple[fl
     if not times:
         return np.nan, False
     times = _dict(times)
-    known = [*map(times.get, keys)]
+    known: Sequence[Any] = [*map(times.get, keys)]
     if known.count(known[0]) < len(known):  # not all alike, or of some epochs there is none
         known = _numbers([times[key] for key in keys if key in times])
         if known and known.count(known[0]) < len(known):
