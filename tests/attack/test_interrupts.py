@@ -16,10 +16,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from cluster_toys import Toy
 from processes import alive, descendants, wait_for
+from ray_cluster import HEAD, cluster
 from synthetic_archive import SHORT, write_archive
 
+from nats_gym.evaluators import CachedEvaluator
 from nats_gym.tables.folder import sha256_of
+
+#: What of the tests here is a fixture.
+__all__ = ["cluster"]
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -165,11 +171,13 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def started(work: Work, here: Path, out: Path, **options: Any) -> subprocess.Popen[str]:
+def started(
+    work: Work, here: Path, out: Path, program: tuple[str, ...] = ("-m", "nats_gym"), **options: Any
+) -> subprocess.Popen[str]:
     told = work.arguments.replace("OUT", str(out)).replace("HERE", str(here))
     environment = {**os.environ, "NATS_GYM_HOME": str(out if "import" in told else here / "home")}
     return subprocess.Popen(
-        [sys.executable, "-m", "nats_gym", *told.split()],
+        [sys.executable, *program, *told.split()],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -263,3 +271,101 @@ def test_ctrl_c_of_a_search_says_that_nothing_is_kept(here: Path, tmp_path: Path
     (line,) = [line for line in said.splitlines() if line]
     assert line.startswith("nats-gym: interrupted")
     assert not (tmp_path / "out").exists()
+
+
+# ── on a Ray cluster ─────────────────────────────────────────────────────────────────────────
+
+#: The command line, on a cluster that is on loopback alone.
+ON_CLUSTER = """
+import sys, ray
+ray.init(
+    address=sys.argv[1], _node_ip_address=sys.argv[2], log_to_driver=False, logging_level="ERROR"
+)
+del sys.argv[1:3]
+from nats_gym.cli import main
+main()
+"""
+RAY_BUILD = Work(f"{BUILD} --ray", trainings_in, trained, WORKS["build"].says)
+
+
+def tasks(cluster: Any) -> list[str]:
+    """Command lines of the cluster's processes that evaluate something now."""
+    nodes = [info.process.pid for node in cluster.list_all_nodes() for info in raylets(node)]
+    lines = [line for pid in nodes for line in alive(descendants(pid))]
+    return [line for line in lines if "_evaluate_one" in line]
+
+
+def raylets(node: Any) -> Any:
+    return node.all_processes["raylet"]
+
+
+@pytest.mark.slow
+def test_ctrl_c_of_a_build_on_ray_ends_cleanly_and_the_same_command_goes_on(
+    cluster: Any, here: Path, undisturbed: Callable[[str], Path], tmp_path: Path
+) -> None:
+    program = ("-c", ON_CLUSTER, cluster.address, HEAD)
+    out = tmp_path / "out"
+    process = started(RAY_BUILD, here, out, program)
+    wait_for(lambda: process.poll() is not None or trainings_in(out), seconds=240)
+    children = descendants(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130, said
+    how = RAY_BUILD.says.replace("OUT", str(out))
+    assert [line for line in said.splitlines() if line] == [f"nats-gym: interrupted; {how}"]
+    wait_for(lambda: not alive(children) and not tasks(cluster), seconds=30)
+    kept = trainings_in(out)
+    assert 1 <= kept < 8
+    with started(RAY_BUILD, here, out, program) as process:
+        said = process.communicate(timeout=300)[1]
+    assert process.returncode == 0, said
+    assert trainings_in(out) == 8
+    assert trained(out) == trained(undisturbed("build"))
+
+
+#: A program of one's own: a cache before a cluster.
+CACHED = """
+import sys
+from pathlib import Path
+import numpy as np
+import ray
+from cluster_toys import Toy
+from nats_gym.evaluators import CachedEvaluator, RayEvaluator
+address, head, folder = sys.argv[1:]
+ray.init(address=address, _node_ip_address=head, log_to_driver=False)
+cached = CachedEvaluator(RayEvaluator(Toy(Path(folder), 0.5)), "sss", Path(folder) / "cache.sqlite")
+try:
+    for _ in cached.stream(np.arange(12), 12, np.zeros(12, np.uint64)):
+        print("answer", flush=True)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_ctrl_c_of_a_batch_on_ray_cancels_the_rest_and_keeps_what_came(
+    cluster: Any, here: Path, tmp_path: Path
+) -> None:
+    program = ("-c", CACHED, cluster.address, HEAD, str(tmp_path))
+    nothing = Work("", lambda out: True, searched, "")
+    process = started(nothing, here, tmp_path, program, bufsize=0)
+    toy = Toy(tmp_path)
+    wait_for(lambda: process.poll() is not None or len(toy.noted("ends")) >= 4)
+    children = descendants(process.pid)
+    os.killpg(process.pid, signal.SIGINT)
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+    wait_for(lambda: not alive(children) and not tasks(cluster), seconds=30)
+    attempted = len(toy.noted("attempts"))
+    assert attempted < 12
+    time.sleep(1)
+    assert len(toy.noted("attempts")) == attempted  # what waited never begins
+    with_cache = CachedEvaluator(toy, "sss", tmp_path / "cache.sqlite")
+    kept = len(with_cache)
+    assert 1 <= kept < 12
+    (tmp_path / "attempts").unlink()
+    found = with_cache.evaluate(np.arange(12), 12, np.zeros(12, np.uint64))
+    assert found.accuracy.tolist() == [one / 1000 for one in range(12)]
+    assert len(toy.noted("attempts")) == 12 - kept
+    with_cache.close()
