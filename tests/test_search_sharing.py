@@ -141,7 +141,7 @@ def test_random_search_draws_from_a_partial_table_and_others_may_miss() -> None:
 def test_alphas_are_drawn(found: SearchResult, tmp_path: Path) -> None:
     path = plot_alphas(found, tmp_path / "alphas.png", run=1)
     assert path.read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(InvalidInput, match=r"0…1, got 2"):
+    with pytest.raises(InvalidInput, match=r"from 0 to 1, got 2"):
         plot_alphas(found, path, run=2)
     random = nats_gym.search("tss", "cifar10", "random", budget=2000)
     with pytest.raises(InvalidInput, match="no alphas"):

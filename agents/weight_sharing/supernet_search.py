@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nats_gym.agents.threads import one_thread
-from nats_gym.checks import function, word
+from nats_gym.checks import function, text, word
 from nats_gym.datasets import DIGITS
-from nats_gym.errors import InvalidInput, shown, unknown_option
+from nats_gym.errors import unknown_option
 from nats_gym.evaluators.training import DATA_KEYS
 from nats_gym.spaces import get_space
 from nats_gym.streams import combine_int, seed_key
@@ -113,11 +113,9 @@ class SupernetSearch:
         progress: Callable[[SupernetResult], None] | None = None,
     ) -> None:
         cls = method_class(method)
-        name = dataset.name if isinstance(dataset, ImageData) else dataset
-        if not isinstance(name, str):
-            raise InvalidInput(
-                f"dataset is the name of a data set or an ImageData, got {shown(dataset)}"
-            )
+        if not isinstance(dataset, ImageData):
+            dataset = text(dataset, "dataset, unless it is an ImageData,")
+        name = dataset if isinstance(dataset, str) else dataset.name
         self._device = choose_device(device)
         data_folder(data_dir)
         check_budget(budget)

@@ -182,11 +182,20 @@ class CachedEvaluator:
     ) -> Iterator[tuple[int, Answer]]:
         """:meth:`stream`; what the answers rest on is added to ``bases``."""
         asked = self._evaluated(index)
-        identity = hashlib.sha256(self.identity.encode()).hexdigest()
         # Nobody but the evaluator behind knows the full schedule.
         epochs = check_epochs(0 if epochs is None else epochs, 0)
-        own, schedule = self._provenance(), str(epochs)
         trials = checks.keys(trials, "trials, one per index,", asked.size)
+        return self._answers_to(asked, epochs, trials, bases)
+
+    def _answers_to(
+        self,
+        asked: NDArray[np.int64],
+        epochs: Epochs,
+        trials: NDArray[np.uint64],
+        bases: set[tuple[str, str]],
+    ) -> Iterator[tuple[int, Answer]]:
+        identity = hashlib.sha256(self.identity.encode()).hexdigest()
+        own, schedule = self._provenance(), str(epochs)
         waiting: dict[_Key, list[int]] = defaultdict(list)
         for position, (one, trial) in enumerate(zip(asked.tolist(), trials.tolist(), strict=True)):
             key = (self.space.name, one, identity, schedule, str(trial), *own)

@@ -91,10 +91,11 @@ def make_ray_evaluator(
         share_isomorphic: see :class:`CachedEvaluator`.
     """
     gpus = checks.number(num_gpus, "num_gpus", 0)
+    device = checks.text(device, "device")
     trainer = TrainingEvaluator(
         space,
         dataset,
-        device="cpu" if isinstance(device, str) and device == "auto" and not gpus else device,
+        device="cpu" if device == "auto" and not gpus else device,
         recipe=recipe,
         network=network,
         trials=trials,
@@ -120,6 +121,7 @@ def _cached(
     cache: bool | str | os.PathLike[str],
     share_isomorphic: bool,
 ) -> Evaluator:
+    share_isomorphic = checks.switch(share_isomorphic, "share_isomorphic")
     path = None
     if isinstance(cache, (str, os.PathLike)):
         path = checks.path(cache, "cache")

@@ -57,6 +57,7 @@ def load_official(
         NotInTable: if the archive has no weights, or not those.
         UnreadableFile, ForbiddenPickle: if the record is damaged, or its weights do not fit.
     """
+    space = get_space(space).name
     index = get_space(space).resolve(architecture)
     dataset = checks.word(dataset, "dataset", KEYS)
     seed = checks.seed(seed)
