@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
@@ -105,18 +106,27 @@ def save_figure(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, Pat
         The two files.
     """
     png, svg = (Path(f"{os.fspath(path)}.{suffix}") for suffix in ("png", "svg"))
-    with replacing(png) as temporary:
-        figure.savefig(temporary, format="png", dpi=PNG_DPI)
     with replacing(svg) as temporary:
         temporary.write_text(svg_of(figure), encoding="utf-8")
+    layout = figure.get_layout_engine()
+    if layout is not None:  # done by now: once for both files
+        figure.set_layout_engine("none")
+    with replacing(png) as temporary:
+        figure.savefig(temporary, format="png", dpi=PNG_DPI)
+    if layout is not None:
+        figure.set_layout_engine(layout)
     return png, svg
 
 
 def svg_of(figure: Figure) -> str:
     """The figure as SVG, its letters as shapes; the same figure gives the same text."""
     file = io.StringIO()
+    canvas, dpi = figure.canvas, figure.dpi
     with matplotlib.rc_context({"svg.hashsalt": "nats-gym", "svg.fonttype": "path"}):
-        figure.savefig(file, format="svg", metadata={"Date": None})
+        # Lays out and draws in one pass; savefig would draw once more to lay out.
+        FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})
+    figure.set_canvas(canvas)
+    figure.set_dpi(dpi)
     return file.getvalue()
 
 

@@ -423,7 +423,10 @@ def _made_with(study: StudyResults) -> Table:
 
 def _address(svg: str) -> str:
     """The drawing as an address, in fewer bytes than base64's."""
-    quoted = quote(_compact(svg).replace('"', "'"), safe="<>='/:;,()-._~!*@+? ")
+    svg = _compact(svg).replace('"', "'")
+    quoted = re.sub(
+        r"[^\w<>='/:;,()\-.~!*@+? ]+", lambda other: quote(other[0]), svg, flags=re.ASCII
+    )
     return f"data:image/svg+xml,{quoted}"  # an attribute's within the quotes "
 
 

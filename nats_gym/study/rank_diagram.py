@@ -57,7 +57,7 @@ def critical_difference(
         else f"{compared.average_ranks[label]:.2f}  {row_name(label, phone)}"
         for place, label in enumerate(labels)
     ]
-    widths = [_width(text) for text in texts]
+    widths = [0.0 if phone else _width(text) for text in texts]
     levels = _levels(compared.groups, labels)
     depth = LEVEL * (max(levels, default=-1) + 1)
     width = figure_width(phone)
@@ -65,7 +65,6 @@ def critical_difference(
     note = _difference_note(compared, alpha)
     if phone:
         title, note = broken(title, PHONE_LINE), broken(note, PHONE_LINE)
-        widths = [0.0] * len(labels)
     head = MARGIN + 1.3 * TEXT * (title.count("\n") + 1) + RULER + LINE * note.count("\n")
     row_height = ROW + GAP if phone else ROW
     height = head + 2 * GAP + depth + row_height * half + MARGIN

@@ -12,6 +12,7 @@ intervals are percentiles of what the draws give; the same ``seed`` gives the sa
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -414,15 +415,31 @@ def _draws(
     """
     resamples = _check_resamples(resamples)
     runs, tasks = places.shape
-    of_task = isinstance(seed, np.random.SeedSequence)
-    random = np.random.default_rng(seed if of_task else checks.seed(seed))
     portion = max(1, MAX_DRAWN // (width or places.size))
+    order = np.argsort(places, axis=None)
+    if not isinstance(seed, np.random.SeedSequence):
+        seed = checks.seed(seed)
+        if resamples <= portion:
+            yield _drawn_at_once(runs, tasks, resamples, seed).take(order, axis=1)
+            return
+    random = np.random.default_rng(seed)
     for begin in range(0, resamples, portion):
         size = min(portion, resamples - begin)
-        drawn = places[random.integers(runs, size=(size, runs, tasks)), np.arange(tasks)]
-        drawn += np.arange(size)[:, None, None] * places.size
-        counts = np.bincount(drawn.ravel(), minlength=size * places.size)
-        yield counts.reshape(size, places.size).astype(np.float64)
+        yield _counts(random, size, runs, tasks).take(order, axis=1).astype(np.float64)
+
+
+@functools.lru_cache(maxsize=1)
+def _drawn_at_once(runs: int, tasks: int, resamples: int, seed: int) -> Floats:
+    """Draws that differ neither from agent to agent nor from plot to plot."""
+    return _counts(np.random.default_rng(seed), resamples, runs, tasks).astype(np.float64)
+
+
+def _counts(random: np.random.Generator, size: int, runs: int, tasks: int) -> NDArray[np.int64]:
+    """How often each run is drawn, ``(size, runs * tasks)``, in each task by itself."""
+    drawn = random.integers(runs, size=(size, runs, tasks)) * tasks + np.arange(tasks)
+    drawn += np.arange(size)[:, None, None] * (runs * tasks)
+    counts = np.bincount(drawn.ravel(), minlength=size * runs * tasks)
+    return counts.reshape(size, runs * tasks)
 
 
 def _upto(counts: Floats, places: NDArray[np.int64]) -> Floats:
