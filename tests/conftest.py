@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 # Small arrays: threads only get in each other's way, and pytest runs one worker per core.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
+if "OMP_NUM_THREADS" not in os.environ:
+    os.environ["OMP_NUM_THREADS"] = "1"
+    # A filter of warnings names one of ours, so that numpy may be loaded already.
+    with contextlib.suppress(ImportError):
+        import threadpoolctl
+
+        threadpoolctl.threadpool_limits(1, "blas")
 
 import bz2
 import hashlib

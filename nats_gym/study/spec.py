@@ -94,11 +94,20 @@ class Study:
         text = checks.text(text, "a study's text", LARGEST)
         places = [str(checks.path(one, "a place")) for one in _listed(places)]
         _known("a study", spec, KEYS)
-        agents, searches = spec.get("agents"), spec.get("searches")
-        if not isinstance(agents, Mapping) or not agents:
-            raise InvalidInput('a study has [agents.NAME] tables, one at least, such as "random"')
-        if not isinstance(searches, Sequence) or isinstance(searches, str) or not searches:
+        needed = 'a study has [agents.NAME] tables, one at least, such as "random"'
+        agents = checks.mapping(spec.get("agents", {}), needed)
+        searches = checks.as_list(spec.get("searches"))
+        if not agents:
+            raise InvalidInput(needed)
+        if not searches:
             raise InvalidInput('a study has [[searches]], one at least, with space = "tss"')
+        searches = [
+            checks.mapping(search, "a search of the study is a table") for search in searches
+        ]
+        agents = {
+            label: checks.mapping(options, f"agent {shown(label)} of the study is a table")
+            for label, options in agents.items()
+        }
         shared = {name: spec.get(name, default) for name, default in DEFAULTS.items()}
         check_source(shared["source"])
         cells = [
@@ -136,7 +145,7 @@ def read_study(path: str | Path) -> Study:
         raise InvalidInput(f"{path}: no study is read from it: {error}") from None
     try:
         spec = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # 5,000 digits, or lists in lists in lists
         raise InvalidInput(f"{path} is no TOML: {error}") from None
     places = (str(path.parent.absolute()), *_places_of_results(path.parent))
     sys.path.extend(place for place in places if place not in sys.path)
@@ -191,32 +200,30 @@ def _cell(
     return Cell(name, str(label), agent, arguments)
 
 
-def _searched(label: str, options: Any, space: str) -> bool:
-    """Whether an agent is to search a space; ``InvalidInput`` if it is no agent's table."""
-    if not isinstance(options, Mapping):
-        raise InvalidInput(f"agent {shown(label)} of the study is a table, got {shown(options)}")
+def _searched(label: str, options: Mapping[str, Any], space: str) -> bool:
+    """Whether an agent is to search a space; ``InvalidInput`` if its table says no such thing."""
     if not checks.text(label, "an agent's label", LONGEST_LABEL):
         raise InvalidInput(
             f"an agent's label has 1 to {LONGEST_LABEL} characters, got {shown(label)}"
         )
     _known(f"agent {shown(label)}", options, AGENT_KEYS)
-    spaces = options.get("spaces", list(SPACES))
-    if not isinstance(spaces, list):
-        raise InvalidInput(f"spaces of agent {shown(label)} are a list, got {shown(spaces)}")
+    spaces = checks.as_list(options.get("spaces", list(SPACES)))
+    if spaces is None:
+        raise InvalidInput(
+            f"spaces of agent {shown(label)} are a list, got {shown(options['spaces'])}"
+        )
     return get_space(space).name in {get_space(name).name for name in spaces}
 
 
-def _datasets(search: Any) -> list[Any]:
-    if not isinstance(search, Mapping):
-        raise InvalidInput(f"a search of the study is a table, got {shown(search)}")
+def _datasets(search: Mapping[str, Any]) -> list[Any]:
     _known("a search", search, SEARCH_KEYS)
     if "space" not in search:
         raise InvalidInput(f"a search of the study lacks its space: {shown(dict(search))}")
     if ("datasets" in search) == ("dataset" in search):
         raise InvalidInput(f"a search of the study names its datasets: {shown(dict(search))}")
     named = search.get("datasets", search.get("dataset"))
-    datasets = [named] if isinstance(named, str) else named
-    if not isinstance(datasets, list) or not datasets:
+    datasets = [named] if isinstance(named, str) else checks.as_list(named)
+    if not datasets:
         raise InvalidInput(f"datasets are a list of one name at least, got {shown(named)}")
     return datasets
 

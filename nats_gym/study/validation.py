@@ -305,7 +305,8 @@ def _differ(
 def _summary_holds(result: SearchResult, folder: Path) -> bool:
     """Whether every figure of the summary is the one of the runs, but for rounding."""
     claimed, found = read_run(folder)["summary"], json.loads(json.dumps(result.summary()))
-    if claimed.get("full_schedule_test_accuracy") and "test" in found:
+    old = isinstance(claimed, dict) and claimed.get("full_schedule_test_accuracy")
+    if old and "test" in found:
         # What an earlier version called a test.
         claimed = {**claimed, "test": found["test"]}
         del claimed["full_schedule_test_accuracy"]
