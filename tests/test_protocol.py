@@ -230,7 +230,7 @@ def test_plots_of_more_searches_than_colours_and_of_none(result: SearchResult, t
         plot_incumbent([result] * 9, tmp_path / "plot.png")
     assert drawn[0][0] == 9
     assert "mean and 10th–90th percentile of runs" in drawn[0][1]
-    with pytest.raises(InvalidInput, match="at least one"):
+    with pytest.raises(InvalidInput, match="one at least"):
         plot_incumbent([], tmp_path / "none.png")
 
 

@@ -67,7 +67,7 @@ class Table:
 
         Mean over trials, ``(arch,)``, as they are stored: what models of this space read.
         """
-        return open_embedded(self.space.name, dataset).stored_mean("valid")
+        return open_embedded(self.space.name, get_dataset(dataset).name).stored_mean("valid")
 
     def __repr__(self) -> str:
         return f"Table({self.space.name!r}, {self.dataset!r}, source={self.source!r})"

@@ -201,7 +201,10 @@ def play(data: st.DataObject) -> None:
     cls = getattr(nats_gym.envs, FAMILIES[family_of(env_id)][mode == "vector_entry_point"])
     known = [name for name in options_of(cls) if name in SENSIBLE and name != "num_envs"]
     chosen = data.draw(st.lists(st.sampled_from(known), unique=True, max_size=4))
-    options = {name: data.draw(drawn(SENSIBLE[name]), label=name) for name in chosen}
+    # Earlier releases of Gymnasium look at a render mode before we do.
+    values = {name: drawn(SENSIBLE[name]) for name in chosen}
+    values |= {"render_mode": st.sampled_from(SENSIBLE["render_mode"])}
+    options = {name: data.draw(values[name], label=name) for name in chosen}
     if ENVIRONMENTS[env_id]["dataset"] == "digits":
         # Trainings take long: asked for, but made only to be closed.
         options.setdefault("source", "digits-300")
