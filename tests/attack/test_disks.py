@@ -21,11 +21,7 @@ from nats_gym.errors import CannotWrite, NatsGymError
 from nats_gym.evaluators import Answer, CachedEvaluator
 from nats_gym.evaluators.cached import UnreadableCache
 
-pytestmark = [
-    pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs, drops rights"),
-    # numpy 1.26 leaves a half-written archive to Python, which tries to end it.
-    pytest.mark.filterwarnings("ignore:Exception ignored in. <function ZipFile.__del__"),
-]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs, drops rights")
 
 STUDY = """
 runs = 2
