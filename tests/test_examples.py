@@ -13,18 +13,18 @@ import pytest
 EXAMPLES = Path(__file__).parent.parent / "examples"
 #: Of each example: arguments of its short form, what it prints, a package it needs besides.
 RUNS: dict[str, tuple[list[str], str, str | None]] = {
-    "cleanrl_ppo.py": (["3"], "best architecture's mean is", None),
     "custom_evaluator.py": ([], "best of 512", None),
-    "maskable_ppo.py": (["12288"], " 0 above 60 M", "sb3_contrib"),
     "meta_rl.py": (["30720"], "learned search", None),
     "multi_objective.py": (["480"], "of its hypervolume", "mo_gymnasium"),
     "my_agent.py": ([], "mean and std over runs", None),
     "tabular_reinforce.py": (["50"], "points from the best", None),
-    "torchrl_gym.py": (["12"], "64 copies: 128 random architectures", "torchrl"),
-    "train_ppo.py": (["sss", "1", "24576"], "points from the best on average", None),
 }
 #: Those whose shortest form takes a while: likewise. RLlib brings dm-tree, Ray alone does not.
 SLOW: dict[str, tuple[list[str], str, str | None]] = {
+    "cleanrl_ppo.py": (["3"], "best architecture's mean is", None),
+    "maskable_ppo.py": (["12288"], " 0 above 60 M", "sb3_contrib"),
+    "torchrl_gym.py": (["12"], "64 copies: 128 random architectures", "torchrl"),
+    "train_ppo.py": (["sss", "1", "24576"], "points from the best on average", None),
     "compare_agents.py": ([], "plot: ", None),
     "rllib_ppo.py": (["2"], "the best architecture's mean is 91.61", "tree"),
     "train_digits.py": (["2"], "2 episodes in", None),

@@ -336,6 +336,7 @@ def test_wrong_questions(pair: Pair) -> None:
     pair.same(lambda a: a.reload(a.archive_dir, -1))
 
 
+@pytest.mark.slow
 def test_reload(pair: Pair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     fresh = create(pair.path, pair.space, True, False)
@@ -362,6 +363,7 @@ def test_reload(pair: Pair, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert fresh.get_latency(11, "cifar10") == 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("space", ["tss", "sss"])
 def test_single_file_and_dict(space: str, folder: Path) -> None:
     path = write_archive(folder / "single", space, SYNTHETIC, "single")

@@ -290,6 +290,7 @@ ppo = {}
 """
 
 
+@pytest.mark.slow
 def test_a_study_killed_within_a_cell_goes_on_to_the_same_results(tmp_path: Path) -> None:
     (tmp_path / "long.toml").write_text(LONG)
     out = tmp_path / "out"

@@ -298,6 +298,7 @@ def test_files_are_the_same_each_time(searches: Searches, name: str, tmp_path: P
     assert len(list(tmp_path.iterdir())) == 4
 
 
+@pytest.mark.slow
 def test_searches_at_the_edge_are_drawn(searches: Searches, tmp_path: Path) -> None:
     """One run, one evaluation, none of time, and runs that all find the best at once."""
     tiny = nats_gym.search("tss", "cifar10", "random", epochs=12, budget=1, runs=1)
