@@ -124,7 +124,8 @@ def svg_of(figure: Figure) -> str:
     canvas, dpi = figure.canvas, figure.dpi
     with matplotlib.rc_context({"svg.hashsalt": "nats-gym", "svg.fonttype": "path"}):
         # Lays out and draws in one pass; savefig would draw once more to lay out.
-        FigureCanvasSVG(figure).print_svg(file, metadata={"Date": None})
+        svg: Any = FigureCanvasSVG(figure)  # which has no types
+        svg.print_svg(file, metadata={"Date": None})
     figure.set_canvas(canvas)
     figure.set_dpi(dpi)
     return file.getvalue()
