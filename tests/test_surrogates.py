@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from nats_gym.spaces import SizeSpace, TopologySpace
+from nats_gym.tables import surrogates
 from nats_gym.tables.surrogates import (
     DATASET_ORDER,
     FOLDER,
@@ -105,8 +106,8 @@ def test_topology_model_equals_a_plain_reference(topology_inputs):
     predicted = model.accuracies(digits[rows], accuracy_200[rows])
     for k, row in enumerate(rows):
         plain = plain_features(digits[row].tolist(), accuracy_200[row].tolist())
-        np.testing.assert_allclose(features[:, k], plain, rtol=1e-5, atol=1e-5)
-        np.testing.assert_allclose(predicted[k], plain_forward(model, plain), atol=2e-3)
+        np.testing.assert_allclose(features[:, k], plain, rtol=1e-12)
+        np.testing.assert_array_equal(predicted[k], np.round(plain_forward(model, plain), 4))
 
 
 def test_topology_model_takes_any_rows_and_stays_in_range(topology_inputs):
@@ -117,10 +118,22 @@ def test_topology_model_takes_any_rows_and_stays_in_range(topology_inputs):
     assert everywhere.min() >= 0
     assert everywhere.max() <= 100
     few = model.accuracies(digits[100:103], accuracy_200[100:103])
-    np.testing.assert_allclose(few, everywhere[100:103], atol=1e-3)
+    np.testing.assert_array_equal(few, everywhere[100:103])
     for c, dataset in enumerate(DATASET_ORDER):
         one = model.accuracy(digits[:50], accuracy_200[:50], dataset)
-        np.testing.assert_allclose(one, everywhere[:50, c], atol=1e-3)
+        np.testing.assert_array_equal(one, everywhere[:50, c])
+
+
+def test_estimates_do_not_depend_on_threads_or_blocks(topology_inputs, monkeypatch):
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    model = TopologySurrogate.load()
+    outcomes = []
+    for threads, block in ((1, 512), (2, 512), (1, 97), (2, 15_625)):
+        monkeypatch.setattr(surrogates, "BLOCK", block)
+        with threadpoolctl.threadpool_limits(threads):
+            outcomes.append(model.accuracies(*topology_inputs))
+    for outcome in outcomes[1:]:
+        np.testing.assert_array_equal(outcome, outcomes[0])
 
 
 @pytest.mark.parametrize("dataset", DATASET_ORDER)
@@ -206,7 +219,7 @@ def test_size_model_equals_a_plain_reference(dataset, split):
             expected += polynomial(model.skip_coefficients[0], digits)
         if digits[3] == digits[4]:  # cell 3's
             expected += polynomial(model.skip_coefficients[1], digits)
-        assert model.accuracy(np.array([digits]))[0] == pytest.approx(expected, abs=1e-6)
+        assert model.accuracy(np.array([digits]))[0] == round(expected, 4)
 
 
 @pytest.mark.parametrize(("dataset", "split"), SIZE_MODELS)
@@ -333,7 +346,7 @@ def test_columns_materialise_fast(topology_inputs):
     digits, accuracy_200 = topology_inputs
     sizes = SizeSpace().all_digits()
     # One thread (conftest.py sets it), and the least of several, which other processes spare.
-    assert least_seconds(lambda: TopologySurrogate.load().accuracies(digits, accuracy_200)) < 0.05
+    assert least_seconds(lambda: TopologySurrogate.load().accuracies(digits, accuracy_200)) < 0.15
     assert least_seconds(lambda: SizeSurrogate.load("cifar10", "test").accuracy(sizes)) < 0.05
 
 

@@ -32,8 +32,8 @@ from nats_gym.tables import SURROGATE
 from nats_gym.tables.load import OWN, copied_estimates, origin_of
 
 Flags = NDArray[np.bool_]
-#: Points that computing in float32 may move an accuracy by.
-ROUNDED = 2e-5
+#: Points that computing in float32, or rounding an estimate, may move an accuracy by.
+ROUNDED = 8e-5
 
 
 @dataclass(frozen=True)
@@ -204,8 +204,7 @@ def _failures(result: SearchResult, folder: Path) -> Iterator[tuple[Flags, str]]
 def _rounding(result: SearchResult, ladder: list[Any], folder: Path) -> NDArray[np.float64]:
     """How far an accuracy may lie from the table's, ``(runs, evaluation)``."""
     bases = [result.table.accuracy_column("valid", epochs).provenance for epochs in ladder]
-    # An earlier version rounded measured figures to float32; a model's are computed in it, and
-    # their last bit depends on the processor and its threads.
+    # An earlier version rounded measured figures to float32, and did not round a model's.
     earlier = read_run(folder)["provenance"]["checksum"] != result.table.checksum
     each = [ROUNDED if earlier or basis == SURROGATE else 0.0 for basis in bases]
     return np.array([*each, 0.0])[result.rung]

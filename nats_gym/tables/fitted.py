@@ -15,6 +15,7 @@ import numpy as np
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.tables.surrogates import (
     DATASET_ORDER,
+    DECIMALS,
     EQUAL_WIDTHS,
     LOGIT_RANGE,
     WIDEST,
@@ -26,7 +27,9 @@ from nats_gym.tables.surrogates import (
 from nats_gym.untrusted import FLOATS, map_array
 
 #: Name of the model in a column's description, and the version of what it reads.
-MODEL, VERSION = "ridge", 1
+MODEL, VERSION = "ridge", 2
+#: Decimals of estimated seconds.
+SECONDS_DECIMALS = 9
 #: The last so many features are the finer ones, which few trainings can tell: products of three
 #: widths, and pairs of operations. A fit shrinks them more, or leaves them out.
 FINER = {"sss": 35, "tss": 375}
@@ -76,12 +79,14 @@ class FittedColumn:
         """The column, ``(arch,)``: percent, or seconds.
 
         Intercept and weighted features are an accuracy's logit, or the logarithm of seconds.
+        Rounded as the shipped models' are, so that every processor makes one figure of them.
 
         Args:
             features: those of the architectures, ``(arch, feature)``.
             quantity: the column's.
         """
-        return unlinked(self.intercept + features @ self.weights, quantity)
+        figures = unlinked(self.intercept + features @ self.weights, quantity)
+        return np.round(figures, DECIMALS if quantity == "accuracy" else SECONDS_DECIMALS)
 
 
 def linked(figures: Array, quantity: str) -> Figures:
@@ -138,4 +143,4 @@ def _topology_features(space: ArchitectureSpace, digits: Array) -> tuple[Figures
         (one_hot[:, one, :, None] & one_hot[:, two, None, :]).reshape(len(digits), -1)
         for one, two in itertools.combinations(range(digits.shape[1]), 2)
     ]
-    return cell.astype(np.float64), np.concatenate(pairs, axis=1).astype(np.float64)
+    return cell, np.concatenate(pairs, axis=1).astype(np.float64)

@@ -34,8 +34,8 @@ Array = NDArray[Any]
 Figures = NDArray[np.float64]
 
 FOLDER = Path(__file__).resolve().parent.parent / "data" / "surrogates"
-#: Rises whenever coefficients change; specs and results that rest on a surrogate name it.
-VERSION = 1
+#: Rises whenever figures change; specs and results that rest on a surrogate name it.
+VERSION = 2
 
 #: Order of the columns of ``accuracy_200`` and of the topology model's outputs.
 DATASET_ORDER = ("cifar10", "cifar100", "ImageNet16-120")
@@ -49,7 +49,10 @@ EQUAL_WIDTHS = ((1, 2), (3, 4))
 #: Rows of :func:`topology_features`; decisions of the size space, and widths of each.
 TOPOLOGY_FEATURES, SIZE_DECISIONS, SIZE_WIDTHS = 91, 5, 8
 #: Cells a pass of the topology model: few enough for the caches to hold what they pass on.
-BLOCK = 2048
+BLOCK = 512
+#: Decimals of an estimated accuracy. Sums end in other last bits on another processor, with
+#: another number of threads or another numpy; rounded, an estimate is one figure everywhere.
+DECIMALS = 4
 #: A file of coefficients, packed or not, and the width of a layer or polynomial are no larger.
 LARGEST_FILE, WIDEST = 4 << 20, 1_024
 #: Times were taken on CIFAR-10's search split: 25,000 images trained on, 25,000 validated.
@@ -86,7 +89,7 @@ class TopologySurrogate:
     """Validation accuracy after 12 epochs in the topology space, all three data sets at once.
 
     Attributes:
-        layers: ``(weight (out, in), bias (out,))`` of each layer, float32; SiLU between them.
+        layers: ``(weight (out, in), bias (out,))`` of each layer; SiLU between them.
         noise: a curve per data set, in :data:`DATASET_ORDER`.
     """
 
@@ -119,17 +122,18 @@ class TopologySurrogate:
                 ``(arch, 3)`` in :data:`DATASET_ORDER`.
         """
         features = topology_features(digits, accuracy_200)  # (feature, arch)
-        outputs = np.empty((features.shape[1], len(DATASET_ORDER)), np.float32)
+        layers = [(weight.astype(np.float64), bias[:, None]) for weight, bias in self.layers]
+        outputs = np.empty((features.shape[1], len(DATASET_ORDER)))
         for start in range(0, len(outputs), BLOCK):
             block = slice(start, start + BLOCK)
             signal = features[:, block]
-            for weight, bias in self.layers[:-1]:
+            for weight, bias in layers[:-1]:
                 signal = weight @ signal
-                signal += bias[:, None]
+                signal += bias
                 _silu_in_place(signal)
-            weight, bias = self.layers[-1]
-            outputs[block] = (weight @ signal).T + bias
-        return np.clip(outputs, 0, 100).astype(np.float64)
+            weight, bias = layers[-1]
+            outputs[block] = (weight @ signal + bias).T
+        return _rounded(outputs)
 
     def accuracy(self, digits: Array, accuracy_200: Array, dataset: str) -> Figures:
         """Return :meth:`accuracies` on one data set, ``(arch,)``."""
@@ -193,7 +197,7 @@ class SizeSurrogate:
                 [len(basis) if axis in (one, two) else 1 for axis in range(values.ndim)]
             )
             values += agree * _on_grid(coefficients, basis[:, : len(coefficients)])
-        return np.asarray(np.clip(values, 0, 100))
+        return _rounded(values)
 
     def accuracy(self, digits: Array) -> Figures:
         """Return expected accuracies in percent, ``(arch,)``, of ``digits (arch, 5)``."""
@@ -245,7 +249,11 @@ class CostSurrogate:
         """
         intercept, per_second, *per_operation = self.topology_valid
         counts = (np.asarray(digits)[:, :, None] == np.arange(SKIP, POOL + 1)).sum(1)  # (arch, 4)
-        seconds = intercept + per_second * np.asarray(train_seconds) + counts @ per_operation
+        # Term by term: a product of matrices adds in an order of the processor's own.
+        by_operations = sum(
+            count * weight for count, weight in zip(counts.T, per_operation, strict=True)
+        )
+        seconds = intercept + per_second * np.asarray(train_seconds) + by_operations
         return np.asarray(seconds * get_dataset(dataset).valid_images / REFERENCE_IMAGES)
 
     def size_train_seconds(self, flops: Array, dataset: str) -> Figures:
@@ -267,6 +275,11 @@ class CostSurrogate:
     def _line(self, figure: str, flops: Array, dataset: str) -> Figures:
         line = self.size[figure]
         return np.asarray(line["a"][dataset] + line["b"] * np.asarray(flops), dtype=np.float64)
+
+
+def _rounded(accuracy: Figures) -> Figures:
+    """Accuracies in percent, to :data:`DECIMALS`."""
+    return np.round(np.clip(accuracy, 0, 100), DECIMALS)
 
 
 def _on_grid(coefficients: Array, basis: Figures) -> Figures:
@@ -300,7 +313,7 @@ def held_out() -> dict[str, Any]:
 
 
 def topology_features(digits: Array, accuracy_200: Array) -> Array:
-    """Describe cells to the topology model: float32 ``(feature, arch)``.
+    """Describe cells to the topology model: ``(feature, arch)``.
 
     In order: each edge's operation, one-hot (30); the same for edges that lie on a live path
     from input to output, without ``none`` (24); of each path if no edge of it is ``none``: that
@@ -309,7 +322,7 @@ def topology_features(digits: Array, accuracy_200: Array) -> Array:
     accuracies in percent and as logits (6). Arguments as :meth:`TopologySurrogate.accuracies`.
     """
     edges = np.asarray(digits).T  # (edge, arch)
-    measured = np.asarray(accuracy_200, dtype=np.float32).T  # (dataset, arch)
+    measured = np.asarray(accuracy_200, dtype=np.float64).T  # (dataset, arch)
     is_op = [edges == op for op in range(POOL + 1)]  # op → (edge, arch)
     live_paths = [np.all(edges[list(path)] != NONE, axis=0) for path in PATHS]
     live_edges = np.stack(list(_live_edges(live_paths)))
@@ -319,7 +332,7 @@ def topology_features(digits: Array, accuracy_200: Array) -> Array:
     for path, live in zip(PATHS, live_paths, strict=True):
         on_path = list(path)
         counts = [
-            is_op[op][on_path].sum(0, dtype=np.float32) * live for op in range(SKIP, POOL + 1)
+            is_op[op][on_path].sum(0, dtype=np.float64) * live for op in range(SKIP, POOL + 1)
         ]
         convs = counts[1] + counts[2]
         rows += [live, *counts, convs > 0, counts[0] == len(path)]
@@ -327,9 +340,9 @@ def topology_features(digits: Array, accuracy_200: Array) -> Array:
         threes.append(counts[2])
     rows += [np.sum(live_paths, axis=0), np.max(convolutions, axis=0), np.max(threes, axis=0)]
 
-    share = np.clip(measured, *LOGIT_RANGE) / np.float32(100)
+    share = np.clip(measured, *LOGIT_RANGE) / 100
     rows += [measured, np.log(share / (1 - share))]
-    return np.concatenate([np.atleast_2d(row).astype(np.float32) for row in rows])
+    return np.concatenate([np.atleast_2d(row).astype(np.float64) for row in rows])
 
 
 def _live_edges(live_paths: list[Array]) -> Iterable[Array]:
@@ -341,11 +354,12 @@ def _live_edges(live_paths: list[Array]) -> Iterable[Array]:
 
 
 def _silu_in_place(x: Array) -> None:
-    # x·sigmoid(x), by tanh: it cannot overflow.
-    x *= np.float32(0.5)
-    gate = np.tanh(x)
-    gate += np.float32(1)
-    x *= gate
+    # x·sigmoid(x) = x / (1 + exp(-x)); where exp overflows, x / ∞ is the limit, 0.
+    gate = np.negative(x)
+    with np.errstate(over="ignore"):
+        np.exp(gate, out=gate)
+    gate += 1
+    x /= gate
 
 
 def _position(dataset: str) -> int:

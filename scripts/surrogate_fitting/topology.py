@@ -114,7 +114,7 @@ def fit_topology(
     Returns:
         The student, without noise.
     """
-    features = topology_features(digits, accuracy_200).T.astype(np.float64)  # (arch, feature)
+    features = topology_features(digits, accuracy_200).T  # (arch, feature)
     outputs = len(ESTIMATED)
 
     def teach(weights: Array, first: int) -> Array:
