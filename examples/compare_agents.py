@@ -27,7 +27,7 @@ def main() -> None:
         print(f"{agent}: {runs} runs in {time.perf_counter() - started:.1f} s")
         result.save(OUT / agent)
         results.append(result)
-    Console().print(summary_grid({r.arguments["agent"]: r for r in results}))
+    Console().print(summary_grid({r.arguments.agent: r for r in results}))
     print(
         "measured: a real training's figures. surrogate: estimated by a model; see the README.\n"
         f"runs: {OUT}\nplot: {plot_incumbent(results, OUT / 'incumbent.png')}"

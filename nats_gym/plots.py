@@ -79,11 +79,11 @@ def plot_incumbent(results: Sequence[SearchResult], path: str | os.PathLike[str]
     for colour, result in zip(cycle(COLOURS), results, strict=False):
         start = np.nanmax(result.clock[:, 0])  # from here on every run has an incumbent
         # The evaluation that overshoots counts, be it the first, which leaves room for a line.
-        end = max(result.arguments["budget"], np.nanmax(result.clock), 1.1 * start)
+        end = max(result.arguments.budget, np.nanmax(result.clock), 1.1 * start)
         times = np.geomspace(start, end, GRID_POINTS)
         incumbent = incumbent_at(result, times)
         low, high = np.nanpercentile(incumbent, (10, 90), axis=0)
-        label = f"{result.arguments['agent']} ({result.runs} runs)"
+        label = f"{result.arguments.agent} ({result.runs} runs)"
         axes.plot(times, np.nanmean(incumbent, axis=0), color=colour, label=label, linewidth=2)
         axes.fill_between(times, low, high, color=colour, alpha=0.18, linewidth=0)
     axes.set_xscale("log")
@@ -91,9 +91,9 @@ def plot_incumbent(results: Sequence[SearchResult], path: str | os.PathLike[str]
     axes.set_xlabel("real time [s]" if real else "simulated time [s]")
     basis = results[0].provenance["search_accuracy"]
     what = "validation accuracy of the answer" if real else "best observed validation accuracy"
-    axes.set_ylabel(f"{what} [%]\n{first['epochs']} epochs, {basis}")
+    axes.set_ylabel(f"{what} [%]\n{first.epochs} epochs, {basis}")
     axes.set_title(
-        f"{results[0].table.space.title} space, {first['dataset']}: "
+        f"{results[0].table.space.title} space, {first.dataset}: "
         "mean and 10th–90th percentile of runs"
     )
     axes.grid(alpha=0.3, which="both")
@@ -119,7 +119,7 @@ def plot_alphas(result: SearchResult, path: str | os.PathLike[str], run: int = 0
 
     result = checks.instance(result, SearchResult, "a result")
     if result.alphas is None:
-        raise InvalidInput(f"{result.arguments['agent']} has no alphas: it is no weight sharing")
+        raise InvalidInput(f"{result.arguments.agent} has no alphas: it is no weight sharing")
     run = checks.integer(run, "a run of the result", 0, result.runs - 1)
     path, space = checks.path(path, "a picture"), result.table.space
     count = result.evaluations[run]

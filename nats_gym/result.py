@@ -7,7 +7,7 @@ import os
 import platform
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -43,6 +43,71 @@ RECORDED: dict[str, int | float] = {
 
 
 @dataclass(frozen=True, eq=False)
+class SearchArguments(Mapping[str, Any]):
+    """What a search was called with: checked, defaults filled in.
+
+    As a mapping it is what a result records: plain values, by the names of the arguments of
+    :func:`nats_gym.search`, which takes them again.
+
+    Attributes:
+        space, dataset: what was searched.
+        agent: its name, or the module and the name of what makes it.
+        options: the agent's own.
+        epochs: schedule searched on; that a supernet's answers are looked up at.
+        budget: seconds of each run.
+        runs, seed, source, trial, first_run: as of :func:`nats_gym.search`.
+        supernet_epochs: of a weight-sharing search, else None.
+        rungs: of a multi-fidelity agent: its schedules; None for the table's own. Else None.
+        workers: evaluations beside each other.
+        continuing: what a multi-fidelity agent's training that goes on costs, else None.
+    """
+
+    space: str
+    dataset: str
+    agent: str
+    options: Mapping[str, Any]
+    epochs: Epochs
+    budget: float
+    runs: int
+    seed: int
+    source: str
+    trial: str | int
+    first_run: int
+    supernet_epochs: int | None
+    rungs: tuple[Epochs, ...] | None
+    workers: int
+    continuing: str | None
+
+    @classmethod
+    def recorded(cls, record: Mapping[str, Any]) -> SearchArguments:
+        """Those that a result records; ``ValueError`` if they are no search's."""
+        names = [field.name for field in fields(cls)]
+        if record.keys() != {*names}:
+            raise ValueError(f"its arguments are {shown([*record])}, not {', '.join(names)}")
+        return cls(**{**record, "rungs": record["rungs"] and tuple(record["rungs"])})
+
+    @property
+    def ladder(self) -> tuple[Epochs, ...]:
+        """The schedules searched on: the rungs, or the only one."""
+        return self.rungs or (self.epochs,)
+
+    @property
+    def shares_weights(self) -> bool:
+        """Whether a supernet is trained, in real seconds."""
+        return self.supernet_epochs is not None
+
+    def __getitem__(self, name: str) -> Any:
+        value = vars(self)[name]
+        return list(value) if name == "rungs" and value else value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(vars(self))
+
+    def __len__(self) -> int:
+        return len(vars(self))
+
+
+@dataclass(frozen=True, eq=False)
 class SearchResult:
     """The outcome of :func:`nats_gym.search`.
 
@@ -54,7 +119,7 @@ class SearchResult:
         accuracy: what was observed, validation accuracy in percent on the schedule trained.
         seconds: what each evaluation cost.
         clock: the run's simulated seconds when each evaluation was done.
-        rung: which of ``arguments["rungs"]`` each was trained to; 0 where there is one schedule.
+        rung: which of ``arguments.rungs`` each was trained to; 0 where there is one schedule.
         evaluation: number of each in the order of asking, from 0; its random trial is drawn for
             that. The order of the answers, too, but where workers evaluate beside each other.
         continues: number of the evaluation whose training went on; -1 where one began.
@@ -73,7 +138,7 @@ class SearchResult:
     rung: NDArray[np.int64]
     evaluation: NDArray[np.int64]
     continues: NDArray[np.int64]
-    arguments: Mapping[str, Any]
+    arguments: SearchArguments
     provenance: Mapping[str, str]
     table: Table
     alphas: NDArray[np.float64] | None = None
@@ -96,7 +161,7 @@ class SearchResult:
                 first += part.runs
             columns[name] = column
         first_part = parts[0]
-        arguments = {**first_part.arguments, "runs": sum(part.runs for part in parts)}
+        arguments = replace(first_part.arguments, runs=sum(part.runs for part in parts))
         alphas = None
         if first_part.alphas is not None:
             alphas = np.full((*columns["index"].shape, *first_part.alphas.shape[2:]), np.nan)
@@ -237,16 +302,14 @@ class SearchResult:
                 columns, alphas = _columns(arrays)
             if sha256_of(folder / RUNS_FILE) != record["runs_sha256"]:
                 raise ValueError(f"{RUNS_FILE} is not the one that {RUN_FILE} was written for")
-            arguments, claimed = dict(record["arguments"]), dict(record["provenance"])
-            space, dataset, source = (arguments[key] for key in ("space", "dataset", "source"))
-            ladder = list(arguments["rungs"] or [arguments["epochs"]])
-            real = arguments["supernet_epochs"] is not None
+            arguments = SearchArguments.recorded(dict(record["arguments"]))
+            claimed = dict(record["provenance"])
             checksum = str(claimed["checksum"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UnreadableResult(
                 f"no search is read from {shown(str(folder))}: {error}"
             ) from error
-        table = load_table(space, dataset, source)
+        table = load_table(arguments.space, arguments.dataset, arguments.source)
         if columns["index"].max() >= table.space.size:
             raise UnreadableResult(
                 f"{shown(str(folder))} holds architectures that {table.space.name} has not"
@@ -255,10 +318,10 @@ class SearchResult:
         if checksum != table.checksum and not earlier:
             raise UnreadableResult(
                 f"{shown(str(folder))} is a search on the {shown(claimed.get('table'))} table with "
-                f"checksum {shown(checksum[:12])}; source {shown(source)} is now the "
+                f"checksum {shown(checksum[:12])}; source {shown(arguments.source)} is now the "
                 f"{table.source} table with checksum {table.checksum[:12]}"
             )
-        provenance = provenance_of(table, ladder, real)
+        provenance = provenance_of(table, arguments.ladder, arguments.shares_weights)
         for name, said in claimed.items():
             known = name in ("table", "checksum") or provenance.get(name) == said
             # What an earlier version called a test is none.

@@ -47,13 +47,13 @@ def summary_grid(results: Mapping[str, SearchResult]) -> Grid:
     checks.instances(list(results.values()), SearchResult, "the results to show")
     first = next(iter(results.values()))
     ran = first.arguments
-    title = f"{first.table.space.title} space, {ran['dataset']}: "
+    title = f"{first.table.space.title} space, {ran.dataset}: "
     if all(result.answers_last for result in results.values()):
-        title += f"supernet of {ran['supernet_epochs']} epochs, judged at {ran['epochs']}"
-        title += f", within {ran['budget']:,.0f} real seconds"
+        title += f"supernet of {ran.supernet_epochs} epochs, judged at {ran.epochs}"
+        title += f", within {ran.budget:,.0f} real seconds"
     else:
         kind = kind_of_time(results.values())
-        title += f"search on {ran['epochs']} epochs within {ran['budget']:,.0f} {kind} seconds"
+        title += f"search on {ran.epochs} epochs within {ran.budget:,.0f} {kind} seconds"
     agents = [f"{label} × {result.runs}" for label, result in results.items()]
     table = grid(title, "mean ± std over runs", *agents, "rests on")
     summaries = [result.summary() for result in results.values()]

@@ -100,6 +100,8 @@ def test_a_saved_result_reads_back(result: SearchResult, tmp_path) -> None:
     for name in ("index", "accuracy", "seconds", "clock", "recommended"):
         assert np.array_equal(getattr(again, name), getattr(result, name), equal_nan=True)
     assert again.summary() == result.summary()
+    assert again.arguments == result.arguments == dict(result.arguments)
+    assert again.arguments.epochs == again.arguments["epochs"] == 12
     record = json.loads((folder / "run.json").read_text())
     assert record["arguments"]["seed"] == 5
     assert record["versions"]["numpy"] == np.__version__

@@ -54,6 +54,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_study(Study.of(SPEC), tmp_path_factory.mktemp("study") / "small", jobs=1)
 
 
+def test_a_study_with_rungs_of_its_own_goes_on(tmp_path: Path) -> None:
+    spec = {**SPEC, "agents": {"asha": {"rungs": [12, 200], "budget": 30_000.0}}, "runs": 1}
+    spec["searches"] = SPEC["searches"][:1]
+    run_study(Study.of(spec), tmp_path, jobs=1)
+    before = files_of(tmp_path)
+    run_study(Study.of(spec), tmp_path, jobs=1)
+    assert files_of(tmp_path) == before
+
+
 def files_of(folder: Path) -> dict[str, str]:
     """Digest of every cell's runs."""
     return {path.parent.name: sha256_of(path) for path in folder.glob("cells/*/runs.npz")}

@@ -7,7 +7,6 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +16,7 @@ from nats_gym.errors import InvalidInput, shown
 from nats_gym.files import check_source
 
 if TYPE_CHECKING:
-    from nats_gym.result import SearchResult
+    from nats_gym.result import SearchArguments, SearchResult
 
 from .data import imported
 from .showing import draw_architecture
@@ -106,7 +105,7 @@ def search(
     )
     folder = out or default_folder(arguments)
     check_folder(folder)  # before the work, not after it
-    checkpoints = folder / "checkpoints" if arguments["supernet_epochs"] else None
+    checkpoints = folder / "checkpoints" if arguments.shares_weights else None
     started = time.perf_counter()
     kept = "nothing is kept of it, and the same command begins anew"
     if checkpoints:
@@ -124,22 +123,22 @@ def search(
         shutil.rmtree(checkpoints, ignore_errors=True)
 
 
-def default_folder(ran: Mapping[str, Any]) -> Path:
+def default_folder(ran: SearchArguments) -> Path:
     """Where a search's result goes: a name that two different searches do not share."""
-    source = "" if ran["source"] == "auto" else f"-{Path(ran['source']).name}"
+    source = "" if ran.source == "auto" else f"-{Path(ran.source).name}"
     told = [
-        *(ran["space"], ran["dataset"], ran["agent"]),
-        *(f"{name}={value}" for name, value in ran["options"].items()),
-        *(ran["epochs"], f"{ran['budget']:.12g}s", f"{ran['runs']}runs", f"seed{ran['seed']}"),
+        *(ran.space, ran.dataset, ran.agent),
+        *(f"{name}={value}" for name, value in ran.options.items()),
+        *(ran.epochs, f"{ran.budget:.12g}s", f"{ran.runs}runs", f"seed{ran.seed}"),
     ]
-    if ran["supernet_epochs"]:
-        told.append(f"supernet{ran['supernet_epochs']}")
-    if ran["rungs"]:
-        told.append("rungs" + ",".join(map(str, ran["rungs"])))
-    if ran["workers"] != 1:
-        told.append(f"{ran['workers']}workers")
-    if ran["continuing"]:
-        told.append(ran["continuing"])
+    if ran.supernet_epochs:
+        told.append(f"supernet{ran.supernet_epochs}")
+    if ran.rungs:
+        told.append("rungs" + ",".join(map(str, ran.rungs)))
+    if ran.workers != 1:
+        told.append(f"{ran.workers}workers")
+    if ran.continuing:
+        told.append(ran.continuing)
     name = "-".join(map(str, told)).replace("/", "of")
     return Path("results", re.sub(r"[^\w.,=+-]+", "_", name) + source)
 
@@ -164,11 +163,11 @@ def report(result: SearchResult, seconds: float, folder: Path) -> None:
     from nats_gym.summary import summary_grid
 
     result.save(folder)
-    print_grid(summary_grid({result.arguments["agent"]: result}))
+    print_grid(summary_grid({result.arguments.agent: result}))
     say(f"{seconds:.2f} s of search; runs.npz and run.json in {folder}")
     say(f"plot: {plot_incumbent([result], folder / 'incumbent.png')}")
-    if result.alphas is not None:
-        epochs, passed = result.arguments["supernet_epochs"], int(result.evaluations.min())
+    if (epochs := result.arguments.supernet_epochs) is not None:
+        passed = int(result.evaluations.min())
         if passed < epochs:
             say(f"stopped by the budget after {passed} of {epochs} epochs, in mid-schedule")
         derived = int(result.recommended[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from nats_gym import checks
@@ -13,6 +14,7 @@ from nats_gym.datasets import DIGITS, get_dataset
 from nats_gym.errors import InvalidInput, said, shown
 from nats_gym.evaluators import check_trial
 from nats_gym.files import check_source
+from nats_gym.result import SearchArguments
 from nats_gym.schedule import LONGEST, Epochs, check_epochs
 from nats_gym.spaces import get_space
 from nats_gym.streams import RunStreams, run_keys
@@ -46,8 +48,8 @@ def search_arguments(
     continuing: str | None = None,
     first_run: int = 0,
     supernet_epochs: int | None = None,
-) -> dict[str, Any]:
-    """What a search's result records of its arguments: checked, defaults filled in, plain values.
+) -> SearchArguments:
+    """What a search's result records of its arguments: checked, defaults filled in.
 
     Arguments and exceptions as :func:`search`.
     """
@@ -78,33 +80,32 @@ def search_arguments(
     budget = check_budget(default_budget(space, dataset, epochs) if budget is None else budget)
     if not math.isfinite(budget):
         raise InvalidInput(f"a search needs a finite budget of seconds, got {budget}")
-    arguments: dict[str, Any] = {
-        "space": space,
-        "dataset": dataset,
-        "agent": name,
-        "options": options,
-        "epochs": epochs,
-        "budget": budget,
-        "runs": checks.integer(runs, "runs", 1, MAX_RUNS),
-        "seed": checks.seed(seed),
-        "source": str(check_source(source)),
-        "trial": check_trial(trial),
-        "first_run": checks.integer(first_run, "the first run's number", 0),
-        "supernet_epochs": supernet_epochs,
-        "rungs": None,
-        "workers": check_workers(workers),
-        "continuing": None,
-    }
+    arguments = SearchArguments(
+        space=space,
+        dataset=dataset,
+        agent=name,
+        options=options,
+        epochs=epochs,
+        budget=budget,
+        runs=checks.integer(runs, "runs", 1, MAX_RUNS),
+        seed=checks.seed(seed),
+        source=str(check_source(source)),
+        trial=check_trial(trial),
+        first_run=checks.integer(first_run, "the first run's number", 0),
+        supernet_epochs=supernet_epochs,
+        rungs=None,
+        workers=check_workers(workers),
+        continuing=None,
+    )
     if kind == "multi-fidelity":
         if continuing is None:
             continuing = continuing_of(factory)
         continuing = checks.word(continuing, "cost of continuing", CONTINUING)
-        arguments |= {"rungs": check_rungs(rungs, full_epochs), "continuing": continuing}
-        return arguments
+        return replace(arguments, rungs=check_rungs(rungs, full_epochs), continuing=continuing)
     for given, what in (
         (rungs is not None, "rungs"),
         (continuing is not None, "continuing"),
-        (arguments["workers"] != 1, "workers"),
+        (arguments.workers != 1, "workers"),
     ):
         if given:
             raise InvalidInput(f"{what}= is for multi-fidelity agents such as asha, not for {name}")

@@ -14,8 +14,7 @@ import numpy as np
 
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import TableEvaluator
-from nats_gym.result import RECORDED
-from nats_gym.schedule import Epochs
+from nats_gym.result import RECORDED, SearchArguments
 
 from .asking import Columns
 
@@ -26,10 +25,8 @@ KEPT = ("index", "accuracy", "seconds", "clock")
 def run_learning(
     make: Callable[[], Any],
     evaluator: TableEvaluator,
-    epochs: Epochs,
-    budget: float,
+    arguments: SearchArguments,
     seeds: list[int],
-    name: str,
     progress: Callable[[float], None],
 ) -> Columns:
     """Let an agent learn in an environment of its own for every run; the columns of a result.
@@ -37,7 +34,7 @@ def run_learning(
     Raises:
         InvalidInput: if an agent stops before its budget is spent.
     """
-    table = evaluator.table
+    table, budget = evaluator.table, arguments.budget
     env_id = f"NATS-{table.space.name.upper()}-{table.dataset}-v0"
     histories = []
     for run, seed in enumerate(seeds):
@@ -45,9 +42,11 @@ def run_learning(
         def tell(clock: float, run: int = run) -> None:
             progress((run + min(clock / budget, 1.0)) / len(seeds))
 
-        with _Watched(gym.make(env_id, epochs=epochs, evaluator=evaluator), seed, tell) as env:
+        with _Watched(
+            gym.make(env_id, epochs=arguments.epochs, evaluator=evaluator), seed, tell
+        ) as env:
             make().learn(env, budget, seed)
-            histories.append(_until_spent(env.evaluations, budget, name))
+            histories.append(_until_spent(env.evaluations, budget, arguments.agent))
         tell(budget)
     shape = len(seeds), max(map(len, histories))
     columns: Columns = {column: np.full(shape, padding) for column, padding in RECORDED.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy as np
 from nats_gym import checks
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import TableEvaluator
-from nats_gym.result import SearchResult, provenance_of
+from nats_gym.result import SearchArguments, SearchResult, provenance_of
 from nats_gym.schedule import Epochs
 from nats_gym.streams import RunStreams, run_keys, run_seeds
 from nats_gym.tables import Table, load_table
@@ -105,43 +106,42 @@ def search(
         first_run=first_run,
         supernet_epochs=supernet_epochs,
     )
-    space, dataset, source = (arguments[name] for name in ("space", "dataset", "source"))
-    epochs, budget, runs = (arguments[name] for name in ("epochs", "budget", "runs"))
-    name, factory = find_agent(agent)
+    _, factory = find_agent(agent)
     kind = kind_of(factory)
-    table = load_table(space, dataset, source)
-    evaluator = TableEvaluator(table, arguments["trial"])
+    table = load_table(arguments.space, arguments.dataset, arguments.source)
+    evaluator = TableEvaluator(table, arguments.trial)
     evaluator.announce = False
     several = kind == "multi-fidelity"
-    ladder: Ladder = find_rungs(evaluator, epochs, arguments["rungs"]) if several else (epochs,)
+    ladder: Ladder = arguments.ladder
+    if several:
+        ladder = find_rungs(evaluator, arguments.epochs, arguments.rungs)
+        arguments = replace(arguments, rungs=ladder)
     for rung in ladder:
         evaluator.prepare(rung)
-    if several:
-        arguments["rungs"] = list(ladder)
     if kind != "weight-sharing":
-        _refuse_endless(table, ladder[0], budget, runs)
+        _refuse_endless(table, ladder[0], arguments.budget, arguments.runs)
 
-    seeds = run_seeds(arguments["seed"], runs, arguments["first_run"])
+    seeds = run_seeds(arguments.seed, arguments.runs, arguments.first_run)
     alphas = None
     if kind == "weight-sharing":
         columns, alphas = run_sharing(
             factory,
             table,
-            arguments["supernet_epochs"],
-            budget,
+            arguments.supernet_epochs,
+            arguments.budget,
             seeds,
-            arguments["options"],
+            arguments.options,
             kept,
             progress,
         )
     elif kind == "environment":
 
         def make() -> Any:
-            return made(factory, ("learn",), **arguments["options"])
+            return made(factory, ("learn",), **arguments.options)
 
-        columns = run_learning(make, evaluator, epochs, budget, seeds, name, progress)
+        columns = run_learning(make, evaluator, arguments, seeds, progress)
     else:
-        columns = _run_asking(factory, evaluator, ladder, seeds, arguments, name, progress)
+        columns = _run_asking(factory, evaluator, ladder, seeds, arguments, progress)
     return SearchResult(
         **columns,
         arguments=arguments,
@@ -156,29 +156,28 @@ def _run_asking(
     evaluator: TableEvaluator,
     ladder: Ladder,
     seeds: list[int],
-    arguments: dict[str, Any],
-    name: str,
+    arguments: SearchArguments,
     progress: Progress,
 ) -> Columns:
     from nats_gym.agents import chooses_among
 
     keys = run_keys(seeds)
     table = evaluator.table
-    several = arguments["rungs"] is not None
+    several = arguments.rungs is not None
     told: dict[str, Any] = {"rungs": len(ladder)} if several else {}
     known = known_digits(table, ladder[-1])
     if known is not None and chooses_among(factory):
         told["among"] = known
-    told |= arguments["options"]
+    told |= arguments.options
     agent = made(factory, ("ask", "tell"), table.space, RunStreams(keys), **told)
-    scratch = arguments["continuing"] != "difference"
+    scratch = arguments.continuing != "difference"
     return run_asking(
         agent if several else OneRung(agent, len(keys)),
-        Evaluations(evaluator, ladder, keys, scratch, name),
-        arguments["budget"],
+        Evaluations(evaluator, ladder, keys, scratch, arguments.agent),
+        arguments.budget,
         len(keys),
-        arguments["workers"],
-        name,
+        arguments.workers,
+        arguments.agent,
         progress,
     )
 

@@ -62,5 +62,5 @@ def anytime_regret(
     Returns:
         NaN for a run that had no answer at ``start``.
     """
-    end = float(result.arguments["budget"]) if end is None else end
+    end = result.arguments.budget if end is None else end
     return area_under_curve(regret_curve(result), result.clock, start, end, scale)

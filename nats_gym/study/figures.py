@@ -181,7 +181,7 @@ def regret_curves(
     figure, panels, inches = _panels(len(tasks), phone)
     for axes, searches in zip(panels, tasks, strict=True):
         starts = {label: common_start([result]) for label, result in searches.items()}
-        budget = max(float(result.arguments["budget"]) for result in searches.values())
+        budget = max(result.arguments.budget for result in searches.values())
         last = max(float(np.nanmax(result.clock)) for result in searches.values())
         end = max(budget, last, 1.1 * max(starts.values()))
         begin = max(min(starts.values()), NO_TIME * end)
@@ -557,7 +557,7 @@ def _with_workers(tasks: Sequence[Searches]) -> dict[str, str]:
     named = {label: label for label in all_labels(tasks)}
     for searches in tasks:
         for label, result in searches.items():
-            workers = result.arguments["workers"]
+            workers = result.arguments.workers
             if workers > 1:
                 named[label] = f"{label} ({workers} workers)"
     return named
@@ -603,10 +603,10 @@ def _median_least(curves: Iterable[NDArray[np.float64]]) -> float:
 
 def _task_lines(searches: Searches) -> tuple[str, str]:
     result = next(iter(searches.values()))
-    dataset = result.arguments["dataset"]
+    dataset = result.arguments.dataset
     return (
         f"{result.table.space.title.capitalize()} space, {DATASET_TITLES.get(dataset, dataset)}",
-        f"searched on {result.arguments['epochs']} epochs "
+        f"searched on {result.arguments.epochs} epochs "
         f"({_provenance(searches, 'search_accuracy')})",
     )
 
@@ -615,7 +615,7 @@ def aggregate_title(title: str, tasks: Sequence[Searches]) -> str:
     runs = {task[label].runs for task in tasks for label in common_labels(tasks)}
     count = f"{min(runs):,}" if len(runs) == 1 else f"{min(runs):,} to {max(runs):,}"
     if len(tasks) == 1:
-        budgets = {float(result.arguments["budget"]) for result in tasks[0].values()}
+        budgets = {result.arguments.budget for result in tasks[0].values()}
         spent = " or ".join(f"{budget:,.0f}" for budget in sorted(budgets))
         return f"{title}, {count} runs\n{'; '.join(_task_lines(tasks[0]))}, for {spent} s"
     text = f"{title}, {len(tasks)} tasks, {count} runs each"

@@ -25,7 +25,7 @@ from nats_gym import checks
 from nats_gym.agents import AGENTS
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.files import replacing
-from nats_gym.result import SearchResult
+from nats_gym.result import SearchArguments, SearchResult
 from nats_gym.schedule import Epochs
 from nats_gym.tables import MEASURED
 from nats_gym.tables.load import IMPORTED, OWN
@@ -93,16 +93,16 @@ def rank_agents(verdicts: Iterable[Verdict]) -> dict[Board, list[Entry]]:
             continue
         a = result.arguments
         board = Board(
-            *(a["space"], a["dataset"], a["epochs"], a["budget"]),
+            *(a.space, a.dataset, a.epochs, a.budget),
             checksum=result.table.checksum,
             real=result.answers_last,
             origin=verdict.origin or OWN,
         )
-        title = _title(a) if a["agent"] in AGENTS else f"{_title(a)} in {verdict.folder}"
+        title = _title(a) if a.agent in AGENTS else f"{_title(a)} in {verdict.folder}"
         runs = found.setdefault(board, {}).setdefault(title, {})
         for run in range(result.runs):
             # A run is what its seed and number make it, wherever it is claimed.
-            claims = runs.setdefault((a["seed"], a["first_run"] + run), [])
+            claims = runs.setdefault((a.seed, a.first_run + run), [])
             claims.append(_Claim(result, run, verdict.folder))
     boards = {}
     for board, agents in found.items():
@@ -217,16 +217,16 @@ def _each(given: Iterable[Any], kind: type[Any]) -> Iterator[Any]:
         yield checks.instance(one, kind, "one of a series")
 
 
-def _title(arguments: Any) -> str:
+def _title(ran: SearchArguments) -> str:
     """An agent's name with all that makes it another entry."""
-    told = [f"{name}={value}" for name, value in arguments["options"].items()]
-    if arguments["rungs"]:
-        told += [f"rungs {' '.join(map(str, arguments['rungs']))}", arguments["continuing"]]
-    if arguments["workers"] != 1:
-        told.append(f"{arguments['workers']} workers")
-    if arguments["trial"] != "random":
-        told.append(f"trial {arguments['trial']}")
-    return f"{arguments['agent']} ({', '.join(told)})" if told else str(arguments["agent"])
+    told = [f"{name}={value}" for name, value in ran.options.items()]
+    if ran.rungs:
+        told += [f"rungs {' '.join(map(str, ran.rungs))}", str(ran.continuing)]
+    if ran.workers != 1:
+        told.append(f"{ran.workers} workers")
+    if ran.trial != "random":
+        told.append(f"trial {ran.trial}")
+    return f"{ran.agent} ({', '.join(told)})" if told else ran.agent
 
 
 def _entry(agent: str, claimed: list[list[_Claim]], board: Board) -> Entry:

@@ -227,7 +227,7 @@ def _ran(group: Group, results: Mapping[str, SearchResult]) -> str:
     space = first.table.space
     schedule = ""
     for result in results.values():
-        if not result.arguments["rungs"]:
+        if not result.arguments.rungs:
             basis = search_bases(result)[str(group.epochs)]
             schedule = f" on the schedule of {epochs_title(group.epochs)} ({basis} accuracies)"
     seconds = listed(sorted({result.provenance["seconds"] for result in results.values()}))
@@ -273,9 +273,9 @@ def _headline(headline: HeadlineTable) -> tuple[Table, str, str]:
 def _published(study: StudyResults, headline: HeadlineTable) -> Table | None:
     """The paper's figures of one space, ours below; None if the paper has none."""
     agents = {
-        cell.label: cell.result.arguments["agent"]
+        cell.label: cell.result.arguments.agent
         for cell in study.cells
-        if cell.result.arguments["space"] == headline.space
+        if cell.result.arguments.space == headline.space
     }
     # Of several searches on one data set the first.
     ours = {(c.group.dataset, c.split): c for c in reversed(headline.columns)}
@@ -349,7 +349,7 @@ def _basis(groups: Mapping[Group, Mapping[str, SearchResult]]) -> list[Table]:
 
 def _rungs(result: SearchResult) -> str:
     """Schedules that a search trains on."""
-    schedules = result.arguments["rungs"] or [result.arguments["epochs"]]
+    schedules = result.arguments.ladder
     return f"{' / '.join(str(epochs).replace('/', ' of ') for epochs in schedules)} epochs"
 
 
@@ -406,7 +406,7 @@ def _call(arguments: Mapping[str, Any]) -> str:
 
 def _made_with(study: StudyResults) -> Table:
     record = study.record
-    seeds = sorted({cell.result.arguments["seed"] for cell in study.cells})
+    seeds = sorted({cell.result.arguments.seed for cell in study.cells})
     seconds = sum(told.get("real_seconds") or 0.0 for told in record["cells"].values())
     facts = {
         "seed": ", ".join(map(str, seeds)),

@@ -36,7 +36,7 @@ class CellResult:
     @property
     def group(self) -> Group:
         """Where the agent was run."""
-        return Group(*(self.result.arguments[name] for name in Group._fields))
+        return Group(*(getattr(self.result.arguments, name) for name in Group._fields))
 
 
 @dataclass(frozen=True)
@@ -127,6 +127,6 @@ def read_record(folder: Path) -> dict[str, Any]:
 def _loaded(folder: Path, told: dict[str, Any]) -> SearchResult:
     """A cell's result, if it is what the study's record says."""
     result = SearchResult.load(folder)
-    if dict(result.arguments) != told["arguments"]:
+    if result.arguments != told["arguments"]:
         raise UnreadableResult(f"{shown(str(folder))} holds another search than {STUDY_FILE} says")
     return result

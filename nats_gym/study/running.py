@@ -96,13 +96,13 @@ def run_study(
         cells, skipped = _possible(study)
         lacking = {cell.name: list(_missing(cell, out, study.places)) for cell in cells}
         record = _begun(out, study, cells, skipped)
-        total = sum(cell.arguments["runs"] for cell in cells)
+        total = sum(cell.search.runs for cell in cells)
         tell = progress or (lambda done, total: None)
         blocks = [block for cell in cells for block in lacking[cell.name]]
         done = total - sum(block.runs for block in blocks)
         tell(done, total)
         # The longest first would be best; those in blocks are the slow ones.
-        blocks.sort(key=lambda block: block.runs == block.cell.arguments["runs"])
+        blocks.sort(key=lambda block: block.runs == block.cell.search.runs)
         left = {cell.name: sum(block.cell is cell for block in blocks) for cell in cells}
         with closing(_played(blocks, jobs, cores)) as played:  # an interruption ends its processes
             for block, seconds in played:
@@ -145,16 +145,17 @@ def _possible(study: Study) -> tuple[list[Cell], list[dict[str, Any]]]:
     """The cells whose rungs their tables have, and of the others what is missing."""
     cells, skipped = [], []
     for cell in study.cells:
-        a = cell.arguments
-        evaluator = TableEvaluator(load_table(a["space"], a["dataset"], a["source"]), a["trial"])
-        if a["continuing"] is None:
-            evaluator.prepare(a["epochs"])
+        ran = cell.search
+        table = load_table(ran.space, ran.dataset, ran.source)
+        evaluator = TableEvaluator(table, ran.trial)
+        if ran.continuing is None:
+            evaluator.prepare(ran.epochs)
             cells.append(cell)
             continue
         try:
-            find_rungs(evaluator, a["epochs"], tuple(a["rungs"]) if a["rungs"] else None)
+            find_rungs(evaluator, ran.epochs, ran.rungs)
         except NotInTable as error:
-            names = {"label": cell.label, "space": a["space"], "dataset": a["dataset"]}
+            names = {"label": cell.label, "space": ran.space, "dataset": ran.dataset}
             skipped.append({**names, "reason": str(error)})
         else:
             cells.append(cell)
@@ -213,7 +214,7 @@ def _missing(cell: Cell, out: Path, places: tuple[str, ...]) -> Iterator[Block]:
     """
     from nats_gym.agents import find_agent, plays_one_by_one
 
-    folder, runs, size = out / CELLS / cell.name, cell.arguments["runs"], _block_size(cell)
+    folder, runs, size = out / CELLS / cell.name, cell.search.runs, _block_size(cell)
     if folder.is_dir():
         _check_same(cell, folder, cell.arguments)
         return
@@ -230,7 +231,7 @@ def _missing(cell: Cell, out: Path, places: tuple[str, ...]) -> Iterator[Block]:
 
 
 def _block_size(cell: Cell) -> int:
-    return BLOCK if cell.arguments["supernet_epochs"] is None else SUPERNET_BLOCK
+    return SUPERNET_BLOCK if cell.search.shares_weights else BLOCK
 
 
 def _check_same(cell: Cell, folder: Path, arguments: dict[str, Any]) -> None:
@@ -288,9 +289,7 @@ def play(block: Block) -> float:
     sys.path.extend(place for place in block.places if place not in sys.path)
     started = time.perf_counter()
     arguments = {**block.cell.arguments, "runs": block.runs, "first_run": block.first}
-    checkpoints = None
-    if arguments["supernet_epochs"] is not None:
-        checkpoints = block.folder.parent / ".checkpoints"
+    checkpoints = block.folder.parent / ".checkpoints" if block.cell.search.shares_weights else None
     result = search(agent=block.cell.agent, **arguments, checkpoints=checkpoints)
     _keep(result, block.folder)
     return time.perf_counter() - started
@@ -317,7 +316,7 @@ def _join(cell: Cell, out: Path) -> None:
     """Make one result of a cell's blocks, if it is not made."""
     folder, blocks = out / CELLS / cell.name, out / BLOCKS / cell.name
     if not folder.is_dir():
-        firsts = range(0, cell.arguments["runs"], _block_size(cell))
+        firsts = range(0, cell.search.runs, _block_size(cell))
         parts = [SearchResult.load(blocks / str(first)) for first in firsts]
         _keep(SearchResult.joined(parts), folder)
     shutil.rmtree(blocks, ignore_errors=True)

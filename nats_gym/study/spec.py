@@ -17,6 +17,7 @@ from nats_gym.clock import default_budget
 from nats_gym.errors import InvalidInput, MissingStudy, shown
 from nats_gym.files import check_source
 from nats_gym.protocol import search_arguments
+from nats_gym.result import SearchArguments
 from nats_gym.spaces import SPACES, get_space
 from nats_gym.tables import load_table
 from nats_gym.untrusted import opened, read_json
@@ -42,19 +43,23 @@ class Cell:
         name: of its folder; no two cells of a study share it.
         label: what the study calls the agent.
         agent: a name of ``nats_gym.agents.AGENTS``, or what makes an agent.
-        arguments: of :func:`nats_gym.search`, but for the agent.
+        search: what the search of all its runs is called with.
     """
 
     name: str
     label: str
     agent: str | Callable[..., Any]
-    arguments: dict[str, Any]
+    search: SearchArguments
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Of :func:`nats_gym.search`, but for the agent."""
+        return {name: value for name, value in self.search.items() if name != "agent"}
 
     @property
     def group(self) -> tuple[str, str, int | str, float]:
         """Space, data set, schedule and budget: agents that share these are compared."""
-        a = self.arguments
-        return a["space"], a["dataset"], a["epochs"], a["budget"]
+        return self.search.space, self.search.dataset, self.search.epochs, self.search.budget
 
 
 @dataclass(frozen=True)
@@ -183,21 +188,20 @@ def _cell(
             source = check_source(wanted.get("source", "auto"))
             full = load_table(wanted["space"], dataset, source).full_epochs
             wanted.setdefault("budget", default_budget(wanted["space"], dataset, full))
-        arguments = search_arguments(agent=agent, **wanted)
+        ran = search_arguments(agent=agent, **wanted)
     except InvalidInput as error:
         raise InvalidInput(f"agent {shown(label)} of the study: {error}") from None
-    arguments.pop("agent")
     slug = re.sub(r"[^\w.=-]+", "-", str(label)).strip("-") or "agent"
     name = "-".join(
         (
-            arguments["space"],
-            arguments["dataset"],
-            str(arguments["epochs"]).replace("/", "of"),
-            f"{arguments['budget']:.12g}s",
+            ran.space,
+            ran.dataset,
+            str(ran.epochs).replace("/", "of"),
+            f"{ran.budget:.12g}s",
             slug,
         )
     )
-    return Cell(name, str(label), agent, arguments)
+    return Cell(name, str(label), agent, ran)
 
 
 def _searched(label: str, options: Mapping[str, Any], space: str) -> bool:

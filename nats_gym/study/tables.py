@@ -214,7 +214,7 @@ def _notes(groups: dict[Group, dict[str, SearchResult]], columns: list[Column]) 
     told: dict[str, list[str]] = {}
     for group, results in groups.items():
         title = DATASET_TITLES.get(group.dataset, group.dataset)
-        one_schedule = any(not result.arguments["rungs"] for result in results.values())
+        one_schedule = any(not result.arguments.rungs for result in results.values())
         schedule = f"{group.epochs} epochs, " if one_schedule else ""
         searched_on.append(f"{title} {schedule}{group.budget:,.0f} s")
         for sentence in (*unlike_the_rest(results), *_search_basis(results)):
@@ -246,13 +246,13 @@ def unlike_the_rest(results: Mapping[str, SearchResult]) -> Iterator[str]:
     Those that choose among schedules, those whose model hardly ever came about, and those that
     evaluate several architectures at a time.
     """
-    climbing: dict[tuple[str, str], list[str]] = {}
+    climbing: dict[tuple[str, str | None], list[str]] = {}
     for label, result in results.items():
-        rungs = result.arguments["rungs"]
+        rungs = result.arguments.rungs
         if rungs:
             only = set(rungs) == set(result.table.epochs("valid"))
             on = f"{_schedules(rungs)} epochs" + (", the table's only schedules" if only else "")
-            climbing.setdefault((on, result.arguments["continuing"]), []).append(label)
+            climbing.setdefault((on, result.arguments.continuing), []).append(label)
     for (on, continuing), labels in climbing.items():
         price = "the difference" if continuing == "difference" else "in full again"
         yield (
@@ -268,12 +268,12 @@ def unlike_the_rest(results: Mapping[str, SearchResult]) -> Iterator[str]:
                 "halving on random draws."
             )
         if result.answers_last:
-            epochs, passed = result.arguments["supernet_epochs"], result.evaluations.mean()
+            epochs, passed = result.arguments.supernet_epochs, result.evaluations.mean()
             yield (
                 f"{label}: a supernet of {epochs} epochs, of which the budget of real seconds let "
                 f"{passed:.3g} pass; a run's answer is its last."
             )
-        workers = result.arguments["workers"]
+        workers = result.arguments.workers
         if workers > 1:
             yield (
                 f"{label}: {workers} simulated workers beside each other, whose clock is one, so "
@@ -283,7 +283,7 @@ def unlike_the_rest(results: Mapping[str, SearchResult]) -> Iterator[str]:
 
 def _share_with_model(result: SearchResult) -> float:
     """Share of runs in which an agent that fits a model had the results to do so; 1 for others."""
-    agent = result.arguments["agent"]
+    agent = result.arguments.agent
     if agent not in AGENTS:
         return 1.0
     least = results_for_model(get_agent(agent), result.table.space)
@@ -310,7 +310,7 @@ def search_bases(result: SearchResult) -> dict[str, str]:
     """What the accuracies seen during a search rest on, by the schedule trained."""
     told = result.provenance.get("search_accuracy_by_rung")
     if told is None:
-        return {str(result.arguments["epochs"]): result.provenance["search_accuracy"]}
+        return {str(result.arguments.epochs): result.provenance["search_accuracy"]}
     return {
         schedule: basis
         for schedule, _, basis in (rung.partition(": ") for rung in told.split(", "))

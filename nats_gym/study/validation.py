@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,8 @@ from nats_gym.errors import InvalidInput, MissingStudy, NatsGymError, shown
 from nats_gym.evaluators import TableEvaluator
 from nats_gym.protocol import search_arguments
 from nats_gym.protocol.ladder import find_rungs
-from nats_gym.result import RUN_FILE, RUNS_FILE, SearchResult, open_runs, read_run
+from nats_gym.result import RUN_FILE, RUNS_FILE, SearchArguments, SearchResult, open_runs, read_run
+from nats_gym.schedule import Epochs
 from nats_gym.streams import combine, run_keys, run_seeds
 from nats_gym.tables import SURROGATE
 from nats_gym.tables.load import OWN, copied_estimates, origin_of
@@ -86,7 +87,7 @@ def _verdict(folder: Path) -> Verdict:
         result = SearchResult.load(folder)
         _check_claims(result)
         a = result.arguments
-        title = f"{a['agent']} · {a['space']} {a['dataset']} · {a['epochs']} epochs"
+        title = f"{a.agent} · {a.space} {a.dataset} · {a.epochs} epochs"
         origin = origin_of(result.table)
         if origin == OWN:
             title += f" · on the claimant's own table, {result.table.source}"
@@ -119,31 +120,26 @@ def _check_claims(result: SearchResult) -> None:
             f"its table says of {', '.join(copied)} that they are measured, and they are the "
             "estimates of an embedded model"
         )
-    claimed = dict(result.arguments)
-    name = claimed["agent"]
-    known = name in AGENTS
+    claimed = result.arguments
     # An agent of one's own is not here; its claims are those of one of its kind.
-    standing_in = {"agent": name if known else _stand_in(claimed)}
-    options = claimed["options"] if known else {}
-    checked = search_arguments(**{**claimed, **standing_in, "options": options})
-    for key, value in checked.items():
-        wrong = key not in ("agent", "options", "rungs") and claimed.get(key) != value
-        if wrong or claimed.keys() != checked.keys():
-            raise InvalidInput(f"no search says {key} {shown(claimed.get(key))} so")
-    if result.runs != claimed["runs"]:
-        raise InvalidInput(f"it claims {claimed['runs']:,} runs and has {result.runs:,}")
-    if result.answers_last != (claimed["supernet_epochs"] is not None):
+    known = {} if claimed.agent in AGENTS else {"agent": _stand_in(claimed), "options": {}}
+    checked = search_arguments(**{**claimed, **known})
+    for name, value in checked.items():
+        if name not in ("agent", "options", "rungs") and claimed[name] != value:
+            raise InvalidInput(f"no search says {name} {shown(claimed[name])} so")
+    if result.runs != claimed.runs:
+        raise InvalidInput(f"it claims {claimed.runs:,} runs and has {result.runs:,}")
+    if result.answers_last != claimed.shares_weights:
         raise InvalidInput("only weight-sharing searches have alphas, and all of them")
-    evaluator = TableEvaluator(result.table, claimed["trial"])
-    if claimed["rungs"] is not None:
-        find_rungs(evaluator, claimed["epochs"], tuple(claimed["rungs"]))
+    if claimed.rungs is not None:
+        find_rungs(TableEvaluator(result.table, claimed.trial), claimed.epochs, claimed.rungs)
 
 
-def _stand_in(claimed: Mapping[str, Any]) -> str:
+def _stand_in(claimed: SearchArguments) -> str:
     """A known agent of the kind that the arguments are of."""
-    if claimed["supernet_epochs"] is not None:
-        return "gdas" if claimed["space"] == "tss" else "tas"
-    return "random" if claimed["rungs"] is None else "asha"
+    if claimed.shares_weights:
+        return "gdas" if claimed.space == "tss" else "tas"
+    return "random" if claimed.rungs is None else "asha"
 
 
 def _failures(result: SearchResult, folder: Path) -> Iterator[tuple[Flags, str]]:
@@ -151,9 +147,9 @@ def _failures(result: SearchResult, folder: Path) -> Iterator[tuple[Flags, str]]
     a, there = result.arguments, result.index >= 0
     runs = np.arange(result.runs)
     order = np.arange(result.index.shape[1])
-    ladder = a["rungs"] or [a["epochs"]]
+    ladder = a.ladder
     numbers = np.where(there, result.evaluation, np.arange(-1, -len(order) - 1, -1))
-    in_order = numbers == order if a["workers"] == 1 else numbers < len(order) + a["workers"]
+    in_order = numbers == order if a.workers == 1 else numbers < len(order) + a.workers
     repeated = np.zeros(result.runs, dtype=bool)
     repeated |= (np.diff(np.sort(numbers, axis=1), axis=1) == 0).any(axis=1)
     broken: Flags = np.asarray(
@@ -193,7 +189,7 @@ def _failures(result: SearchResult, folder: Path) -> Iterator[tuple[Flags, str]]
     yield wrong, "an accuracy is not the table's"
     if not result.answers_last:  # whose seconds were real
         yield _differ(seconds, result.seconds, there), "an evaluation's seconds are not the table's"
-        yield from _clock_failures(result, there, int(a["workers"]))
+        yield from _clock_failures(result, there, int(a.workers))
     with open_runs(folder) as arrays:
         answers = arrays["recommended"]
     if answers.shape != result.recommended.shape:
@@ -201,7 +197,7 @@ def _failures(result: SearchResult, folder: Path) -> Iterator[tuple[Flags, str]]
     yield np.asarray(answers != result.recommended), "its answer is not its best observed"
 
 
-def _rounding(result: SearchResult, ladder: list[Any], folder: Path) -> NDArray[np.float64]:
+def _rounding(result: SearchResult, ladder: Sequence[Epochs], folder: Path) -> NDArray[np.float64]:
     """How far an accuracy may lie from the table's, ``(runs, evaluation)``."""
     bases = [result.table.accuracy_column("valid", epochs).provenance for epochs in ladder]
     # An earlier version rounded measured figures to float32, and did not round a model's.
@@ -219,14 +215,14 @@ def _columns_of(result: SearchResult) -> NDArray[np.int64]:
 
 
 def _replayed(
-    result: SearchResult, ladder: list[Any], goes_on: Flags, before: NDArray[np.int64]
+    result: SearchResult, ladder: Sequence[Epochs], goes_on: Flags, before: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Accuracies and seconds that the table gives, ``(runs, evaluation)``; NaN behind the end."""
     a, table = result.arguments, result.table
-    evaluator = TableEvaluator(table, a["trial"])
-    first, runs = a["first_run"], result.runs
-    keys = run_keys(run_seeds(a["seed"], runs, first))
-    shares = goes_on if a["continuing"] == "difference" else np.zeros_like(goes_on)
+    evaluator = TableEvaluator(table, a.trial)
+    first, runs = a.first_run, result.runs
+    keys = run_keys(run_seeds(a.seed, runs, first))
+    shares = goes_on if a.continuing == "difference" else np.zeros_like(goes_on)
     trial = result.evaluation.copy()
     for column in range(trial.shape[1]):  # the trial of a training's beginning, however often on
         on = np.flatnonzero(shares[:, column])
@@ -249,7 +245,7 @@ def _replayed(
 def _clock_failures(
     result: SearchResult, there: Flags, workers: int
 ) -> Iterator[tuple[Flags, str]]:
-    clock, seconds, budget = result.clock, result.seconds, result.arguments["budget"]
+    clock, seconds, budget = result.clock, result.seconds, result.arguments.budget
     if workers == 1:
         started = np.concatenate([np.zeros((result.runs, 1)), clock[:, :-1]], axis=1)
         yield _differ(started + seconds, clock, there), "its clock does not add up"
@@ -261,8 +257,8 @@ def _clock_failures(
     last = there & ~np.pad(there[:, 1:], ((0, 0), (0, 1)))
     early = (there & ~last & (clock >= budget)).any(axis=1)
     late = (last & (clock < budget)).any(axis=1)
-    yield early, "it goes on after its budget was spent"
-    yield late, "it stops before its budget is spent"
+    yield np.asarray(early), "it goes on after its budget was spent"
+    yield np.asarray(late), "it stops before its budget is spent"
 
 
 def _intervals(
