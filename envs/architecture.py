@@ -55,6 +55,7 @@ Start = tuple[Observation, dict[str, Any]]
 KEPT_TRIALS = 8
 #: Keys of `reset(options=...)` that every environment knows.
 TRIAL, START = "trial", "start"
+RESET_OPTIONS = "options of a reset are a dictionary"
 
 
 class ArchitectureEnv(gym.Env[Any, Any]):
@@ -189,7 +190,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         """Return the options of a reset; ``InvalidInput`` for one that is not known."""
         if options is None:
             return {}
-        given = checks.mapping(options, "options of a reset are a dictionary")
+        given = checks.mapping(options, RESET_OPTIONS)
         known = (TRIAL, START) if self.takes_start else (TRIAL,)
         return {checks.word(name, "reset option", known): given[name] for name in given}
 

@@ -303,7 +303,7 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
         incumbent = self._incumbent[which]
         metrics["incumbent_index"] = self._incumbent_index[which]
         metrics["incumbent_accuracy"] = incumbent
-        self._observations[which, -2] = np.maximum(1.0 - used / self._budget, 0.0)
+        self._observations[which, -2] = 1.0 - np.minimum(used, self._budget) / self._budget
         self._observations[which, -1] = incumbent / 100.0
         ended = which[spent]
         terminated[ended] = True

@@ -102,7 +102,7 @@ class FlatObservation:
             raise InvalidInput(f"a digit is in 0…{self._k - 1}, or {OPEN} while it is open")
         values = np.zeros((*array.shape[:-1], self._values.size), np.float32)
         one_hot = array[..., None] == np.arange(self._k)  # (..., n, k)
-        values[..., self.decided] = one_hot.reshape(*array.shape[:-1], -1)
+        values[..., self.decided] = one_hot.reshape(*array.shape[:-1], self._n * self._k)
         if self._end > self._positions:
             following = np.where((array == OPEN).any(-1), (array == OPEN).argmax(-1), self._n)
             places = np.arange(self._end - self._positions)

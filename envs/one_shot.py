@@ -8,6 +8,7 @@ import numpy as np
 from gymnasium.spaces import MultiDiscrete
 from numpy.typing import NDArray
 
+from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
 
 from .architecture import ArchitectureEnv, Step
@@ -68,9 +69,9 @@ class OneShotEnv(ArchitectureEnv):
 
     def step(self, action: NDArray[np.int64]) -> Step:
         """Evaluate an architecture, n choices; `InvalidInput` for what is none."""
-        choices: list[int] = []
-        if isinstance(action, (list, tuple)) or (isinstance(action, np.ndarray) and action.ndim):
-            choices = [self._choice(one, self._num_choices) for one in action]
+        ordered = not isinstance(action, (set, frozenset))
+        each = checks.as_list(action) if ordered else None
+        choices = [self._choice(one, self._num_choices) for one in each or ()]
         if len(choices) != self._num_decisions:
             raise InvalidInput(
                 f"an action is {self._num_decisions} integers in 0…{self._num_choices - 1}, "

@@ -5,7 +5,7 @@ Copy i of a vector does to the bit what the scalar environment seeded ``seed + i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -21,7 +21,7 @@ from nats_gym.rewards import Evaluation, RewardFunction, check_reward
 from nats_gym.schedule import Epochs
 from nats_gym.streams import combine, seed_key
 
-from .architecture import START, TRIAL, ArchitectureEnv
+from .architecture import RESET_OPTIONS, START, TRIAL, ArchitectureEnv
 from .rendering import draw, text
 from .scene import Scene
 
@@ -125,14 +125,12 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         An integer seed gives copy i the seed ``seed + i``; a list gives each its own. Options
         ``trial`` and ``start`` are for all copies that are reset.
         """
-        own: Any = options
-        if isinstance(options, Mapping):
-            own = {name: value for name, value in options.items() if name != "reset_mask"}
-        own = self.shared.check_options(own)
+        given = {} if options is None else checks.mapping(options, RESET_OPTIONS)
+        mask = self._reset_mask(given.pop("reset_mask", None))
+        own = self.shared.check_options(given)
         answering = self._place_of(self.shared.evaluator_of(own.get(TRIAL)))
         start = self.shared.check_start(own.get(START))
         seeds = self._seeds(seed)
-        mask = self._reset_mask(options)
         if checks.as_integer(seed) is not None:
             super().reset(seed=seeds[0])
         for i in np.flatnonzero(mask & ~self._has_stream).tolist():
@@ -183,8 +181,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
             )
         return [None if one is None else checks.seed(one) for one in each]
 
-    def _reset_mask(self, options: Mapping[str, Any] | None) -> Bools:
-        mask = (options or {}).get("reset_mask")
+    def _reset_mask(self, mask: Any) -> Bools:
         if mask is None:
             return np.ones(self.num_envs, bool)
         if (

@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium.error import DependencyNotInstalled, Error
 from numpy.typing import NDArray
 
-from nats_gym.errors import MissingPackage
+from nats_gym.errors import MissingPackage, said
 from nats_gym.extras import require
 
 
@@ -78,7 +78,7 @@ class Window:
             return display.set_mode(size)
         except self._pygame.error as error:
             raise Error(
-                f"render_mode='human' needs a display ({error}); without one, use 'rgb_array'"
+                f"render_mode='human' needs a display ({said(error)}); without one, use 'rgb_array'"
             ) from None
 
     def close(self) -> None:

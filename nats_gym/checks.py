@@ -200,7 +200,7 @@ def path(value: object, what: str, *, expand: bool = False) -> Path:
     try:
         return Path(plain).expanduser()
     except RuntimeError as error:
-        raise InvalidInput(f"{what} is a path, got {shown(plain)}: {error}") from error
+        raise InvalidInput(f"{what} is a path, got {shown(plain)}: {said(error)}") from error
 
 
 def mapping(value: object, what: str) -> dict[str, Any]:

@@ -109,5 +109,5 @@ class SimulatedClock:
     def fraction_left(self) -> Seconds:
         """Share of the budget not yet used, in [0, 1]."""
         if isinstance(self.used, np.ndarray):
-            return np.maximum(1.0 - self.used / self.budget, 0.0)
-        return max(1.0 - self.used / self.budget, 0.0)
+            return 1.0 - np.minimum(self.used, self.budget) / self.budget
+        return 1.0 - min(self.used, self.budget) / self.budget

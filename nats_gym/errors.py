@@ -96,7 +96,9 @@ def shown(value: object, limit: int = SHOWN) -> str:
 
 
 def said(error: BaseException, limit: int = SHOWN) -> str:
-    """What an exception of others says, or else what it is, as :func:`shown`."""
+    """What an exception says, or else what it is: ours whole, others' as :func:`shown`."""
+    if isinstance(error, NatsGymError):
+        return str(error)
     try:
         text = str(error)
     except Exception:

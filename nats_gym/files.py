@@ -15,7 +15,7 @@ from pathlib import Path
 import filelock
 
 from nats_gym import checks
-from nats_gym.errors import CannotWrite, InvalidInput, NatsGymError, shown
+from nats_gym.errors import CannotWrite, InvalidInput, NatsGymError, said, shown
 
 try:
     import fcntl
@@ -121,7 +121,7 @@ def unwritable_named(path: Path) -> Iterator[None]:
         raise
     except OSError as error:
         # numpy says how much of an array was written, and not why.
-        reason = error.strerror or f"{error}; is the disk full?"
+        reason = error.strerror or f"{said(error)}; is the disk full?"
         told = CannotWrite(f"{shown(str(path))} cannot be written: {reason}")
         told.errno = error.errno
         raise told from error

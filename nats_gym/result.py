@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym import checks
-from nats_gym.errors import NotInTable, UnreadableResult, shown
+from nats_gym.errors import NotInTable, UnreadableResult, said, shown
 from nats_gym.files import make_folder, replacing
 from nats_gym.schedule import Epochs
 from nats_gym.tables import NO_TEST, SURROGATE, Table, load_table
@@ -307,7 +307,7 @@ class SearchResult:
             checksum = str(claimed["checksum"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UnreadableResult(
-                f"no search is read from {shown(str(folder))}: {error}"
+                f"no search is read from {shown(str(folder))}: {said(error)}"
             ) from error
         table = load_table(arguments.space, arguments.dataset, arguments.source)
         if columns["index"].max() >= table.space.size:
@@ -322,13 +322,13 @@ class SearchResult:
                 f"{table.source} table with checksum {table.checksum[:12]}"
             )
         provenance = provenance_of(table, arguments.ladder, arguments.shares_weights)
-        for name, said in claimed.items():
-            known = name in ("table", "checksum") or provenance.get(name) == said
+        for name, claim in claimed.items():
+            known = name in ("table", "checksum") or provenance.get(name) == claim
             # What an earlier version called a test is none.
             if not known and not (earlier and provenance.get(name) == NO_TEST):
                 raise UnreadableResult(
                     f"{shown(str(folder))}: its provenance is not that of its table: "
-                    f"{shown(name)} is {shown(provenance.get(name))}, it says {shown(said)}"
+                    f"{shown(name)} is {shown(provenance.get(name))}, it says {shown(claim)}"
                 )
         return cls(
             **columns, arguments=arguments, provenance=provenance, table=table, alphas=alphas

@@ -329,7 +329,7 @@ def _made(name: str, arguments: dict[str, Any]) -> RewardFunction:
     try:
         return made(**arguments)
     except (TypeError, RecursionError) as error:  # one is missing, or bases have no end
-        raise InvalidInput(f"reward {shown(name)}: {error}") from None
+        raise InvalidInput(f"reward {shown(name)}: {said(error)}") from None
 
 
 def _takes_one(reward: RewardFunction) -> RewardFunction:

@@ -22,7 +22,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import shown
+from nats_gym.errors import said, shown
 
 FLOATS = ("<f4", "<f8")
 NUMBERS = (*FLOATS, "<i4", "<i8", "|i1", "|u1", "|b1")
@@ -142,7 +142,7 @@ def open_arrays(
                 members = _members(archive.infolist(), size, unpacked)
                 yield Arrays(archive, members, dtypes)
         except (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
-            raise ValueError(f"no whole .npz: {error}") from error
+            raise ValueError(f"no whole .npz: {said(error)}") from error
 
 
 def _members(found: list[ZipInfo], size: int, unpacked: int | None) -> dict[str, ZipInfo]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import UnreadableResult, shown
+from nats_gym.errors import UnreadableResult, said, shown
 from nats_gym.files import make_folder, replacing
 from nats_gym.untrusted import open_arrays
 
@@ -70,4 +70,6 @@ class SupernetResult:
                 arrays = {name: content[name] for name in ARRAYS}
                 return cls(**arrays, arguments=json.loads(str(content["arguments"])))
         except (OSError, ValueError, KeyError, RecursionError) as error:
-            raise UnreadableResult(f"no search is read from {shown(str(path))}: {error}") from error
+            raise UnreadableResult(
+                f"no search is read from {shown(str(path))}: {said(error)}"
+            ) from error

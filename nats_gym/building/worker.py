@@ -17,6 +17,7 @@ from torch import nn
 
 import nats_gym
 from nats_gym.building.plan import VALID_SPLIT, Plan
+from nats_gym.errors import said
 from nats_gym.evaluators.protocol import Answer, Outcome, collect
 from nats_gym.machine import processor
 from nats_gym.networks import build
@@ -169,7 +170,7 @@ class RecordingEvaluator:
                 data = _images(self._plan.data_key, self._data_dir, True, str(device))
                 answer = train_once(self._plan, data, one, trial, device)
             except Exception as error:
-                failure = f"{type(error).__name__}: {error}"
+                failure = f"{type(error).__name__}: {said(error, 1_000)}"
                 yield position, Answer(0.0, 0.0, {"failure": failure})  # no training, no figure
                 continue
             figures: Mapping[str, Any] = answer["record"]["evaluated"][VALID_SPLIT]

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym import checks
-from nats_gym.errors import InvalidInput, NatsGymError, shown, warn_caller
+from nats_gym.errors import InvalidInput, NatsGymError, said, shown, warn_caller
 from nats_gym.evaluators.protocol import (
     Answer,
     Outcome,
@@ -139,7 +139,7 @@ class RayEvaluator:
         except Exception as error:  # what cannot be pickled raises as it likes
             raise InvalidInput(
                 "a RayEvaluator sends its evaluator to other processes, and this one does not "
-                f"pickle: {shown(self.evaluator)} ({type(error).__name__}: {error})"
+                f"pickle: {shown(self.evaluator)} ({type(error).__name__}: {said(error)})"
             ) from error
         self._connect(ray)
         task = ray.remote(
@@ -180,7 +180,7 @@ class RayEvaluator:
                 _knock(where)
                 ray.init(address=self._address, log_to_driver=False)
             except (OSError, ValueError, RuntimeError) as error:
-                raise ClusterFailed(f"no Ray cluster at {where}: {error}") from error
+                raise ClusterFailed(f"no Ray cluster at {where}: {said(error)}") from error
         self._warn_of_waiting(ray)
 
     def _warn_of_waiting(self, ray: Any) -> None:

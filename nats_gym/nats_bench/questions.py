@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from nats_gym.checks import word
-from nats_gym.errors import InvalidInput, shown
+from nats_gym.errors import InvalidInput, said, shown
 from nats_gym.nats_bench import scan
 from nats_gym.nats_bench.errors import UnknownRuns
 from nats_gym.nats_bench.holdings import KEYS, SEARCHED, Holdings
@@ -184,7 +184,7 @@ def get_weights(holdings: Holdings, index: int, dataset: str, seed: int | None, 
     except UnknownRuns as error:
         if seed is None:
             raise
-        raise InvalidInput(f"there is no run of seed {shown(seed)}: {error}") from error
+        raise InvalidInput(f"there is no run of seed {shown(seed)}: {said(error)}") from error
     if seed is None:
         return {each: holdings.weights(index, hp, dataset, each) for each in seeds}
     if seed not in seeds:

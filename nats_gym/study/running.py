@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym import checks
-from nats_gym.errors import InvalidInput, NotInTable, UnreadableResult, shown
+from nats_gym.errors import InvalidInput, NotInTable, UnreadableResult, said, shown
 from nats_gym.evaluators import TableEvaluator
 from nats_gym.files import alone, check_folder, make_folder, replacing, sweep, unfinished_folder
 from nats_gym.machine import describe
@@ -173,7 +173,7 @@ def _begun(
     except FileNotFoundError:
         before = {}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UnreadableResult(f"{out / STUDY_FILE}: no study's record: {error}") from None
+        raise UnreadableResult(f"{out / STUDY_FILE}: no study's record: {said(error)}") from None
     record: dict[str, Any] = {
         "name": study.name,
         "finished": False,

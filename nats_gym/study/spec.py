@@ -14,7 +14,7 @@ from typing import Any
 from nats_gym import checks
 from nats_gym.agents import find_agent, kind_of
 from nats_gym.clock import default_budget
-from nats_gym.errors import InvalidInput, MissingStudy, shown
+from nats_gym.errors import InvalidInput, MissingStudy, said, shown
 from nats_gym.files import check_source
 from nats_gym.protocol import search_arguments
 from nats_gym.result import SearchArguments
@@ -147,11 +147,11 @@ def read_study(path: str | Path) -> Study:
     except FileNotFoundError:
         raise MissingStudy(f"no study at {shown(str(path))}; see studies/nats-bench.toml") from None
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path}: no study is read from it: {error}") from None
+        raise InvalidInput(f"{path}: no study is read from it: {said(error)}") from None
     try:
         spec = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # 5,000 digits, or lists in lists in lists
-        raise InvalidInput(f"{path} is no TOML: {error}") from None
+        raise InvalidInput(f"{path} is no TOML: {said(error)}") from None
     places = (str(path.parent.absolute()), *_places_of_results(path.parent))
     sys.path.extend(place for place in places if place not in sys.path)
     return Study.of({"name": path.stem, **spec}, text, places)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import CorruptTable, InvalidInput, MissingTable, shown
+from nats_gym.errors import CorruptTable, InvalidInput, MissingTable, said, shown
 from nats_gym.files import check_folder, unfinished_folder
 from nats_gym.spaces import get_space
 from nats_gym.tables.column import Column
@@ -174,7 +174,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         if manifest["checksum"] != expected:
             raise ValueError("the checksum is not that of the manifest")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CorruptTable(f"{path}: not a table's manifest ({error})") from error
+        raise CorruptTable(f"{path}: not a table's manifest ({said(error)})") from error
     return {**manifest, "columns": columns, "checksum": checksum}
 
 
@@ -194,7 +194,7 @@ def open_column(folder: Path, column: Column, rows: int) -> NDArray[Any]:
     try:
         figures = map_array(path, FLOATS)
     except (ValueError, OSError) as error:
-        raise CorruptTable(f"{path}: no column of figures ({error})") from error
+        raise CorruptTable(f"{path}: no column of figures ({said(error)})") from error
     expected: tuple[int, ...] = (rows, len(column.trials)) if column.trials else (rows,)
     if column.quantity == "accuracy_curve":
         expected = (*expected, column.epochs, 2)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import CorruptTable, NatsGymError, shown
+from nats_gym.errors import CorruptTable, NatsGymError, said, shown
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.tables import fitted
 from nats_gym.tables.column import Column
@@ -88,7 +88,7 @@ def _coefficients_of(path: Path) -> Iterator[None]:
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         if isinstance(error, NatsGymError):
             raise
-        raise CorruptTable(f"{path}: not a surrogate's coefficients ({error})") from error
+        raise CorruptTable(f"{path}: not a surrogate's coefficients ({said(error)})") from error
 
 
 def _fitted_column(table: Known, column: Column) -> tuple[fitted.FittedColumn, NDArray[Any]]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import shown
+from nats_gym.errors import said, shown
 from nats_gym.tables.official.opcodes import Functions, Interpreter, damage_named
 from nats_gym.tables.official.plain_numpy import PlainArray, PlainType
 from nats_gym.tables.official.unpickling import ForbiddenPickle, UnreadableFile
@@ -261,7 +261,7 @@ def _tar_reader(path: Path, folder: str, names: Iterable[str]) -> Callable[[str]
             # One pass: to seek back in a compressed file is to unpack it again.
             parts = dict(_members(tar, {f"{folder}/{name}": name for name in names}))
     except (OSError, EOFError, tarfile.TarError) as error:
-        raise UnreadableFile(f"{path}: truncated or no tar file ({error})") from error
+        raise UnreadableFile(f"{path}: truncated or no tar file ({said(error)})") from error
 
     def read(name: str) -> bytes:
         if name not in parts:

@@ -8,7 +8,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from nats_gym.errors import NatsGymError
+from nats_gym.errors import NatsGymError, said
 from nats_gym.extras import require
 from nats_gym.files import make_folder
 
@@ -46,7 +46,7 @@ def fetch(url: str, md5: str, folder: Path) -> Path:
             )
     except ValueError as error:  # pooch's word for a wrong checksum
         raise DownloadFailed(
-            f"{url} sent something that is not {name} as published ({error}); "
+            f"{url} sent something that is not {name} as published ({said(error)}); "
             f"try again later, {by_hand}"
         ) from error
     except OSError as error:  # requests' exceptions are OSErrors too

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import functools
+import importlib.util
 import inspect
 import itertools
 import os
@@ -36,6 +37,12 @@ PATIENCE = 20.0
 HEADROOM = 3 << 29
 #: Longest message: what was given takes 200 characters of it, what is allowed 1,000.
 LONGEST = 1_600
+#: Beginnings of the names of files that are ours.
+OURS = tuple(
+    os.path.dirname(found.origin) + os.sep
+    for name in ("nats_gym", "nats_gym.envs", "nats_gym.agents")
+    if (found := importlib.util.find_spec(name)) and found.origin
+)
 
 
 #: Tells where everything is and ends the process, without a thread to be started for each call.
@@ -140,9 +147,11 @@ def attack(
 
 
 def _raised_in(error: BaseException, package: str) -> bool:
-    """Whether a package's own code raised an exception, and none of ours below it."""
-    frames = traceback.extract_tb(error.__traceback__)
-    return bool(frames) and f"/{package}/" in frames[-1].filename
+    """Whether a package's own code, or what that called, raised an exception: none of ours did."""
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    theirs = [place for place, file in enumerate(files) if f"/{package}/" in file]
+    ours = [place for place, file in enumerate(files) if file.startswith(OURS)]
+    return max(theirs, default=-1) > max(ours, default=-1)
 
 
 def _evil(error: BaseException) -> bool:

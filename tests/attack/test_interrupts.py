@@ -267,7 +267,9 @@ def test_ctrl_c_of_a_search_says_that_nothing_is_kept(here: Path, tmp_path: Path
     time.sleep(3)
     os.killpg(process.pid, signal.SIGINT)
     said = process.communicate(timeout=60)[1]
-    assert process.returncode == 130, said
+    # While it imports, Python runs text with exec(); interrupted in one, it ends by the signal in
+    # the end, whoever caught the exception: 130 to a shell too.
+    assert process.returncode in (130, -signal.SIGINT), said
     (line,) = [line for line in said.splitlines() if line]
     assert line.startswith("nats-gym: interrupted")
     assert not (tmp_path / "out").exists()

@@ -665,7 +665,7 @@ def test_a_handful(reader: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("reader", READERS)
 def test_every_pickle_through_every_reader(reader: str, tmp_path: Path) -> None:
     results = outcomes(reader, tmp_path)
-    assert len(results) > 100
+    assert len(results) > MUTATIONS
     check(results)
     refused = [title for title, outcome, *_ in results if outcome != "read"]
     assert len(refused) > len(results) / 2

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym import checks
-from nats_gym.errors import CorruptTable, MissingTable, shown
+from nats_gym.errors import CorruptTable, MissingTable, said, shown
 from nats_gym.files import replacing
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.tables.official.origin import NATS_BENCH, differences
@@ -78,7 +78,7 @@ class OfficialArchive:
                 for runs in self.facts["runs"]
             }
         except (ValueError, KeyError, TypeError) as error:
-            raise CorruptTable(f"{path}: not an archive's facts ({error})") from error
+            raise CorruptTable(f"{path}: not an archive's facts ({said(error)})") from error
 
     lacking = ""
 
@@ -152,7 +152,7 @@ class OfficialArchive:
             if held.shape != (self.space.size,):
                 raise ValueError(f"{held.shape}, the space has {self.space.size} architectures")
         except (OSError, ValueError) as error:
-            raise CorruptTable(f"{path}: cannot be read ({error})") from error
+            raise CorruptTable(f"{path}: cannot be read ({said(error)})") from error
         return np.asarray(held)
 
     def keys(self, hp: str) -> tuple[str, ...]:

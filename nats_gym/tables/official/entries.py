@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from nats_gym import checks
-from nats_gym.errors import InvalidInput, MissingTable, shown
+from nats_gym.errors import InvalidInput, MissingTable, said, shown
 from nats_gym.tables.official.tars import Member, list_members
 from nats_gym.tables.official.unpickling import MAX_ENTRY_BYTES, UnreadableFile
 
@@ -54,7 +54,7 @@ class Entry:
                 file.seek(self.offset)
                 data = file.read(self.size)
         except OSError as error:
-            raise UnreadableFile(f"{self.name}: {error}") from error
+            raise UnreadableFile(f"{self.name}: {said(error)}") from error
         if len(data) != self.size:
             raise UnreadableFile(f"{self.name}: {self.size:,} bytes expected, {len(data):,} there")
         return data

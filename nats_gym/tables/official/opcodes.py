@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from nats_gym.errors import NatsGymError, shown
+from nats_gym.errors import NatsGymError, said, shown
 from nats_gym.tables.official.plain_numpy import PlainArray, PlainType
 
 #: What the values of a pickle may take besides byte strings, roughly; an honest record's: 10 MB.
@@ -64,7 +64,7 @@ def damage_named(name: str) -> Iterator[None]:
     try:
         yield
     except ForbiddenPickle as error:
-        error.args = (f"{name}: {error}",)
+        error.args = (f"{name}: {said(error)}",)
         raise
     except (NatsGymError, OSError):  # the disk's errors are not the pickle's
         raise

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from nats_gym import children
-from nats_gym.errors import NatsGymError, shown
+from nats_gym.errors import NatsGymError, said, shown
 from nats_gym.tables.official.entries import Entry
 from nats_gym.tables.official.extraction import (
     Description,
@@ -187,7 +187,7 @@ class ReadingProcess:
             self._process = children.start(READER, stderr=self._errors, text=True)
         except OSError as error:
             self._errors.close()
-            raise NatsGymError(f"no process could be started to read in: {error}") from error
+            raise NatsGymError(f"no process could be started to read in: {said(error)}") from error
         return self._process
 
     def _end(self) -> str:

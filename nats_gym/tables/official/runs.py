@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import CorruptTable
+from nats_gym.errors import CorruptTable, said
 from nats_gym.untrusted import FLOATS, map_array
 
 KEYS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
@@ -91,5 +91,7 @@ class Runs:
                     raise ValueError(f"{figures.shape} figures, rows are {row}")
                 self._opened[name] = np.asarray(figures)
             except (OSError, ValueError) as error:
-                raise CorruptTable(f"{self.folder / path}: cannot be read ({error})") from error
+                raise CorruptTable(
+                    f"{self.folder / path}: cannot be read ({said(error)})"
+                ) from error
         return self._opened[name]

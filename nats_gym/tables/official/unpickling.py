@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from nats_gym.errors import said
 from nats_gym.tables.official.opcodes import (
     ORDERED_DICT,
     Admitted,
@@ -69,7 +70,7 @@ def unpacked(pieces: Iterable[bytes], name: str) -> Iterator[bytes]:
             try:
                 block = reader.decompress(piece, _BLOCK)
             except (OSError, ValueError, EOFError) as error:
-                raise UnreadableFile(f"{name}: truncated or not bz2 ({error})") from error
+                raise UnreadableFile(f"{name}: truncated or not bz2 ({said(error)})") from error
             piece = reader.unused_data
             given += len(block)
             if given > max(ANY_RATIO_BYTES, MAX_RATIO * taken):
@@ -133,5 +134,5 @@ def load_record(path: Path, weights: bool = False) -> Any:
         with opened(path, MAX_ENTRY_BYTES) as file:
             data = file.read(MAX_ENTRY_BYTES + 1)
     except ValueError as error:
-        raise UnreadableFile(f"{path}: {error}") from error
+        raise UnreadableFile(f"{path}: {said(error)}") from error
     return load_bytes(data, str(path), weights)
