@@ -26,9 +26,9 @@ test: $(VENV)/.dev
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -m 'slow and not attack' $(PYTEST_ARGS)
 
-# Hundreds of hostile files and values, kills and full disks: half an hour.
+# Hundreds of hostile files and values, kills and full disks: a quarter of an hour.
 test-attack: $(VENV)/.dev
-	$(BIN)/python -m pytest -m attack tests/attack $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 -m attack tests/attack $(PYTEST_ARGS)
 
 test-lowest: $(LOWEST)/.dev
 	$(LOWEST)/bin/python -m pytest -n 2 $(PYTEST_ARGS)

@@ -35,6 +35,7 @@ NEEDED = {
     "space": "tss",
     "dataset": "cifar10",
     "build dataset": "digits",
+    "analyse dataset": "digits",  # the smallest table
     "archs": "0",
     "architecture": "5",
     "file": "study.toml",
