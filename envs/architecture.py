@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nats_gym import checks
 from nats_gym.clock import SimulatedClock
-from nats_gym.datasets import DIGITS, get_dataset
+from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, shown, unknown_option
 from nats_gym.evaluators import (
     Evaluator,
@@ -95,19 +95,18 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         **unknown: Any,
     ) -> None:
         # Options that no environment has are those of an evaluator that is made by name.
-        self.architecture_space, dataset = get_space(space), get_dataset(dataset).name
-        space, source, trial = (
-            self.architecture_space.name,
-            check_source(source),
-            check_trial(trial),
-        )
-        if evaluator is None and dataset == DIGITS.name and source == "auto":
+        self.architecture_space, facts = get_space(space), get_dataset(dataset)
+        space, dataset = self.architecture_space.name, facts.name
+        source, trial = check_source(source), check_trial(trial)
+        if evaluator is None and source == "auto" and facts.evaluator:
             if trial != "random":
+                table = repr(facts.embedded) if facts.embedded else "its folder"
                 raise InvalidInput(
-                    f"trial={shown(trial)} chooses a training of a table, and digits are trained: "
-                    "give a table by source='digits-300', or trials= for how many are drawn from"
+                    f"trial={shown(trial)} chooses a training of a table, and {dataset} are "
+                    f"trained: give a table by source={table}, or trials= for how many are drawn "
+                    "from"
                 )
-            evaluator = "train"
+            evaluator = facts.evaluator
         named = isinstance(evaluator, (str, Mapping))
         own = evaluator_options(evaluator) if named else ()  # type: ignore[arg-type]
         self._refuse({name for name in unknown if name not in own}, space, dataset, own)

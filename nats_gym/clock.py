@@ -1,4 +1,4 @@
-"""Simulated wall-clock time, and the budgets of the paper's search protocol."""
+"""Simulated wall-clock time, and how long a search lasts if nobody says."""
 
 from __future__ import annotations
 
@@ -8,34 +8,34 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.checks import as_number, integer, number
+from nats_gym.checks import as_number, integer, number, text
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.schedule import Epochs, trained_epochs
 
 Seconds = float | NDArray[np.float64]
 
-#: Seconds of the paper's searches on 12-epoch trainings (NATS-Bench, arXiv 2009.00437, §5).
-PAPER_BUDGETS: dict[str, dict[str, float]] = {
-    "tss": {"cifar10": 20_000.0, "cifar100": 40_000.0, "ImageNet16-120": 120_000.0},
-    "sss": {"cifar10": 20_000.0, "cifar100": 40_000.0, "ImageNet16-120": 60_000.0},
-}
-PAPER_EPOCHS = 12
 #: Most runs beside each other, each with a clock of its own.
 MAX_RUNS = 1_000_000
-#: Seconds of a search on a data set that is not the paper's, at its full schedule.
-OTHER_BUDGET = 120.0
 
 
 def default_budget(space: str, dataset: str, epochs: Epochs) -> float:
-    """The paper's budget × epochs/12: as many architectures fit as in the paper.
+    """The budget of a data set's searches, scaled by ``epochs``: as many architectures fit.
 
-    On digits :data:`OTHER_BUDGET` × epochs / those of the full schedule, about as many too.
+    On NATS-Bench's data sets they are the paper's on 12-epoch trainings (arXiv 2009.00437, §5).
+
+    Raises:
+        InvalidInput: for an unknown data set, and for one on which nobody has chosen a budget for
+            the space.
     """
-    length = get_dataset(dataset).full_epochs
-    if length is not None:  # no data set of the paper's
-        return OTHER_BUDGET * trained_epochs(epochs) / length
-    return PAPER_BUDGETS[space][dataset] * trained_epochs(epochs) / PAPER_EPOCHS
+    facts = get_dataset(dataset)
+    seconds = facts.budgets.get(text(space, "space"), facts.budget)
+    if seconds is None:
+        raise InvalidInput(
+            f"searches of the space {shown(space)} on {dataset} have no budget of their own; "
+            "give one, in seconds"
+        )
+    return seconds * trained_epochs(epochs) / facts.budget_epochs
 
 
 def check_budget(budget: Any) -> float:

@@ -9,7 +9,7 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from types import ModuleType
 
-from nats_gym.datasets import DATASETS, DIGITS
+from nats_gym.datasets import EVERY_DATASET
 
 #: Of each family, by how its ids read: the environment, and its native vector environment.
 FAMILIES: dict[str, tuple[str, str]] = {
@@ -26,10 +26,12 @@ ENVIRONMENTS: dict[str, dict[str, str]] = {
     family.format(f"NATS-{space.upper()}-{dataset}"): {"space": space, "dataset": dataset}
     for family in FAMILIES
     for space in ("tss", "sss")
-    for dataset in (*DATASETS, DIGITS.name)
+    for dataset in EVERY_DATASET
 }
 #: Those that answer from a table without further ado.
-TABULAR = tuple(env_id for env_id, made in ENVIRONMENTS.items() if made["dataset"] in DATASETS)
+TABULAR = tuple(
+    env_id for env_id, made in ENVIRONMENTS.items() if not EVERY_DATASET[made["dataset"]].evaluator
+)
 
 
 def family_of(env_id: str) -> str:

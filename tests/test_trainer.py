@@ -23,12 +23,12 @@ from torch import nn
 
 from nats_gym.errors import InvalidInput
 from nats_gym.spaces import get_space
-from nats_gym.training.architecture import train_architecture
+from nats_gym.training.architecture import preset, train_architecture
 from nats_gym.training.batches import draw_epoch
 from nats_gym.training.data import ImageData, load_data
 from nats_gym.training.messages import read_message, write_message
 from nats_gym.training.pool import Pool, TaskFailed, TaskTimedOut, WorkerDied
-from nats_gym.training.recipe import CUDA_GRAPHS, DIGITS_CELLS, DIGITS_RECIPE, Recipe
+from nats_gym.training.recipe import CUDA_GRAPHS, Recipe
 from nats_gym.training.record import COMPLETED, DIVERGED, TIMED_OUT, TrainingFailed, TrainingRecord
 from nats_gym.training.trainer import choose_device, seeded, train
 
@@ -779,6 +779,7 @@ def test_digits_tell_architectures_apart() -> None:
 
     data = load_data("digits")
     space = get_space("tss")
+    recipe, network = preset("tss", "digits")
     names = (
         "|none~0|+|none~0|none~1|+|none~0|none~1|avg_pool_3x3~2|",  # no path
         "|avg_pool_3x3~0|+|none~0|none~1|+|avg_pool_3x3~0|none~1|none~2|",
@@ -789,9 +790,9 @@ def test_digits_tell_architectures_apart() -> None:
         index = space.resolve(name)
 
         def built(index: int = index) -> nn.Module:
-            return build("tss", index, 10, cells_per_stage=DIGITS_CELLS["tss"])
+            return build("tss", index, 10, **network)
 
-        record = train(seeded(built, 0), data, DIGITS_RECIPE, device="cpu")
+        record = train(seeded(built, 0), data, recipe, device="cpu")
         accuracies.append(record.accuracy("x-valid"))
     dead, pooling, convolutions = accuracies
     assert dead < 15

@@ -20,16 +20,15 @@ import numpy as np
 import pytest
 import torch
 
+from nats_gym.datasets import DATASETS, EVERY_DATASET, Archive
 from nats_gym.errors import InvalidInput
-from nats_gym.training import archives, downloads
-from nats_gym.training import data as data_module
-from nats_gym.training.archives import CIFAR, ForbiddenPickle, UnreadableFile, read_batch
+from nats_gym.training import downloads
+from nats_gym.training.archives import ForbiddenPickle, UnreadableFile, read_batch
 from nats_gym.training.batches import TrainingBatches, draw_epoch, evaluation_batches
 from nats_gym.training.data import ImageData, MissingData, load_data
 from nats_gym.training.downloads import DownloadFailed, fetch
 from nats_gym.training.splits import (
     SplitWarning,
-    cifar10_halves,
     read_test_split,
     seeded_parts,
 )
@@ -123,12 +122,24 @@ def test_a_damaged_pickle_is_refused() -> None:
         read_batch(whole[:-30], "labels", 2, "batch")
 
 
+def archive_of(name: str) -> Archive:
+    archive = EVERY_DATASET[name].archive
+    assert archive is not None
+    return archive
+
+
+def publish(monkeypatch: pytest.MonkeyPatch, name: str, **changes: Any) -> None:
+    """Take another archive for a data set's published one."""
+    changed = replace(EVERY_DATASET[name], archive=replace(archive_of(name), **changes))
+    monkeypatch.setitem(EVERY_DATASET, name, changed)
+
+
 def write_cifar(folder: Path, key: str, per_file: int) -> dict[str, str]:
     """An archive in CIFAR's layout with ``per_file`` images in each pickle; their checksums."""
-    archive, digests = CIFAR[key], {}
+    archive, digests = archive_of(key), {}
     with tarfile.open(folder / archive.file, "w:gz") as tar:
         for number, name in enumerate((*archive.train, *archive.test)):
-            labels = [(number + image) % archive.num_classes for image in range(per_file)]
+            labels = [(number + image) % DATASETS[key].num_classes for image in range(per_file)]
             content = batch(per_file, 32, labels, archive.labels)
             content["data"][:, 0] = number
             data = pickle.dumps(content, protocol=2)
@@ -142,15 +153,15 @@ def write_cifar(folder: Path, key: str, per_file: int) -> dict[str, str]:
 @pytest.fixture
 def small_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Archives of 10 images a pickle, taken for the published ones."""
-    for key, archive in [*CIFAR.items()]:
+    for key, counts in (("cifar10", (50, 10)), ("cifar100", (10, 10))):
+        archive = archive_of(key)
         digests = write_cifar(tmp_path, key, 10)
         published = {
             "md5": hashlib.md5((tmp_path / archive.file).read_bytes()).hexdigest(),
             "train": {name: digests[name] for name in archive.train},
             "test": {name: digests[name] for name in archive.test},
         }
-        monkeypatch.setitem(archives.CIFAR, key, replace(archive, **published))
-    monkeypatch.setattr(data_module, "COUNTS", {"cifar10": (50, 10), "cifar100": (10, 10)})
+        publish(monkeypatch, key, counts=counts, **published)
     return tmp_path
 
 
@@ -165,12 +176,12 @@ def test_cifar_comes_from_its_archive_or_folder(small_cifar: Path) -> None:
         "train": 50,
         "ori-test": 10,
     }
-    with tarfile.open(small_cifar / CIFAR["cifar10"].file) as tar:
+    with tarfile.open(small_cifar / archive_of("cifar10").file) as tar:
         tar.extractall(small_cifar / "unpacked", filter="data")
-    for folder in ("unpacked", f"unpacked/{CIFAR['cifar10'].folder}"):
+    for folder in ("unpacked", f"unpacked/{archive_of('cifar10').folder}"):
         unpacked = load_data("cifar10", small_cifar / folder, download=False)
         assert torch.equal(unpacked.images, packed.images)
-    part = small_cifar / "unpacked" / CIFAR["cifar10"].folder / "data_batch_3"
+    part = small_cifar / "unpacked" / archive_of("cifar10").folder / "data_batch_3"
     part.write_bytes(pickle.dumps(batch(10, 32, [0] * 10), protocol=2))
     with pytest.raises(UnreadableFile, match="data_batch_3 is not the published file"):
         load_data("cifar10", small_cifar / "unpacked", download=False)
@@ -198,7 +209,7 @@ def test_cifar100_takes_the_list_that_is_there(small_cifar: Path) -> None:
 
 
 def test_an_archive_that_is_not_the_published_one(small_cifar: Path) -> None:
-    path = small_cifar / CIFAR["cifar10"].file
+    path = small_cifar / archive_of("cifar10").file
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(UnreadableFile, match=r"not the published file .* delete it"):
         load_data("cifar10", small_cifar)
@@ -218,14 +229,17 @@ def test_imagenet_keeps_its_first_120_classes(
 ) -> None:
     folder = tmp_path / "ImageNet16"
     folder.mkdir()
-    for number, name in enumerate(archives.IMAGENET_MD5):
+    archive, published = archive_of("ImageNet16-120"), {}
+    for number, name in enumerate((*archive.train, *archive.test)):
         content = batch(6, 16, [1, 120, 121, 1000, 7, 60])
         content["data"][:, 0] = number
         content["mean"] = np.zeros(768)
         (folder / name).write_bytes(pickle.dumps(content, protocol=2))
-        md5 = hashlib.md5((folder / name).read_bytes()).hexdigest()
-        monkeypatch.setitem(archives.IMAGENET_MD5, name, md5)
-    monkeypatch.setattr(data_module, "COUNTS", {"ImageNet16-120": (40, 4)})
+        published[name] = hashlib.md5((folder / name).read_bytes()).hexdigest()
+    train, test = (
+        {name: published[name] for name in part} for part in (archive.train, archive.test)
+    )
+    publish(monkeypatch, "ImageNet16-120", train=train, test=test, counts=(40, 4))
     with pytest.warns(SplitWarning):
         data = load_data("ImageNet16-120", tmp_path)
     assert data.images.shape == (44, 3, 16, 16)
@@ -240,7 +254,7 @@ def test_imagenet_keeps_its_first_120_classes(
 
 
 def test_the_cifar10_split_is_nats_benchs() -> None:
-    train, valid = cifar10_halves()
+    train, valid = seeded_parts(50_000, (25_000, 25_000))
     assert (train[0], train[10], train[111]) == (0, 26, 203)
     assert (valid[0], valid[10], valid[111]) == (1, 18, 242)
     assert np.array_equal(np.sort(np.concatenate([train, valid])), np.arange(50_000))
@@ -403,10 +417,10 @@ def test_no_connection(tmp_path: Path) -> None:
 def test_cifar_is_fetched_into_nats_gyms_home(
     server: Server, small_cifar: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    archive = archives.CIFAR["cifar10"]
+    archive = archive_of("cifar10")
     server.body = (small_cifar / archive.file).read_bytes()
     url = server.url.replace("images.tar.gz", archive.file)
-    monkeypatch.setitem(archives.CIFAR, "cifar10", replace(archive, url=url))
+    publish(monkeypatch, "cifar10", url=url)
     monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
     assert len(load_data("cifar10").images) == 60
     assert (tmp_path / "home" / "datasets" / archive.file).is_file()

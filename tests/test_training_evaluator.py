@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from nats_gym.datasets import get_dataset, get_images
 from nats_gym.envs import ConstructionEnv
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import (
@@ -25,10 +26,9 @@ from nats_gym.evaluators import (
 )
 from nats_gym.networks import build
 from nats_gym.testing import check_evaluator
-from nats_gym.training.data import SPLITS, load_data
+from nats_gym.training.data import load_data
 from nats_gym.training.devices import using_threads
 from nats_gym.training.recipe import Recipe
-from nats_gym.training.splits import SPLIT_FILES
 from nats_gym.training.trainer import seeded, train
 
 pytest.importorskip("sklearn")
@@ -111,7 +111,7 @@ def test_an_identity_tells_whose_split_it_is(dataset: str, tmp_path: Path) -> No
     ours, every = identity(), identity(split="ori-test")
     assert "x-valid (seeded)" in ours
     (tmp_path / "splits").mkdir()
-    (tmp_path / "splits" / SPLIT_FILES[dataset][-1]).write_text("{}")
+    (tmp_path / "splits" / get_dataset(dataset).split_files[-1]).write_text("{}")
     assert "x-valid (official)" in identity()
     assert identity(split="ori-test") == every  # has no halves
 
@@ -364,4 +364,4 @@ def test_a_whole_number_of_numpy_will_do() -> None:
 
 
 def test_splits_known_beforehand_are_those_of_the_data() -> None:
-    assert tuple(load_data("digits").splits) == SPLITS["digits"]
+    assert tuple(load_data("digits").splits) == get_images("digits").splits

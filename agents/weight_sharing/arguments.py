@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nats_gym import checks
-from nats_gym.datasets import DIGITS
+from nats_gym.datasets import find_dataset
 from nats_gym.errors import InvalidInput, said, shown
 from nats_gym.files import check_folder
 from nats_gym.schedule import LONGEST
@@ -18,9 +18,9 @@ from nats_gym.training.architecture import preset
 from . import METHODS, get_method
 from .method import Method
 
-#: Length of the schedule in NATS-Bench, and of the small default.
-EPOCHS, DIGITS_EPOCHS = 100, 3
-BATCH_SIZE, MAX_BATCH = 64, 1_000_000
+#: NATS-Bench's schedule, where a data set has none of its own.
+EPOCHS, BATCH_SIZE = 100, 64
+MAX_BATCH = 1_000_000
 
 
 def method_class(method: object) -> type[Method]:
@@ -53,14 +53,16 @@ def identifying_arguments(
     Raises:
         InvalidInput: for a value of the wrong type or out of range.
     """
-    recipe, built_with = preset(cls.space, dataset)
-    small = dataset == DIGITS.name
+    _, built_with = preset(cls.space, dataset)
+    facts = find_dataset(dataset)
+    own = facts.supernet if facts else {}
+    own_settings = cls.small_settings if facts and facts.small else {}
     if network is not None or cls.space == "sss":  # whose supernet has one size
         built_with = _mapping("network", network)
     if epochs is None:
-        epochs = DIGITS_EPOCHS if small else EPOCHS
+        epochs = own.get("epochs", EPOCHS)
     if batch_size is None:
-        batch_size = recipe.batch_size if small else BATCH_SIZE
+        batch_size = own.get("batch_size", BATCH_SIZE)
     switches: dict[str, Any] = {"amp": amp, "channels_last": channels_last, "compile": compile}
     switches = {name: checks.switch(value, name) for name, value in switches.items()}
     arguments = {
@@ -69,7 +71,7 @@ def identifying_arguments(
         "epochs": checks.integer(epochs, "epochs", 1, LONGEST),
         "seed": checks.seed(seed),
         "batch_size": checks.integer(batch_size, "batch_size", 1, MAX_BATCH),
-        "settings": {**(cls.digits_settings if small else {}), **_mapping("settings", settings)},
+        "settings": {**own_settings, **_mapping("settings", settings)},
         "network": built_with,
         **switches,
         "among": _check_among(cls.space, among),

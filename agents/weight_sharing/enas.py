@@ -105,7 +105,7 @@ class ENAS(Method):
 
     space = "tss"
     supernet_class = TopologySupernet
-    digits_settings: ClassVar = {"controller_steps": 10, "samples_per_step": 10}
+    small_settings: ClassVar = {"controller_steps": 10, "samples_per_step": 10}
     supernet: TopologySupernet
     optimizer: torch.optim.Optimizer
     baseline: torch.Tensor

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import nn
 
+from nats_gym.errors import warn_caller
 from nats_gym.networks.supernet import Supernet
 from nats_gym.training.batches import Batch
 
@@ -27,14 +28,23 @@ class Method(nn.Module):
     Attributes:
         space: what it searches, ``"tss"`` or ``"sss"``.
         supernet_class: of the supernet that it takes.
-        digits_settings: its default settings on digits, where an epoch has few steps.
+        small_settings: its default settings on small data sets, whose epochs have few steps.
         optimizer: of the architecture's parameters, None where nothing is learnt of it.
     """
 
     space: ClassVar[str]
     supernet_class: ClassVar[type[Supernet]]
-    digits_settings: ClassVar[Mapping[str, Any]] = {}
+    small_settings: ClassVar[Mapping[str, Any]] = {}
     optimizer: torch.optim.Optimizer | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "digits_settings" in vars(cls):
+            warn_caller(
+                f"{cls.__name__}.digits_settings is called small_settings from the next release on",
+                DeprecationWarning,
+            )
+            cls.small_settings = vars(cls)["digits_settings"]
 
     def __init__(self, supernet: Supernet) -> None:
         super().__init__()

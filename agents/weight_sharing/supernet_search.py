@@ -24,15 +24,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from nats_gym.agents.threads import one_thread
-from nats_gym.checks import function, text, word
-from nats_gym.datasets import DIGITS
+from nats_gym.checks import function, text
+from nats_gym.datasets import find_dataset, searched_key
 from nats_gym.errors import unknown_option
-from nats_gym.evaluators.training import DATA_KEYS
 from nats_gym.spaces import get_space
 from nats_gym.streams import combine_int, seed_key
 from nats_gym.training.architecture import preset
 from nats_gym.training.batches import Batch, TrainingBatches, evaluation_batches
-from nats_gym.training.data import LOADERS, ImageData, data_folder, load_data
+from nats_gym.training.data import ImageData, data_folder, load_data
 from nats_gym.training.record import TrainingFailed
 from nats_gym.training.trainer import choose_device, seeded
 
@@ -136,7 +135,7 @@ class SupernetSearch:
         if isinstance(dataset, ImageData):
             data = dataset
         else:
-            data = load_data(DATA_KEYS.get(dataset, dataset), data_dir)
+            data = load_data(searched_key(dataset), data_dir)
         self.arguments = {
             "method": method if isinstance(method, str) else f"{cls.__module__}:{cls.__qualname__}",
             "images": [len(data.rows(split)) for split in ("train", "x-valid")],
@@ -191,8 +190,7 @@ class SupernetSearch:
             if name not in names:
                 raise unknown_option(name, names, "a weight-sharing search")
         searched = method_class(method)
-        key = DATA_KEYS.get(dataset, dataset) if isinstance(dataset, str) else dataset
-        word(key, "data set", LOADERS)
+        searched_key(dataset)
         choose_device(options.pop("device", "auto"))
         data_folder(options.pop("data_dir", None))
         check_budget(options.pop("budget", None))
@@ -211,9 +209,9 @@ class SupernetSearch:
             UnreadableCheckpoint: for a damaged checkpoint.
             InvalidInput: for one of another search.
         """
-        # Digits' supernets are small, and two threads slow each other down there.
-        threads = one_thread() if self.arguments["dataset"] == DIGITS.name else nullcontext()
-        with threads:
+        facts = find_dataset(self.arguments["dataset"])
+        # Two threads slow each other down in small supernets.
+        with one_thread() if facts and facts.small else nullcontext():
             return self._run()
 
     def _run(self) -> SupernetResult:

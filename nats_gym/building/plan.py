@@ -11,7 +11,6 @@ from typing import Any
 from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, said, shown
-from nats_gym.evaluators.training import DATA_KEYS
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.training.architecture import checked_network, preset
 from nats_gym.training.data import ImageData
@@ -94,12 +93,12 @@ class Plan:
     @property
     def data_key(self) -> str:
         """Key of the images in :func:`nats_gym.training.data.load_data`."""
-        return DATA_KEYS.get(self.dataset, self.dataset)
+        return get_dataset(self.dataset).data_key
 
     @property
     def test_split(self) -> str:
-        """What an answer is tested on: x-test, or on CIFAR-10, which has none, its test images."""
-        return "ori-test" if self.dataset == "cifar10" else "x-test"
+        """What an answer is tested on."""
+        return get_dataset(self.dataset).test_split
 
     @property
     def has_own_network(self) -> bool:

@@ -9,13 +9,13 @@ import typer
 
 from nats_gym.errors import InvalidInput
 
-from .terminal import app, interruptible, path, progress_bar, say
+from .terminal import DATASET_NAMES, app, interruptible, path, progress_bar, say
 
 
 @app.command("build")
 def build_table(
     space: Annotated[str, typer.Option(help="tss (topology) or sss (size)")],
-    dataset: Annotated[str, typer.Option(help="cifar10, cifar100, ImageNet16-120 or digits")],
+    dataset: Annotated[str, typer.Option(help=DATASET_NAMES)],
     out: Annotated[
         Path, typer.Option(parser=path, help="folder of the build, to go on with if it is there")
     ],

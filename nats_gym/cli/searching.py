@@ -20,7 +20,16 @@ if TYPE_CHECKING:
 
 from .data import imported
 from .showing import draw_architecture
-from .terminal import app, interruptible, number_or_text, path, print_grid, progress_bar, say
+from .terminal import (
+    DATASET_NAMES,
+    app,
+    interruptible,
+    number_or_text,
+    path,
+    print_grid,
+    progress_bar,
+    say,
+)
 
 
 @app.command()
@@ -29,9 +38,7 @@ def search(
         str | None,
         typer.Option(help="tss (topology) or sss (size); default tss, or what the agent searches"),
     ] = None,
-    dataset: Annotated[
-        str, typer.Option(help="cifar10, cifar100, ImageNet16-120 or digits")
-    ] = "cifar10",
+    dataset: Annotated[str, typer.Option(help=DATASET_NAMES)] = "cifar10",
     agent: Annotated[
         str, typer.Option(help="random, reinforce, rea, asha, ppo, gdas, …; docs/algorithms.md")
     ] = "reinforce",

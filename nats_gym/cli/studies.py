@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .terminal import app, interruptible, number_or_text, path, print_grid, progress_bar, say
+from .terminal import (
+    DATASET_NAMES,
+    app,
+    interruptible,
+    number_or_text,
+    path,
+    print_grid,
+    progress_bar,
+    say,
+)
 
 if TYPE_CHECKING:
     from nats_gym.study import StudyResults, Verdict
@@ -110,7 +119,7 @@ def leaderboard(
 @app.command()
 def analyse(
     space: Annotated[str, typer.Argument(help="tss (topology) or sss (size)")],
-    dataset: Annotated[str, typer.Argument(help="cifar10, cifar100, ImageNet16-120 or digits")],
+    dataset: Annotated[str, typer.Argument(help=DATASET_NAMES)],
     source: Annotated[str, typer.Option(help="auto, embedded or a table's folder")] = "auto",
     epochs: Annotated[str | None, typer.Option(help="schedule; default the full one")] = None,
     samples: Annotated[int, typer.Option(help="draws that stand for a surrogate's trials")] = 4,

@@ -13,6 +13,7 @@ import typer
 
 import nats_gym
 from nats_gym import checks
+from nats_gym.datasets import EVERY_DATASET
 from nats_gym.errors import SHOWN, InvalidInput, NatsGymError, said, shown
 
 if TYPE_CHECKING:
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 #: Of a message; the longest that are meant are paths.
 LONGEST_WORD = 1_000
+
+#: What a command's data set may be, in words.
+DATASET_NAMES = " or ".join(", ".join(EVERY_DATASET).rsplit(", ", 1))
 
 #: Exit codes: of what cannot be done as it was asked for, and of Ctrl-C, as shells have it.
 REFUSED, INTERRUPTED = 2, 130

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.checks import as_number, integer
-from nats_gym.datasets import DATASETS, DIGITS
+from nats_gym.datasets import EVERY_DATASET
 from nats_gym.errors import EvaluatorError, InvalidInput, said, shown
 from nats_gym.schedule import Epochs
 from nats_gym.spaces import SPACES
@@ -295,7 +295,7 @@ def check_subject(evaluator: object, space: str, dataset: str | None = None) -> 
         raise InvalidInput(f"an evaluator's space and data set: {said(error)}") from error
     for what, given, asked, known in (
         ("space", told[0], space, SPACES),
-        ("data set", told[1], dataset, (*DATASETS, DIGITS.name)),
+        ("data set", told[1], dataset, EVERY_DATASET),
     ):
         if isinstance(given, str) and given in known and asked is not None and given != asked:
             raise InvalidInput(

@@ -23,14 +23,12 @@ from nats_gym.streams import combine, uniform_below
 from nats_gym.tables import MEASURED
 from nats_gym.training.architecture import checked_network, preset, train_architecture
 from nats_gym.training.batched import TrainingPool
-from nats_gym.training.data import SPLITS, ImageData, load_data, require_data, split_source
+from nats_gym.training.data import ImageData, load_data, require_data, split_source
 from nats_gym.training.devices import choose_device, using_threads
 from nats_gym.training.pool import MOST_RETRIES, TaskTimedOut
 from nats_gym.training.recipe import Recipe
 from nats_gym.training.record import COMPLETED, TIMED_OUT, TrainingRecord
 
-#: Data that a search on a data set trains and validates on, where the two are called differently.
-DATA_KEYS = {"cifar10": "cifar10-valid"}
 #: Trainings of an architecture to draw from: as many as a draw tells apart.
 MOST_TRIALS = 2**32
 
@@ -93,7 +91,8 @@ class TrainingEvaluator:
             name: value for name, value in locals().items() if name not in ("self", "__class__")
         }
         self.space = get_space(space)
-        self.dataset = get_dataset(dataset).name
+        facts = get_dataset(dataset)
+        self.dataset, images = facts.name, facts.searched
         self._device = device
         choose_device(device)  # a wrong one is refused now
         own_recipe, own_network = preset(self.space.name, self.dataset)
@@ -105,8 +104,8 @@ class TrainingEvaluator:
         self._workers = checks.integer(workers, "workers", 1, checks.MOST_PROCESSES)
         self._threads = checks.integer(threads, "threads", 1, checks.MOST_THREADS)
         self._retries = checks.integer(retries, "retries", 0, MOST_RETRIES)
-        self._data_key = DATA_KEYS.get(self.dataset, self.dataset)
-        self._split = checks.word(split, f"split of {self.dataset}", SPLITS[self._data_key])
+        self._data_key = images.key
+        self._split = checks.word(split, f"split of {self.dataset}", images.splits)
         self._data_dir = data_dir
         self._download = checks.switch(download, "download")
         require_data(self._data_key, data_dir, self._download)  # what is missing is said now

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from nats_gym import checks
-from nats_gym.datasets import get_dataset
+from nats_gym.datasets import dataset_of
 from nats_gym.errors import InvalidInput, MissingTable, NotInTable, shown
 from nats_gym.networks.network import Network, build
 from nats_gym.spaces import get_space
@@ -78,7 +78,7 @@ def load_official(
     weights = _weights(load_bytes(entry.read(), entry.name, weights=True), hp, dataset, seed)
     if weights is None:
         raise NotInTable(f"{entry.name}: no weights of {dataset}, hp {hp}, seed {seed}")
-    classes = get_dataset("cifar10" if dataset == "cifar10-valid" else dataset).num_classes
+    classes = dataset_of(dataset).num_classes
     network = build(space, index, classes)
     _check_fit(network.state_dict(), weights, entry.name)
     network.load_state_dict(weights, strict=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 from nats_gym import checks
 from nats_gym.clock import MAX_RUNS, check_budget, default_budget
-from nats_gym.datasets import DIGITS, get_dataset
+from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, said, shown
 from nats_gym.evaluators import check_trial
 from nats_gym.files import check_source
@@ -130,10 +130,10 @@ def _check_supernet(
 
 def _check_supernet_epochs(epochs: Any, dataset: str) -> int:
     """The epochs of a supernet, its default filled in; ``InvalidInput`` unless they are such."""
-    from nats_gym.agents.weight_sharing.arguments import DIGITS_EPOCHS, EPOCHS
+    from nats_gym.agents.weight_sharing.arguments import EPOCHS
 
     if epochs is None:
-        return DIGITS_EPOCHS if dataset == DIGITS.name else EPOCHS
+        return get_dataset(dataset).supernet.get("epochs", EPOCHS)
     return checks.integer(epochs, "epochs of a weight-sharing search's supernet", 1, LONGEST)
 
 

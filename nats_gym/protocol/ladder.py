@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nats_gym.checks import as_list
-from nats_gym.datasets import DATASETS
+from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, NotInTable, shown
 from nats_gym.evaluators import TableEvaluator
 from nats_gym.schedule import Epochs, check_epochs, trained_epochs
@@ -63,7 +63,7 @@ def find_rungs(evaluator: TableEvaluator, epochs: Epochs, rungs: Ladder | None) 
     schedules = table.epochs("valid")
     if len(schedules) < 2:
         hint = "an official archive has them: nats-gym data import PATH"
-        if table.dataset not in DATASETS:
+        if not get_dataset(table.dataset).in_nats_bench:
             hint = table.remedy("accuracy_curve")
         raise NotInTable(
             f"a multi-fidelity agent needs two rungs at least; the {table.source} table of "

@@ -124,7 +124,7 @@ class TopologySpace(ArchitectureSpace):
                 parts.append(network_cost.residual_block(width // 2, width, resolution))
             for kernel, count in ((1, ones), (3, threes)):
                 params, macs = network_cost.conv_bn(width, width, kernel, resolution)
-                repeats = count * (data.topology_cells or CELLS_PER_STAGE)
+                repeats = count * data.cells_per_stage.get(self.name, CELLS_PER_STAGE)
                 parts.append((params * repeats, macs * repeats))
         parts.append(network_cost.head(4 * STEM_WIDTH, data.num_classes))
         return network_cost.total(*parts)

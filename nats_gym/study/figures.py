@@ -25,6 +25,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from numpy.typing import NDArray
 
 from nats_gym import checks
+from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, shown, unknown_name
 from nats_gym.files import replacing
 from nats_gym.plots import COLOURS, GRID_POINTS
@@ -47,7 +48,6 @@ from nats_gym.study.statistics import (
     profile_interval,
     sample_efficiency,
 )
-from nats_gym.study.tables import DATASET_TITLES
 
 WIDTH = 7.0  # inches: 700 pixels at 100 dots per inch
 #: Inches of a figure for a telephone's screen, with letters of the same size.
@@ -605,7 +605,7 @@ def _task_lines(searches: Searches) -> tuple[str, str]:
     result = next(iter(searches.values()))
     dataset = result.arguments.dataset
     return (
-        f"{result.table.space.title.capitalize()} space, {DATASET_TITLES.get(dataset, dataset)}",
+        f"{result.table.space.title.capitalize()} space, {get_dataset(dataset).title}",
         f"searched on {result.arguments.epochs} epochs "
         f"({_provenance(searches, 'search_accuracy')})",
     )

@@ -21,12 +21,12 @@ from urllib.parse import quote
 from jinja2 import Environment, StrictUndefined
 
 import nats_gym
+from nats_gym.datasets import get_dataset
 from nats_gym.errors import shown
 from nats_gym.result import SearchResult, kind_of_time
 from nats_gym.study import published
 from nats_gym.study.running import SPEC_FILE
 from nats_gym.study.tables import (
-    DATASET_TITLES,
     SPLIT_TITLES,
     HeadlineTable,
     entry_text,
@@ -181,7 +181,7 @@ def _lead(study: StudyResults) -> str:
     labels = list(dict.fromkeys(cell.label for cell in study.cells))
     datasets: dict[str, dict[str, None]] = {}
     for result in results:
-        title = dataset_title(result.table.dataset)
+        title = get_dataset(result.table.dataset).title
         datasets.setdefault(result.table.space.title, {})[title] = None
     places = [f"the {space} space on {listed(list(on))}" for space, on in datasets.items()]
     runs = sorted({result.runs for result in results})
@@ -304,7 +304,7 @@ def _published(study: StudyResults, headline: HeadlineTable) -> Table | None:
         f"{headline.title.capitalize()}: published accuracy, %",
         ("method", *(SPLIT_TITLES[split] for _, split in keys)),
         tuple(bodies),
-        tuple((dataset_title(name), names.count(name)) for name in dict.fromkeys(names)),
+        tuple((get_dataset(name).title, names.count(name)) for name in dict.fromkeys(names)),
     )
 
 
@@ -313,7 +313,7 @@ def _basis(groups: Mapping[Group, Mapping[str, SearchResult]]) -> list[Table]:
     searches: dict[tuple[str, ...], list[str]] = {}
     tables = {}
     for group, results in groups.items():
-        where = f"{group.space} {dataset_title(group.dataset)}"
+        where = f"{group.space} {get_dataset(group.dataset).title}"
         for label, result in results.items():
             basis = result.provenance
             told = (
@@ -362,7 +362,8 @@ def _test_basis(provenance: Mapping[str, str]) -> str:
 
 def _skipped(study: StudyResults) -> Table | None:
     rows = tuple(
-        Row(one.label, (one.space, dataset_title(one.dataset), one.reason)) for one in study.skipped
+        Row(one.label, (one.space, get_dataset(one.dataset).title, one.reason))
+        for one in study.skipped
     )
     heads = ("agent", "space", "data set", "why")
     return Table("Left out", heads, (rows,), kind="words") if rows else None
@@ -455,11 +456,6 @@ def _shorter_path(path: re.Match[str]) -> str:
 
 
 # ── words ────────────────────────────────────────────────────────────────────────────────────
-
-
-def dataset_title(dataset: str) -> str:
-    """Return ``"CIFAR-10"`` for ``"cifar10"``."""
-    return DATASET_TITLES.get(dataset, dataset)
 
 
 def epochs_title(epochs: object) -> str:

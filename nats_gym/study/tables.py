@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.agents import AGENTS, get_agent, results_for_model
+from nats_gym.datasets import get_dataset
 from nats_gym.result import SearchResult, kind_of_time
 from nats_gym.tables.column import MEASURED
 
 if TYPE_CHECKING:
     from nats_gym.study.results import Group, StudyResults
 
-DATASET_TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100"}
 SPLIT_TITLES = {"valid": "validation", "test": "test"}
 #: An agent whose difference from the best has a larger p is not called worse.
 SIGNIFICANCE = 0.05
@@ -138,7 +138,7 @@ def _headline_table(space: str, groups: dict[Group, dict[str, SearchResult]]) ->
 
 def group_heading(group: Group, others: Collection[Group]) -> str:
     """Return the data set's title, and the schedule and budget if ``others`` share the data set."""
-    title = DATASET_TITLES.get(group.dataset, group.dataset)
+    title = get_dataset(group.dataset).title
     alike = [other for other in others if other[:2] == group[:2]]
     if len(alike) > 1:
         title += f", {group.epochs} epochs, {group.budget:,.0f} s"
@@ -213,7 +213,7 @@ def _notes(groups: dict[Group, dict[str, SearchResult]], columns: list[Column]) 
     searched_on = []
     told: dict[str, list[str]] = {}
     for group, results in groups.items():
-        title = DATASET_TITLES.get(group.dataset, group.dataset)
+        title = get_dataset(group.dataset).title
         one_schedule = any(not result.arguments.rungs for result in results.values())
         schedule = f"{group.epochs} epochs, " if one_schedule else ""
         searched_on.append(f"{title} {schedule}{group.budget:,.0f} s")

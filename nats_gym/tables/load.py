@@ -53,7 +53,7 @@ def load_table(space: str, dataset: str, source: str | os.PathLike[str] = "auto"
     if source == EMBEDDED or source in SHIPPED:
         return open_embedded(space, dataset)
     if source == "auto":
-        imported = dataset in DATASETS and official.archives_folder().is_dir()
+        imported = get_dataset(dataset).in_nats_bench and official.archives_folder().is_dir()
         archive = official.newest_archive(space) if imported else None
         if archive is None:
             return open_embedded(space, dataset)

@@ -292,7 +292,8 @@ def _on_grid(coefficients: Array, basis: Figures) -> Figures:
 
 def size_model_name(dataset: str, split: str) -> str:
     """Name of the size model that answers for a data set and split."""
-    return f"sss-cifar10-{split}-90" if dataset == "cifar10" else f"sss-{dataset}-90"
+    shared = get_dataset(dataset).test_split == "x-test"  # halves of the same images
+    return f"sss-{dataset}-90" if shared else f"sss-{dataset}-{split}-90"
 
 
 def _read_coefficients(path: Path) -> Mapping[str, Array]:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym import checks
-from nats_gym.datasets import DATASETS, get_dataset
-from nats_gym.errors import CorruptTable, NotInTable
+from nats_gym.datasets import EVERY_DATASET, get_dataset
+from nats_gym.errors import CorruptTable, MissingTable, NotInTable
 from nats_gym.schedule import LONGEST, Epochs, check_epochs
 from nats_gym.spaces import get_space
 from nats_gym.tables import grid, modelled
@@ -25,7 +25,9 @@ ARCHIVE_HINT = "the official NATS-Bench archive holds the rest: give a table's f
 #: What the package's own tables are called.
 EMBEDDED = "embedded"
 #: Partial tables that ship inside the package under a name of their own, and their data sets.
-SHIPPED = {"digits-300": "digits"}
+SHIPPED = {
+    one.embedded: one.name for one in EVERY_DATASET.values() if one.embedded not in ("", one.name)
+}
 
 
 class Table:
@@ -236,7 +238,7 @@ class Table:
         """Where figures that the table lacks come from, in words."""
         quantity = checks.word(quantity, "quantity", VOCABULARY["quantity"])
         epochs = checks.integer(epochs, "epochs", 0, LONGEST)
-        if self.dataset not in DATASETS:  # nobody else has trained on it
+        if not get_dataset(self.dataset).in_nats_bench:  # nobody else has trained on it
             schedule = f" --epochs {epochs}" if epochs else ""
             return (
                 f"a build trains them: nats-gym build --space {self.space.name} --dataset "
@@ -341,10 +343,14 @@ def _mean_over_trials(figures: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def embedded_folder(space: str, dataset: str) -> Path:
-    """Folder of the table that ships inside the package."""
-    space, dataset = get_space(space).name, get_dataset(dataset).name
-    names = {of: name for name, of in SHIPPED.items()}
-    return Path(__file__).parent.parent / "data" / f"{space}-{names.get(dataset, dataset)}"
+    """Folder of the table that ships inside the package; ``MissingTable`` where none does."""
+    space, facts = get_space(space).name, get_dataset(dataset)
+    if not facts.embedded:
+        raise MissingTable(
+            f"the package holds no table of {facts.name}: give one as source=, or build it: "
+            f"nats-gym build --space {space} --dataset {facts.name}"
+        )
+    return Path(__file__).parent.parent / "data" / f"{space}-{facts.embedded}"
 
 
 @cache

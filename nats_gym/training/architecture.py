@@ -10,18 +10,24 @@ import torch
 from torch import nn
 
 from nats_gym import checks
+from nats_gym.datasets import find_dataset
 from nats_gym.networks import build
 from nats_gym.training.data import ImageData
-from nats_gym.training.recipe import DIGITS_CELLS, DIGITS_RECIPE, Recipe
+from nats_gym.training.recipe import Recipe
 from nats_gym.training.record import TrainingRecord
 from nats_gym.training.trainer import seeded, train
 
 
 def preset(space: str, dataset: str) -> tuple[Recipe, dict[str, Any]]:
-    """The recipe of a data set, and its arguments of :func:`nats_gym.networks.build`."""
-    if dataset == "digits":
-        return DIGITS_RECIPE, {"cells_per_stage": DIGITS_CELLS[space]}
-    return Recipe(), {}
+    """The recipe of a data set, and its arguments of :func:`nats_gym.networks.build`.
+
+    NATS-Bench's on images that nobody has described.
+    """
+    described = find_dataset(dataset)
+    if described is None:
+        return Recipe(), {}
+    cells = described.cells_per_stage.get(space)
+    return Recipe(**described.recipe), {} if cells is None else {"cells_per_stage": cells}
 
 
 def checked_network(space: str, given: Mapping[str, Any]) -> dict[str, Any]:

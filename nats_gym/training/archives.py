@@ -17,13 +17,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.datasets import Archive, Dataset
 from nats_gym.errors import said, shown
 from nats_gym.tables.official.opcodes import Functions, Interpreter, damage_named
 from nats_gym.tables.official.plain_numpy import PlainArray, PlainType
 from nats_gym.tables.official.unpickling import ForbiddenPickle, UnreadableFile
 
-#: Classes of ImageNet that NATS-Bench keeps.
-IMAGENET_CLASSES = 120
 #: The largest pickle, CIFAR-100's training images, has 155 MB.
 MAX_BATCH_BYTES = 256 << 20
 
@@ -39,77 +38,6 @@ class Images:
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class CifarArchive:
-    """Where the parts of a CIFAR archive lie.
-
-    Attributes:
-        file: the archive's name.
-        url: where its author serves it.
-        md5: its published checksum.
-        folder: what it unpacks to.
-        train, test: names of the pickles, and their published checksums.
-        labels: key of the labels in a pickle.
-        num_classes: how many they are.
-    """
-
-    file: str
-    url: str
-    md5: str
-    folder: str
-    train: Mapping[str, str]
-    test: Mapping[str, str]
-    labels: str
-    num_classes: int
-
-
-_CIFAR_HOME = "https://www.cs.toronto.edu/~kriz/"
-
-CIFAR: dict[str, CifarArchive] = {
-    "cifar10": CifarArchive(
-        file="cifar-10-python.tar.gz",
-        url=_CIFAR_HOME + "cifar-10-python.tar.gz",
-        md5="c58f30108f718f92721af3b95e74349a",
-        folder="cifar-10-batches-py",
-        train={
-            "data_batch_1": "c99cafc152244af753f735de768cd75f",
-            "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
-            "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
-            "data_batch_4": "634d18415352ddfa80567beed471001a",
-            "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
-        },
-        test={"test_batch": "40351d587109b95175f43aff81a1287e"},
-        labels="labels",
-        num_classes=10,
-    ),
-    "cifar100": CifarArchive(
-        file="cifar-100-python.tar.gz",
-        url=_CIFAR_HOME + "cifar-100-python.tar.gz",
-        md5="eb9058c3a382ffc7106e4002c42a8d85",
-        folder="cifar-100-python",
-        train={"train": "16019d7e3df5f24257cddd939b257f8d"},
-        test={"test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
-        labels="fine_labels",
-        num_classes=100,
-    ),
-}
-
-#: Published checksums of ImageNet 16×16, as AutoDL-Projects' ``ImageNet16`` checks them.
-IMAGENET_MD5 = {
-    "train_data_batch_1": "27846dcaa50de8e21a7d1a35f30f0e91",
-    "train_data_batch_2": "c7254a054e0e795c69120a5727050e3f",
-    "train_data_batch_3": "4333d3df2e5ffb114b05d2ffc19b1e87",
-    "train_data_batch_4": "1620cdf193304f4a92677b695d70d10f",
-    "train_data_batch_5": "348b3c2fdbb3940c4e9e834affd3b18d",
-    "train_data_batch_6": "6e765307c242a1b3d7d5ef9139b48945",
-    "train_data_batch_7": "564926d8cbf8fc4818ba23d2faac7564",
-    "train_data_batch_8": "f4755871f718ccb653440b9dd0ebac66",
-    "train_data_batch_9": "bb6dd660c38c58552125b1a92f86b5d4",
-    "train_data_batch_10": "8f03f34ac4b42271a294f91bf480f29b",
-    "val_data": "3410e3017fdaefba8d5073aaa65e4bd6",
-}
 
 
 def _encode_latin1(text: str, encoding: str) -> bytes:
@@ -227,15 +155,25 @@ def _read_published(path: Path, expected: str) -> bytes:
     return data
 
 
-def read_cifar(archive: CifarArchive, path: Path) -> tuple[Images, Images]:
-    """Training and test images of a CIFAR archive.
+def find_archive(archive: Archive, folder: Path) -> Path | None:
+    """Where an archive lies, unpacked or packed; None if it is not there."""
+    unpacked = (folder / archive.folder, folder)
+    places = [place for place in unpacked if (place / next(iter(archive.test))).is_file()]
+    packed = folder / archive.file
+    return next(iter([*places, *([packed] if packed.is_file() else [])]), None)
+
+
+def read_archive(dataset: Dataset, archive: Archive, path: Path) -> tuple[Images, Images]:
+    """Training and test images of a data set.
 
     Args:
-        archive: which.
+        dataset: which; of further classes in the files no images are kept.
+        archive: its own.
         path: the tar file, or the folder that it unpacks to.
 
     Raises:
-        UnreadableFile, ForbiddenPickle: as :func:`read_batch`, and for a missing part.
+        UnreadableFile, ForbiddenPickle: as :func:`read_batch`, and for a part that is missing or
+            is not the published one, or other numbers of images.
     """
     published = {**archive.train, **archive.test}
 
@@ -243,14 +181,25 @@ def read_cifar(archive: CifarArchive, path: Path) -> tuple[Images, Images]:
         return _read_published(path / name, published[name])
 
     read = read_unpacked if path.is_dir() else _tar_reader(path, archive.folder, published)
-    train, test = (
-        _joined(
-            [read_batch(read(name), archive.labels, 32, f"{path}: {name}") for name in names],
-            archive.num_classes,
-            str(path),
+
+    def read_part(names: Iterable[str]) -> Images:
+        parts = []
+        for name in names:
+            found = read_batch(read(name), archive.labels, dataset.resolution, f"{path}: {name}")
+            labels = found.labels - archive.first_label
+            kept = slice(None)
+            if archive.further_classes:
+                kept = (labels >= 0) & (labels < dataset.num_classes)
+            parts.append(Images(found.images[kept], labels[kept]))
+        return _joined(parts, dataset.num_classes, str(path))
+
+    train, test = read_part(archive.train), read_part(archive.test)
+    counts = len(train.labels), len(test.labels)
+    if counts != archive.counts:
+        raise UnreadableFile(
+            f"{path} holds {counts[0]} training and {counts[1]} test images, {dataset.name} has "
+            f"{archive.counts[0]} + {archive.counts[1]}"
         )
-        for names in (archive.train, archive.test)
-    )
     return train, test
 
 
@@ -279,26 +228,3 @@ def _members(tar: tarfile.TarFile, names: Mapping[str, str]) -> Iterator[tuple[s
             file = tar.extractfile(member)
             assert file is not None
             yield names[member.name], file.read()
-
-
-def read_imagenet(folder: Path) -> tuple[Images, Images]:
-    """Training and validation images of the first 120 classes of ImageNet 16×16.
-
-    Args:
-        folder: where the eleven files lie.
-
-    Raises:
-        UnreadableFile, ForbiddenPickle: as :func:`read_batch`, and for a file that is missing or
-            is not the published one.
-    """
-    train = []
-    for name, published in IMAGENET_MD5.items():
-        path = folder / name
-        batch = read_batch(_read_published(path, published), "labels", 16, str(path))
-        kept = (batch.labels >= 1) & (batch.labels <= IMAGENET_CLASSES)
-        train.append(Images(batch.images[kept], batch.labels[kept] - 1))
-    valid = train.pop()
-    return (
-        _joined(train, IMAGENET_CLASSES, str(folder)),
-        _joined([valid], IMAGENET_CLASSES, str(folder)),
-    )

@@ -12,37 +12,25 @@ import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 
 from nats_gym import checks
+from nats_gym.datasets import Dataset, dataset_of, get_images
+from nats_gym.datasets.dataset import Loader
 from nats_gym.errors import InvalidInput, NatsGymError, shown
 from nats_gym.extras import require
 from nats_gym.tables.home import home
-from nats_gym.tables.official.unpickling import UnreadableFile
-from nats_gym.training.archives import (
-    CIFAR,
-    IMAGENET_MD5,
-    CifarArchive,
-    Images,
-    check_md5,
-    read_cifar,
-    read_imagenet,
-)
+from nats_gym.training.archives import Images, check_md5, find_archive, read_archive
 from nats_gym.training.devices import choose_device
 from nats_gym.training.downloads import check_fetch, fetch
 from nats_gym.training.recipe import MAX_PADDING
-from nats_gym.training.splits import (
-    SPLIT_FILES,
-    Positions,
-    cifar10_halves,
-    published_list,
-    seeded_parts,
-    test_halves,
-)
+from nats_gym.training.splits import published_list, seeded_parts, test_halves
 
 
 class MissingData(NatsGymError, FileNotFoundError):
@@ -138,33 +126,6 @@ class ImageData:
         )
 
 
-_Channels = tuple[float, float, float]
-_Normal = tuple[_Channels, _Channels]
-
-
-def _normal(mean: _Channels, std: _Channels) -> _Normal:
-    """Mean and standard deviation of bytes as fractions of white."""
-    (r, g, b), (rs, gs, bs) = mean, std
-    return (r / 255, g / 255, b / 255), (rs / 255, gs / 255, bs / 255)
-
-
-# Source: AutoDL-Projects, which NATS-Bench was trained with.
-_CIFAR10_NORMAL = _normal((125.3, 123.0, 113.9), (63.0, 62.1, 66.7))
-_CIFAR100_NORMAL = _normal((129.3, 124.1, 112.4), (68.2, 65.4, 70.4))
-_IMAGENET_NORMAL = _normal((122.68, 116.66, 104.01), (63.22, 61.26, 65.09))
-# Of all 1,797 images.
-_DIGITS_NORMAL = _normal((77.64, 77.64, 77.64), (95.87, 95.87, 95.87))
-
-#: Training and test images in each public archive.
-COUNTS = {
-    "cifar10": (50_000, 10_000),
-    "cifar100": (50_000, 10_000),
-    "ImageNet16-120": (151_700, 6_000),
-}
-#: Images of digits that train and validate; the other 400 test.
-DIGITS_PARTS = (897, 500, 400)
-
-
 def load_data(
     key: str,
     data_dir: str | os.PathLike[str] | None = None,
@@ -192,10 +153,11 @@ def load_data(
     Warns:
         SplitWarning: if the published list of validation and test images is not there.
     """
-    key, chosen = checks.word(key, "data set", LOADERS), choose_device(device)
+    key, chosen = get_images(key).key, choose_device(device)
     download = checks.switch(download, "download")
     require_data(key, data_dir, download)
-    return LOADERS[key](data_folder(data_dir), download).to(chosen)
+    data = _loader_of(key)(key, data_folder(data_dir), download)
+    return checks.instance(data, ImageData, f"what loads {key} returns").to(chosen)
 
 
 def require_data(key: str, data_dir: str | os.PathLike[str] | None, download: bool = True) -> None:
@@ -205,13 +167,13 @@ def require_data(key: str, data_dir: str | os.PathLike[str] | None, download: bo
         InvalidInput: for an unknown key, or a ``data_dir`` that is no folder.
         MissingPackage: for digits without scikit-learn, and for a download without pooch.
     """
-    key = checks.word(key, "data set", LOADERS)
+    dataset = dataset_of(key)
     download = checks.switch(download, "download")
     folder = data_folder(data_dir)
-    archive = CIFAR.get(key.removesuffix("-valid"))
-    if key == "digits":
-        require("sklearn", "the data set digits")
-    elif archive and download and not _cifar_at(archive, folder):
+    if dataset.package:
+        require(dataset.package, f"the data set {dataset.name}")
+    archive = dataset.archive
+    if archive and archive.file and download and not find_archive(archive, folder):
         check_fetch(archive.url, folder)
 
 
@@ -245,155 +207,108 @@ def split_source(key: str, split: str, data_dir: str | os.PathLike[str] | None) 
         ``"official"`` or ``"seeded"`` for the halves of the test images of CIFAR-100 and
         ImageNet16-120, see :func:`nats_gym.training.splits.test_halves`; else ``""``.
     """
-    key = checks.word(key, "data set", SPLITS)
-    split = checks.word(split, f"split of {key}", SPLITS[key])
+    dataset = dataset_of(key)
+    split = checks.word(split, f"split of {key}", get_images(key).splits)
     folder = data_folder(data_dir)
-    if key not in SPLIT_FILES or split not in ("x-valid", "x-test"):
+    if not dataset.split_files or split not in ("x-valid", "x-test"):
         return ""
-    return "official" if published_list(key, _split_folders(folder)) else "seeded"
+    return "official" if published_list(dataset.name, _split_folders(folder)) else "seeded"
 
 
-def _cifar(archive_key: str, folder: Path, download: bool) -> tuple[Images, Images]:
-    archive = CIFAR[archive_key]
-    path = _cifar_at(archive, folder)
+# ── loaders ──────────────────────────────────────────────────────────────────────────────────
+
+
+def _loader_of(key: str) -> Loader:
+    loader = get_images(key).loader
+    if isinstance(loader, str):
+        module, name = loader.split(":")
+        loader = cast(Loader, getattr(import_module(module), name))
+    return loader
+
+
+def load_training_halves(key: str, folder: Path, download: bool) -> ImageData:
+    """Load an archive whose training images train and validate, in halves of the known seed."""
+    dataset = dataset_of(key)
+    parts = _read_archive(dataset, folder, download)
+    sizes = dataset.train_images, dataset.valid_images
+    train, valid = seeded_parts(len(parts[0].labels), sizes)
+    return _assembled(key, parts, {"train": train, "x-valid": valid}, official=True)
+
+
+def load_whole(key: str, folder: Path, download: bool) -> ImageData:
+    """Load an archive all of whose training images train."""
+    parts = _read_archive(dataset_of(key), folder, download)
+    return _assembled(key, parts, {"train": np.arange(len(parts[0].labels))}, official=True)
+
+
+def load_test_halves(key: str, folder: Path, download: bool) -> ImageData:
+    """Load an archive whose test images validate and test, in halves of the published list."""
+    dataset = dataset_of(key)
+    parts = _read_archive(dataset, folder, download)
+    train, test = (len(part.labels) for part in parts)
+    halves = test_halves(dataset.name, test, _split_folders(folder))
+    splits = {
+        "train": np.arange(train),
+        "x-valid": train + halves.valid,
+        "x-test": train + halves.test,
+    }
+    return _assembled(key, parts, splits, halves.official)
+
+
+def load_digits(key: str, folder: Path, download: bool) -> ImageData:
+    """Load scikit-learn's digits, which come with it."""
+    from sklearn import datasets  # type: ignore[import-untyped]
+
+    dataset, found = dataset_of(key), datasets.load_digits()
+    # Grey levels 0…16 to bytes, the same on three channels.
+    grey = (found.images.astype(np.int64) * 255 // 16).astype(np.uint8)
+    images = np.ascontiguousarray(np.broadcast_to(grey[:, None], (len(grey), 3, 8, 8)))
+    sizes = dataset.train_images, dataset.valid_images, dataset.test_images
+    splits = zip(("train", "x-valid", "x-test"), seeded_parts(len(grey), sizes), strict=True)
+    parts = (Images(images, found.target.astype(np.int64)),)
+    return _assembled(key, parts, dict(splits), official=False)
+
+
+def _read_archive(dataset: Dataset, folder: Path, download: bool) -> tuple[Images, Images]:
+    archive = dataset.archive
+    assert archive is not None
+    path = find_archive(archive, folder)
     if path is None:
+        if not archive.file:
+            raise MissingData(
+                f"{dataset.title} is not in {folder / archive.folder}: its publisher gives it out "
+                f"to registered users only. Fetch the {dataset.resolution}×{dataset.resolution} "
+                f"training and validation files from {archive.url} and unpack them there: "
+                f"{', '.join((*archive.train, *archive.test))}"
+            )
         if not download:
             raise MissingData(f"no {archive.file} in {folder}; fetch it from {archive.url}")
         path = fetch(archive.url, archive.md5, folder)
     elif path.is_file():
         check_md5(path, archive.md5, "delete it to have it fetched again")
-    return _counted(archive_key, path, read_cifar(archive, path))
-
-
-def _cifar_at(archive: CifarArchive, folder: Path) -> Path | None:
-    """Where an archive lies, unpacked or packed."""
-    unpacked = (folder / archive.folder, folder)
-    places = [place for place in unpacked if (place / next(iter(archive.test))).is_file()]
-    packed = folder / archive.file
-    return next(iter([*places, *([packed] if packed.is_file() else [])]), None)
-
-
-def _counted(key: str, path: Path, parts: tuple[Images, Images]) -> tuple[Images, Images]:
-    train, test = (len(part.labels) for part in parts)
-    if (train, test) != COUNTS[key]:
-        trained, tested = COUNTS[key]
-        raise UnreadableFile(
-            f"{path} holds {train} training and {test} test images, {key} has {trained} + {tested}"
-        )
-    return parts
-
-
-def _cifar10_valid(folder: Path, download: bool) -> ImageData:
-    train, valid = cifar10_halves()
-    parts = _cifar("cifar10", folder, download)
-    return _cifar10("cifar10-valid", parts, {"train": train, "x-valid": valid})
-
-
-def _cifar10_full(folder: Path, download: bool) -> ImageData:
-    parts = _cifar("cifar10", folder, download)
-    return _cifar10("cifar10", parts, {"train": np.arange(len(parts[0].labels))})
-
-
-def _cifar10(key: str, parts: tuple[Images, Images], splits: dict[str, Positions]) -> ImageData:
-    train, test = (len(part.labels) for part in parts)
-    splits = {**splits, "ori-test": train + np.arange(test)}
-    return _assembled(key, 10, parts, splits, _CIFAR10_NORMAL, crop_padding=4, official=True)
-
-
-def _cifar100(folder: Path, download: bool) -> ImageData:
-    parts = _cifar("cifar100", folder, download)
-    return _with_test_halves("cifar100", 100, parts, folder, _CIFAR100_NORMAL, crop_padding=4)
-
-
-def _imagenet(folder: Path, download: bool) -> ImageData:
-    places = (folder / "ImageNet16", folder)
-    place = next((place for place in places if (place / "val_data").is_file()), None)
-    if place is None:
-        raise MissingData(
-            f"ImageNet 16×16 is not in {places[0]}: its publisher gives it out to registered "
-            "users only. Fetch the 16×16 training and validation files from "
-            "https://image-net.org/download-images and unpack them there: "
-            f"{', '.join(IMAGENET_MD5)}"
-        )
-    key = "ImageNet16-120"
-    parts = _counted(key, place, read_imagenet(place))
-    return _with_test_halves(key, 120, parts, folder, _IMAGENET_NORMAL, crop_padding=2)
-
-
-def _with_test_halves(
-    key: str,
-    num_classes: int,
-    parts: tuple[Images, Images],
-    folder: Path,
-    normal: _Normal,
-    crop_padding: int,
-) -> ImageData:
-    train, test = (len(part.labels) for part in parts)
-    halves = test_halves(key, test, _split_folders(folder))
-    splits = {
-        "train": np.arange(train),
-        "x-valid": train + halves.valid,
-        "x-test": train + halves.test,
-        "ori-test": train + np.arange(test),
-    }
-    return _assembled(key, num_classes, parts, splits, normal, crop_padding, halves.official)
-
-
-def _digits(folder: Path, download: bool) -> ImageData:
-    from sklearn.datasets import load_digits  # type: ignore[import-untyped]
-
-    found = load_digits()
-    # Grey levels 0…16 to bytes, the same on three channels.
-    grey = (found.images.astype(np.int64) * 255 // 16).astype(np.uint8)
-    images = np.ascontiguousarray(np.broadcast_to(grey[:, None], (len(grey), 3, 8, 8)))
-    train, valid, test = seeded_parts(len(grey), DIGITS_PARTS)
-    return _assembled(
-        "digits",
-        10,
-        (Images(images, found.target.astype(np.int64)),),
-        {"train": train, "x-valid": valid, "x-test": test},
-        _DIGITS_NORMAL,
-        crop_padding=1,
-        official=False,
-    )
+    return read_archive(dataset, archive, path)
 
 
 def _assembled(
-    key: str,
-    num_classes: int,
-    parts: tuple[Images, ...],
-    splits: Mapping[str, ArrayLike],
-    normal: _Normal,
-    crop_padding: int,
-    official: bool,
+    key: str, parts: tuple[Images, ...], splits: Mapping[str, ArrayLike], official: bool
 ) -> ImageData:
+    dataset = dataset_of(key)
+    if len(parts) == 2:
+        train, test = (len(part.labels) for part in parts)
+        splits = {**splits, "ori-test": train + np.arange(test)}
     images = np.concatenate([part.images for part in parts])
     labels = np.concatenate([part.labels for part in parts])
+    mean, std = (
+        (red / 255, green / 255, blue / 255) for red, green, blue in (dataset.mean, dataset.std)
+    )
     return ImageData(
         key,
-        num_classes,
+        dataset.num_classes,
         torch.from_numpy(images),
         torch.from_numpy(labels),
         {name: torch.from_numpy(np.asarray(rows, np.int64)) for name, rows in splits.items()},
-        *normal,
-        crop_padding,
+        mean,
+        std,
+        dataset.crop_padding,
         official,
     )
-
-
-LOADERS = {
-    "cifar10-valid": _cifar10_valid,
-    "cifar10": _cifar10_full,
-    "cifar100": _cifar100,
-    "ImageNet16-120": _imagenet,
-    "digits": _digits,
-}
-
-#: Names of the splits that each of them has.
-SPLITS = {
-    "cifar10-valid": ("train", "x-valid", "ori-test"),
-    "cifar10": ("train", "ori-test"),
-    "cifar100": ("train", "x-valid", "x-test", "ori-test"),
-    "ImageNet16-120": ("train", "x-valid", "x-test", "ori-test"),
-    "digits": ("train", "x-valid", "x-test"),
-}

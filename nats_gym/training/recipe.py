@@ -115,12 +115,3 @@ class Recipe:
     def digest(self) -> str:
         """Hexadecimal SHA-256 of :meth:`to_json`: names a recipe in caches and results."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
-
-
-#: For digits: in four epochs of NATS-Bench's recipe every network stays near chance. This one takes
-#: one to two seconds on an idle core, and spreads random architectures out.
-DIGITS_RECIPE = Recipe(epochs=4, batch_size=24, learning_rate=0.005, horizontal_flip=False)
-
-#: Cells a stage for digits, by space; NATS-Bench has 5 and 1. With one alone, topologies hardly
-#: differ by more than their trials do.
-DIGITS_CELLS = {"tss": 3, "sss": 1}

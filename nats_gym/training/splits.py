@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.datasets import get_dataset
 from nats_gym.errors import shown, warn_caller
 from nats_gym.tables.official.unpickling import UnreadableFile
 
@@ -23,12 +24,6 @@ Positions = NDArray[np.int64]
 
 #: The seed of NATS-Bench's CIFAR-10 split, and of the splits that are ours.
 SPLIT_SEED = 1021
-
-#: Names under which a list of test images is looked for, the published name last.
-SPLIT_FILES = {
-    "cifar100": ("cifar100-test-split.txt",),
-    "ImageNet16-120": ("ImageNet16-120-test-split.txt", "imagenet-16-120-test-split.txt"),
-}
 
 
 class SplitWarning(UserWarning):
@@ -60,12 +55,6 @@ def seeded_parts(count: int, sizes: tuple[int, ...], seed: int = SPLIT_SEED) -> 
     ]
 
 
-def cifar10_halves() -> tuple[Positions, Positions]:
-    """The training and validation halves of CIFAR-10's 50,000 training images."""
-    train, valid = seeded_parts(50_000, (25_000, 25_000))
-    return train, valid
-
-
 def read_test_split(path: Path, count: int) -> tuple[Positions, Positions]:
     """Read a published list: x-valid and x-test, which part ``count`` test images in two.
 
@@ -93,7 +82,8 @@ def read_test_split(path: Path, count: int) -> tuple[Positions, Positions]:
 
 def published_list(dataset: str, folders: tuple[Path, ...]) -> Path | None:
     """The file of the published list of a data set's test images; None where there is none."""
-    places = (folder / name for folder in folders for name in SPLIT_FILES[dataset])
+    names = get_dataset(dataset).split_files
+    places = (folder / name for folder in folders for name in names)
     return next((place for place in places if place.is_file()), None)
 
 
@@ -101,7 +91,7 @@ def test_halves(dataset: str, count: int, folders: tuple[Path, ...]) -> TestHalv
     """x-valid and x-test of a data set's test images.
 
     Args:
-        dataset: ``"cifar100"`` or ``"ImageNet16-120"``.
+        dataset: one with a published list, such as ``"cifar100"``.
         count: number of test images.
         folders: where the published list may lie.
 
@@ -114,7 +104,7 @@ def test_halves(dataset: str, count: int, folders: tuple[Path, ...]) -> TestHalv
     if published := published_list(dataset, folders):
         valid, test = read_test_split(published, count)
         return TestHalves(valid, test, official=True)
-    name = SPLIT_FILES[dataset][-1]
+    name = get_dataset(dataset).split_files[-1]
     warn_caller(
         f"{dataset}: NATS-Bench's list of validation and test images, {name}, is not in "
         f"{folders[0]}, so the test images are halved by a seed of our own: accuracies on x-valid "

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.datasets import DATASETS, DIGITS
+from nats_gym.datasets import EVERY_DATASET
 from nats_gym.errors import InvalidInput, NatsGymError, shown
 from nats_gym.files import replacing
 from nats_gym.spaces import SPACES, get_space
@@ -43,7 +43,7 @@ MAX_VALUES, MAX_DEPTH, MAX_TEXT = 100, 4, 4_000
 #: what that may be.
 OF_ARCHITECTURE = ("arch_str", "channels")
 TRAINED_ON = "trained_on"
-ORIGINS = (*DATASETS, DIGITS.name)
+ORIGINS = tuple(EVERY_DATASET)
 
 # The types that figures come in. A bool is none, nor a text that reads as a number.
 _INTEGERS = frozenset({int, np.int64, np.int32})

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.datasets import get_dataset
+from nats_gym.datasets import dataset_of
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.spaces.size import CELL
 from nats_gym.tables.column import MEASURED
@@ -28,11 +28,6 @@ _NETWORKS: dict[str, dict[str, Any]] = {
 }
 # Costs of a few official trainings are not those of their network, accuracies of none are others.
 COSTS_AGREE, ACCURACIES_AGREE = 0.9, 0.99
-
-
-def dataset_of(key: str) -> str:
-    """Data set whose images a data set key is of."""
-    return "cifar10" if key == "cifar10-valid" else key
 
 
 def differences(
@@ -52,7 +47,7 @@ def differences(
 
 
 def _network_differs(runs: Runs) -> str:
-    classes = get_dataset(dataset_of(runs.key)).num_classes
+    classes = dataset_of(runs.key).num_classes
     if any(runs.arch_config == {**each, "class_num": classes} for each in _NETWORKS.values()):
         return ""
     return f"arch_config of {runs.key} at hp {runs.hp} describes another network"

@@ -1,0 +1,33 @@
+"""The image data sets: NATS-Bench's, and one to train on at once.
+
+``dataset`` says what is known of one, ``known`` has a row for each: a data set more is a row more.
+Nothing here loads torch or scikit-learn; a row names the function that gives its images.
+"""
+
+from __future__ import annotations
+
+from .dataset import Archive, Dataset, Images
+from .known import (
+    DATASETS,
+    DIGITS,
+    EVERY_DATASET,
+    dataset_of,
+    find_dataset,
+    get_dataset,
+    get_images,
+    searched_key,
+)
+
+__all__ = [
+    "DATASETS",
+    "DIGITS",
+    "EVERY_DATASET",
+    "Archive",
+    "Dataset",
+    "Images",
+    "dataset_of",
+    "find_dataset",
+    "get_dataset",
+    "get_images",
+    "searched_key",
+]

@@ -1,0 +1,198 @@
+"""A row for each data set.
+
+Source: NATS-Bench (arXiv 2009.00437), sections 3.3 and 5, and AutoDL-Projects, which it was trained
+with. ``cifar10`` here means what its search protocol means by it: trained on 25,000 images and
+validated on the other 25,000.
+"""
+
+from __future__ import annotations
+
+from nats_gym.checks import word
+
+from .dataset import Archive, Dataset, Images
+
+# Loaders of what the public archives hold, by how they part it; and of scikit-learn's images.
+_HALVED, _WHOLE, _TEST_HALVED, _DIGITS = (
+    f"nats_gym.training.data:{name}"
+    for name in ("load_training_halves", "load_whole", "load_test_halves", "load_digits")
+)
+_CIFAR_HOME = "https://www.cs.toronto.edu/~kriz/"
+_PARTED = ("train", "x-valid", "x-test", "ori-test")
+
+CIFAR10 = Dataset(
+    "cifar10",
+    num_classes=10,
+    resolution=32,
+    train_images=25_000,
+    valid_images=25_000,
+    test_images=10_000,
+    title="CIFAR-10",
+    in_nats_bench=True,
+    budgets={"tss": 20_000.0, "sss": 20_000.0},
+    images=(
+        Images("cifar10-valid", ("train", "x-valid", "ori-test"), _HALVED),
+        Images("cifar10", ("train", "ori-test"), _WHOLE),
+    ),
+    mean=(125.3, 123.0, 113.9),
+    std=(63.0, 62.1, 66.7),
+    crop_padding=4,
+    archive=Archive(
+        folder="cifar-10-batches-py",
+        train={
+            "data_batch_1": "c99cafc152244af753f735de768cd75f",
+            "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
+            "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
+            "data_batch_4": "634d18415352ddfa80567beed471001a",
+            "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
+        },
+        test={"test_batch": "40351d587109b95175f43aff81a1287e"},
+        counts=(50_000, 10_000),
+        url=_CIFAR_HOME + "cifar-10-python.tar.gz",
+        file="cifar-10-python.tar.gz",
+        md5="c58f30108f718f92721af3b95e74349a",
+    ),
+    embedded="cifar10",
+)
+
+CIFAR100 = Dataset(
+    "cifar100",
+    num_classes=100,
+    resolution=32,
+    train_images=50_000,
+    valid_images=5_000,
+    test_images=5_000,
+    title="CIFAR-100",
+    in_nats_bench=True,
+    budgets={"tss": 40_000.0, "sss": 40_000.0},
+    images=(Images("cifar100", _PARTED, _TEST_HALVED),),
+    mean=(129.3, 124.1, 112.4),
+    std=(68.2, 65.4, 70.4),
+    crop_padding=4,
+    archive=Archive(
+        folder="cifar-100-python",
+        train={"train": "16019d7e3df5f24257cddd939b257f8d"},
+        test={"test": "f0ef6b0ae62326f3e7ffdfab6717acfc"},
+        counts=(50_000, 10_000),
+        url=_CIFAR_HOME + "cifar-100-python.tar.gz",
+        file="cifar-100-python.tar.gz",
+        md5="eb9058c3a382ffc7106e4002c42a8d85",
+        labels="fine_labels",
+    ),
+    split_files=("cifar100-test-split.txt",),
+    embedded="cifar100",
+)
+
+#: The first 120 classes of ImageNet at 16×16 (Chrabaszcz, Loshchilov & Hutter, arXiv 1707.08819).
+IMAGENET16_120 = Dataset(
+    "ImageNet16-120",
+    num_classes=120,
+    resolution=16,
+    train_images=151_700,
+    valid_images=3_000,
+    test_images=3_000,
+    in_nats_bench=True,
+    budgets={"tss": 120_000.0, "sss": 60_000.0},
+    images=(Images("ImageNet16-120", _PARTED, _TEST_HALVED),),
+    mean=(122.68, 116.66, 104.01),
+    std=(63.22, 61.26, 65.09),
+    crop_padding=2,
+    archive=Archive(
+        folder="ImageNet16",
+        train={
+            "train_data_batch_1": "27846dcaa50de8e21a7d1a35f30f0e91",
+            "train_data_batch_2": "c7254a054e0e795c69120a5727050e3f",
+            "train_data_batch_3": "4333d3df2e5ffb114b05d2ffc19b1e87",
+            "train_data_batch_4": "1620cdf193304f4a92677b695d70d10f",
+            "train_data_batch_5": "348b3c2fdbb3940c4e9e834affd3b18d",
+            "train_data_batch_6": "6e765307c242a1b3d7d5ef9139b48945",
+            "train_data_batch_7": "564926d8cbf8fc4818ba23d2faac7564",
+            "train_data_batch_8": "f4755871f718ccb653440b9dd0ebac66",
+            "train_data_batch_9": "bb6dd660c38c58552125b1a92f86b5d4",
+            "train_data_batch_10": "8f03f34ac4b42271a294f91bf480f29b",
+        },
+        test={"val_data": "3410e3017fdaefba8d5073aaa65e4bd6"},
+        counts=(151_700, 6_000),
+        url="https://image-net.org/download-images",
+        first_label=1,
+        further_classes=True,
+    ),
+    split_files=("ImageNet16-120-test-split.txt", "imagenet-16-120-test-split.txt"),
+    embedded="ImageNet16-120",
+)
+
+#: Scikit-learn's digits, 8×8: networks are trained on them in seconds. In four epochs of
+#: NATS-Bench's recipe every network stays near chance; this one takes one to two seconds on an idle
+#: core, and spreads random architectures out. With one cell a stage, topologies hardly differ by
+#: more than their trials do.
+DIGITS = Dataset(
+    "digits",
+    num_classes=10,
+    resolution=8,
+    train_images=897,
+    valid_images=500,
+    test_images=400,
+    full_epochs=4,
+    budget=120.0,  # about as many architectures as the paper's hold
+    budget_epochs=4,
+    recipe={"epochs": 4, "batch_size": 24, "learning_rate": 0.005, "horizontal_flip": False},
+    cells_per_stage={"tss": 3, "sss": 1},
+    supernet={"epochs": 3, "batch_size": 24},
+    small=True,
+    images=(Images("digits", ("train", "x-valid", "x-test"), _DIGITS),),
+    mean=(77.64, 77.64, 77.64),  # of all 1,797 images
+    std=(95.87, 95.87, 95.87),
+    crop_padding=1,
+    package="sklearn",
+    embedded="digits-300",
+    evaluator="train",
+)
+
+#: All, by name.
+EVERY_DATASET: dict[str, Dataset] = {
+    dataset.name: dataset for dataset in (CIFAR10, CIFAR100, IMAGENET16_120, DIGITS)
+}
+#: NATS-Bench's.
+DATASETS: dict[str, Dataset] = {
+    name: dataset for name, dataset in EVERY_DATASET.items() if dataset.in_nats_bench
+}
+
+
+def get_dataset(name: str) -> Dataset:
+    """Return the data set called ``name``; ``InvalidInput`` names the allowed ones."""
+    return EVERY_DATASET[word(name, "dataset", EVERY_DATASET)]
+
+
+def get_images(key: str) -> Images:
+    """Return the images of a key, e.g. ``"cifar10-valid"``; ``InvalidInput`` names the allowed."""
+    known = {images.key: images for one in EVERY_DATASET.values() for images in one.images}
+    return known[word(key, "data set", known)]
+
+
+def dataset_of(key: str) -> Dataset:
+    """The data set whose images a key is of: CIFAR-10 of ``"cifar10-valid"`` and ``"cifar10"``.
+
+    Raises:
+        InvalidInput: for an unknown key.
+    """
+    images = get_images(key)
+    return next(one for one in EVERY_DATASET.values() if images in one.images)
+
+
+def searched_key(name: str) -> str:
+    """Key of the images that a search on a data set trains on; of images' key, itself.
+
+    Raises:
+        InvalidInput: for what is neither.
+    """
+    keys = {images.key: images.key for one in EVERY_DATASET.values() for images in one.images}
+    keys |= {one.name: one.data_key for one in EVERY_DATASET.values() if one.images}
+    return keys[word(name, "data set", keys)]
+
+
+def find_dataset(name: str) -> Dataset | None:
+    """The data set of a name or of images' key; None where nobody has described it."""
+    named = EVERY_DATASET.get(name)
+    return named or next(
+        (one for one in EVERY_DATASET.values() if name in [images.key for images in one.images]),
+        None,
+    )
