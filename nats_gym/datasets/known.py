@@ -13,7 +13,7 @@ from .dataset import Archive, Dataset, Images
 
 # Loaders of what the public archives hold, by how they part it; and of scikit-learn's images.
 _HALVED, _WHOLE, _TEST_HALVED, _DIGITS = (
-    f"nats_gym.training.data:{name}"
+    f"nats_gym.training.loaders:{name}"
     for name in ("load_training_halves", "load_whole", "load_test_halves", "load_digits")
 )
 _CIFAR_HOME = "https://www.cs.toronto.edu/~kriz/"
@@ -162,20 +162,19 @@ def get_dataset(name: str) -> Dataset:
     return EVERY_DATASET[word(name, "dataset", EVERY_DATASET)]
 
 
-def get_images(key: str) -> Images:
-    """Return the images of a key, e.g. ``"cifar10-valid"``; ``InvalidInput`` names the allowed."""
-    known = {images.key: images for one in EVERY_DATASET.values() for images in one.images}
-    return known[word(key, "data set", known)]
-
-
 def dataset_of(key: str) -> Dataset:
     """The data set whose images a key is of: CIFAR-10 of ``"cifar10-valid"`` and ``"cifar10"``.
 
     Raises:
         InvalidInput: for an unknown key.
     """
-    images = get_images(key)
-    return next(one for one in EVERY_DATASET.values() if images in one.images)
+    known = {images.key: one for one in EVERY_DATASET.values() for images in one.images}
+    return known[word(key, "data set", known)]
+
+
+def get_images(key: str) -> Images:
+    """Return the images of a key, e.g. ``"cifar10-valid"``; ``InvalidInput`` names the allowed."""
+    return next(images for images in dataset_of(key).images if images.key == key)
 
 
 def searched_key(name: str) -> str:
@@ -191,8 +190,5 @@ def searched_key(name: str) -> str:
 
 def find_dataset(name: str) -> Dataset | None:
     """The data set of a name or of images' key; None where nobody has described it."""
-    named = EVERY_DATASET.get(name)
-    return named or next(
-        (one for one in EVERY_DATASET.values() if name in [images.key for images in one.images]),
-        None,
-    )
+    keys = {images.key: one for one in EVERY_DATASET.values() for images in one.images}
+    return (keys | EVERY_DATASET).get(name)

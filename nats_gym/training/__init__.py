@@ -1,8 +1,9 @@
 """Real training: image data, NATS-Bench's recipe, the training loop, many trainings at a time.
 
-``data`` loads the data sets (``archives`` reads their files, ``downloads`` fetches them,
-``splits`` says which image is for what), ``batches`` augments on the device, ``recipe`` says how
-to train, ``trainer`` trains one network, ``checkpoint`` keeps it, ``record`` is what it returns.
+``data`` loads the data sets (``loaders`` makes ours: ``archives`` reads their files, ``downloads``
+fetches them, ``splits`` says which image is for what), ``batches`` augments on the device,
+``recipe`` says how to train, ``trainer`` trains one network, ``checkpoint`` keeps it, ``record`` is
+what it returns.
 ``pool`` runs tasks in processes that stay, ``batched`` trains many architectures in them.
 """
 

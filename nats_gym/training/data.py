@@ -16,21 +16,19 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike
 
 from nats_gym import checks
-from nats_gym.datasets import Dataset, dataset_of, get_images
+from nats_gym.datasets import dataset_of, get_images
 from nats_gym.datasets.dataset import Loader
 from nats_gym.errors import InvalidInput, NatsGymError, shown
 from nats_gym.extras import require
 from nats_gym.tables.home import home
-from nats_gym.training.archives import Images, check_md5, find_archive, read_archive
+from nats_gym.training.archives import find_archive
 from nats_gym.training.devices import choose_device
-from nats_gym.training.downloads import check_fetch, fetch
+from nats_gym.training.downloads import check_fetch
 from nats_gym.training.recipe import MAX_PADDING
-from nats_gym.training.splits import published_list, seeded_parts, test_halves
+from nats_gym.training.splits import published_list
 
 
 class MissingData(NatsGymError, FileNotFoundError):
@@ -156,7 +154,11 @@ def load_data(
     key, chosen = get_images(key).key, choose_device(device)
     download = checks.switch(download, "download")
     require_data(key, data_dir, download)
-    data = _loader_of(key)(key, data_folder(data_dir), download)
+    loader = get_images(key).loader
+    if isinstance(loader, str):
+        module, name = loader.split(":")
+        loader = cast(Loader, getattr(import_module(module), name))
+    data = loader(key, data_folder(data_dir), download)
     return checks.instance(data, ImageData, f"what loads {key} returns").to(chosen)
 
 
@@ -195,11 +197,6 @@ def data_folder(data_dir: str | os.PathLike[str] | None) -> Path:
     return folder
 
 
-def _split_folders(folder: Path) -> tuple[Path, ...]:
-    """Where published split files are looked for."""
-    return folder, folder / "splits"
-
-
 def split_source(key: str, split: str, data_dir: str | os.PathLike[str] | None) -> str:
     """Which images a split of a data set holds, where that depends on what is at hand.
 
@@ -212,103 +209,4 @@ def split_source(key: str, split: str, data_dir: str | os.PathLike[str] | None) 
     folder = data_folder(data_dir)
     if not dataset.split_files or split not in ("x-valid", "x-test"):
         return ""
-    return "official" if published_list(dataset.name, _split_folders(folder)) else "seeded"
-
-
-# ── loaders ──────────────────────────────────────────────────────────────────────────────────
-
-
-def _loader_of(key: str) -> Loader:
-    loader = get_images(key).loader
-    if isinstance(loader, str):
-        module, name = loader.split(":")
-        loader = cast(Loader, getattr(import_module(module), name))
-    return loader
-
-
-def load_training_halves(key: str, folder: Path, download: bool) -> ImageData:
-    """Load an archive whose training images train and validate, in halves of the known seed."""
-    dataset = dataset_of(key)
-    parts = _read_archive(dataset, folder, download)
-    sizes = dataset.train_images, dataset.valid_images
-    train, valid = seeded_parts(len(parts[0].labels), sizes)
-    return _assembled(key, parts, {"train": train, "x-valid": valid}, official=True)
-
-
-def load_whole(key: str, folder: Path, download: bool) -> ImageData:
-    """Load an archive all of whose training images train."""
-    parts = _read_archive(dataset_of(key), folder, download)
-    return _assembled(key, parts, {"train": np.arange(len(parts[0].labels))}, official=True)
-
-
-def load_test_halves(key: str, folder: Path, download: bool) -> ImageData:
-    """Load an archive whose test images validate and test, in halves of the published list."""
-    dataset = dataset_of(key)
-    parts = _read_archive(dataset, folder, download)
-    train, test = (len(part.labels) for part in parts)
-    halves = test_halves(dataset.name, test, _split_folders(folder))
-    splits = {
-        "train": np.arange(train),
-        "x-valid": train + halves.valid,
-        "x-test": train + halves.test,
-    }
-    return _assembled(key, parts, splits, halves.official)
-
-
-def load_digits(key: str, folder: Path, download: bool) -> ImageData:
-    """Load scikit-learn's digits, which come with it."""
-    from sklearn import datasets  # type: ignore[import-untyped]
-
-    dataset, found = dataset_of(key), datasets.load_digits()
-    # Grey levels 0…16 to bytes, the same on three channels.
-    grey = (found.images.astype(np.int64) * 255 // 16).astype(np.uint8)
-    images = np.ascontiguousarray(np.broadcast_to(grey[:, None], (len(grey), 3, 8, 8)))
-    sizes = dataset.train_images, dataset.valid_images, dataset.test_images
-    splits = zip(("train", "x-valid", "x-test"), seeded_parts(len(grey), sizes), strict=True)
-    parts = (Images(images, found.target.astype(np.int64)),)
-    return _assembled(key, parts, dict(splits), official=False)
-
-
-def _read_archive(dataset: Dataset, folder: Path, download: bool) -> tuple[Images, Images]:
-    archive = dataset.archive
-    assert archive is not None
-    path = find_archive(archive, folder)
-    if path is None:
-        if not archive.file:
-            raise MissingData(
-                f"{dataset.title} is not in {folder / archive.folder}: its publisher gives it out "
-                f"to registered users only. Fetch the {dataset.resolution}×{dataset.resolution} "
-                f"training and validation files from {archive.url} and unpack them there: "
-                f"{', '.join((*archive.train, *archive.test))}"
-            )
-        if not download:
-            raise MissingData(f"no {archive.file} in {folder}; fetch it from {archive.url}")
-        path = fetch(archive.url, archive.md5, folder)
-    elif path.is_file():
-        check_md5(path, archive.md5, "delete it to have it fetched again")
-    return read_archive(dataset, archive, path)
-
-
-def _assembled(
-    key: str, parts: tuple[Images, ...], splits: Mapping[str, ArrayLike], official: bool
-) -> ImageData:
-    dataset = dataset_of(key)
-    if len(parts) == 2:
-        train, test = (len(part.labels) for part in parts)
-        splits = {**splits, "ori-test": train + np.arange(test)}
-    images = np.concatenate([part.images for part in parts])
-    labels = np.concatenate([part.labels for part in parts])
-    mean, std = (
-        (red / 255, green / 255, blue / 255) for red, green, blue in (dataset.mean, dataset.std)
-    )
-    return ImageData(
-        key,
-        dataset.num_classes,
-        torch.from_numpy(images),
-        torch.from_numpy(labels),
-        {name: torch.from_numpy(np.asarray(rows, np.int64)) for name, rows in splits.items()},
-        mean,
-        std,
-        dataset.crop_padding,
-        official,
-    )
+    return "official" if published_list(dataset, folder) else "seeded"

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.datasets import get_dataset
+from nats_gym.datasets import Dataset
 from nats_gym.errors import shown, warn_caller
 from nats_gym.tables.official.unpickling import UnreadableFile
 
@@ -80,20 +80,19 @@ def read_test_split(path: Path, count: int) -> tuple[Positions, Positions]:
     return valid, test
 
 
-def published_list(dataset: str, folders: tuple[Path, ...]) -> Path | None:
+def published_list(dataset: Dataset, folder: Path) -> Path | None:
     """The file of the published list of a data set's test images; None where there is none."""
-    names = get_dataset(dataset).split_files
-    places = (folder / name for folder in folders for name in names)
+    places = (place / name for place in (folder, folder / "splits") for name in dataset.split_files)
     return next((place for place in places if place.is_file()), None)
 
 
-def test_halves(dataset: str, count: int, folders: tuple[Path, ...]) -> TestHalves:
+def test_halves(dataset: Dataset, count: int, folder: Path) -> TestHalves:
     """x-valid and x-test of a data set's test images.
 
     Args:
-        dataset: one with a published list, such as ``"cifar100"``.
+        dataset: one with a published list.
         count: number of test images.
-        folders: where the published list may lie.
+        folder: where the published list may lie, or in its ``splits``.
 
     Returns:
         The published lists, or, with a :class:`SplitWarning`, halves of our own.
@@ -101,13 +100,13 @@ def test_halves(dataset: str, count: int, folders: tuple[Path, ...]) -> TestHalv
     Raises:
         UnreadableFile: for a list that is there and damaged.
     """
-    if published := published_list(dataset, folders):
+    if published := published_list(dataset, folder):
         valid, test = read_test_split(published, count)
         return TestHalves(valid, test, official=True)
-    name = get_dataset(dataset).split_files[-1]
+    name = dataset.split_files[-1]
     warn_caller(
-        f"{dataset}: NATS-Bench's list of validation and test images, {name}, is not in "
-        f"{folders[0]}, so the test images are halved by a seed of our own: accuracies on x-valid "
+        f"{dataset.name}: NATS-Bench's list of validation and test images, {name}, is not in "
+        f"{folder}, so the test images are halved by a seed of our own: accuracies on x-valid "
         "and x-test are comparable with one another, not with NATS-Bench's. The list is published "
         "in AutoDL-Projects, configs/nas-benchmark/",
         SplitWarning,
