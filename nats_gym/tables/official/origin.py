@@ -60,7 +60,7 @@ def _seeds_differ(runs: Runs) -> str:
 
 def _costs_differ(space: ArchitectureSpace, held: NDArray[np.bool_], runs: Runs) -> str:
     index = np.flatnonzero(held)
-    digits, dataset = space.digits(index), dataset_of(runs.key)
+    digits, dataset = space.digits(index), dataset_of(runs.key).name
     for name, closed in (
         ("params", space.params(digits, dataset)),
         ("flops", space.flops(digits, dataset)),
@@ -74,7 +74,7 @@ def _costs_differ(space: ArchitectureSpace, held: NDArray[np.bool_], runs: Runs)
 
 
 def _accuracies_differ(space: ArchitectureSpace, runs: Runs) -> str:
-    table = open_embedded(space.name, dataset_of(runs.key))
+    table = open_embedded(space.name, dataset_of(runs.key).name)
     schedule = next((each for each in table.epochs("valid") if str(each) == runs.hp), None)
     if schedule is None or runs.key == "cifar10" or "x-valid" not in runs.sets:
         return ""
