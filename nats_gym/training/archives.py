@@ -187,7 +187,7 @@ def read_archive(dataset: Dataset, archive: Archive, path: Path) -> tuple[Images
         for name in names:
             found = read_batch(read(name), archive.labels, dataset.resolution, f"{path}: {name}")
             labels = found.labels - archive.first_label
-            kept = slice(None)
+            kept: slice | NDArray[np.bool_] = slice(None)
             if archive.further_classes:
                 kept = (labels >= 0) & (labels < dataset.num_classes)
             parts.append(Images(found.images[kept], labels[kept]))
