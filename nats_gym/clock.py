@@ -28,11 +28,11 @@ def default_budget(space: str, dataset: str, epochs: Epochs) -> float:
         InvalidInput: for an unknown data set, and for one on which nobody has chosen a budget for
             the space.
     """
-    facts = get_dataset(dataset)
-    seconds = facts.budgets.get(text(space, "space"), facts.budget)
+    facts, space = get_dataset(dataset), text(space, "space")
+    seconds = facts.budgets.get(space, facts.budget)
     if seconds is None:
         raise InvalidInput(
-            f"searches of the space {shown(space)} on {dataset} have no budget of their own; "
+            f"searches of the space {shown(space)} on {facts.name} have no budget of their own; "
             "give one, in seconds"
         )
     return seconds * trained_epochs(epochs) / facts.budget_epochs

@@ -402,6 +402,15 @@ def test_numpys_integers_are_plain_ones() -> None:
     assert_same(numpys.run(), plain.run())
 
 
+def test_settings_on_small_data_sets_have_an_earlier_name() -> None:
+    with pytest.warns(DeprecationWarning, match="small_settings"):
+
+        class Own(ENAS):
+            digits_settings = {"controller_steps": 2}  # noqa: RUF012
+
+    assert SupernetSearch(Own, "digits").arguments["settings"] == {"controller_steps": 2}
+
+
 def test_settings_add_to_those_of_digits() -> None:
     arguments = SupernetSearch("enas", "digits", settings={"candidates": 7}).arguments
     expected = {"controller_steps": 10, "samples_per_step": 10, "candidates": 7}

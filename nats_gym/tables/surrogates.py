@@ -279,7 +279,8 @@ class CostSurrogate:
 
 def _rounded(accuracy: Figures) -> Figures:
     """Accuracies in percent, to :data:`DECIMALS`."""
-    return np.round(np.clip(accuracy, 0, 100), DECIMALS)
+    within: Figures = np.clip(accuracy, 0, 100)
+    return within.round(DECIMALS)
 
 
 def _on_grid(coefficients: Array, basis: Figures) -> Figures:

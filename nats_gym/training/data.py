@@ -204,8 +204,8 @@ def split_source(key: str, split: str, data_dir: str | os.PathLike[str] | None) 
         ``"official"`` or ``"seeded"`` for the halves of the test images of CIFAR-100 and
         ImageNet16-120, see :func:`nats_gym.training.splits.test_halves`; else ``""``.
     """
-    dataset = dataset_of(key)
-    split = checks.word(split, f"split of {key}", get_images(key).splits)
+    dataset, images = dataset_of(key), get_images(key)
+    split = checks.word(split, f"split of {images.key}", images.splits)
     folder = data_folder(data_dir)
     if not dataset.split_files or split not in ("x-valid", "x-test"):
         return ""
