@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check
 PIP := $(BIN)/python $(INSTALL) -c constraints.txt
 
-.PHONY: demo setup test test-slow test-attack test-lowest test-rllib lint bench docs study data release clean
+.PHONY: demo setup test test-slow test-attack test-lowest test-rllib lint bench docs site study data release clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/compare_agents.py
@@ -50,6 +50,10 @@ bench: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/python scripts/document_environments.py
 
+# The documentation as a site, in build/site/html; no network is used, and every link is followed.
+site: $(VENV)/.dev
+	$(BIN)/python scripts/build_site.py
+
 # The README's picture and headline table.
 study: $(VENV)/.dev
 	$(BIN)/nats-gym study studies/nats-bench.toml --out results/nats-bench
@@ -83,7 +87,7 @@ $(VENV)/.demo: $(BIN)/python pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/.dev: $(BIN)/python pyproject.toml constraints.txt
-	$(PIP) -e '.[dev]'
+	$(PIP) -e '.[dev,docs]'
 	@touch $@ $(VENV)/.demo
 
 $(LOWEST)/.dev: pyproject.toml constraints-lowest.txt

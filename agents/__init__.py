@@ -18,7 +18,7 @@ By name, one algorithm each:
 ``ppo``                 Stable-Baselines3's PPO in the environment
 ``a2c``, ``dqn``        its A2C and DQN
 ``maskable-ppo``        sb3-contrib's (extra ``maskable``)
-``darts``, …, ``tunas``  weight sharing: see :mod:`nats_gym.agents.weight_sharing`
+``darts`` … ``tunas``   weight sharing: see :mod:`nats_gym.agents.weight_sharing`
 ======================  ========================================================
 
 Four kinds. An *ask/tell agent* needs no gradient through an environment and is batched over

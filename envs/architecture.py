@@ -73,7 +73,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
     default_reward: ClassVar[str] = "accuracy"
     #: What the figures at the end of the observation are called.
     figures: ClassVar[tuple[str, ...]] = ()
-    #: Whether `reset(options={"start": ...})` is known.
+    #: Whether ``reset(options={"start": ...})`` is known.
     takes_start: ClassVar[bool] = True
 
     def __init__(

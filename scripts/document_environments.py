@@ -8,6 +8,7 @@ With ``--check`` nothing is written; the exit code is 1 if a page is not what it
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import warnings
 from pathlib import Path
@@ -111,6 +112,7 @@ and named.
 def docstring(name: str, level: int) -> str:
     """Docstring of an environment class, its headings ``level`` deeper."""
     text = inspect.cleandoc(getattr(nats_gym.envs, name).__doc__)
+    text = re.sub(r":class:`~?(?:nats_gym\.envs\.)?(\w+)`", r"`nats_gym.envs.\1`", text)
     lines = ("#" * level + line if line.startswith("#") else line for line in text.splitlines())
     return "\n".join(lines)
 

@@ -2,6 +2,8 @@
 
 Python is pasted into the interpreter, command lines are parsed and quick ones run.
 
+A tutorial's are pasted into one interpreter, in order, and print what stands below them.
+
 A snippet that needs more than the package, or takes long, says so in its first line: ``# Needs …``,
 ``# Takes …``. What it needs and this machine lacks is not run, but still has to paste.
 """
@@ -39,6 +41,7 @@ BLOCKS = [
     for found in re.finditer(r"^```(\w*)\n(.*?)^```$", text, re.M | re.S)
 ]
 PYTHON = {where: text for where, language, text in BLOCKS if language == "python"}
+TUTORIALS = sorted({where.split(":")[0] for where in PYTHON if "tutorials/" in where})
 LONG = {where for where, text in PYTHON.items() if text.startswith("# Takes ")}
 COMMANDS = [
     (where, line)
@@ -112,9 +115,39 @@ def paste(where: str) -> None:
         torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize("where", sorted({*PYTHON} - LONG))
+@pytest.mark.parametrize(
+    "where", sorted(where for where in {*PYTHON} - LONG if "tutorials/" not in where)
+)
 def test_python_runs_as_it_is_pasted(where: str, folder: Path) -> None:
     paste(where)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", TUTORIALS)
+def test_a_tutorial_runs_from_top_to_bottom(
+    page: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    threads = torch.get_num_threads()
+    interpreter = Pasted({"__name__": "__console__"})
+    compared, printed = 0, ""
+    for where, language, text in BLOCKS:
+        if where.startswith(f"{page}:"):
+            if language == "text":
+                assert printed == text, where
+                compared += 1
+            elif language == "python":
+                capsys.readouterr()
+                interpreter.paste(text)
+                printed = capsys.readouterr().out
+    torch.set_num_threads(threads)
+    assert compared
+
+
+def test_every_kind_of_reader_has_a_tutorial() -> None:
+    start = (ROOT / "docs" / "index.md").read_text()
+    assert len(TUTORIALS) == 4
+    for page in TUTORIALS:
+        assert start.count(page.removeprefix("docs/").removesuffix(".md")) == 2  # link and order
 
 
 @pytest.mark.slow
