@@ -81,10 +81,12 @@ class SearchArguments(Mapping[str, Any]):
     @classmethod
     def recorded(cls, record: Mapping[str, Any]) -> SearchArguments:
         """Those that a result records; ``ValueError`` if they are no search's."""
+        given = checks.mapping(record, "the arguments of a search are a dictionary")
         names = [field.name for field in fields(cls)]
-        if record.keys() != {*names}:
-            raise ValueError(f"its arguments are {shown([*record])}, not {', '.join(names)}")
-        return cls(**{**record, "rungs": record["rungs"] and tuple(record["rungs"])})
+        if given.keys() != {*names}:
+            raise ValueError(f"its arguments are {shown([*given])}, not {', '.join(names)}")
+        rungs = checks.as_list(given["rungs"])
+        return cls(**{**given, "rungs": rungs and tuple(rungs)})
 
     @property
     def ladder(self) -> tuple[Epochs, ...]:

@@ -164,7 +164,6 @@ class FreshWeights(gym.Wrapper, gym.utils.RecordConstructorArgs):
 def test_mo_gymnasiums_wrappers_work() -> None:
     mo_gymnasium = pytest.importorskip("mo_gymnasium")
     from mo_gymnasium.wrappers import LinearReward, MORecordEpisodeStatistics
-    from stable_baselines3 import PPO
     from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
     env = mo_gymnasium.make("mo-NATS-TSS-cifar10-v0")
@@ -177,6 +176,13 @@ def test_mo_gymnasiums_wrappers_work() -> None:
     statistics.reset(seed=0)
     info = [statistics.step(3) for _ in range(6)][-1][4]
     assert info["episode"]["r"].shape == (2,)
+
+
+@pytest.mark.slow
+def test_agents_learn_through_mo_gymnasiums_wrappers() -> None:
+    pytest.importorskip("mo_gymnasium")
+    from mo_gymnasium.wrappers import LinearReward
+    from stable_baselines3 import PPO
 
     def flops_after_training(weight: float) -> float:
         env = LinearReward(gym.make("mo-NATS-TSS-cifar10-v0"), weight=np.array([1.0, weight]))

@@ -187,7 +187,7 @@ def test_costs_and_latency(pair: Pair) -> None:
 
 
 def test_whole_trainings(pair: Pair) -> None:
-    for index, hp in itertools.product(pair.indices, HPS[pair.space]):
+    for index, hp in itertools.product(pair.indices[::2], HPS[pair.space]):
         pair.same("query_meta_info_by_index", index, hp)
         results = pair.same("query_by_index", index, hp=hp)
         pair.same("query_by_index", index, "cifar", hp)
@@ -239,7 +239,7 @@ def test_best(pair: Pair) -> None:
     for index in pair.indices:
         pair.same("_prepare_info", index)
     sets = ("train", "valid", "test", "x-valid", "x-test", "ori-test", "nonsense")
-    costs = [pair.theirs.get_cost_info(i, "cifar10") for i in pair.indices]
+    costs = [pair.theirs.get_cost_info(i, "cifar10") for i in pair.indices[::2]]
     flops, params = ([None, *(c[name] for c in costs)] for name in ("flops", "params"))
     for key, name, hp in itertools.product((*KEYS, "svhn"), sets, HPS[pair.space]):
         for flop_max, param_max in [(None, None), (0.1, None), *itertools.product(flops, params)]:

@@ -57,7 +57,7 @@ def agent_faults(name: str, values: tuple[str, ...]) -> list[str]:
                     told,
                 )
                 if answer.refusal is None:
-                    json.dumps(answer.value)  # a result records them
+                    json.dumps(dict(answer.value))  # a result records them
                     if value in ("float nan", "np.True_") or option == "no such option":
                         found.append(f"{told} was accepted")
             except Fault as fault:
@@ -201,7 +201,7 @@ def spec_faults(values: tuple[str, ...]) -> list[str]:
                 continue
             for cell in answer.value.cells:
                 try:
-                    json.dumps(cell.arguments)
+                    json.dumps(dict(cell.arguments))
                     assert np.isfinite(cell.arguments["budget"])
                     assert type(cell.arguments["runs"]) is int
                     assert len(cell.name) < 255
