@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym import checks
-from nats_gym.errors import NotInTable, UnreadableResult, said, shown
+from nats_gym.errors import InvalidInput, NotInTable, UnreadableResult, said, shown
 from nats_gym.files import make_folder, replacing
 from nats_gym.schedule import Epochs
 from nats_gym.tables import NO_TEST, SURROGATE, Table, load_table
@@ -80,11 +80,11 @@ class SearchArguments(Mapping[str, Any]):
 
     @classmethod
     def recorded(cls, record: Mapping[str, Any]) -> SearchArguments:
-        """Those that a result records; ``ValueError`` if they are no search's."""
+        """Those that a result records; ``InvalidInput`` if they are no search's."""
         given = checks.mapping(record, "the arguments of a search are a dictionary")
         names = [field.name for field in fields(cls)]
         if given.keys() != {*names}:
-            raise ValueError(f"its arguments are {shown([*given])}, not {', '.join(names)}")
+            raise InvalidInput(f"its arguments are {shown([*given])}, not {', '.join(names)}")
         rungs = checks.as_list(given["rungs"])
         return cls(**{**given, "rungs": rungs and tuple(rungs)})
 
