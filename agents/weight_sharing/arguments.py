@@ -59,8 +59,6 @@ def identifying_arguments(
     own_settings = cls.small_settings if facts and facts.small else {}
     if network is not None or cls.space == "sss":  # whose supernet has one size
         built_with = _mapping("network", network)
-    if epochs is None:
-        epochs = own.get("epochs", EPOCHS)
     if batch_size is None:
         batch_size = own.get("batch_size", BATCH_SIZE)
     switches: dict[str, Any] = {"amp": amp, "channels_last": channels_last, "compile": compile}
@@ -68,7 +66,7 @@ def identifying_arguments(
     arguments = {
         "space": cls.space,
         "dataset": dataset,
-        "epochs": checks.integer(epochs, "epochs", 1, LONGEST),
+        "epochs": check_epochs(epochs, dataset),
         "seed": checks.seed(seed),
         "batch_size": checks.integer(batch_size, "batch_size", 1, MAX_BATCH),
         "settings": {**own_settings, **_mapping("settings", settings)},
@@ -93,6 +91,14 @@ def _check_among(space: str, among: object) -> list[list[int]] | None:
     digits = get_space(space).check_digits(array)
     rows: list[list[int]] = digits.reshape(-1, digits.shape[-1]).tolist()
     return rows
+
+
+def check_epochs(epochs: object, dataset: str) -> int:
+    """Epochs of a supernet, its default filled in; ``InvalidInput`` unless they are such."""
+    if epochs is None:
+        facts = find_dataset(dataset)
+        epochs = facts.supernet.get("epochs", EPOCHS) if facts else EPOCHS
+    return checks.integer(epochs, "epochs of a weight-sharing search's supernet", 1, LONGEST)
 
 
 def check_budget(budget: object) -> None:

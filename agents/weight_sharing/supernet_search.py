@@ -32,8 +32,9 @@ from nats_gym.streams import combine_int, seed_key
 from nats_gym.training.architecture import preset
 from nats_gym.training.batches import Batch, TrainingBatches, evaluation_batches
 from nats_gym.training.data import ImageData, data_folder, load_data
+from nats_gym.training.devices import choose_device
 from nats_gym.training.record import TrainingFailed
-from nats_gym.training.trainer import choose_device, seeded
+from nats_gym.training.trainer import seeded
 
 from .arguments import (
     build_method,

@@ -6,7 +6,6 @@ architecture; the evaluation that overshoots the budget counts.
 
 from nats_gym.clock import MAX_RUNS
 
-from .arguments import search_arguments
-from .searching import MAX_EVALUATIONS, search
+from .searching import MAX_EVALUATIONS, find_kind, search, search_arguments
 
-__all__ = ["MAX_EVALUATIONS", "MAX_RUNS", "search", "search_arguments"]
+__all__ = ["MAX_EVALUATIONS", "MAX_RUNS", "find_kind", "search", "search_arguments"]

@@ -1,28 +1,88 @@
-"""Runs an agent that asks and is told, all independent runs at once."""
+"""Agents that ask and are told: all independent runs at once, on simulated workers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym import checks
+from nats_gym.agents import chooses_among, continuing_of
 from nats_gym.clock import SimulatedClock
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators import Outcome, TableEvaluator
-from nats_gym.result import RECORDED
+from nats_gym.result import RECORDED, SearchArguments
 from nats_gym.spaces import ArchitectureSpace
-from nats_gym.streams import Keys, combine
+from nats_gym.streams import Keys, RunStreams, combine, run_keys
 from nats_gym.tables import SURROGATE
 from nats_gym.workers import SimulatedWorkers
 
-from .ladder import Ladder
+from .kind import Columns, Kind, Progress
+from .ladder import find_rungs
 
 if TYPE_CHECKING:
     from nats_gym.agents.interface import AskTellAgent, MultiFidelityAgent, Question
 
-Columns = dict[str, NDArray[Any]]
+#: What going on with a training may cost.
+CONTINUING = ("difference", "scratch")
+
+
+class AskTell(Kind):
+    """An agent that says which architecture to evaluate, on one schedule."""
+
+    methods = ("ask", "tell")
+
+    def try_out(self, space: ArchitectureSpace) -> object:
+        """One of a single run."""
+        return self.player(space, RunStreams(run_keys([0])), 2)
+
+    def player(
+        self, space: ArchitectureSpace, streams: RunStreams, rungs: int, **told: Any
+    ) -> MultiFidelityAgent:
+        """What asks for trainings to one of several rungs."""
+        return OneRung(self.make(space, streams, **told), streams.runs)
+
+    def run(
+        self,
+        arguments: SearchArguments,
+        evaluator: TableEvaluator,
+        seeds: list[int],
+        checkpoints: Path | None,
+        progress: Progress,
+    ) -> Columns:
+        """Ask, evaluate, tell; see :meth:`Kind.run`."""
+        keys, table, ladder = run_keys(seeds), evaluator.table, arguments.ladder
+        known = table.known_digits(ladder[-1])
+        told = {"among": known} if known is not None and chooses_among(self.factory) else {}
+        agent = self.player(table.space, RunStreams(keys), len(ladder), **told)
+        return run_asking(agent, Evaluations(evaluator, arguments, keys), arguments, progress)
+
+
+class MultiFidelity(AskTell):
+    """An agent that says, too, how long to train it."""
+
+    own = ("rungs", "workers", "continuing")
+
+    def complete(self, *given: Any, continuing: str | None, **named: Any) -> SearchArguments:
+        """See :meth:`Kind.complete`; what going on costs is the agent's own to say."""
+        if continuing is None:
+            continuing = continuing_of(self.factory)
+        continuing = checks.word(continuing, "cost of continuing", CONTINUING)
+        return super().complete(*given, continuing=continuing, **named)
+
+    def player(
+        self, space: ArchitectureSpace, streams: RunStreams, rungs: int, **told: Any
+    ) -> MultiFidelityAgent:
+        """The agent itself."""
+        agent: MultiFidelityAgent = self.make(space, streams, rungs=rungs, **told)
+        return agent
+
+    def prepare(self, arguments: SearchArguments, evaluator: TableEvaluator) -> SearchArguments:
+        """See :meth:`Kind.prepare`; the rungs are the table's where none were asked for."""
+        return replace(arguments, rungs=find_rungs(evaluator, arguments.epochs, arguments.rungs))
 
 
 class OneRung:
@@ -51,22 +111,19 @@ class Evaluations:
 
     Args:
         evaluator: who answers.
-        ladder: the schedules that ``rung`` counts.
+        arguments: of the search: the schedules that ``rung`` counts, whether going on with a
+            training pays all of it, as a new trial, and the agent's name for messages.
         keys: one per run, that random trials are drawn from.
-        scratch: whether going on with a training pays all of it, as a new trial.
-        name: the agent's, for messages.
     """
 
-    def __init__(
-        self, evaluator: TableEvaluator, ladder: Ladder, keys: Keys, scratch: bool, name: str
-    ) -> None:
+    def __init__(self, evaluator: TableEvaluator, arguments: SearchArguments, keys: Keys) -> None:
         table = evaluator.table
         self._evaluator = evaluator
         self._space: ArchitectureSpace = table.space
-        self._ladder = ladder
+        self._ladder = ladder = arguments.ladder
         self._keys = keys
-        self._scratch = scratch
-        self._name = name
+        self._scratch = arguments.continuing != "difference"
+        self._name = arguments.agent
         provenances = {evaluator.prepare(epochs) for epochs in ladder}
         #: Of accuracies (measured only if those of all rungs are) and of seconds.
         self.provenance = (
@@ -183,17 +240,15 @@ class Evaluations:
 def run_asking(
     agent: MultiFidelityAgent,
     evaluations: Evaluations,
-    budget: float,
-    runs: int,
-    workers: int,
-    name: str,
-    progress: Callable[[float], None],
+    arguments: SearchArguments,
+    progress: Progress,
 ) -> Columns:
     """Ask, evaluate, tell until every run has spent its budget; the columns of a result.
 
-    Every run has ``workers`` evaluations in flight, and time goes on to the first that is done.
-    What is in flight when the budget is spent is dropped.
+    Every run has as many evaluations in flight as there are workers, and time goes on to the first
+    that is done. What is in flight when the budget is spent is dropped.
     """
+    budget, runs, workers = arguments.budget, arguments.runs, arguments.workers
     clock = SimulatedClock(budget, runs=runs)
     crew = SimulatedWorkers(runs, workers)
     every = np.arange(runs)
@@ -205,7 +260,7 @@ def run_asking(
             crew.submit(every, clock.used + found["seconds"], **found)
             busy += 1
         if not busy:
-            raise InvalidInput(f"{name} waits for an answer, and none is to come")
+            raise InvalidInput(f"{arguments.agent} waits for an answer, and none is to come")
         time, found = crew.collect(every)
         busy -= 1
         clock.advance(np.where(spent, clock.used, time))
@@ -217,17 +272,3 @@ def run_asking(
         agent.tell(outcome, found["evaluation"])
         progress(min(float(np.min(clock.used)) / budget, 1.0))
     return {column: np.stack(steps, axis=1) for column, steps in history.items()}
-
-
-def made(
-    agent: Callable[..., Any], methods: tuple[str, ...], *arguments: Any, **options: Any
-) -> Any:
-    """Make an agent; ``InvalidInput`` if it lacks what its kind has."""
-    player = agent(*arguments, **options)
-    lacking = [method for method in methods if not callable(getattr(player, method, None))]
-    if lacking:
-        raise InvalidInput(
-            f"{shown(agent)} makes {shown(player)}, which has no {' and no '.join(lacking)}; "
-            "see nats_gym.agents"
-        )
-    return player

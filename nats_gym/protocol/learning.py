@@ -7,56 +7,54 @@ spent.
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import TableEvaluator
-from nats_gym.result import RECORDED, SearchArguments
+from nats_gym.result import SearchArguments
 
-from .asking import Columns
+from .kind import Columns, Kind, Progress, in_columns
 
 #: What an environment says of every evaluation, and is kept.
 KEPT = ("index", "accuracy", "seconds", "clock")
 
 
-def run_learning(
-    make: Callable[[], Any],
-    evaluator: TableEvaluator,
-    arguments: SearchArguments,
-    seeds: list[int],
-    progress: Callable[[float], None],
-) -> Columns:
-    """Let an agent learn in an environment of its own for every run; the columns of a result.
+class Environment(Kind):
+    """An agent that learns in an environment of its own for every run."""
 
-    Raises:
-        InvalidInput: if an agent stops before its budget is spent.
-    """
-    table, budget = evaluator.table, arguments.budget
-    env_id = f"NATS-{table.space.name.upper()}-{table.dataset}-v0"
-    histories = []
-    for run, seed in enumerate(seeds):
+    methods = ("learn",)
 
-        def tell(clock: float, run: int = run) -> None:
-            progress((run + min(clock / budget, 1.0)) / len(seeds))
+    def run(
+        self,
+        arguments: SearchArguments,
+        evaluator: TableEvaluator,
+        seeds: list[int],
+        checkpoints: Path | None,
+        progress: Progress,
+    ) -> Columns:
+        """Let an agent learn for every seed; see :meth:`Kind.run`.
 
-        with _Watched(
-            gym.make(env_id, epochs=arguments.epochs, evaluator=evaluator), seed, tell
-        ) as env:
-            make().learn(env, budget, seed)
-            histories.append(_until_spent(env.evaluations, budget, arguments.agent))
-        tell(budget)
-    shape = len(seeds), max(map(len, histories))
-    columns: Columns = {column: np.full(shape, padding) for column, padding in RECORDED.items()}
-    for run, evaluations in enumerate(histories):
-        count = len(evaluations)
-        for place, column in enumerate(KEPT):
-            columns[column][run, :count] = [evaluation[place] for evaluation in evaluations]
-        columns["rung"][run, :count] = 0
-        columns["evaluation"][run, :count] = np.arange(count)
-    return columns
+        Raises:
+            InvalidInput: if an agent stops before its budget is spent.
+        """
+        budget = arguments.budget
+        env_id = f"NATS-{arguments.space.upper()}-{arguments.dataset}-v0"
+        played = []
+        for run, seed in enumerate(seeds):
+
+            def tell(clock: float, run: int = run) -> None:
+                progress((run + min(clock / budget, 1.0)) / len(seeds))
+
+            made = gym.make(env_id, epochs=arguments.epochs, evaluator=evaluator)
+            with _Watched(made, seed, tell) as env:
+                self.make().learn(env, budget, seed)
+                counted = _until_spent(env.evaluations, budget, self.name)
+                played.append(dict(zip(KEPT, zip(*counted, strict=True), strict=True)))
+            tell(budget)
+        return in_columns(played)
 
 
 class _Watched(gym.Wrapper[Any, Any, Any, Any]):

@@ -4,30 +4,37 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from nats_gym import checks
+from nats_gym.agents import find_agent, kind_of
+from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import TableEvaluator
 from nats_gym.result import SearchArguments, SearchResult, provenance_of
 from nats_gym.schedule import Epochs
-from nats_gym.streams import RunStreams, run_keys, run_seeds
+from nats_gym.spaces import get_space
+from nats_gym.streams import run_seeds
 from nats_gym.tables import Table, load_table
 
-from .arguments import search_arguments
-from .asking import Columns, Evaluations, OneRung, made, run_asking
-from .ladder import Ladder, find_rungs
-from .learning import run_learning
-from .sharing import known_digits, run_sharing
-
-#: Called with the share of the work done, in [0, 1].
-Progress = Callable[[float], None]
+from .asking import AskTell, MultiFidelity
+from .kind import Kind, Progress
+from .learning import Environment
+from .sharing import WeightSharing
 
 #: What a result in memory may hold, 56 bytes each.
 MAX_EVALUATIONS = 100_000_000
+#: By the names that :func:`nats_gym.agents.kind_of` gives them.
+KINDS: dict[str, type[Kind]] = {
+    "ask-tell": AskTell,
+    "multi-fidelity": MultiFidelity,
+    "environment": Environment,
+    "weight-sharing": WeightSharing,
+}
+#: What a search itself tells an agent.
+TOLD = ("among", "budget", "checkpoint", "epochs", "progress", "rungs", "seed", "space", "streams")
 
 
 def search(
@@ -92,8 +99,6 @@ def search(
     >>> search("tss", "cifar10", "random", budget=60_000, runs=2).recommended.shape
     (2,)
     """
-    from nats_gym.agents import find_agent, kind_of
-
     kept = None if checkpoints is None else checks.path(checkpoints, "checkpoints")
     progress = _silent if progress is None else checks.function(progress, "progress")
     arguments = search_arguments(
@@ -106,88 +111,87 @@ def search(
         first_run=first_run,
         supernet_epochs=supernet_epochs,
     )
-    _, factory = find_agent(agent)
-    kind = kind_of(factory)
+    kind = find_kind(agent, arguments.options)
     table = load_table(arguments.space, arguments.dataset, arguments.source)
     evaluator = TableEvaluator(table, arguments.trial)
     evaluator.announce = False
-    several = kind == "multi-fidelity"
-    ladder: Ladder = arguments.ladder
-    if several:
-        ladder = find_rungs(evaluator, arguments.epochs, arguments.rungs)
-        arguments = replace(arguments, rungs=ladder)
-    for rung in ladder:
-        evaluator.prepare(rung)
-    if kind != "weight-sharing":
-        _refuse_endless(table, ladder[0], arguments.budget, arguments.runs)
-
+    arguments = kind.prepare(arguments, evaluator)
+    if not arguments.shares_weights:
+        _refuse_endless(arguments, table)
     seeds = run_seeds(arguments.seed, arguments.runs, arguments.first_run)
-    alphas = None
-    if kind == "weight-sharing":
-        columns, alphas = run_sharing(
-            factory,
-            table,
-            arguments.supernet_epochs,
-            arguments.budget,
-            seeds,
-            arguments.options,
-            kept,
-            progress,
-        )
-    elif kind == "environment":
-
-        def make() -> Any:
-            return made(factory, ("learn",), **arguments.options)
-
-        columns = run_learning(make, evaluator, arguments, seeds, progress)
-    else:
-        columns = _run_asking(factory, evaluator, ladder, seeds, arguments, progress)
     return SearchResult(
-        **columns,
+        **kind.run(arguments, evaluator, seeds, kept, progress),
         arguments=arguments,
-        provenance=provenance_of(table, ladder, real=kind == "weight-sharing"),
+        provenance=provenance_of(table, arguments.ladder, arguments.shares_weights),
         table=table,
-        alphas=alphas,
     )
 
 
-def _run_asking(
-    factory: Callable[..., Any],
-    evaluator: TableEvaluator,
-    ladder: Ladder,
-    seeds: list[int],
-    arguments: SearchArguments,
-    progress: Progress,
-) -> Columns:
-    from nats_gym.agents import chooses_among
+def search_arguments(
+    space: str,
+    dataset: str,
+    agent: str | Callable[..., Any] = "reinforce",
+    epochs: Epochs | None = None,
+    budget: float | None = None,
+    runs: int = 1,
+    seed: int = 0,
+    source: str | os.PathLike[str] = "auto",
+    *,
+    trial: str | int = "random",
+    options: Mapping[str, Any] | None = None,
+    rungs: Sequence[Epochs] | None = None,
+    workers: int = 1,
+    continuing: str | None = None,
+    first_run: int = 0,
+    supernet_epochs: int | None = None,
+) -> SearchArguments:
+    """What a search's result records of its arguments: checked, defaults filled in.
 
-    keys = run_keys(seeds)
-    table = evaluator.table
-    several = arguments.rungs is not None
-    told: dict[str, Any] = {"rungs": len(ladder)} if several else {}
-    known = known_digits(table, ladder[-1])
-    if known is not None and chooses_among(factory):
-        told["among"] = known
-    told |= arguments.options
-    agent = made(factory, ("ask", "tell"), table.space, RunStreams(keys), **told)
-    scratch = arguments.continuing != "difference"
-    return run_asking(
-        agent if several else OneRung(agent, len(keys)),
-        Evaluations(evaluator, ladder, keys, scratch, arguments.agent),
-        arguments.budget,
-        len(keys),
-        arguments.workers,
-        arguments.agent,
-        progress,
+    Arguments and exceptions as :func:`search`.
+    """
+    kind = find_kind(agent, options)
+    space, dataset = get_space(space).name, get_dataset(dataset).name
+    kind.check_options(space, dataset)
+    return kind.complete(
+        *(space, dataset, epochs, budget, runs, seed, source),
+        trial=trial,
+        rungs=rungs,
+        workers=workers,
+        continuing=continuing,
+        first_run=first_run,
+        supernet_epochs=supernet_epochs,
     )
+
+
+def find_kind(agent: str | Callable[..., Any], options: Mapping[str, Any] | None = None) -> Kind:
+    """An agent as a search runs it.
+
+    Args:
+        agent: as of :func:`search`.
+        options: keyword arguments that it is made with besides.
+
+    Raises:
+        InvalidInput: for what makes no agent, or options that it does not have or that cannot be
+            recorded.
+    """
+    name, factory = find_agent(agent)
+    options = checks.mapping(
+        {} if options is None else options, "options are a dictionary of the agent's"
+    )
+    checks.plain(options, "an agent's options, which a result records,")
+    for option in options:
+        if option in TOLD:
+            raise InvalidInput(f"{option} is what the search tells an agent, no option of {name}")
+    return KINDS[kind_of(factory, options, name)](name, factory, options)
 
 
 def _silent(share: float) -> None:
     """Progress that nobody follows."""
 
 
-def _refuse_endless(table: Table, epochs: Epochs, budget: float, runs: int) -> None:
-    expected = runs * budget / float(np.nanmean(table.query_seconds(epochs)))
+def _refuse_endless(arguments: SearchArguments, table: Table) -> None:
+    runs, budget = arguments.runs, arguments.budget
+    expected = runs * budget / float(np.nanmean(table.query_seconds(arguments.ladder[0])))
     if expected > MAX_EVALUATIONS:
         raise InvalidInput(
             f"a budget of {budget:g} s in {runs:,} runs buys about {expected:.1g} evaluations; "

@@ -1,4 +1,4 @@
-"""Runs a weight-sharing search: real training on a real clock, its answers looked up in the table.
+"""Weight-sharing searches: real training on a real clock, answers looked up in the table.
 
 After every epoch the architecture that the supernet stands for is looked up at its full schedule,
 so that a whole search is judged without training anything again. The clock is charged the real
@@ -7,94 +7,138 @@ seconds of the epoch. A run's answer is its last.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nats_gym.agents.weight_sharing import METHODS, get_method
+from nats_gym.clock import default_budget
 from nats_gym.errors import InvalidInput
-from nats_gym.result import RECORDED
-from nats_gym.schedule import Epochs
-from nats_gym.tables import Table
+from nats_gym.evaluators import TableEvaluator
+from nats_gym.files import check_source
+from nats_gym.result import SearchArguments
+from nats_gym.tables import load_table
 
-from .asking import Columns
+from .kind import Columns, Kind, Progress, in_columns
 
 if TYPE_CHECKING:
     from nats_gym.agents.weight_sharing.supernet_result import SupernetResult
 
-
-def known_digits(table: Table, epochs: Epochs) -> NDArray[np.int64] | None:
-    """Digits of what a partial table has at a schedule, ``(m, n)``; None where it has all."""
-    known = np.flatnonzero(~np.isnan(table.mean_accuracy("valid", epochs)))
-    return None if len(known) == table.space.size else table.space.digits(known)
+#: Real seconds that a supernet may take for an epoch where no budget is given: no cap in practice.
+SUPERNET_SECONDS = 3600.0
 
 
-def run_sharing(
-    make: Callable[..., Any],
-    table: Table,
-    epochs: int | None,
-    budget: float,
-    seeds: list[int],
-    options: Mapping[str, Any],
-    checkpoints: Path | None,
-    progress: Callable[[float], None],
-) -> tuple[Columns, NDArray[np.float64]]:
-    """Let a weight-sharing search run for every seed.
+class WeightSharing(Kind):
+    """A search that trains a supernet, and is judged by the table.
 
-    Args:
-        make: called with the data set and the keyword arguments of
-            :class:`~nats_gym.agents.weight_sharing.supernet_search.SupernetSearch`.
-        table: looked up in. Where it is partial, searches choose among what it has.
-        epochs: of the supernet; None for the search's own.
-        budget: real seconds of each run.
-        seeds: one a run.
-        options: further keyword arguments.
-        checkpoints: folder for a checkpoint of every run, to go on from; None keeps none.
-        progress: called with the share done, in [0, 1].
-
-    Returns:
-        The columns of a result, and alpha after every epoch, ``(runs, epochs, n, k)``; NaN behind
-        the end.
+    Made with the data set and the keyword arguments of
+    :class:`~nats_gym.agents.weight_sharing.supernet_search.SupernetSearch`.
     """
-    accuracy = table.mean_accuracy("valid")
-    among = known_digits(table, table.full_epochs)
-    found: list[SupernetResult] = []
-    for run, seed in enumerate(seeds):
 
-        def tell(result: SupernetResult, run: int = run) -> None:
-            passed = len(result.index) / int(result.arguments["epochs"])
-            spent = float(result.seconds[-1]) / budget
-            progress((run + min(max(passed, spent), 1.0)) / len(seeds))
+    own = ("supernet_epochs",)
+    block = 1  # a supernet's run takes longest
 
-        search = make(
-            table.dataset,
-            epochs=epochs,
-            seed=seed,
-            budget=budget,
-            among=among,
-            checkpoint=None if checkpoints is None else checkpoints / f"{seed}.pt",
-            progress=tell,
-            **options,
+    def complete(
+        self,
+        space: str,
+        dataset: str,
+        epochs: Any,
+        budget: float | None,
+        *given: Any,
+        supernet_epochs: Any,
+        **named: Any,
+    ) -> SearchArguments:
+        """See :meth:`Kind.complete`; ``epochs`` are the supernet's where nothing else says them."""
+        from nats_gym.agents.weight_sharing.arguments import check_epochs
+
+        if supernet_epochs is None:
+            epochs, supernet_epochs = None, epochs
+        supernet_epochs = check_epochs(supernet_epochs, dataset)
+        if budget is None:
+            budget = SUPERNET_SECONDS * supernet_epochs
+        named["trial"] = "mean"  # it is judged, not sampled
+        return super().complete(
+            space, dataset, epochs, budget, *given, supernet_epochs=supernet_epochs, **named
         )
-        searched = search.arguments["space"], search.arguments["dataset"]
-        if searched != (table.space.name, table.dataset):
-            raise InvalidInput(
-                f"the weight-sharing search is of {' '.join(searched)}, the table of "
-                f"{table.space.name} {table.dataset}"
+
+    def in_study(self, shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+        """See :meth:`Kind.in_study`; the rest's epochs are none of a supernet's."""
+        wanted = {**shared, "epochs": None, **own}
+        if "budget" not in wanted:  # the rest's, so that all are compared at one cost
+            space, dataset = wanted["space"], wanted["dataset"]
+            full = load_table(space, dataset, check_source(wanted["source"])).full_epochs
+            wanted["budget"] = default_budget(space, dataset, full)
+        return wanted
+
+    def check_options(self, space: str, dataset: str) -> None:
+        """Refuse a space that the search is not of, and options; no supernet is made."""
+        if self.name not in METHODS:
+            return
+        searched = get_method(self.name).space
+        if searched != space:
+            raise InvalidInput(f"{self.name} searches {searched}, not {space}")
+        if self.options:
+            from nats_gym.agents.weight_sharing.supernet_search import SupernetSearch
+
+            SupernetSearch.check(self.name, dataset, **self.options)
+
+    def run(
+        self,
+        arguments: SearchArguments,
+        evaluator: TableEvaluator,
+        seeds: list[int],
+        checkpoints: Path | None,
+        progress: Progress,
+    ) -> Columns:
+        """Search for every seed; see :meth:`Kind.run`.
+
+        Where the table is partial, searches choose among what it has.
+
+        Returns:
+            Besides the columns ``alphas``, after every epoch ``(runs, epochs, n, k)``; NaN behind
+            the end.
+        """
+        table, budget = evaluator.table, arguments.budget
+        accuracy = table.mean_accuracy("valid")
+        among = table.known_digits(table.full_epochs)
+        found: list[SupernetResult] = []
+        for run, seed in enumerate(seeds):
+
+            def tell(result: SupernetResult, run: int = run) -> None:
+                passed = len(result.index) / int(result.arguments["epochs"])
+                spent = float(result.seconds[-1]) / budget
+                progress((run + min(max(passed, spent), 1.0)) / len(seeds))
+
+            search = self.make(
+                arguments.dataset,
+                epochs=arguments.supernet_epochs,
+                seed=seed,
+                budget=budget,
+                among=among,
+                checkpoint=None if checkpoints is None else checkpoints / f"{seed}.pt",
+                progress=tell,
             )
-        found.append(search.run())
-    shape = len(seeds), max(len(result.index) for result in found)
-    columns: Columns = {name: np.full(shape, padding) for name, padding in RECORDED.items()}
-    alphas = np.full((*shape, table.space.num_decisions, table.space.num_choices), np.nan)
-    for run, result in enumerate(found):
-        count = len(result.index)
-        columns["index"][run, :count] = result.index
-        columns["accuracy"][run, :count] = accuracy[result.index]
-        columns["seconds"][run, :count] = np.diff(result.seconds, prepend=0.0)
-        columns["clock"][run, :count] = result.seconds
-        columns["rung"][run, :count] = 0
-        columns["evaluation"][run, :count] = np.arange(count)
-        alphas[run, :count] = result.alphas
-    return columns, alphas
+            searched = search.arguments["space"], search.arguments["dataset"]
+            if searched != (arguments.space, arguments.dataset):
+                raise InvalidInput(
+                    f"the weight-sharing search is of {' '.join(searched)}, the table of "
+                    f"{arguments.space} {arguments.dataset}"
+                )
+            found.append(search.run())
+        columns = in_columns(
+            [
+                {
+                    "index": result.index,
+                    "accuracy": accuracy[result.index],
+                    "seconds": np.diff(result.seconds, prepend=0.0),
+                    "clock": result.seconds,
+                }
+                for result in found
+            ]
+        )
+        alphas = np.full((*columns["index"].shape, *found[0].alphas.shape[1:]), np.nan)
+        for run, result in enumerate(found):
+            alphas[run, : len(result.alphas)] = result.alphas
+        return {**columns, "alphas": alphas}

@@ -23,12 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym import checks
+from nats_gym.agents import plays_one_by_one
 from nats_gym.errors import InvalidInput, NotInTable, UnreadableResult, said, shown
 from nats_gym.evaluators import TableEvaluator
 from nats_gym.files import alone, check_folder, make_folder, replacing, sweep, unfinished_folder
 from nats_gym.machine import describe
-from nats_gym.protocol import search
-from nats_gym.protocol.ladder import find_rungs
+from nats_gym.protocol import find_kind, search
 from nats_gym.result import RUN_FILE, SearchResult, versions
 from nats_gym.tables import load_table
 from nats_gym.training.pool import Pool, Task, TaskFailed
@@ -36,8 +36,6 @@ from nats_gym.training.pool import Pool, Task, TaskFailed
 from .spec import Cell, Study
 
 STUDY_FILE, SPEC_FILE, CELLS, BLOCKS = "study.json", "study.toml", "cells", "blocks"
-#: Runs in a block where an agent plays them one by one; a supernet's run takes longest.
-BLOCK, SUPERNET_BLOCK = 10, 1
 
 #: Called with the runs done and those to do, in all cells.
 Progress = Callable[[int, int], None]
@@ -148,13 +146,11 @@ def _possible(study: Study) -> tuple[list[Cell], list[dict[str, Any]]]:
         ran = cell.search
         table = load_table(ran.space, ran.dataset, ran.source)
         evaluator = TableEvaluator(table, ran.trial)
-        if ran.continuing is None:
-            evaluator.prepare(ran.epochs)
-            cells.append(cell)
-            continue
         try:
-            find_rungs(evaluator, ran.epochs, ran.rungs)
+            find_kind(cell.agent).prepare(ran, evaluator)
         except NotInTable as error:
+            if ran.continuing is None:  # the study asks for the schedule that is not there
+                raise
             names = {"label": cell.label, "space": ran.space, "dataset": ran.dataset}
             skipped.append({**names, "reason": str(error)})
         else:
@@ -212,26 +208,20 @@ def _missing(cell: Cell, out: Path, places: tuple[str, ...]) -> Iterator[Block]:
     Raises:
         InvalidInput: if the folder holds the cell with other arguments or of another table.
     """
-    from nats_gym.agents import find_agent, plays_one_by_one
-
-    folder, runs, size = out / CELLS / cell.name, cell.search.runs, _block_size(cell)
+    folder, runs, kind = out / CELLS / cell.name, cell.search.runs, find_kind(cell.agent)
     if folder.is_dir():
         _check_same(cell, folder, cell.arguments)
         return
-    if not plays_one_by_one(find_agent(cell.agent)[1]):
+    if not plays_one_by_one(kind.factory):
         yield Block(cell, 0, runs, folder, places)
         return
-    for first in range(0, runs, size):
-        count = min(size, runs - first)
+    for first in range(0, runs, kind.block):
+        count = min(kind.block, runs - first)
         block = out / BLOCKS / cell.name / str(first)
         if block.is_dir():
             _check_same(cell, block, {**cell.arguments, "runs": count, "first_run": first})
         else:
             yield Block(cell, first, count, block, places)
-
-
-def _block_size(cell: Cell) -> int:
-    return SUPERNET_BLOCK if cell.search.shares_weights else BLOCK
 
 
 def _check_same(cell: Cell, folder: Path, arguments: dict[str, Any]) -> None:
@@ -316,7 +306,7 @@ def _join(cell: Cell, out: Path) -> None:
     """Make one result of a cell's blocks, if it is not made."""
     folder, blocks = out / CELLS / cell.name, out / BLOCKS / cell.name
     if not folder.is_dir():
-        firsts = range(0, cell.search.runs, _block_size(cell))
+        firsts = range(0, cell.search.runs, find_kind(cell.agent).block)
         parts = [SearchResult.load(blocks / str(first)) for first in firsts]
         _keep(SearchResult.joined(parts), folder)
     shutil.rmtree(blocks, ignore_errors=True)

@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from nats_gym import checks
-from nats_gym.agents import find_agent, kind_of
-from nats_gym.clock import default_budget
+from nats_gym.agents import find_agent
 from nats_gym.errors import InvalidInput, MissingStudy, said, shown
 from nats_gym.files import check_source
-from nats_gym.protocol import search_arguments
+from nats_gym.protocol import find_kind, search_arguments
 from nats_gym.result import SearchArguments
 from nats_gym.spaces import SPACES, get_space
-from nats_gym.tables import load_table
 from nats_gym.untrusted import opened, read_json
 
 #: What a study says, and what each says besides.
@@ -176,19 +174,12 @@ def _places_of_results(folder: Path) -> list[str]:
 def _cell(
     label: str, options: Any, search: Mapping[str, Any], dataset: Any, shared: Mapping[str, Any]
 ) -> Cell:
-    wanted = {**shared, **search, **options, "dataset": dataset}
-    agent = wanted.pop("agent", label)
-    for name in ("datasets", "spaces"):
-        wanted.pop(name, None)
+    told = {**shared, **search, "dataset": dataset}
+    told.pop("datasets", None)
+    own = {name: value for name, value in options.items() if name not in ("agent", "spaces")}
+    agent = options.get("agent", label)
     try:
-        get_space(wanted["space"])
-        if kind_of(find_agent(agent)[1]) == "weight-sharing":
-            wanted["epochs"] = options.get("epochs")
-            # The rest's, so that all are compared at one cost.
-            source = check_source(wanted.get("source", "auto"))
-            full = load_table(wanted["space"], dataset, source).full_epochs
-            wanted.setdefault("budget", default_budget(wanted["space"], dataset, full))
-        ran = search_arguments(agent=agent, **wanted)
+        ran = search_arguments(agent=agent, **find_kind(agent).in_study(told, own))
     except InvalidInput as error:
         raise InvalidInput(f"agent {shown(label)} of the study: {error}") from None
     slug = re.sub(r"[^\w.=-]+", "-", str(label)).strip("-") or "agent"

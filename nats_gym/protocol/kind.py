@@ -1,0 +1,196 @@
+"""What the kinds of agents share: how a search with one is called, prepared and run."""
+
+from __future__ import annotations
+
+import math
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nats_gym import checks
+from nats_gym.clock import MAX_RUNS, check_budget, default_budget
+from nats_gym.errors import InvalidInput, said, shown
+from nats_gym.evaluators import TableEvaluator, check_trial
+from nats_gym.files import check_source
+from nats_gym.result import RECORDED, SearchArguments
+from nats_gym.schedule import Epochs, check_epochs
+from nats_gym.spaces import ArchitectureSpace, get_space
+from nats_gym.tables import load_table
+from nats_gym.workers import check_workers
+
+from .ladder import check_rungs
+
+#: The arrays of a result by name.
+Columns = dict[str, NDArray[Any]]
+#: Called with the share of the work done, in [0, 1].
+Progress = Callable[[float], None]
+
+#: Whose the arguments are that not every agent takes.
+_WHOSE = {
+    **dict.fromkeys(("rungs", "continuing", "workers"), "multi-fidelity agents such as asha"),
+    "supernet_epochs": "weight-sharing searches",
+}
+
+
+class Kind(ABC):
+    """An agent of one kind, and how it is searched with.
+
+    Args:
+        name: what results call it.
+        factory: what makes it.
+        options: keyword arguments that it is made with besides.
+
+    Attributes:
+        own: arguments of a search that not every kind takes, and this one does.
+        methods: what such an agent has.
+        block: runs that a study plays and keeps together, where they are played one by one.
+    """
+
+    own: ClassVar[tuple[str, ...]] = ()
+    methods: ClassVar[tuple[str, ...]] = ()
+    block: ClassVar[int] = 10
+
+    def __init__(self, name: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
+        self.name = name
+        self.factory = factory
+        self.options = options
+
+    def complete(
+        self,
+        space: str,
+        dataset: str,
+        epochs: Epochs | None,
+        budget: float | None,
+        runs: int,
+        seed: int,
+        source: str | os.PathLike[str],
+        *,
+        trial: str | int,
+        rungs: Sequence[Epochs] | None,
+        workers: int,
+        continuing: str | None,
+        first_run: int,
+        supernet_epochs: int | None,
+    ) -> SearchArguments:
+        """The arguments of a search with this agent, as :func:`nats_gym.search` takes them.
+
+        Returns:
+            Them checked, defaults filled in.
+        """
+        given = {
+            "supernet_epochs": supernet_epochs,
+            "rungs": rungs,
+            "continuing": continuing,
+            "workers": None if (workers := check_workers(workers)) == 1 else workers,
+        }
+        for name, value in given.items():
+            if value is not None and name not in self.own:
+                raise InvalidInput(f"{name}= is for {_WHOSE[name]}, not for {self.name}")
+        full_epochs = get_space(space).full_epochs_on(dataset)
+        if epochs is None:
+            full_epochs = load_table(space, dataset, check_source(source)).full_epochs
+        epochs = check_epochs(epochs, full_epochs)
+        budget = check_budget(default_budget(space, dataset, epochs) if budget is None else budget)
+        if not math.isfinite(budget):
+            raise InvalidInput(f"a search needs a finite budget of seconds, got {budget}")
+        return SearchArguments(
+            space=space,
+            dataset=dataset,
+            agent=self.name,
+            options=dict(self.options),
+            epochs=epochs,
+            budget=budget,
+            runs=checks.integer(runs, "runs", 1, MAX_RUNS),
+            seed=checks.seed(seed),
+            source=str(check_source(source)),
+            trial=check_trial(trial),
+            first_run=checks.integer(first_run, "the first run's number", 0),
+            supernet_epochs=supernet_epochs,
+            rungs=check_rungs(rungs, full_epochs),
+            workers=workers,
+            continuing=continuing,
+        )
+
+    def in_study(self, shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+        """What a search is called with of what a study says for all agents, and for this one."""
+        return {**shared, **own}
+
+    def check_options(self, space: str, dataset: str) -> None:
+        """Raise ``InvalidInput`` now if the agent will refuse its options when it is made."""
+        if not self.options:
+            return
+        try:
+            self.try_out(get_space(space))
+        except InvalidInput as error:
+            raise InvalidInput(f"{self.name}: {error}") from None
+        except (ArithmeticError, AttributeError, TypeError, ValueError) as error:
+            raise InvalidInput(
+                f"{self.name} cannot be made with {shown(self.options)}: {said(error)}"
+            ) from None
+
+    def try_out(self, space: ArchitectureSpace) -> object:
+        """Make an agent that searches nothing."""
+        return self.make()
+
+    def make(self, *given: Any, **told: Any) -> Any:
+        """Make an agent with its options; ``InvalidInput`` if it lacks what its kind has."""
+        agent = self.factory(*given, **told, **self.options)
+        lacking = [name for name in self.methods if not callable(getattr(agent, name, None))]
+        if lacking:
+            raise InvalidInput(
+                f"{shown(self.factory)} makes {shown(agent)}, which has no "
+                f"{' and no '.join(lacking)}; see nats_gym.agents"
+            )
+        return agent
+
+    def prepare(self, arguments: SearchArguments, evaluator: TableEvaluator) -> SearchArguments:
+        """Load the schedules that are searched on; the arguments with those that are the table's.
+
+        Raises:
+            NotInTable: for a schedule that the table lacks.
+        """
+        for epochs in arguments.ladder:
+            evaluator.prepare(epochs)
+        return arguments
+
+    @abstractmethod
+    def run(
+        self,
+        arguments: SearchArguments,
+        evaluator: TableEvaluator,
+        seeds: list[int],
+        checkpoints: Path | None,
+        progress: Progress,
+    ) -> Columns:
+        """Search in independent runs.
+
+        Args:
+            arguments: what :meth:`prepare` returned.
+            evaluator: of the table searched, its schedules loaded.
+            seeds: one a run.
+            checkpoints: folder for the states of runs that take long; None keeps none.
+            progress: called with the share done.
+
+        Returns:
+            The arrays of a result.
+        """
+
+
+def in_columns(played: Sequence[Mapping[str, ArrayLike]]) -> Columns:
+    """The arrays of a result of runs whose evaluations followed each other on one schedule.
+
+    Args:
+        played: a run each: ``index``, ``accuracy``, ``seconds`` and ``clock`` of its evaluations.
+    """
+    shape = len(played), max(np.size(run["index"]) for run in played)
+    columns: Columns = {name: np.full(shape, padding) for name, padding in RECORDED.items()}
+    for number, run in enumerate(played):
+        count = np.size(run["index"])
+        for name, values in {**run, "rung": 0, "evaluation": np.arange(count)}.items():
+            columns[name][number, :count] = values
+    return columns
