@@ -93,12 +93,12 @@ def _check_among(space: str, among: object) -> list[list[int]] | None:
     return rows
 
 
-def check_epochs(epochs: object, dataset: str) -> int:
+def check_epochs(epochs: object, dataset: str, what: str = "epochs") -> int:
     """Epochs of a supernet, its default filled in; ``InvalidInput`` unless they are such."""
     if epochs is None:
         facts = find_dataset(dataset)
         epochs = facts.supernet.get("epochs", EPOCHS) if facts else EPOCHS
-    return checks.integer(epochs, "epochs of a weight-sharing search's supernet", 1, LONGEST)
+    return checks.integer(epochs, what, 1, LONGEST)
 
 
 def check_budget(budget: object) -> None:

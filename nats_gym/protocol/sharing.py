@@ -55,7 +55,8 @@ class WeightSharing(Kind):
 
         if supernet_epochs is None:
             epochs, supernet_epochs = None, epochs
-        supernet_epochs = check_epochs(supernet_epochs, dataset)
+        what = "epochs of a weight-sharing search's supernet"
+        supernet_epochs = check_epochs(supernet_epochs, dataset, what)
         if budget is None:
             budget = SUPERNET_SECONDS * supernet_epochs
         named["trial"] = "mean"  # it is judged, not sampled
