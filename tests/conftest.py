@@ -52,6 +52,13 @@ def shared_figures() -> Path:
     return SHARED
 
 
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of the suite's that nothing else has."""
+    monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
 @pytest.fixture(scope="session", params=[TopologySpace(), SizeSpace()], ids=["tss", "sss"])
 def space(request: pytest.FixtureRequest) -> ArchitectureSpace:
     return request.param

@@ -21,10 +21,7 @@ from nats_gym.tables.official.extraction import MixedArchive
 INDICES = (0, 9, 500)
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def own_training(index: int, trained_on: str = "digits", key: str = "cifar10-valid") -> Any:

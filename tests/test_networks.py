@@ -500,12 +500,6 @@ def write_full(folder: Path, space: str, index: int, runs: list[tuple[str, str, 
     return path
 
 
-@pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
-
-
 def same_as_plain(net: nn.Module, space: str, index: int, key: str, seed: int) -> None:
     plain = reference(space, index, CLASSES[key])
     plain.load_state_dict(trained_weights(space, index, key, seed), strict=True)

@@ -33,10 +33,7 @@ from nats_gym.tables.official.unpickling import ForbiddenPickle, UnreadableFile
 INDICES = {"tss": (0, 11, 12, 500, 9930, 15624), "sss": (0, 11, 284, 32767)}
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture

@@ -71,6 +71,7 @@ class Plan:
         Raises:
             InvalidInput: for an unknown space or data set, or a value out of range.
         """
+        space, dataset = get_space(space).name, get_dataset(dataset).name
         full = get_space(space).full_epochs_on(dataset)
         own_recipe, own_network = preset(space, dataset)
         if recipe is None or isinstance(recipe, Mapping):

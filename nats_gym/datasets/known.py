@@ -174,7 +174,8 @@ def dataset_of(key: str) -> Dataset:
 
 def get_images(key: str) -> Images:
     """Return the images of a key, e.g. ``"cifar10-valid"``; ``InvalidInput`` names the allowed."""
-    return next(images for images in dataset_of(key).images if images.key == key)
+    known = {images.key: images for one in EVERY_DATASET.values() for images in one.images}
+    return known[word(key, "data set", known)]
 
 
 def searched_key(name: str) -> str:

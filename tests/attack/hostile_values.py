@@ -311,6 +311,17 @@ def names() -> st.SearchStrategy[str]:
     return st.sampled_from(sorted(HOSTILE))
 
 
+def draw_some(data: st.DataObject, sensible: Mapping[str, Any], most: int = 5) -> dict[str, Any]:
+    """Values for up to ``most`` of the names: sensible ones, one in seven hostile."""
+    drawn = {}
+    for name in data.draw(st.lists(st.sampled_from(sorted(sensible)), unique=True, max_size=most)):
+        hostile = data.draw(st.integers(0, 6)) == 0
+        drawn[name] = (
+            HOSTILE[data.draw(names())]() if hostile else data.draw(st.sampled_from(sensible[name]))
+        )
+    return drawn
+
+
 def make_nodes(folder: Path) -> None:
     """Put what a hostile path leads to into a folder: devices, a pipe, a folder, a file."""
     (folder / "folder").mkdir()

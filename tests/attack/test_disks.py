@@ -240,6 +240,24 @@ def without_rights() -> None:
         ctypes.CDLL(None).prctl(_PR_CAPBSET_DROP, _CAP_DAC_OVERRIDE, 0, 0, 0)
 
 
+def run_without_rights(
+    locked: Path, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python as an ordinary user's process; ``locked`` is unlocked in the end."""
+    try:
+        return subprocess.run(
+            [sys.executable, *arguments],
+            env={**os.environ, **environment},
+            preexec_fn=without_rights,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+        )
+    finally:
+        locked.chmod(0o755)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [*WRITERS, *SLOW])
 @pytest.mark.parametrize("there", [True, False])
@@ -252,18 +270,7 @@ def test_without_rights_a_command_ends_with_one_line(
     locked.chmod(0o555)
     home = out if "import" in command else here / "home"
     told = command.replace("HERE", str(here)).replace("OUT", str(out)).split()
-    try:
-        process = subprocess.run(
-            [sys.executable, "-m", "nats_gym", *told],
-            env={**os.environ, "NATS_GYM_HOME": str(home)},
-            preexec_fn=without_rights,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=200,
-        )
-    finally:
-        locked.chmod(0o755)
+    process = run_without_rights(locked, "-m", "nats_gym", *told, NATS_GYM_HOME=str(home))
     assert process.returncode == 2, process.stderr
     (line,) = process.stderr.splitlines()
     assert line.startswith("nats-gym: ")
@@ -314,17 +321,7 @@ def test_without_rights_a_checkpoint_is_refused_in_one_line(training: str, tmp_p
     pytest.importorskip("sklearn")
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o555)
-    try:
-        process = subprocess.run(
-            [sys.executable, "-c", TRAINING, str(locked), TRAININGS[training]],
-            preexec_fn=without_rights,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=200,
-        )
-    finally:
-        locked.chmod(0o755)
+    process = run_without_rights(locked, "-c", TRAINING, str(locked), TRAININGS[training])
     assert process.returncode == 0, process.stderr
     (line,) = process.stdout.splitlines()
     assert str(locked) in line

@@ -104,13 +104,7 @@ def search_once(data: st.DataObject) -> None:
     """Search with drawn arguments; what a search answers is of the table."""
     arguments: dict[str, Any] = {"space": "tss", "dataset": "cifar10"}
     arguments |= {"agent": data.draw(st.sampled_from(QUICK)), "budget": 3_000.0}
-    for name in data.draw(st.lists(st.sampled_from(sorted(SEARCHES)), unique=True, max_size=5)):
-        hostile = data.draw(st.integers(0, 6)) == 0
-        arguments[name] = (
-            HOSTILE[data.draw(hostile_values.names())]()
-            if hostile
-            else data.draw(st.sampled_from(SEARCHES[name]))
-        )
+    arguments |= hostile_values.draw_some(data, SEARCHES)
     told = ", ".join(f"{name}={hostile_values.told(value)}" for name, value in arguments.items())
     answer = attack(lambda: nats_gym.search(**arguments), f"search({told})")
     if answer.refusal is None:

@@ -310,13 +310,7 @@ FIELDS: dict[str, list[Any]] = {
 def train_by_a_recipe(data: st.DataObject) -> None:
     """Train with drawn fields: what is accepted trains, or fails as the recipe says."""
     fields = {"epochs": 1, "batch_size": 8}
-    for name in data.draw(st.lists(st.sampled_from(sorted(FIELDS)), unique=True, max_size=5)):
-        hostile = data.draw(st.integers(0, 7)) == 0
-        fields[name] = (
-            HOSTILE[data.draw(hostile_values.names())]()
-            if hostile
-            else data.draw(st.sampled_from(FIELDS[name]))
-        )
+    fields |= hostile_values.draw_some(data, FIELDS)
     told = ", ".join(f"{name}={hostile_values.told(value)}" for name, value in fields.items())
     made = attack(lambda: Recipe(**fields), f"Recipe({told})")
     if made.refusal is not None or made.value.epochs > 3:

@@ -92,37 +92,23 @@ def array(shape: bytes, kind: bytes, data: bytes, order: bytes = b"\x89") -> byt
 
 ORDERED = call(name("collections", "OrderedDict"))
 
+
+def record_of(kind: bytes, at: bytes) -> bytes:
+    """A dtype of eight bytes whose one field lies at an offset."""
+    field = b"}" + text("a") + tuple_of(kind, at) + b"s"
+    state = (b"K\x03", text("|"), b"N", tuple_of(text("a")), field, b"K\x08K\x01K\x00")
+    return dtype("V8", tuple_of(*state))
+
+
 #: A dtype that says its eight bytes are a pointer to an object.
-POINTER = (
-    call(name("numpy", "dtype"), text("V8"), b"\x89", b"\x88")
-    + tuple_of(
-        b"K\x03",
-        text("|"),
-        b"N",
-        tuple_of(text("a")),
-        b"}" + text("a") + tuple_of(dtype("O"), b"K\x00") + b"s",
-        b"K\x08K\x01K\x00",
-    )
-    + b"b"
-)
+POINTER = record_of(dtype("O"), b"K\x00")
 
 
 def values() -> Iterator[tuple[str, bytes]]:
     """Hostile values: what a pickle puts where a number, a dict or an array should be."""
     yield "pointer", scalar(POINTER, bytes(range(8)))
     yield "pointer again", b"(" + scalar(POINTER, b"A" * 8) * 4 + b"t"
-    wide = (
-        call(name("numpy", "dtype"), text("V8"), b"\x89", b"\x88")
-        + tuple_of(
-            b"K\x03",
-            text("|"),
-            b"N",
-            tuple_of(text("a")),
-            b"}" + text("a") + tuple_of(dtype("f8"), b"M\xff\xff") + b"s",
-            b"K\x08K\x01K\x00",
-        )
-        + b"b"
-    )
+    wide = record_of(dtype("f8"), b"M\xff\xff")
     yield "field beyond its item", scalar(wide, b"A" * 8)
     for kind in (
         "O",
