@@ -289,10 +289,11 @@ def numbers(value: object, what: str) -> NDArray[np.float64]:
 
 def keys(value: object, what: str, count: int) -> NDArray[Any]:
     """An array ``(count,)`` of integers of 64 bits; ``InvalidInput`` for anything else."""
-    given = array(value, f"{what} are {count:,} integers")
+    plain = type(value) is np.ndarray  # at every evaluation: nothing is worded that nobody reads
+    given: Any = value if plain else array(value, f"{what} are {count:,} integers")
     if given.dtype.kind not in "iu" or given.shape != (count,):
         raise InvalidInput(f"{what} are {count:,} integers, got {shown(value)}")
-    return given
+    return given  # type: ignore[no-any-return]
 
 
 def instance(value: object, kind: type[Kind], what: str) -> Kind:

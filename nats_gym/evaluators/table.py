@@ -140,7 +140,7 @@ class TableEvaluator:
         draws = combine(trial_keys, index)
         if schedule.provenance == SURROGATE:
             mean, noise_std = schedule.accuracy.take(index * width), schedule.noise_std.take(index)
-            return np.clip(mean + noise_std * normal(draws), 0.0, 100.0)
+            return np.minimum(np.maximum(mean + noise_std * normal(draws), 0.0), 100.0)
         position = uniform_below(draws, schedule.trials.take(index))
         return schedule.accuracy.take(index * width + position)
 

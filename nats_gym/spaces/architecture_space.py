@@ -126,7 +126,10 @@ class ArchitectureSpace(ABC):
 
     def check_index(self, index: ArrayLike) -> Indices:
         """Return ``index`` as int64; ``InvalidInput`` unless every entry is in ``0 … size-1``."""
-        indices = checks.array(index, f"an index of {self.name} is an integer")
+        plain = type(index) is np.ndarray
+        indices: Any = (
+            index if plain else checks.array(index, f"an index of {self.name} is an integer")
+        )
         return _as_integers_below(indices, self.size, f"{self.name} index")
 
     def check_batch(self, index: ArrayLike) -> Indices:
@@ -257,7 +260,7 @@ def _as_integers_below(array: NDArray[Any], bound: int, what: str) -> NDArray[np
     integers = array.astype(np.int64, copy=False)
     # A uint64 beyond int64 wraps to a negative, so one comparison as unsigned finds both ends.
     wrong = integers.view(np.uint64) >= bound if integers.ndim else not 0 <= int(integers) < bound
-    if np.any(wrong):
+    if wrong if isinstance(wrong, bool) else wrong.any():
         bad = array[wrong].flat[0] if array.ndim else array
         raise InvalidInput(f"{what} {int(bad)} is out of range 0…{bound - 1}")
     return integers
