@@ -32,7 +32,7 @@ AGENTS: dict[str, Callable[..., Any]] = {
     "largest": Largest,
     "bananas": Bananas,
 }  # fmt: skip
-RUNS, EVALUATIONS = 12, 120
+RUNS, EVALUATIONS = 6, 120
 
 # A plain architecture is a tuple of ints; a search yields them and is sent what they scored.
 Plain = tuple[int, ...]
