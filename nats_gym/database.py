@@ -73,7 +73,7 @@ class Database:
                 return self._connected(False).execute(statement, values).fetchall()
             except NatsGymError:
                 raise
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, OSError, UnicodeError) as error:  # what SQLite quotes
                 raise self._told(error) from error
 
     def write(self, *statements: Statement) -> list[tuple[Any, ...]]:
@@ -83,7 +83,7 @@ class Database:
                 return _run(self._connected(), statements)
             except NatsGymError:
                 raise
-            except (sqlite3.Error, OSError) as error:
+            except (sqlite3.Error, OSError, UnicodeError) as error:  # what SQLite quotes
                 raise self._told(error) from error
 
     def hold(self, key: Hashable, *statements: Statement) -> None:

@@ -103,6 +103,10 @@ def said(error: BaseException, limit: int = SAID) -> str:
         return str(error)
     try:
         text = str(error)
+        if isinstance(error, KeyError):
+            text = f"no {text}"
+        elif isinstance(error, OSError) and error.strerror:  # without a descriptor for a name
+            text = error.strerror
     except Exception:
         text = ""
     return _in_one_line(text or type(error).__name__, limit)

@@ -27,6 +27,10 @@ from nats_gym.untrusted import Arrays, open_arrays, read_json
 RUNS_FILE, RUN_FILE = "runs.npz", "run.json"
 #: Bytes of ``run.json``; and of arrays, how many times the bytes that they are packed in, and more.
 LARGEST_RECORD = 16 << 20
+#: Characters of an agent's name.
+LONGEST_NAME = 200
+#: Of ``runs.npz``: a search holds 100 million evaluations at most, of 56 bytes each.
+LARGEST_RUNS = 6 << 30
 PACKED_TO, BESIDES = 100, 64 << 20
 #: Provenance of seconds that passed while a supernet was trained.
 REAL = "real"
@@ -85,6 +89,10 @@ class SearchArguments(Mapping[str, Any]):
         names = [field.name for field in fields(cls)]
         if given.keys() != {*names}:
             raise InvalidInput(f"its arguments are {shown([*given])}, not {', '.join(names)}")
+        agent = checks.text(given["agent"], "agent", LONGEST_NAME)
+        if not agent.isprintable() or not agent.strip():
+            raise InvalidInput(f"agent is a name in one line, got {shown(agent)}")
+        checks.mapping(given["options"], "options are a dictionary of the agent's")
         rungs = checks.as_list(given["rungs"])
         return cls(**{**given, "rungs": rungs and tuple(rungs)})
 
@@ -380,7 +388,7 @@ def open_runs(folder: Path) -> Iterator[Arrays]:
     """The arrays of ``runs.npz``; ``ValueError`` or ``OSError`` if they are not there or whole."""
     path = folder / RUNS_FILE
     unpacked = PACKED_TO * os.path.getsize(path) + BESIDES
-    with open_arrays(path, ("<i8", "<f8"), unpacked=unpacked) as arrays:
+    with open_arrays(path, ("<i8", "<f8"), LARGEST_RUNS, unpacked) as arrays:
         yield arrays
 
 

@@ -322,13 +322,20 @@ def check_reward(reward: RewardFunction, arrays: bool) -> None:
 
 def _made(name: str, arguments: dict[str, Any]) -> RewardFunction:
     made = REWARDS[name]
-    allowed = {p for p in inspect.signature(made).parameters if not p.startswith("_")}
+    allowed = {
+        name: parameter
+        for name, parameter in inspect.signature(made).parameters.items()
+        if not name.startswith("_")
+    }
     for argument in arguments:
         if argument not in allowed:
             raise unknown_name(f"argument of reward {name}", argument, sorted(allowed) or ["none"])
+    for argument, parameter in allowed.items():
+        if parameter.default is parameter.empty and argument not in arguments:
+            raise InvalidInput(f"reward {shown(name)} needs {argument}=")
     try:
         return made(**arguments)
-    except (TypeError, RecursionError) as error:  # one is missing, or bases have no end
+    except (TypeError, RecursionError) as error:  # bases that have no end
         raise InvalidInput(f"reward {shown(name)}: {said(error)}") from None
 
 

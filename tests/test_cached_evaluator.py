@@ -380,6 +380,22 @@ def changed(path: Path, *statements: str) -> None:
     connection.close()
 
 
+def test_bytes_that_are_no_text_are_told_of_in_one_line(tmp_path: Path) -> None:
+    said = []
+    for place in range(16):
+        path = tmp_path / f"{place}.sqlite"
+        changed(path)
+        whole = path.read_bytes()
+        at = whole.index(b"CREATE TABLE") + 4 * place
+        path.write_bytes(whole[:at] + b"\xa1\xd5" + whole[at + 2 :])
+        try:
+            outcome_of(CachedEvaluator(Counting(), "sss", path), 7)
+        except UnreadableCache as error:
+            said.append(str(error))
+    assert len(said) > 8
+    assert all(str(tmp_path) in one and one.isprintable() for one in said)
+
+
 NESTED = '{"a":' * 5000 + "1" + "}" * 5000
 
 

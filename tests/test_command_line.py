@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -30,6 +31,23 @@ def call(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
         cli.main()
     printed = capsys.readouterr()
     return int(caught.value.code or 0), printed.out, printed.err
+
+
+def test_a_terminal_without_a_letter_is_written_to_all_the_same() -> None:
+    for encoding in ("ascii", "latin-1"):
+        done = subprocess.run(
+            [sys.executable, "-m", "nats_gym", "show", "tss", "11", "--dataset", "cifar10"],
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+            capture_output=True,
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("option", ["--epochs", "--space", "--rungs"])
+def test_an_empty_word_is_not_nothing(monkeypatch, capsys, option: str) -> None:
+    code, _, error = call(monkeypatch, capsys, "search", "--agent", "asha", option, "")
+    assert (code, error.count("\n")) == (2, 1)
 
 
 def test_search_prints_a_table_and_writes_runs_and_plot(tmp_path: Path) -> None:

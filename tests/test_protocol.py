@@ -301,6 +301,28 @@ def test_a_result_is_not_read_with_another_table(result, tmp_path) -> None:
     assert result.table.checksum[:12] in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"options": None}, "options are a dictionary"),
+        ({"agent": None}, "agent is text"),
+        ({"agent": ""}, "a name in one line"),
+        ({"agent": "a\x1b[31m\n"}, "a name in one line"),
+        ({"agent": "x" * 100_000}, "agent is text"),
+        ({"agent": [[]]}, "agent is text"),
+        ({"more": 1}, "its arguments are"),
+    ],
+)
+def test_forged_arguments_are_refused(result, tmp_path, change, words) -> None:
+    path = result.save(tmp_path) / "run.json"
+    record = json.loads(path.read_text())
+    record["arguments"] |= change
+    path.write_text(json.dumps(record))
+    with pytest.raises(UnreadableResult, match=words) as caught:
+        SearchResult.load(tmp_path)
+    assert len(str(caught.value)) < 1_000
+
+
 # ── the clock ────────────────────────────────────────────────────────────────────────────────
 
 

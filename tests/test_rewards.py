@@ -203,3 +203,8 @@ def test_what_raises_when_it_is_looked_at_is_refused(option: str) -> None:
 
     with pytest.raises(InvalidInput, match="not me" if option == "reward" else "evaluator"):
         nats_gym.envs.ConstructionEnv("tss", "cifar10", **{option: Raising()})
+
+
+def test_what_a_reward_needs_is_said() -> None:
+    with pytest.raises(InvalidInput, match="reward 'threshold-bonus' needs threshold="):
+        gym.make("NATS-TSS-cifar10-v0", reward={"name": "threshold-bonus"})

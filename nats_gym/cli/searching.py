@@ -93,12 +93,13 @@ def search(
 
     if ":" in agent and str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))  # as a study finds an agent beside its file
-    schedule = number_or_text(epochs) if epochs else None
+    schedule = None if epochs is None else number_or_text(epochs)
     options = _options(option or [])
     for name, value in (("data_dir", data_dir), ("device", device)):
         if value is not None:
             options[name] = str(value)
-    space = space or (get_method(agent).space if agent in METHODS else "tss")
+    if space is None:
+        space = get_method(agent).space if agent in METHODS else "tss"
     if check_source(source) not in SOURCES and is_archive(source):
         find_agent(agent)  # an import takes minutes: no wrong name after it
         if official.find_archive(source) is None:
@@ -106,7 +107,7 @@ def search(
     arguments = search_arguments(
         *(space, dataset, agent, schedule, budget, runs, seed, source),
         options=options,
-        rungs=[number_or_text(rung.strip()) for rung in rungs.split(",")] if rungs else None,
+        rungs=rungs and [number_or_text(rung.strip()) for rung in rungs.split(",")],
         workers=workers,
         continuing=continuing,
     )

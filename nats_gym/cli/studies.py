@@ -131,7 +131,7 @@ def analyse(
     """Analyse a space: costs, rank correlations, distributions, and its landscape."""
     from nats_gym.analysis import analyse as run_analysis
 
-    schedule = number_or_text(epochs) if epochs else None
+    schedule = None if epochs is None else number_or_text(epochs)
     ran = [space, dataset, *filter(None, [epochs]), *([Path(source).name] * (source != "auto"))]
     folder = out or Path("results", "-".join(["analysis", *ran]).replace("/", "of"))
     found = run_analysis(space, dataset, source, folder, schedule, samples, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import sys
 from collections.abc import Iterator
@@ -61,6 +62,9 @@ def help_without_command(context: typer.Context) -> None:
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # not all take ± or ✓
     try:
         code = app(standalone_mode=False)
         if code == INTERRUPTED:  # newer releases of Typer return it
