@@ -77,8 +77,6 @@ class OriginWarning(UserWarning):
 
 #: Characters of what was given that a message quotes, and of the names that it lists.
 SHOWN, LISTED = 200, 1_000
-#: Characters of another's message: room for what it quotes itself.
-SAID = 300
 
 
 def shown(value: object, limit: int = SHOWN) -> str:
@@ -97,7 +95,7 @@ def shown(value: object, limit: int = SHOWN) -> str:
     return _in_one_line(quoted, limit)
 
 
-def said(error: BaseException, limit: int = SAID) -> str:
+def said(error: BaseException, limit: int = SHOWN) -> str:
     """What an exception says, or else what it is: ours whole, others' as :func:`shown`."""
     if isinstance(error, NatsGymError):
         return str(error)

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import CorruptTable, InvalidInput, MissingTable, said, shown
+from nats_gym.errors import SHOWN, CorruptTable, InvalidInput, MissingTable, said, shown
 from nats_gym.files import check_folder, unfinished_folder
 from nats_gym.spaces import get_space
 from nats_gym.tables.column import Column
@@ -174,7 +174,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         if manifest["checksum"] != expected:
             raise ValueError("the checksum is not that of the manifest")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CorruptTable(f"{path}: not a table's manifest ({said(error)})") from error
+        # Room for what we quote of a column, and say of it.
+        raise CorruptTable(f"{path}: not a table's manifest ({said(error, 2 * SHOWN)})") from error
     return {**manifest, "columns": columns, "checksum": checksum}
 
 
