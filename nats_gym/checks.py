@@ -293,7 +293,7 @@ def keys(value: object, what: str, count: int) -> NDArray[Any]:
     given: Any = value if plain else array(value, f"{what} are {count:,} integers")
     if given.dtype.kind not in "iu" or given.shape != (count,):
         raise InvalidInput(f"{what} are {count:,} integers, got {shown(value)}")
-    return given  # type: ignore[no-any-return]
+    return given
 
 
 def instance(value: object, kind: type[Kind], what: str) -> Kind:
