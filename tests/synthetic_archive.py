@@ -15,7 +15,7 @@ import os
 import pickle
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +213,7 @@ def official_dict(space: str, indices: Iterable[int], **record_options: Any) -> 
 
 def write_record(path: Path, content: Any) -> None:
     """Write a pickle as the official files are: protocol 4, bz2."""
-    path.write_bytes(bz2.compress(pickle.dumps(content, protocol=4)))
+    path.write_bytes(_packed(content))
 
 
 def write_archive(
@@ -244,16 +244,17 @@ def write_archive(
         indices = range(get_space(space).size)
     root.mkdir(parents=True, exist_ok=True)
     base = root / BASE_NAMES[space]
-    options = {"seed": seed, "schedules": schedules}
     if kind == "single":
         path = Path(f"{base}.pickle.pbz2")
         with bz2.open(path, "wb", compresslevel=1) as file:
-            pickle.dump(official_dict(space, indices, **options), file, protocol=4)
+            content = official_dict(space, indices, seed=seed, schedules=schedules)
+            pickle.dump(content, file, protocol=4)
         return path
     folder = Path(f"{base}-{'full' if kind == 'full' else 'simple'}")
     folder.mkdir()
-    write_record(folder / "meta.pickle.pbz2", meta(space))
-    jobs = [(folder, space, index, {**options, "weights": kind == "full"}) for index in indices]
+    (folder / "meta.pickle.pbz2").write_bytes(_packed_meta(space))
+    options = (seed, tuple((schedules or SCHEDULES[space]).items()), kind == "full")
+    jobs = [(folder, space, index, *options) for index in indices]
     processes = processes or (os.cpu_count() or 1 if len(jobs) > 500 else 1)
     if processes == 1:
         for job in jobs:
@@ -272,6 +273,23 @@ def write_archive(
     return path
 
 
-def _write(job: tuple[Path, str, int, dict[str, Any]]) -> None:
-    folder, space, index, options = job
-    write_record(folder / f"{index:06d}.pickle.pbz2", record(space, index, **options))
+def _write(job: tuple[Path, str, int, int, tuple[tuple[str, int], ...], bool]) -> None:
+    folder, space, index, *options = job
+    (folder / f"{index:06d}.pickle.pbz2").write_bytes(_packed_record(space, index, *options))
+
+
+def _packed(content: Any) -> bytes:
+    return bz2.compress(pickle.dumps(content, protocol=4))
+
+
+@cache
+def _packed_meta(space: str) -> bytes:
+    return _packed(meta(space))
+
+
+# Tests write the same few records again and again.
+@lru_cache(maxsize=1000)
+def _packed_record(
+    space: str, index: int, seed: int, schedules: tuple[tuple[str, int], ...], weights: bool
+) -> bytes:
+    return _packed(record(space, index, seed, dict(schedules), weights))

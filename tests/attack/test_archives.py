@@ -220,14 +220,15 @@ def write_deep(path: Path, content: Any) -> None:
     path.write_bytes(bz2.compress(data.replace(text, b"]" * 100_000 + b"a" * 99_999)))
 
 
-@pytest.mark.parametrize("case", ["params: infinity", "arch_config: a cycle", "hp"])
-def test_a_record_of_a_single_file_is_left_out_too(tmp_path: Path, case: str) -> None:
-    content = official_dict("tss", (*HONEST, VICTIM), schedules=SHORT["tss"])
-    CASES[case](content["arch2infos"][VICTIM])
+def test_records_of_a_single_file_are_left_out_too(tmp_path: Path) -> None:
+    changes = {13: "params: infinity", 14: "arch_config: a cycle", 15: "hp"}
+    content = official_dict("tss", (*HONEST, *changes), schedules=SHORT["tss"])
+    for index, case in changes.items():
+        CASES[case](content["arch2infos"][index])
     write_record(tmp_path / "one.pickle.pbz2", content)
     archive = official.import_archive(tmp_path / "one.pickle.pbz2")
     assert np.flatnonzero(archive.held).tolist() == list(HONEST)
-    assert len(archive.facts["unreadable"]) == 1
+    assert len(archive.facts["unreadable"]) == len(changes)
 
 
 @pytest.mark.parametrize("case", ["epochs: below", "hp", "arch_config: bytes"])
@@ -306,7 +307,7 @@ def flipped(draw: random.Random, content: Any) -> bytes:
 SLOW = [pytest.param(240, seed, marks=pytest.mark.slow) for seed in (1, 2, 3)]
 
 
-@pytest.mark.parametrize(("count", "seed"), [(60, 0), *SLOW])
+@pytest.mark.parametrize(("count", "seed"), [(40, 0), *SLOW])
 @pytest.mark.parametrize("kind", ["values", "bytes"])
 def test_mutations_cost_themselves_alone(tmp_path: Path, kind: str, count: int, seed: int) -> None:
     draw = random.Random(seed)
@@ -336,7 +337,7 @@ def test_mutations_cost_themselves_alone(tmp_path: Path, kind: str, count: int, 
                     assert not ((column < 0) | (column > 100)).any()
 
 
-@pytest.mark.parametrize(("count", "seed"), [(150, 0), *SLOW])
+@pytest.mark.parametrize(("count", "seed"), [(60, 0), *SLOW])
 def test_tars_with_flipped_bytes(tmp_path: Path, count: int, seed: int) -> None:
     draw = random.Random(seed)
     path = tmp_path / "some.tar"
