@@ -134,11 +134,11 @@ def number(
     ):
         return plain
     bounds = (("from", low), ("above", above or -math.inf), ("to", high), ("below", below))
-    said = "".join(f" {word} {bound:,.12g}" for word, bound in bounds if math.isfinite(bound))
+    within = "".join(f" {word} {bound:,.12g}" for word, bound in bounds if math.isfinite(bound))
     bounded = infinite or math.isfinite(min(high, below))
     kind = f"{'' if above else 'positive '}{'' if bounded else 'finite '}number"
     of = f" of {unit}" if unit else ""
-    raise InvalidInput(f"{what} is a {kind}{of}{said}, got {shown(value)}")
+    raise InvalidInput(f"{what} is a {kind}{of}{within}, got {shown(value)}")
 
 
 def limit(value: object, what: str) -> float | None:

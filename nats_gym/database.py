@@ -186,6 +186,7 @@ class Database:
             self.path, timeout=_BUSY_SECONDS, check_same_thread=False, isolation_level=None
         )
         try:
+            self._check_length(connection)
             # Nothing that a file brings along may run.
             connection.execute("PRAGMA trusted_schema = OFF")
             if hasattr(connection, "setconfig"):  # Python 3.12
@@ -204,6 +205,15 @@ class Database:
             connection.close()
             raise
         return connection
+
+    def _check_length(self, connection: sqlite3.Connection) -> None:
+        """Refuse a file that ends within a page, whose end SQLite would read as zeros."""
+        log = Path(self._names[1])
+        if log.exists() and log.stat().st_size:
+            return  # the page may be in it
+        size = os.stat(self.path).st_size
+        if size % connection.execute("PRAGMA page_size").fetchone()[0]:
+            raise self._error(f"{self.path} cannot be {self._what}: it is cut off in a page")
 
     def _make_tables(self, connection: sqlite3.Connection) -> None:
         """Make the tables, of those of an earlier version if there are such."""

@@ -188,7 +188,7 @@ def _is_library(module: str) -> bool:
 def unknown_name(kind: str, given: object, allowed: Iterable[str]) -> InvalidInput:
     """Build the exception for a name that is not allowed: what was given, what is, the nearest."""
     names = list(allowed)
-    listed = ", ".join(names[:LISTED])
+    listed = ", ".join(names[:LISTED]) or "none, for there is none"
     if len(listed) > LISTED:
         listed = f"{listed[: LISTED - 1]}… ({len(names):,} in all)"
     return InvalidInput(

@@ -253,7 +253,11 @@ def find_reward(reward: str | Mapping[str, Any] | RewardFunction) -> RewardFunct
         given = mapping(reward, "a reward as a dictionary has a name and arguments by name")
         # A spec writes an object's hidden fields too.
         arguments = {key: value for key, value in given.items() if not key.startswith("_")}
-        name = arguments.pop("name", None)
+        if "name" not in arguments:
+            raise InvalidInput(
+                f"a reward as a dictionary says its name, and arguments; got {shown(reward)}"
+            )
+        name = arguments.pop("name")
     elif callable(reward) and not isinstance(reward, type):
         return _takes_one(reward)
     return _made(word(name, "reward", REWARDS), arguments)

@@ -533,9 +533,13 @@ def test_the_command_line_adds_to_a_build(
     assert api.simulate_train_eval(2, "cifar100", hp="01")[0] == after[2, 0]
     code, said, _ = call(monkeypatch, capsys, *f"{line} --archs 0-2".split())
     assert (code, "0 trained now; 7 trainings" in said) == (0, True)
+    again = load_table("sss", "digits", out / "table").column("accuracy", "test", 1)
+    assert again.licence == "mine"  # what it said, unless something else is said
     for wrong, words in (
         (f"{line} --archs 0-x", "architectures are given as"),
         (line.replace("--epochs 1", "--epochs 2") + " --archs 0", "holds another build"),
+        (f"{line} --archs 0 --data-dir {tmp_path}", "those of digits need none"),
+        (f"search --space sss --dataset digits --source {out}", f"did you mean '{out}/table'"),
         (f"fit {out / 'table'}", "at least 20 trained"),
         (f"fit {tmp_path / 'nothing'}", "no table"),
     ):

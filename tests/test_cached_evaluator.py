@@ -492,6 +492,19 @@ def test_what_somebody_added_to_a_cache_is_refused_when_it_is_opened(
         CachedEvaluator(Counting(), "sss", path)
 
 
+def test_a_file_that_ends_in_a_page_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "cache.sqlite"
+    cache = CachedEvaluator(Counting(), "sss", path)
+    cache.evaluate(np.arange(9), 1, keys(*range(9)))
+    cache.close()
+    whole = path.read_bytes()
+    for short in (5_000, len(whole) - 1):
+        path.write_bytes(whole[:short])
+        with pytest.raises(UnreadableCache, match="cut off in a page"):
+            CachedEvaluator(Counting(), "sss", path)
+        assert path.read_bytes() == whole[:short]
+
+
 def test_what_is_no_file_is_refused_in_one_line(tmp_path: Path) -> None:
     folder, fifo, short = tmp_path / "folder", tmp_path / "fifo", tmp_path / "short"
     folder.mkdir()

@@ -50,6 +50,34 @@ def test_an_empty_word_is_not_nothing(monkeypatch, capsys, option: str) -> None:
     assert (code, error.count("\n")) == (2, 1)
 
 
+def test_another_search_is_not_replaced(monkeypatch, capsys, tmp_path: Path) -> None:
+    line = ("search", "--budget", "1000", "--out", str(tmp_path / "out"), "--agent")
+    assert call(monkeypatch, capsys, *line, "random")[0] == 0
+    before = (tmp_path / "out" / "run.json").read_bytes()
+    code, _, error = call(monkeypatch, capsys, *line, "rea")
+    assert (code, error.count("\n"), "holds another search" in error) == (2, 1, True)
+    assert (tmp_path / "out" / "run.json").read_bytes() == before
+    assert call(monkeypatch, capsys, *line, "random")[0] == 0
+
+
+def test_a_list_of_nothing_is_said_in_words(monkeypatch, capsys, tmp_path: Path) -> None:
+    monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path))
+    error = call(monkeypatch, capsys, "data", "remove", "x")[2]
+    assert error == "nats-gym: unknown imported archive 'x'; allowed: none, for there is none.\n"
+
+
+def test_ctrl_c_while_python_imports_is_one_line(tmp_path: Path) -> None:
+    """A module that is asked for early stands for all: it is interrupted while it is imported."""
+    (tmp_path / "typer.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    done = subprocess.run(
+        [sys.executable, "-m", "nats_gym", "--version"],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (130, "nats-gym: interrupted\n")
+
+
 def test_search_prints_a_table_and_writes_runs_and_plot(tmp_path: Path) -> None:
     done = run(
         *("search", "--space", "tss", "--dataset", "cifar10", "--agent", "reinforce"),

@@ -139,7 +139,9 @@ def test_a_dictionary_is_written_into_a_spec() -> None:
     [
         ("acuracy", ["Did you mean 'accuracy'"]),
         ({"name": "lagrange"}, ["Did you mean 'lagrangian'"]),
-        ({"multiplier": 2}, ["None"]),
+        ({"multiplier": 2}, ["says its name"]),
+        ({}, ["says its name", "{}"]),
+        ({"name": None}, ["None"]),
         ({"name": "lagrangian", "multipler": 1}, ["Did you mean 'multiplier'"]),
         ({"name": "threshold-bonus"}, ["threshold"]),
         ({"name": "lagrangian", "multiplier": -1}, ["-1"]),

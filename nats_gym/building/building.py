@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import as_completed
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,11 @@ from nats_gym.building.columns import measured_columns
 from nats_gym.building.plan import Plan
 from nats_gym.building.trainings import CHECKPOINTS, TrainingStore
 from nats_gym.building.worker import RecordingEvaluator
-from nats_gym.errors import InvalidInput, NatsGymError, shown
+from nats_gym.errors import CorruptTable, InvalidInput, MissingTable, NatsGymError, shown
 from nats_gym.evaluators.cluster import ClusterFailed, RayEvaluator
 from nats_gym.files import alone, check_folder, make_folder, sweep
 from nats_gym.tables import Table, write_table
-from nats_gym.tables.folder import check_table_folder
+from nats_gym.tables.folder import check_table_folder, read_manifest
 from nats_gym.training.data import load_data, require_data
 from nats_gym.training.pool import Pool
 from nats_gym.training.record import TrainingFailed
@@ -71,7 +72,7 @@ def build(
     cluster: Mapping[str, Any] | None = None,
     data_dir: str | os.PathLike[str] | None = None,
     curves: bool = True,
-    licence: str = "unstated",
+    licence: str | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Built:
     """Train architectures with the seeds 0 … trials − 1, and write a table of all there is.
@@ -94,7 +95,8 @@ def build(
             for this machine alone.
         data_dir: see :func:`nats_gym.training.data.load_data`.
         curves: whether the table has learning curves, 8 bytes a trial and epoch.
-        licence: of the figures, as the table states it.
+        licence: of the figures, as the table states it; default that of the table that is there,
+            else ``"unstated"``.
         progress: called with the number of finished trainings and of all asked for.
 
     Raises:
@@ -116,7 +118,7 @@ def build(
     curves = checks.switch(curves, "curves")
     if not (devices := checks.as_list(devices) or ()):
         raise InvalidInput(f"devices is a list such as ('cuda:0', 'cuda:1'), got {shown(devices)}")
-    licence = checks.text(licence, "licence")
+    licence = None if licence is None else checks.text(licence, "licence")
     if cluster is None:
         require_data(plan.data_key, data_dir)  # what is missing is said now
         for device in devices:
@@ -164,6 +166,7 @@ def build(
             store.checkpoints.rmdir()
         trainings = list(store)
         if trainings:
+            licence = licence or _licence_of(folder / TABLE)
             columns = measured_columns(store.plan, trainings, curves, licence)
             write_table(folder / TABLE, plan.space, plan.dataset, columns)
     if failures:
@@ -175,6 +178,14 @@ def build(
     held = len({training.architecture for training in trainings})
     table = Table(folder / TABLE, source=str(folder / TABLE))
     return Built(table, held, len(trainings), trained)
+
+
+def _licence_of(table: Path) -> str:
+    """What a build's table states so far: whoever adds trainings need not say it again."""
+    try:
+        return str(read_manifest(table)["columns"][0].licence)
+    except (MissingTable, CorruptTable, IndexError):
+        return "unstated"
 
 
 def open_build(folder: str | os.PathLike[str]) -> TrainingStore:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput
 
 from .terminal import DATASET_NAMES, app, interruptible, path, progress_bar, say
@@ -30,7 +31,10 @@ def build_table(
         Path | None, typer.Option(parser=path, help="where the data set lies")
     ] = None,
     curves: Annotated[bool, typer.Option(help="learning curves in the table too")] = True,
-    licence: Annotated[str, typer.Option(help="of the figures, as the table says")] = "unstated",
+    licence: Annotated[
+        str | None,
+        typer.Option(help="of the figures, as the table says; default as it said, or unstated"),
+    ] = None,
     ray: Annotated[bool, typer.Option("--ray", help="train on a Ray cluster instead")] = False,
     address: Annotated[str | None, typer.Option(help="of that cluster")] = None,
     gpus: Annotated[
@@ -53,6 +57,8 @@ def build_table(
     if export_as is not None and export_official is None:
         raise InvalidInput("--as names the data set of --export-official DIR, which is not given")
     plan = building.Plan.of(space, dataset, epochs)
+    if data_dir is not None and not get_dataset(plan.dataset).archive:
+        raise InvalidInput(f"--data-dir is for images in files; those of {plan.dataset} need none")
     chosen = building.parse_architectures(archs, plan.architectures)
     if export_official:
         building.check_export(plan, export_official, export_as)

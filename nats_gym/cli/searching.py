@@ -113,6 +113,7 @@ def search(
     )
     folder = out or default_folder(arguments)
     check_folder(folder)  # before the work, not after it
+    _check_other(folder, arguments)
     checkpoints = folder / "checkpoints" if arguments.shares_weights else None
     started = time.perf_counter()
     kept = "nothing is kept of it, and the same command begins anew"
@@ -129,6 +130,20 @@ def search(
     report(result, seconds, folder)
     if checkpoints:
         shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def _check_other(folder: Path, arguments: SearchArguments) -> None:
+    """Refuse a folder that holds what another search found."""
+    from nats_gym.result import read_run
+
+    try:
+        there = read_run(folder).get("arguments")
+    except (OSError, ValueError):
+        return  # nothing that could be read again
+    if there != json.loads(json.dumps(dict(arguments))):
+        raise InvalidInput(
+            f"{shown(str(folder))} holds another search; move it away, or give another --out"
+        )
 
 
 def default_folder(ran: SearchArguments) -> Path:

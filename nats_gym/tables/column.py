@@ -107,7 +107,9 @@ class Column:
         for name, value in known.items():
             kind = _KINDS.get(name, str)
             if type(value) is not kind:
-                raise TypeError(f"{name} of a column is {shown(value)}, not a {kind.__name__}")
+                raise TypeError(
+                    f"{name} of a column is {shown(value)}, its type is {kind.__name__}"
+                )
         column = cls(**{**known, "trials": tuple(known.get("trials", ()))})
         for name, allowed in VOCABULARY.items():
             if getattr(column, name) not in allowed:

@@ -183,7 +183,8 @@ def checked_file(folder: Path, column: Column) -> Path:
     """Path of a column's file, once it is there and, unless huge, has its digest."""
     path = folder / column.file
     if not path.is_file():
-        raise CorruptTable(f"{folder}: the file {column.file} of column {column.name} is missing")
+        reason = "is no regular file" if path.exists() else "is missing"
+        raise CorruptTable(f"{folder}: the file {column.file} of column {column.name} {reason}")
     if path.stat().st_size <= DIGEST_ON_OPEN_BYTES and sha256_of(path) != column.sha256:
         raise CorruptTable(f"{path}: not the file that the manifest describes (SHA-256 differs)")
     return path

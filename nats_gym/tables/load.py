@@ -70,8 +70,10 @@ def load_table(space: str, dataset: str, source: str | os.PathLike[str] = "auto"
     elif (folder / ARCHIVE_FILE).is_file():
         table = _of_archive(official.OfficialArchive(folder), dataset)
     elif not is_archive(folder):
+        inside = next((path.parent for path in folder.glob(f"*/{MANIFEST}")), None)
+        hint = f"; did you mean {shown(str(inside))}?" if inside else ""
         raise MissingTable(
-            f"no table at {shown(str(source))}: neither {MANIFEST} nor official files"
+            f"no table at {shown(str(source))}: neither {MANIFEST} nor official files{hint}"
         )
     else:
         archive = official.find_archive(folder) or official.import_archive(folder, space)

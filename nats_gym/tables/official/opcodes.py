@@ -53,9 +53,9 @@ class ForbiddenPickle(NatsGymError, pickle.UnpicklingError):
     """A pickle that names something official files never contain. Nothing of it was run."""
 
     def __init__(self, module: str, name: str) -> None:
-        said = f"{module}.{name}"
-        said = said if said.isprintable() and len(said) <= 100 else shown(said, 100)
-        super().__init__(f"{said} is not allowed in an official file; it was not run")
+        full = f"{module}.{name}"
+        full = full if full.isprintable() and len(full) <= 100 else shown(full, 100)
+        super().__init__(f"{full} is not allowed in an official file; it was not run")
 
 
 @contextmanager

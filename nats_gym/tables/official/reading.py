@@ -201,10 +201,10 @@ class ReadingProcess:
             process.stdin.close()
         with errors:
             errors.seek(0)
-            said = [line.strip() for line in errors if line.strip()]
+            lines = [line.strip() for line in errors if line.strip()]
         code = process.returncode
         ended = f"status {code}" if code >= 0 else f"{signal.strsignal(-code)} (signal {-code})"
-        return f"a reading process died: {ended}" + (f", {shown(said[-1])}" if said else "")
+        return f"a reading process died: {ended}" + (f", {shown(lines[-1])}" if lines else "")
 
 
 _KINDS: dict[str, type[NatsGymError]] = {
