@@ -283,7 +283,7 @@ def test_a_training(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_pools_of_processes() -> None:
-    pool = pytest.importorskip("nats_gym.training.pool")
+    pool = pytest.importorskip("nats_gym.processes.pool")
     for name in ("workers", "threads", "retries"):
         attack(lambda value, name=name: pool.Pool("os:getpid", **{name: value}).close(), NOTHING)  # type: ignore[misc]
     attack(lambda value: pool.Pool(value).close(), NOTHING)

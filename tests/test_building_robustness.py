@@ -30,10 +30,10 @@ from nats_gym.building.trainings import TrainingStore, UnreadableBuild
 from nats_gym.building.worker import RecordingEvaluator, make_trainer
 from nats_gym.errors import InvalidInput, MissingTable, NatsGymError
 from nats_gym.evaluators.cluster import ClusterFailed
+from nats_gym.processes.pool import WorkerDied
 from nats_gym.spaces import get_space
 from nats_gym.tables import MEASURED, Column, load_table, write_table
 from nats_gym.training.data import load_data
-from nats_gym.training.pool import WorkerDied
 from nats_gym.training.recipe import Recipe
 
 pytest.importorskip("sklearn")

@@ -241,7 +241,7 @@ def test_two_imports_at_once(small: Path, home: Path) -> None:
 @pytest.mark.usefixtures("in_processes")
 def test_a_reading_process_that_dies_is_told_of(tmp_path, monkeypatch) -> None:
     path = write_archive(tmp_path, "tss", range(20), schedules=SHORT["tss"])
-    monkeypatch.setattr(reading.sys, "executable", "/bin/false")
+    monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(UnreadableFile, match="reading process died"):
         official.import_archive(path)
     monkeypatch.undo()

@@ -110,7 +110,7 @@ LAYERS = (
         "files",
         "database",
         "untrusted",
-        "children",
+        "processes",
         "machine",
         "datasets",
         "schedule",

@@ -22,12 +22,12 @@ import torch
 from torch import nn
 
 from nats_gym.errors import InvalidInput
+from nats_gym.processes.messages import read_message, write_message
+from nats_gym.processes.pool import Pool, TaskFailed, TaskTimedOut, WorkerDied
 from nats_gym.spaces import get_space
 from nats_gym.training.architecture import preset, train_architecture
 from nats_gym.training.batches import draw_epoch
 from nats_gym.training.data import ImageData, load_data
-from nats_gym.training.messages import read_message, write_message
-from nats_gym.training.pool import Pool, TaskFailed, TaskTimedOut, WorkerDied
 from nats_gym.training.recipe import CUDA_GRAPHS, Recipe
 from nats_gym.training.record import COMPLETED, DIVERGED, TIMED_OUT, TrainingFailed, TrainingRecord
 from nats_gym.training.trainer import choose_device, seeded, train
@@ -676,7 +676,7 @@ def test_a_wrong_pool_is_refused(arguments: dict[str, Any], message: str) -> Non
 
 
 ORPHAN = """
-from nats_gym.training.pool import Pool
+from nats_gym.processes.pool import Pool
 import os, signal, time
 pool = Pool("pool_tasks:make", {{"folder": {folder!r}}})
 pool.submit({{"kind": "beat"}})

@@ -22,10 +22,10 @@ from nats_gym.building.worker import RecordingEvaluator
 from nats_gym.errors import CorruptTable, InvalidInput, MissingTable, NatsGymError, shown
 from nats_gym.evaluators.cluster import ClusterFailed, RayEvaluator
 from nats_gym.files import alone, check_folder, make_folder, sweep
+from nats_gym.processes.pool import Pool
 from nats_gym.tables import Table, write_table
 from nats_gym.tables.folder import check_table_folder, read_manifest
 from nats_gym.training.data import load_data, require_data
-from nats_gym.training.pool import Pool
 from nats_gym.training.record import TrainingFailed
 from nats_gym.training.trainer import choose_device
 

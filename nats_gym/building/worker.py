@@ -21,11 +21,11 @@ from nats_gym.errors import said
 from nats_gym.evaluators.protocol import Answer, Outcome, collect
 from nats_gym.machine import processor
 from nats_gym.networks import build
+from nats_gym.processes.pool import Task
 from nats_gym.schedule import Epochs
 from nats_gym.tables import MEASURED
 from nats_gym.training.checkpoint import UnreadableCheckpoint
 from nats_gym.training.data import ImageData, load_data
-from nats_gym.training.pool import Task
 from nats_gym.training.trainer import choose_device, seeded, train
 
 _LATENCY_BATCH = 256
@@ -108,7 +108,7 @@ def _images(key: str, data_dir: str | None, download: bool, device: str) -> Imag
 
 
 def make_trainer(plan: dict[str, Any], data_dir: str | None, device: str) -> Task:
-    """What a worker of a :class:`~nats_gym.training.pool.Pool` runs; see :func:`train_once`."""
+    """What a worker of a :class:`~nats_gym.processes.pool.Pool` runs; see :func:`train_once`."""
     read = Plan.from_json(plan)
     # The parent has loaded it once: nothing is left to fetch.
     data = _images(read.data_key, data_dir, False, device)

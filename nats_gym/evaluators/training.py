@@ -17,6 +17,7 @@ from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators.protocol import Answer, Outcome, collect
+from nats_gym.processes.pool import MOST_RETRIES, TaskTimedOut
 from nats_gym.schedule import Epochs, check_epochs, trained_epochs
 from nats_gym.spaces import get_space
 from nats_gym.streams import combine, uniform_below
@@ -25,7 +26,6 @@ from nats_gym.training.architecture import checked_network, preset, train_archit
 from nats_gym.training.batched import TrainingPool
 from nats_gym.training.data import ImageData, load_data, require_data, split_source
 from nats_gym.training.devices import choose_device, using_threads
-from nats_gym.training.pool import MOST_RETRIES, TaskTimedOut
 from nats_gym.training.recipe import Recipe
 from nats_gym.training.record import COMPLETED, TIMED_OUT, TrainingRecord
 

@@ -4,7 +4,7 @@
 fetches them, ``splits`` says which image is for what), ``batches`` augments on the device,
 ``recipe`` says how to train, ``trainer`` trains one network, ``checkpoint`` keeps it, ``record`` is
 what it returns.
-``pool`` runs tasks in processes that stay, ``batched`` trains many architectures in them.
+``batched`` trains many architectures in processes that stay.
 """
 
 from __future__ import annotations

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.files import check_folder
+from nats_gym.processes.pool import Pool, Task
 from nats_gym.schedule import LONGEST
 from nats_gym.spaces import get_space
 from nats_gym.training.architecture import checked_network, train_architecture
 from nats_gym.training.data import ImageData
 from nats_gym.training.devices import choose_device
-from nats_gym.training.pool import Pool, Task
 from nats_gym.training.recipe import Recipe
 from nats_gym.training.record import TrainingRecord
 from nats_gym.training.trainer import EVALUATE

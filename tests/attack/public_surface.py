@@ -328,7 +328,7 @@ PLAUSIBLE: dict[str, Callable[[], Any]] = {
     "group": lambda: _groups()[0],
     "others": lambda: _groups(),
     "figure": lambda: _figure(),
-    "factory": lambda: "nats_gym.training.pool:main",
+    "factory": lambda: "nats_gym.processes.pool:main",
     "network": lambda: {"cells_per_stage": 1},
     "similar": lambda: 0.1,
     "verdicts": list,

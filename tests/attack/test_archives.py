@@ -598,7 +598,7 @@ def load(data, name):
         time.sleep(9)
     return real(data, name)
 reading.load_bytes = load
-main = reading.main
+make_reader = reading.make_reader
 """
 
 
@@ -606,9 +606,9 @@ main = reading.main
 def kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Have records, by index, end the process that reads them."""
     (tmp_path / "killer.py").write_text(KILLER)
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("KILLER_ONCE", str(tmp_path / "once"))
-    monkeypatch.setattr(reading, "READER", "killer")
+    monkeypatch.setattr(reading, "READER", "killer:make_reader")
 
     def plan(hows: dict[int, Any]) -> None:
         told = {f"{index:06d}": how for index, how in hows.items()}
@@ -647,6 +647,6 @@ def test_a_small_import_that_was_ended_goes_on_in_other_processes(folder, home, 
 def test_a_process_that_cannot_be_started_is_said(folder, home, monkeypatch) -> None:
     work = f"{importing.WORK}{list_archive(folder).fingerprint[:16]}"
     (home / "archives" / work).mkdir(parents=True)
-    monkeypatch.setattr(reading, "READER", "no_such_module")
+    monkeypatch.setattr(reading, "READER", "no_such_module:make_reader")
     with pytest.raises(UnreadableFile, match=r"no record could be read.*No module named"):
         official.import_archive(folder)

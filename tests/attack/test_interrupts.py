@@ -39,7 +39,7 @@ def main():
 """
 PARENT = """
 import os, time
-from nats_gym import children
+from nats_gym.processes import children
 child = children.start("sleeper", text=True)
 print(child.stdout.readline().strip(), flush=True)
 if os.fork() == 0:  # keeps the pipe to the child open, so that its end tells nothing

@@ -24,10 +24,8 @@ from nats_gym.tables.official.reading import (
     WORTH_A_WORKER,
     DiskFull,
     Job,
-    ReadingProcess,
-    describe_entry,
+    Reader,
     disk_full,
-    run_jobs,
 )
 from nats_gym.tables.official.store import (
     ArchiveChanged,
@@ -135,12 +133,13 @@ def _import(
             found, fresh = streaming.read_single(path, work, space, curves, strict, progress)
         else:
             contained = goes_on or len(listing.entries) >= WORTH_A_WORKER
-            archive = _describe(listing, contained)
-            found = archive.space
-            if space is not None and found != space:
-                raise wrong_space(listing.path, found, space)
-            workers = contained * (os.cpu_count() or 1)
-            _read_entries(listing.entries, work, archive, curves, strict, progress, workers)
+            count = -(-len(listing.entries) // SHARD_RECORDS)
+            with Reader(contained * min(os.cpu_count() or 1, count)) as reader:
+                archive = _describe(listing, reader)
+                found = archive.space
+                if space is not None and found != space:
+                    raise wrong_space(listing.path, found, space)
+                _read_entries(listing.entries, work, archive, curves, strict, progress, reader)
         shards = [Shard.read(path) for path in sorted(work.glob("shard-*.npz"))]
         if not any(shard.shapes for shard in shards):
             first = next(line for shard in shards for line in shard.unreadable)
@@ -203,22 +202,21 @@ def _publish(
     return OfficialArchive(folder)
 
 
-def _describe(listing: Listing, contained: bool) -> Description:
+def _describe(listing: Listing, reader: Reader) -> Description:
     """What the records of an archive share: the first that two of them agree on.
 
     One record does not decide for all others. If no two agree, the first that can be read does.
     """
     reasons, said = [], []
-    with ReadingProcess() as process:
-        for entry in listing.entries:
-            try:
-                found = process.describe(entry) if contained else describe_entry(entry)
-            except NatsGymError as error:
-                reasons.append(str(error))
-                continue
-            if found in said:
-                return found
-            said.append(found)
+    for entry in listing.entries:
+        try:
+            found = reader.describe(entry)
+        except NatsGymError as error:
+            reasons.append(str(error))
+            continue
+        if found in said:
+            return found
+        said.append(found)
     if not said:
         raise UnreadableFile(f"{listing.path}: no record could be read, the first: {reasons[0]}")
     return said[0]
@@ -231,7 +229,7 @@ def _read_entries(
     curves: bool,
     strict: bool,
     progress: Progress,
-    workers: int,
+    reader: Reader,
 ) -> None:
     """Read records into shards, those apart that an earlier import has read."""
     jobs, read = [], 0
@@ -249,7 +247,7 @@ def _read_entries(
         progress(counted[0], len(entries))
 
     progress(read, len(entries))
-    run_jobs(jobs, done, workers)
+    reader.run(jobs, done)
 
 
 def _read_some(

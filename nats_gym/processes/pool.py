@@ -1,14 +1,17 @@
 """Processes that stay: each makes a task function once, then answers task after task.
 
 A worker that dies is replaced and its task tried again; one that outlives its time is killed. When
-the process that holds the pool dies, the workers go too (``nats_gym.children``).
+the process that holds the pool dies, the workers go too (``nats_gym.processes.children``).
 """
 
 from __future__ import annotations
 
 import os
 import queue
+import signal
+import subprocess
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,21 +19,31 @@ from concurrent.futures import Future, as_completed
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
-from nats_gym import checks, children
-from nats_gym.errors import InvalidInput, NatsGymError, shown
-from nats_gym.training.messages import read_message, write_message
+from nats_gym import checks
+from nats_gym.errors import InvalidInput, NatsGymError, said, shown
+from nats_gym.processes import children
+from nats_gym.processes.messages import read_message, write_message
 
 Task = Callable[..., Any]
 #: How often a task is tried again whose process died.
 MOST_RETRIES = 1_000
+#: Seconds that a worker whose pipe broke has to end by itself, with an exit code of its own.
+_ENDS_WITHIN = 1.0
 _SHUT_DOWN = "the pool was closed before the task was done"
 
 
 class WorkerDied(NatsGymError, RuntimeError):
-    """The process that ran a task ended without an answer, as often as the task was tried."""
+    """The process that ran a task ended without an answer, as often as the task was tried.
+
+    Attributes:
+        how: how it ended the last time, in words; empty if the pool was closed.
+        noted: what the task had given :func:`note` last; None if nothing.
+    """
+
+    how: str = ""
+    noted: Any = None
 
 
 class TaskTimedOut(NatsGymError, TimeoutError):
@@ -68,6 +81,8 @@ class Pool:
         threads: threads that numerical libraries may use in each.
         retries: how often a task is tried again whose process died. A task that raises or runs
             out of time is not.
+        quiet: what the processes write to standard error is not shown; its last line is in
+            ``WorkerDied.how``.
 
     Raises:
         InvalidInput: for a factory that cannot be named, or numbers out of range.
@@ -81,6 +96,7 @@ class Pool:
         *,
         threads: int = 1,
         retries: int = 1,
+        quiet: bool = False,
     ) -> None:
         module, colon, name = checks.text(factory, "a factory").partition(":")
         if not (module and colon and name) or module == "__main__":
@@ -97,6 +113,7 @@ class Pool:
         if not each:
             raise InvalidInput("a list of arguments has at least one entry")
         self._factory, self._threads, self._retries = factory, threads, retries
+        self._quiet = quiet
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
         self._lock = threading.Lock()
@@ -111,12 +128,7 @@ class Pool:
     def __enter__(self) -> Pool:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     @property
@@ -178,7 +190,7 @@ class Pool:
 
     def _drive(self, slot: int, arguments: Mapping[str, Any]) -> None:
         """Feed one worker, and its successors, until the pool is closed."""
-        with suppress(_Died, NatsGymError, OSError):  # told to the first task, which tries again
+        with suppress(_Died, NatsGymError):  # told to the first task, which tries again
             self._worker(slot, arguments)
         while (job := self._jobs.get()) is not None:
             if job.future.set_running_or_notify_cancel():
@@ -200,10 +212,12 @@ class Pool:
                 return self._worker(slot, arguments).ask(job.arguments, job.timeout)
             except _Died as death:
                 if attempt + 1 == tries and not self._closed:
-                    raise WorkerDied(
+                    error = WorkerDied(
                         f"the worker died {'each of ' * (tries > 1)}{tries} "
-                        f"time{'s' * (tries > 1)} that the task was tried (exit code {death})"
-                    ) from None
+                        f"time{'s' * (tries > 1)} that the task was tried (exit code {death.code})"
+                    )
+                    error.how, error.noted = death.how, death.noted
+                    raise error from None
         raise WorkerDied(_SHUT_DOWN)
 
     def _worker(self, slot: int, arguments: Mapping[str, Any]) -> _Worker:
@@ -212,7 +226,7 @@ class Pool:
         if worker is None or not worker.alive:
             if worker is not None:
                 worker.end()
-            worker = _Worker(self._threads)
+            worker = _Worker(self._threads, self._quiet)
             with self._lock:
                 self._workers[slot] = worker
             if self._closed:
@@ -221,16 +235,25 @@ class Pool:
         return worker
 
 
+@dataclass(eq=False)
 class _Died(Exception):
-    """A worker ended; holds its exit code."""
+    """A worker ended: its exit code, how in words, and what its task noted last."""
+
+    code: int
+    how: str
+    noted: Any
 
 
 class _Worker:
     """One process and the pipes to it."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, quiet: bool) -> None:
         counts = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-        self._process = children.start(__name__, counts)
+        try:
+            self._errors = tempfile.TemporaryFile("w+", errors="replace") if quiet else None  # noqa: SIM115 - see end
+            self._process = children.start(__name__, counts, stderr=self._errors)
+        except OSError as error:
+            raise NatsGymError(f"no process could be started: {said(error)}") from error
         self.pid = self._process.pid
         self._ready = False
 
@@ -270,24 +293,35 @@ class _Worker:
         """End it now; whoever waits for its answer notices."""
         self._process.kill()
 
-    def end(self) -> int:
-        """End it and let go of it; returns its exit code."""
+    def end(self) -> str:
+        """End it and let go of it; the last line that it wrote to its own standard error."""
         self._ready = False
         self.kill()
-        code = self._process.wait()
+        self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             with suppress(OSError):  # what could not be written any more
                 pipe.close()  # type: ignore[union-attr]
-        return code
+        if self._errors is None or self._errors.closed:
+            return ""
+        with self._errors as errors:
+            errors.seek(0)
+            return ([""] + [line.strip() for line in errors if line.strip()])[-1]
 
     def _exchange(self, message: Any) -> Any:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        noted = None
         try:
             write_message(self._process.stdin, message)
-            answer = read_message(self._process.stdout)
+            while "noted" in (answer := read_message(self._process.stdout)):
+                noted = answer["noted"]
         except (OSError, EOFError, ValueError):  # a pipe is broken, or was closed in mid-word
-            raise _Died(self.end()) from None
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_ENDS_WITHIN)
+            line = self.end()
+            code = self._process.returncode
+            how = f"status {code}" if code >= 0 else f"{signal.strsignal(-code)} (signal {-code})"
+            raise _Died(code, how + (f", {shown(line)}" if line else ""), noted) from None
         if "error" in answer:
             raise _raised(answer)
         return answer["answer"]
@@ -298,13 +332,31 @@ def _raised(answer: dict[str, str]) -> NatsGymError:
     with suppress(Exception):
         kind = getattr(import_module(answer["module"]), answer["kind"])
         if issubclass(kind, NatsGymError):
-            return kind(answer["error"])
+            error = kind.__new__(kind)  # whatever it is made of
+            error.args = (answer["error"],)
+            return error  # type: ignore[no-any-return]
     return TaskFailed(f"{answer['kind']}: {answer['error']}\n{answer['traceback']}")
+
+
+#: In a worker: where its answers go.
+_answers: IO[bytes] | None = None
+
+
+def note(value: Any) -> None:
+    """Tell the pool what a task does next, for :class:`WorkerDied`; nothing outside of a pool.
+
+    Args:
+        value: plain values and arrays.
+    """
+    if _answers is not None:
+        write_message(_answers, {"noted": value})
 
 
 def main() -> None:
     """Answer tasks until the pool is gone."""
-    requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    global _answers
+    requests = os.fdopen(os.dup(0), "rb")
+    answers = _answers = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # what a task prints must not get among the answers
     waiting: queue.SimpleQueue[Any] = queue.SimpleQueue()

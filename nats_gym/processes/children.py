@@ -34,7 +34,7 @@ def start(
         options: further ones of ``subprocess.Popen``, such as ``text=True``.
     """
     # It must find the package that this one found.
-    root = str(Path(__file__).parents[1])
+    root = str(Path(__file__).parents[2])
     paths = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
     code = (
         f"from {__name__} import attend; attend({os.getpid()}); from {module} import main; main()"
