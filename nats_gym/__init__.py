@@ -1,7 +1,7 @@
 """nats-gym: neural architecture search as reinforcement learning.
 
-``import nats_gym`` registers the environments, as soon as Gymnasium is imported too, and imports
-neither torch, Stable-Baselines3 nor matplotlib; the names below load what they need on first use.
+``import nats_gym`` registers the environments with Gymnasium, and imports neither torch,
+Stable-Baselines3 nor matplotlib; the names below load what they need on first use.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if not (Path(__file__).parent / "envs").is_dir():
     __path__.append(str(Path(__file__).resolve().parent.parent))
 
-from nats_gym.registration import register_with_gymnasium
+from nats_gym.registration import register_environments
 
 if TYPE_CHECKING:
     from nats_gym.protocol import search
@@ -54,4 +54,4 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-register_with_gymnasium()
+register_environments()

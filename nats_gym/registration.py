@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
-from importlib.abc import MetaPathFinder
-from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
-from types import ModuleType
+import gymnasium as gym
 
 from nats_gym.datasets import EVERY_DATASET
 
@@ -42,8 +37,6 @@ def family_of(env_id: str) -> str:
 
 def register_environments() -> None:
     """Register every id with Gymnasium; a second call changes nothing."""
-    import gymnasium as gym
-
     for env_id, kwargs in ENVIRONMENTS.items():
         if env_id not in gym.registry:
             scalar, vector = FAMILIES[family_of(env_id)]
@@ -55,37 +48,3 @@ def register_environments() -> None:
                 disable_env_checker=env_id.startswith("mo-"),
                 kwargs=dict(kwargs),
             )
-
-
-def register_with_gymnasium() -> None:
-    """Register every id now, or as soon as Gymnasium is imported.
-
-    Gymnasium is a quarter of the memory of a process that only queries figures, so nobody pays
-    for it who does not import it; who does finds the ids there, whichever import came first.
-    """
-    if "gymnasium" in sys.modules:
-        register_environments()
-    else:
-        sys.meta_path.insert(0, _AfterGymnasium())
-
-
-class _AfterGymnasium(MetaPathFinder):
-    """Lets the import of Gymnasium end in the registration of our ids, then is gone."""
-
-    def find_spec(
-        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        """Find Gymnasium as it would be found anyway; leave every other module alone."""
-        if name != "gymnasium":
-            return None
-        sys.meta_path.remove(self)
-        spec = find_spec(name)
-        if spec is not None and spec.loader is not None:
-            run = spec.loader.exec_module
-
-            def run_and_register(module: ModuleType) -> None:
-                run(module)
-                register_environments()
-
-            spec.loader.exec_module = run_and_register  # type: ignore[method-assign]
-        return spec

@@ -53,11 +53,9 @@ def test_import_is_quick() -> None:
     ],
 )
 def test_ids_are_registered_whichever_import_comes_first(code: str) -> None:
-    code += "; import gymnasium as g, sys; g.make('NATS-TSS-cifar10-v0'); import nats_gym"
+    code += "; import gymnasium as g; g.make('NATS-TSS-cifar10-v0'); import nats_gym"
     code += "; print(sum('NATS-' in i for i in g.registry))"
-    code += "; print([f for f in sys.meta_path if 'Gymnasium' in repr(f)])"
-    # Registered once, and the hook is gone.
-    assert python(code).splitlines() == [str(len(ENVIRONMENTS)), "[]"]
+    assert python(code) == str(len(ENVIRONMENTS))
 
 
 def test_a_checkout_works_as_it_lies() -> None:
@@ -71,15 +69,6 @@ def test_a_checkout_works_as_it_lies() -> None:
     )
     folders = (Path(file).parent for file in python(code, cwd=ROOT.parent).split())
     assert [*folders] == [ROOT / "nats_gym", ROOT / "agents", ROOT / "envs"]
-
-
-def test_figures_need_no_gymnasium() -> None:
-    code = (
-        "import sys, nats_gym; from nats_gym.nats_bench import create;"
-        "nats_gym.load_table('tss', 'cifar10').accuracy();"
-        "print('gymnasium' in sys.modules)"
-    )
-    assert python(code) == "False"
 
 
 def test_an_environment_needs_no_heavy_module() -> None:
