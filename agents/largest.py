@@ -15,15 +15,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.checks import as_list, mapping, number, word
+from nats_gym.checks import as_list, mapping, number
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators import Outcome
-from nats_gym.spaces import ArchitectureSpace, TopologySpace
-from nats_gym.spaces.topology import EDGES, NONE
+from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import RunStreams
 
-#: What is large: millions of parameters, millions of FLOPs, live paths from input to output.
-PROXIES = ("params", "flops", "paths")
 #: An agent is not told the data set. Only the size space's classifier depends on it, by little.
 PROXY_DATASET = "cifar10"
 
@@ -36,8 +33,8 @@ class Largest:
     Args:
         space: what to search.
         streams: one random stream per run.
-        proxies: some of :data:`PROXIES`.
-        limits: the most allowed of a proxy, by its name; ``{"flops": 100.0}``.
+        proxies: some of the space's closed forms; None for all of them.
+        limits: the most allowed of a closed form, by its name; ``{"flops": 100.0}``.
 
     Raises:
         InvalidInput: for an unknown or no proxy, or where nothing fits.
@@ -47,26 +44,25 @@ class Largest:
         self,
         space: ArchitectureSpace,
         streams: RunStreams,
-        proxies: Sequence[str] = PROXIES,
+        proxies: Sequence[str] | None = None,
         limits: Mapping[str, float] | None = None,
     ) -> None:
-        chosen = as_list(proxies)
+        chosen = [*space.closed_forms] if proxies is None else as_list(proxies)
         if not chosen:
-            raise InvalidInput(
-                f"proxies are a list of some of {', '.join(PROXIES)}, got {shown(proxies)}"
-            )
+            known = ", ".join(space.closed_forms)
+            raise InvalidInput(f"proxies are a list of some of {known}, got {shown(proxies)}")
         limits = mapping({} if limits is None else limits, "limits are numbers by names of proxies")
         architectures = space.all_digits()
         fits = np.ones(space.size, dtype=bool)
         for name, limit in limits.items():
             most = number(limit, f"the limit of {shown(name)}", infinite=True)
-            fits &= proxy(space, architectures, name) <= most
+            fits &= space.figure(name, PROXY_DATASET).values <= most
         if not fits.any():
             raise InvalidInput(f"no {space.name} architecture fits {shown(dict(limits))}")
         architectures = architectures[fits]
         ranks = np.zeros(len(architectures), dtype=np.int64)
         for name in chosen:
-            ranks += _doubled_rank(proxy(space, architectures, name))
+            ranks += _doubled_rank(space.figure(name, PROXY_DATASET).values[fits])
         order = np.argsort(-ranks, kind="stable")
         ends = np.flatnonzero(np.diff(ranks[order])) + 1
 
@@ -87,25 +83,6 @@ class Largest:
 
     def tell(self, outcome: Outcome) -> None:
         """The order is settled before."""
-
-
-def proxy(space: ArchitectureSpace, digits: NDArray[np.int64], name: str) -> NDArray[np.float64]:
-    """A zero-cost proxy ``(...)`` of ``digits (..., n)``, in closed form.
-
-    Raises:
-        InvalidInput: for a name that is not one of :data:`PROXIES`.
-    """
-    name = word(name, "proxy", PROXIES)
-    if name == "params":
-        return space.params(digits, PROXY_DATASET)
-    if name == "flops":
-        return space.flops(digits, PROXY_DATASET)
-    if not isinstance(space, TopologySpace):
-        return np.ones(digits.shape[:-1])  # one cell for all
-    paths = [np.ones(digits.shape[:-1])] + [np.zeros(digits.shape[:-1]) for _ in range(3)]
-    for edge, (target, source) in enumerate(EDGES):
-        paths[target] = paths[target] + paths[source] * (digits[..., edge] != NONE)
-    return paths[3]
 
 
 def _doubled_rank(values: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 import os
 from collections.abc import Iterable, Mapping
@@ -36,9 +35,10 @@ from nats_gym.rewards import (
     find_reward,
 )
 from nats_gym.schedule import Epochs
-from nats_gym.spaces import get_space
+from nats_gym.spaces import Figure, get_space
 from nats_gym.streams import combine_int, seed_key
 from nats_gym.tables import SURROGATE_VERSION
+from nats_gym.tables.column import known_figures
 
 from .ground_truth import GroundTruth
 from .limits import Limits, no_limits
@@ -86,6 +86,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         source: str | os.PathLike[str] = "auto",
         reward: str | Mapping[str, Any] | RewardFunction | None = None,
         penalty: float = 0.0,
+        limits: Mapping[str, float] | None = None,
         max_params: float | None = None,
         max_flops: float | None = None,
         max_latency: float | None = None,
@@ -116,14 +117,13 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         )
         judged = checks.switch(report_test, "report_test")
         self.judge = choose_judge(space, dataset, self.evaluator) if judged else None
-        self._maxima = {
-            "max_params": max_params,
-            "max_flops": max_flops,
-            "max_latency": max_latency,
-        }
+        self._figures: dict[str, Figure] = {}  # those asked for
+        self._maxima = self._join_limits(
+            limits, params=max_params, flops=max_flops, latency=max_latency
+        )
         self._set_limits()
         self.reward_function = self._choose_reward(reward, penalty)
-        check_reward(self.reward_function, arrays=False)
+        check_reward(self.reward_function, arrays=False, figures=self._values_of)
         if render_mode is not None:
             render_mode = checks.word(render_mode, "render_mode", self.metadata["render_modes"])
         if render_mode == "human":
@@ -265,7 +265,9 @@ class ArchitectureEnv(gym.Env[Any, Any]):
     def _reward_of(self, info: dict[str, Any], incumbent: float, last: bool) -> Any:
         accuracy = info["accuracy"]
         cost = info["cost"] if self._limited else 0.0
-        reward = self.reward_function(Evaluation(accuracy, incumbent, self._previous, cost, last))
+        known = info["index"], self._values_of
+        evaluation = Evaluation(accuracy, incumbent, self._previous, cost, last, *known)
+        reward = self.reward_function(evaluation)
         self._previous = accuracy
         return reward
 
@@ -397,34 +399,55 @@ class ArchitectureEnv(gym.Env[Any, Any]):
 
         Args:
             name: ``"accuracy"`` (percent, what an evaluation is expected to observe), ``"latency"``
-                (seconds of a batch of 256, from the table), ``"flops"`` or ``"params"`` (millions,
-                in closed form).
+                (seconds of a batch of 256, from the table), ``"flops"`` or ``"params"`` (millions)
+                or another closed form of the space.
 
         Raises:
             InvalidInput: for another name, and for accuracies of live training.
         """
-        name = checks.word(name, "figure", ("accuracy", "latency", "flops", "params"))
-        space = self.architecture_space
-        if name in ("params", "flops"):
-            return getattr(space, name)(space.all_digits(), self.dataset)
-        if name == "latency":
-            return judging_table(space.name, self.dataset, self.evaluator).latency()
-        return self._expected_accuracy
+        return self._values_of(name).copy()
 
-    @functools.cached_property
-    def _expected_accuracy(self) -> NDArray[np.float64]:
-        if not isinstance(self.evaluator, TableEvaluator):
+    def _values_of(self, name: str) -> NDArray[np.float64]:
+        """:meth:`figure`, not to be changed: the same array every time."""
+        return self._find_figure(name).values
+
+    def _find_figure(self, name: str) -> Figure:
+        if type(name) is str and name in self._figures:
+            return self._figures[name]
+        space = self.architecture_space
+        name = checks.word(name, "figure", known := known_figures(space))
+        if name in space.closed_forms:
+            figure = space.figure(name, self.dataset)
+        elif name != "accuracy":
+            figure = judging_table(space.name, self.dataset, self.evaluator).figure(name)
+        elif isinstance(self.evaluator, TableEvaluator):
+            expected = self.evaluator.expected_accuracy(self.epochs)
+            figure = Figure(name, known[name], expected, self._provenance[0])
+        else:
             raise InvalidInput("live training knows no architecture's accuracy beforehand")
-        return self.evaluator.expected_accuracy(self.epochs)
+        return self._figures.setdefault(name, figure)
+
+    def _find_complete(self, name: str, what: str) -> Figure:
+        """A figure that is known of all that can be evaluated."""
+        figure, space = self._find_figure(name), self.architecture_space
+        known = int((~np.isnan(figure.values)).sum())
+        if known < space.size and not isinstance(self.evaluator, TableEvaluator):
+            others = (one for one, of in space.closed_forms.items() if of.lower_is_better)
+            raise InvalidInput(
+                f"{what} needs the {name} of every architecture, and the table of {space.name} "
+                f"{self.dataset} has that of {known:,} of {space.size:,}: take "
+                f"{' or '.join(sorted(others))} instead, or search the table itself (source=)"
+            )
+        return figure
 
     # A copy makes again what it can: it is small, and figures are opened where they lie.
 
     def __getstate__(self) -> dict[str, Any]:
-        remade = ("limits", "_cost", "_expected_accuracy", "_window", "_ground_truths")
+        remade = ("limits", "_cost", "_figures", "_window", "_ground_truths")
         return {name: value for name, value in self.__dict__.items() if name not in remade}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _window=None, _ground_truths={})
+        self.__dict__.update(state, _figures={}, _window=None, _ground_truths={})
         self._set_limits()
         self.reward_function = self._bound(self.reward_function)
 
@@ -442,33 +465,32 @@ class ArchitectureEnv(gym.Env[Any, Any]):
 
     def _bound(self, reward: RewardFunction) -> RewardFunction:
         is_table = isinstance(self.evaluator, TableEvaluator)
-        return bind_reward(reward, (lambda: self._expected_accuracy) if is_table else None)
+        return bind_reward(reward, (lambda: self._values_of("accuracy")) if is_table else None)
+
+    def _join_limits(
+        self, limits: Mapping[str, float] | None, **shorthands: float | None
+    ) -> dict[str, float]:
+        """The most that a figure may be, by its name, in the order of all figures."""
+        given = {} if limits is None else checks.mapping(limits, "limits are numbers by figure")
+        known = known_figures(self.architecture_space).items()
+        costs = [name for name, quantity in known if quantity.lower_is_better]
+        for name, limit in shorthands.items():
+            if limit is not None:
+                if name in given:
+                    raise InvalidInput(f"limits= and max_{name}= both limit {name}")
+                given[name] = limit
+        for name in given:
+            checks.word(name, "limit", costs)
+        return {name: given[name] for name in costs if name in given}
 
     def _set_limits(self) -> None:
-        figures = {
-            f"max_{name}": functools.partial(self.figure, name) for name in ("params", "flops")
-        }
-        figures["max_latency"] = functools.partial(self._known_latency, "max_latency")
-        self.limits = (
-            Limits(self.architecture_space, figures, self._maxima)
-            if any(limit is not None for limit in self._maxima.values())
-            else no_limits(self.architecture_space.name)
-        )
+        space = self.architecture_space
+        maxima = [
+            (self._find_complete(name, f"max_{name}"), most) for name, most in self._maxima.items()
+        ]
+        self.limits = Limits(space, maxima) if maxima else no_limits(space.name)
         self._limited = bool(self.limits)
         self._cost = self.limits.cost
-
-    def _known_latency(self, what: str) -> NDArray[np.float64]:
-        """Latency of every architecture, which must be known of all that can be evaluated."""
-        latency = self.figure("latency")
-        known = int((~np.isnan(latency)).sum())
-        if known < len(latency) and not isinstance(self.evaluator, TableEvaluator):
-            raise InvalidInput(
-                f"{what} needs the latency of every architecture, and the table of "
-                f"{self.architecture_space.name} {self.dataset} has that of {known:,} of "
-                f"{len(latency):,}: take flops or params instead, or search the table "
-                "itself (source=)"
-            )
-        return latency
 
     @classmethod
     def _refuse(

@@ -74,10 +74,11 @@ class ConstructionEnv(ArchitectureEnv):
     - `reward`: `"accuracy"` (default) or another of `nats_gym.rewards`, by name (`"rank"`), as a
       dictionary (`{"name": "threshold-bonus", "threshold": 94}`), as an object, or a function of
       one `nats_gym.rewards.Evaluation`, whose fields are numbers here and arrays in native vector
-      environments.
+      environments; `evaluation.figure("latency")` looks a figure of the architecture up.
     - `max_params` (millions), `max_flops` (millions), `max_latency` (seconds of a batch of 256,
-      from the table): limits; masks and `cost` as above. `max_latency` is refused where training
-      answers and the table lacks architectures, as that of digits does.
+      from the table): limits; masks and `cost` as above. `limits={"latency": 0.02, "flops": 60}`
+      is the same, for any figure that is better the lower. One on latency is refused where
+      training answers and the table lacks architectures, as that of digits does.
     - `penalty`: reward lost per unit of `cost`; default 0, and refused without limits.
       `reward=Lagrangian(...)` is the same with a multiplier that may change.
     - `evaluator`: who answers instead of a table: an object with `evaluate(index, epochs,

@@ -164,7 +164,8 @@ class EditEnv(ArchitectureEnv):
 
     def _standing(self) -> dict[str, Any]:
         """What a reward sees of the architecture as it is."""
-        return {"accuracy": self._previous, "cost": self._cost.item(self._index)}
+        cost = self._cost.item(self._index)
+        return {"index": self._index, "accuracy": self._previous, "cost": cost}
 
     def _show_figures(self) -> None:
         self._view.set_figures(
@@ -321,8 +322,9 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
 
     def _standing(self, which: NDArray[np.int64]) -> tuple[dict[str, NDArray[Any]], Any, Any, bool]:
         """What a reward sees of architectures as they are."""
-        cost = self.shared.limits.cost[self._architectures(which)]
-        seen = {"accuracy": self._previous[which], "cost": cost}
+        index = self._architectures(which)
+        cost = self.shared.limits.cost[index]
+        seen = {"index": index, "accuracy": self._previous[which], "cost": cost}
         return seen, self._incumbent[which], self._previous[which], True
 
     def __setstate__(self, state: dict[str, Any]) -> None:

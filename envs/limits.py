@@ -1,4 +1,4 @@
-"""Limits on parameters, multiply-accumulates and latency: exact masks, and the cost of a violation.
+"""Limits on figures of an architecture: exact masks, and the cost of a violation.
 
 A partial architecture is admitted if and only if some completion meets all limits at once, which a
 table of every prefix answers; so a mask is never empty and never leads into a dead end.
@@ -6,7 +6,7 @@ table of every prefix answers; so a mask is never empty and never leads into a d
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable
 from functools import cache, cached_property
 
 import numpy as np
@@ -14,12 +14,11 @@ from numpy.typing import NDArray
 
 from nats_gym.checks import number
 from nats_gym.errors import InvalidInput
-from nats_gym.spaces import ArchitectureSpace, get_space
+from nats_gym.spaces import ArchitectureSpace, Figure, get_space
 
 Mask = NDArray[np.int8]
 #: No network costs less, and a cost relative to less would overflow.
 LEAST = 1e-9
-UNITS = {"max_params": "million parameters", "max_flops": "MFLOPs", "max_latency": "seconds"}
 
 
 class Limits:
@@ -27,10 +26,8 @@ class Limits:
 
     Args:
         space: the architecture space.
-        figures: by option name, what is limited: called for the figure of every architecture by
-            official index, ``(arch,)``; NaN where it is unknown, which violates a limit: by as
+        maxima: figures, and the most that each may be. One that is unknown violates a limit: by as
             much as the largest that is known, and at least by as much again as the limit.
-        maxima: by option name, the limits given; None for no limit.
 
     Attributes:
         cost: by official index, ``(arch,)``: how far an architecture exceeds its limits, each as
@@ -41,27 +38,19 @@ class Limits:
             meets; it says how low each can go.
     """
 
-    def __init__(
-        self,
-        space: ArchitectureSpace,
-        figures: Mapping[str, Callable[[], NDArray[np.float64]]],
-        maxima: Mapping[str, float | None],
-    ) -> None:
+    def __init__(self, space: ArchitectureSpace, maxima: Iterable[tuple[Figure, float]]) -> None:
         self._space = space
         self._n, self._k = space.num_decisions, space.num_choices
-        self.maxima = {
-            name: number(value, name, LEAST, unit=UNITS[name])
-            for name, value in maxima.items()
-            if value is not None
-        }
+        self.maxima: dict[str, float] = {}
         self.cost = np.zeros(space.size)
         lowest = []
-        for name, limit in self.maxima.items():
-            figure = figures[name]()
-            lowest.append(f"{name}={limit:g} (the lowest is {np.nanmin(figure):g} {UNITS[name]})")
-            excess = np.maximum(figure / limit - 1.0, 0.0)
+        for figure, most in maxima:
+            values, unit, option = figure.values, figure.quantity.unit, f"max_{figure.name}"
+            limit = self.maxima[figure.name] = number(most, option, LEAST, unit=unit)
+            lowest.append(f"{option}={limit:g} (the lowest is {np.nanmin(values):g} {unit})")
+            excess = np.maximum(values / limit - 1.0, 0.0)
             # Finite, so that a reward stays so.
-            self.cost += np.where(np.isnan(figure), max(np.nanmax(excess), 1.0), excess)
+            self.cost += np.where(np.isnan(values), max(np.nanmax(excess), 1.0), excess)
         self._meets = self.cost[space.rank_to_index] == 0.0  # (arch,), by rank
         if not self._meets.any():
             raise InvalidInput(f"no architecture of {space.name} meets {' and '.join(lowest)}")
@@ -137,4 +126,4 @@ class Limits:
 @cache
 def no_limits(space: str) -> Limits:
     """What an environment without limits has: shared, for it is the same for all."""
-    return Limits(get_space(space), {}, {})
+    return Limits(get_space(space), ())

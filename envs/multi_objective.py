@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -13,13 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from nats_gym.checks import array, as_list, number, word
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.pareto import hypervolume, non_dominated
+from nats_gym.tables.column import known_figures
 
 from .construction import ConstructionEnv, ConstructionVectorEnv
-from .sources import judging_table
 from .vector import GymnasiumVectorEnv
 
 Vector = NDArray[np.float32]
-OBJECTIVES = ("accuracy", "latency", "flops", "params")
 
 
 class MultiObjectiveEnv(ConstructionEnv):
@@ -42,8 +41,8 @@ class MultiObjectiveEnv(ConstructionEnv):
     ## Rewards
     `reward_space` is `Box` of the `m` objectives, float32, all to be maximised: `accuracy` is
     validation accuracy / 100, in [0, 1]; `latency`, `flops` and `params` are minus the figure, as
-    a fraction of the largest in the space, in [-1, 0], so that weights mean the same everywhere.
-    Zeros until the last decision.
+    a fraction of the largest in the space, in [-1, 0], so that weights mean the same everywhere;
+    `paths`, better the more, likewise in [0, 1]. Zeros until the last decision.
 
     ## Starting State
     As in `NATS-{TSS,SSS}-*-v0`.
@@ -55,8 +54,8 @@ class MultiObjectiveEnv(ConstructionEnv):
 
     ## Arguments
     Those of :class:`~nats_gym.envs.ConstructionEnv` but `reward` and `penalty`, and
-    - `objectives`: two or more of `accuracy`, `latency`, `flops`, `params`; default accuracy and
-      flops. Latency comes from the table, flops and params in closed form.
+    - `objectives`: two or more of `accuracy`, `latency`, `flops`, `params`, `paths`; default
+      accuracy and flops. Latency comes from the table, the others are closed forms of the space.
 
     ## Version History
     - v0: first version.
@@ -74,36 +73,42 @@ class MultiObjectiveEnv(ConstructionEnv):
             if refused in options:
                 raise InvalidInput(f"{refused} is of one objective; objectives= names several")
         super().__init__(space, dataset, **options)
-        self.objectives = _check_objectives(objectives)
+        quantities = known_figures(self.architecture_space)
+        self.objectives = _check_objectives(objectives, quantities)
         self.reward_dim = len(self.objectives)
-        is_cost = np.array([name != "accuracy" for name in self.objectives])
+        is_cost = np.array([quantities[name].lower_is_better for name in self.objectives])
         self.reward_space = Box(
             np.where(is_cost, -1.0, 0.0).astype(np.float32),
             np.where(is_cost, 0.0, 1.0).astype(np.float32),
         )
-        if "latency" in self.objectives:
-            self._known_latency("objective latency")
-            table = judging_table(space, dataset, self.evaluator)
-            self._latency_provenance = table.latency_provenance
+        self._provenances = {  # of closed forms there is nothing to say
+            f"{name}_provenance": self._find_complete(name, f"objective {name}").provenance
+            for name in self.objectives
+            if name not in ("accuracy", *self.architecture_space.closed_forms)
+        }
 
     @cached_property
     def costs(self) -> dict[str, NDArray[np.float64]]:
         """By objective but accuracy, its figure of every architecture, ``(arch,)``."""
-        return {name: self.figure(name) for name in self.objectives if name != "accuracy"}
+        return {name: self._values_of(name) for name in self.objectives if name != "accuracy"}
 
     @cached_property
-    def _largest(self) -> dict[str, float]:
-        return {name: float(np.nanmax(of)) for name, of in self.costs.items()}
+    def _shares(self) -> dict[str, NDArray[np.float64]]:
+        """What these add to the reward, ``(arch,)``: as fractions of the largest, costs below 0."""
+        is_cost = {name: self._find_figure(name).quantity.lower_is_better for name in self.costs}
+        return {
+            name: (-of if is_cost[name] else of) / np.nanmax(of) for name, of in self.costs.items()
+        }
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "costs"}
+        remade = ("costs", "_shares")
+        return {name: of for name, of in super().__getstate__().items() if name not in remade}
 
     def _reward_of(self, info: dict[str, Any], incumbent: float, last: bool) -> Vector:
         index = info["index"]
         for name, of in self.costs.items():
             info[name] = of.item(index)
-        if "latency" in self.objectives:
-            info["latency_provenance"] = self._latency_provenance
+        info.update(self._provenances)
         return self.vector(index, info["accuracy"])
 
     def _result(self, reward: Any, info: dict[str, Any]) -> Any:
@@ -114,9 +119,7 @@ class MultiObjectiveEnv(ConstructionEnv):
     def vector(self, index: int | NDArray[np.int64], accuracy: ArrayLike) -> Vector:
         """Reward vectors ``(..., m)`` of official indices and their accuracies (percent)."""
         columns = [
-            np.asarray(accuracy) / 100.0
-            if name == "accuracy"
-            else -self.costs[name][index] / self._largest[name]
+            np.asarray(accuracy) / 100.0 if name == "accuracy" else self._shares[name][index]
             for name in self.objectives
         ]
         return np.stack(np.broadcast_arrays(*columns), axis=-1).astype(np.float32)
@@ -160,16 +163,16 @@ class MultiObjectiveEnv(ConstructionEnv):
     def _expected(self, index: NDArray[np.int64]) -> NDArray[np.float64]:
         if "accuracy" not in self.objectives:
             return np.zeros(len(index))
-        return self.figure("accuracy")[index]
+        return self._values_of("accuracy")[index]
 
 
-def _check_objectives(objectives: Any) -> tuple[str, ...]:
+def _check_objectives(objectives: Any, known: Iterable[str]) -> tuple[str, ...]:
     given = as_list(objectives)
     given = [objectives] if given is None else given
-    names = tuple(word(name, "objective", OBJECTIVES) for name in given)
+    names = tuple(word(name, "objective", known) for name in given)
     if len(names) < 2 or len(set(names)) < len(names):
         raise InvalidInput(
-            f"objectives are two or more of {', '.join(OBJECTIVES)}, each once, got {shown(names)}"
+            f"objectives are two or more of {', '.join(known)}, each once, got {shown(names)}"
         )
     return names
 
@@ -220,8 +223,6 @@ class MultiObjectiveVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
         index = metrics["index"]
         for name, of in self.shared.costs.items():
             metrics[name] = of[index]
-        if "latency" in self.shared.objectives:
-            metrics["latency_provenance"] = np.full(
-                len(index), self.shared._latency_provenance, object
-            )
+        for name, provenance in self.shared._provenances.items():
+            metrics[name] = self._objects(provenance, len(index))
         return self.shared.vector(index, metrics["accuracy"])

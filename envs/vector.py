@@ -78,7 +78,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
             checks.word(options["render_mode"], "render_mode", self.metadata["render_modes"])
         self.autoreset_mode = _mode(autoreset_mode)
         self.shared = self.scalar(space, dataset, **options)
-        check_reward(self.shared.reward_function, arrays=True)
+        check_reward(self.shared.reward_function, arrays=True, figures=self.shared._values_of)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = self.shared.render_mode
         self.single_observation_space = self.shared.observation_space
@@ -344,7 +344,8 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         self, metrics: dict[str, NDArray[Any]], incumbent: Any, previous: Any, last: Any
     ) -> NDArray[Any]:
         cost = metrics["cost"] if self._limited else 0.0
-        evaluation = Evaluation(metrics["accuracy"], incumbent, previous, cost, last)
+        known = metrics["index"], self.shared._values_of
+        evaluation = Evaluation(metrics["accuracy"], incumbent, previous, cost, last, *known)
         return np.asarray(self.shared.reward_function(evaluation))
 
     # ── infos ────────────────────────────────────────────────────────────────────────────────

@@ -35,6 +35,13 @@ from nats_gym import checks
 from nats_gym.checks import array, mapping, number, word
 from nats_gym.errors import InvalidInput, NatsGymError, said, shown, unknown_name
 
+#: Looks a figure of every architecture up by its name, ``(arch,)``.
+FigureLookUp = Callable[[str], NDArray[np.float64]]
+
+
+def _no_figures(name: str) -> NDArray[np.float64]:
+    raise InvalidInput(f"this evaluation knows no figures, and was asked for {shown(name)}")
+
 
 class Evaluation(NamedTuple):
     """What a reward may look at: one evaluation, or a batch of them as arrays ``(batch,)``.
@@ -47,6 +54,8 @@ class Evaluation(NamedTuple):
         cost: by how much the architecture exceeds the limits, as fractions of them, summed; 0
             where it meets them.
         last: whether the episode ends with it.
+        index: official index of the architecture.
+        figures: looks up what :meth:`figure` answers, of every architecture, ``(arch,)``.
     """
 
     accuracy: Any
@@ -54,6 +63,12 @@ class Evaluation(NamedTuple):
     previous: Any = 0.0
     cost: Any = 0.0
     last: Any = True
+    index: Any = 0
+    figures: FigureLookUp = _no_figures
+
+    def figure(self, name: str) -> Any:
+        """A figure of the architecture, such as ``"latency"``: see the environments' ``figure``."""
+        return self.figures(name)[self.index]
 
 
 RewardFunction = Callable[[Evaluation], Any]
@@ -298,15 +313,23 @@ def bind_reward(reward: RewardFunction, accuracies: Accuracies | None) -> Reward
         raise InvalidInput(f"bind() of reward {shown(reward)}: {said(error)}") from error
 
 
-def check_reward(reward: RewardFunction, arrays: bool) -> None:
+def check_reward(reward: RewardFunction, arrays: bool, figures: FigureLookUp = _no_figures) -> None:
     """Call a reward once, on an evaluation or on a batch of two, and look at what it returns.
+
+    Args:
+        reward: from :func:`find_reward`.
+        arrays: whether on a batch.
+        figures: what it may look up.
 
     Raises:
         InvalidInput: unless it returns a number, or one for each of the batch.
     """
-    evaluation = Evaluation(50.0, 40.0, 30.0, 0.0, True)
+    figures = checks.function(figures, "figures", optional=False)
+    fields: list[Any] = [50.0, 40.0, 30.0, 0.0, True, 0]
     if checks.switch(arrays, "arrays"):
-        evaluation = Evaluation(*(np.array([value, value]) for value in evaluation))
+        fields = [np.array([value, value]) for value in fields]
+    # Of an architecture whose figure is known, which the first may not be.
+    evaluation = Evaluation(*fields, figures=lambda name: np.nanmax(figures(name), keepdims=True))
     try:
         returned = reward(evaluation)
     except NatsGymError:

@@ -16,7 +16,7 @@ import nats_gym
 from nats_gym.agents import get_agent
 from nats_gym.agents.bananas import Bananas, encode
 from nats_gym.agents.bandit import RULES, Bandit
-from nats_gym.agents.largest import PROXIES, Largest, proxy
+from nats_gym.agents.largest import Largest
 from nats_gym.agents.local_search import IMPROVEMENTS, LocalSearch
 from nats_gym.agents.regularized_evolution import RegularizedEvolution
 from nats_gym.errors import InvalidInput
@@ -272,7 +272,7 @@ def test_paths_equal_counting_them_one_by_one() -> None:
     edges = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
     routes = [(0, 3), (0, 1, 3), (0, 2, 3), (0, 1, 2, 3)]
     digits = space.all_digits()[::37]
-    for cell, found in zip(digits.tolist(), proxy(space, digits, "paths"), strict=True):
+    for cell, found in zip(digits.tolist(), space.paths(digits, "cifar10"), strict=True):
         live = {edge for edge, digit in zip(edges, cell, strict=True) if digit}
         assert found == sum(live.issuperset(itertools.pairwise(route)) for route in routes)
 
@@ -293,9 +293,9 @@ def test_the_largest_come_first_and_equals_in_random_order(name: str) -> None:
 def test_the_largest_within_limits_and_from_the_start_again_at_the_end() -> None:
     space = get_space("tss")
     limits = {"params": 0.12, "paths": 1}
-    agent = Largest(space, streams(3), PROXIES, limits)
+    agent = Largest(space, streams(3), limits=limits)
     digits = space.all_digits()
-    fitting = (space.params(digits, "cifar10") <= 0.12) & (proxy(space, digits, "paths") <= 1)
+    fitting = (space.params(digits, "cifar10") <= 0.12) & (space.paths(digits, "cifar10") <= 1)
     count = int(fitting.sum())
     asked = play(agent, np.zeros(space.size), count + 5)
     for run in asked:

@@ -96,6 +96,20 @@ def test_the_cost_is_the_excess_over_every_limit(space: str) -> None:
     assert info["cost"] == env.limits.cost[info["index"]] > 0
 
 
+def test_limits_by_name_are_those_by_option_to_the_bit() -> None:
+    limits = {"latency": 0.02, "flops": 60, "params": 0.6}
+    for family in ("", "-Edit"):
+        env_id = f"NATS-TSS-cifar10{family}-v0"
+        by_name = gym.make(env_id, limits=limits).unwrapped.limits
+        by_option = gym.make(env_id, **{f"max_{name}": of for name, of in limits.items()})
+        assert np.array_equal(by_name.cost, by_option.unwrapped.limits.cost)
+        mixed = gym.make_vec(
+            env_id, num_envs=2, limits={"latency": 0.02, "params": 0.6}, max_flops=60
+        )
+        assert np.array_equal(by_name.cost, mixed.unwrapped.shared.limits.cost)
+        assert by_name.maxima == mixed.unwrapped.shared.limits.maxima == limits
+
+
 def test_masks_are_fresh_and_samplable() -> None:
     env = gym.make("NATS-TSS-cifar10-v0", max_flops=30.0)
     _, info = env.reset(seed=0)
@@ -239,6 +253,11 @@ def test_what_a_partial_table_lacks_violates_a_limit_by_a_finite_cost(family: st
         ({"max_latency": float("nan")}, ["nan"]),
         ({"max_flops": True}, ["True"]),
         ({"max_flop": 5}, ["Did you mean 'max_flops'"]),
+        ({"limits": {"flop": 5}}, ["unknown limit 'flop'", "Did you mean 'flops'"]),
+        ({"limits": {"paths": 5}}, ["unknown limit 'paths'", "latency"]),
+        ({"limits": {"flops": None}}, ["max_flops", "None"]),
+        ({"limits": 60}, ["limits are numbers", "60"]),
+        ({"limits": {"flops": 60}, "max_flops": 50}, ["limits=", "max_flops="]),
     ],
 )
 def test_bad_limits_are_refused(options: dict[str, Any], words: list[str]) -> None:

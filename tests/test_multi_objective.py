@@ -11,10 +11,11 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 import nats_gym
+from nats_gym.analysis.findings import costs_of
 from nats_gym.envs import MultiObjectiveEnv
 from nats_gym.errors import InvalidInput
 from nats_gym.registration import TABULAR
-from nats_gym.spaces import get_space
+from nats_gym.spaces import Quantity, TopologySpace, get_space
 
 IDS = [env_id for env_id in TABULAR if env_id.startswith("mo-")]
 ALL = ("accuracy", "latency", "flops", "params")
@@ -64,6 +65,38 @@ def test_costs_are_fractions_of_the_largest() -> None:
     assert reward[2] == pytest.approx(-info["latency"] / latency.max())
     assert info["latency_provenance"] == "measured"
     assert "flops" not in info
+
+
+def test_a_further_closed_form_serves_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    def convolutions(self: TopologySpace, digits: Any, dataset: str) -> Any:
+        return np.isin(digits, (2, 3)).sum(axis=-1).astype(np.float64)
+
+    closed_forms = {**TopologySpace.closed_forms, "convolutions": Quantity("convolutions", "convs")}
+    monkeypatch.setattr(TopologySpace, "closed_forms", closed_forms)
+    monkeypatch.setattr(TopologySpace, "convolutions", convolutions, raising=False)
+    env = gym.make(
+        "mo-NATS-TSS-cifar10-v0",
+        objectives=("convolutions", "accuracy"),
+        limits={"convolutions": 1},
+    )
+    reward, info = last_step(env, [2, 3, 3, 0, 0, 0])
+    assert (reward[0], info["convolutions"], info["cost"]) == (-0.5, 3, 2)
+    assert env.unwrapped.figure("convolutions").max() == 6
+    assert (env.unwrapped.figure("convolutions")[env.unwrapped.limits.feasible] <= 1).all()
+    plain = gym.make("NATS-TSS-cifar10-v0", reward=lambda seen: seen.figure("convolutions"))
+    assert [plain.reset(seed=0), *(plain.step(2) for _ in range(6))][-1][1] == 6
+    table = nats_gym.load_table("tss", "cifar10")
+    labels = [cost.quantity.label for cost in costs_of(table, 200, {})]
+    assert labels == ["params [M]", "FLOPs [M]", "convs", "latency [s]"]
+
+
+def test_more_paths_are_better() -> None:
+    env = gym.make("mo-NATS-TSS-cifar10-v0", objectives=("accuracy", "paths"))
+    assert env.unwrapped.reward_space.high.tolist() == [1, 1]
+    for digits, paths in (([3] * 6, 4), ([0, 0, 0, 1, 0, 0], 1), ([0] * 6, 0)):
+        reward, info = last_step(env, digits)
+        assert (reward[1], info["paths"]) == (paths / 4, paths)
+    assert "paths_provenance" not in info
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,46 @@ def test_a_penalty_is_taken_off_and_the_multiplier_can_change() -> None:
     )
 
 
+def test_a_reward_asks_for_figures_by_name() -> None:
+    table = nats_gym.load_table("sss", "digits", "digits-300")  # of most there is no latency
+    known = np.flatnonzero(~np.isnan(table.latency()))[:4]
+    digits = table.space.digits(known)
+    flops = table.space.flops(digits, "digits")
+    options = {
+        "source": "digits-300",
+        "reward": lambda seen: seen.figure("latency") + seen.figure("flops"),
+    }
+    env = gym.make("NATS-SSS-digits-v0", **options)
+    for index, choices in zip(known, digits, strict=True):
+        env.reset(seed=0)
+        earned = [env.step(choice)[1] for choice in choices][-1]
+        assert earned == table.latency()[index] + table.space.flops(choices, "digits")
+    envs = gym.make_vec("NATS-SSS-digits-v0", num_envs=4, **options)
+    envs.reset(seed=0)
+    earned = [envs.step(choices)[1] for choices in digits.T][-1]
+    assert earned.tolist() == (table.latency()[known] + flops).tolist()
+
+
+def test_a_reward_asks_for_figures_where_nothing_changes() -> None:
+    options = {"horizon": 1, "reward": lambda seen: 1.0 * seen.index - seen.figure("params")}
+    env = gym.make("NATS-TSS-cifar10-Edit-v0", **options)
+    space = env.unwrapped.architecture_space
+    expected = 7 - float(space.params(space.digits(7), "cifar10"))
+    env.reset(seed=0, options={"start": 7})
+    assert env.step(space.digits(7)[0])[1] == expected  # the choice that is there
+    envs = gym.make_vec("NATS-TSS-cifar10-Edit-v0", num_envs=2, **options)
+    envs.reset(seed=0, options={"start": 7})
+    assert envs.step(np.repeat(space.digits(7)[0], 2))[1].tolist() == [expected, expected]
+
+
+def test_figures_that_nobody_knows_are_refused() -> None:
+    for make in (gym.make, gym.make_vec):
+        with pytest.raises(InvalidInput, match="unknown figure 'flop'.*Did you mean 'flops'"):
+            make("NATS-TSS-cifar10-v0", reward=lambda seen: seen.figure("flop"))
+    with pytest.raises(InvalidInput, match="no figures"):
+        Evaluation(50.0).figure("flops")
+
+
 class Live:
     """An evaluator that knows no optimum."""
 

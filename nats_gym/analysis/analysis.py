@@ -164,9 +164,10 @@ def _costs(
 ) -> list[Correlation]:
     found: list[Correlation] = []
     provenance = table.accuracy_column("valid", epochs).provenance
-    for name, (cost, rests_on) in costs_of(table, epochs, left_out).items():
-        basis = together(provenance, rests_on)
-        found += correlate(("accuracy", name), accuracy, cost, basis, [table.checksum])
+    for cost in costs_of(table, epochs, left_out):
+        between = ("accuracy", cost.quantity.label)
+        basis = together(provenance, cost.provenance)
+        found += correlate(between, accuracy, cost.values, basis, [table.checksum])
     return found
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nats_gym.analysis.correlations import ALL, TOP, Correlation
 from nats_gym.analysis.findings import Findings, costs_of, trials_of
 from nats_gym.plots import COLOURS
+from nats_gym.spaces import CLOSED_FORM
 
 Values = NDArray[np.float64]
 
@@ -85,12 +86,13 @@ def _widened(low: float, high: float) -> tuple[float, float]:
 def _cost(analysis: Findings) -> Figure:
     costs = costs_of(analysis.table, analysis.epochs, {})
     figure, panels = _figure(analysis, "accuracy against cost", len(costs))
-    for axes, (name, (cost, basis)) in zip(panels, costs.items(), strict=True):
-        found = [c for c in analysis.costs if c.between[1] == name]
-        window = float(np.nanmin(cost)), float(np.nanmax(cost))
-        _hexbin(axes, cost, analysis.accuracy, found, _widened(*window))
-        closed_form = name.startswith(("params", "FLOPs"))
-        axes.set_xlabel(name if closed_form else f"{name}, {basis}")
+    for axes, cost in zip(panels, costs, strict=True):
+        label = cost.quantity.label
+        found = [c for c in analysis.costs if c.between[1] == label]
+        window = float(np.nanmin(cost.values)), float(np.nanmax(cost.values))
+        _hexbin(axes, cost.values, analysis.accuracy, found, _widened(*window))
+        closed = cost.provenance == CLOSED_FORM
+        axes.set_xlabel(label if closed else f"{label}, {cost.provenance}")
     panels[0].set_ylabel("validation accuracy [%]")
     return _signed(figure, [analysis.provenance], [analysis.table.checksum])
 

@@ -12,8 +12,10 @@ from numpy.typing import NDArray
 from nats_gym.analysis.correlations import Correlation
 from nats_gym.errors import NotInTable
 from nats_gym.schedule import Epochs
+from nats_gym.spaces import Figure
 from nats_gym.streams import combine, combine_int, normal, seed_key
 from nats_gym.tables import MEASURED, SURROGATE, Table
+from nats_gym.tables.column import known_figures
 
 Values = NDArray[np.float64]
 
@@ -213,20 +215,13 @@ def trials_of(table: Table, epochs: Epochs, samples: int, seed: int) -> dict[str
     }
 
 
-def costs_of(
-    table: Table, epochs: Epochs, left_out: dict[str, str]
-) -> dict[str, tuple[Values, str]]:
-    """Costs ``(arch,)`` of every architecture by name, and what each rests on.
-
-    Params and FLOPs are closed forms, as exact as a measurement.
-    """
-    space, digits = table.space, table.space.all_digits()
-    costs = {
-        "params [M]": (space.params(digits, table.dataset), MEASURED),
-        "FLOPs [M]": (space.flops(digits, table.dataset), MEASURED),
-    }
-    try:
-        costs["latency [s]"] = table.latency(epochs), table.latency_provenance
-    except NotInTable as error:
-        left_out["latency"] = str(error)
+def costs_of(table: Table, epochs: Epochs, left_out: dict[str, str]) -> list[Figure]:
+    """What is known of every architecture and better the lower it is."""
+    costs = []
+    for name, quantity in known_figures(table.space).items():
+        try:
+            if quantity.lower_is_better:
+                costs.append(table.figure(name, epochs))
+        except NotInTable as error:
+            left_out[name] = str(error)
     return costs

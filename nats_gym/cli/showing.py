@@ -66,13 +66,10 @@ def _figures_grid(table: Table, index: int) -> Grid:
     """What a table knows of one architecture, with the closed-form cost of its network."""
     from nats_gym.summary import grid
 
-    digits = table.space.digits(index)
     rows = grid(f"{table.dataset} ({table.source})", "figure", "value", "provenance")
-    params, flops = (
-        cost(digits, table.dataset) for cost in (table.space.params, table.space.flops)
-    )
-    rows.add_row("params [M]", f"{params:.6f}", "closed form")
-    rows.add_row("FLOPs [M]", f"{flops:.5f}", "closed form")
+    for name in table.space.closed_forms:
+        figure = table.figure(name)
+        rows.add_row(figure.quantity.label, f"{figure.values[index]:.8g}", figure.provenance)
     for column in table.columns:
         if column.quantity == "accuracy_curve":
             continue  # hundreds of numbers; what they end in is shown

@@ -16,6 +16,7 @@ from nats_gym.datasets import EVERY_DATASET
 from nats_gym.errors import EvaluatorError, InvalidInput, said, shown
 from nats_gym.schedule import Epochs
 from nats_gym.spaces import SPACES
+from nats_gym.tables.column import known_figures
 
 #: Provenance of figures whose evaluator does not say what they rest on.
 UNSTATED = "unstated"
@@ -44,9 +45,8 @@ class Outcome:
 #: Names that an environment's `info` needs for itself, so that no metric may have them.
 RESERVED = frozenset(
     "index arch accuracy seconds clock provenance seconds_provenance cost epochs action_mask "
-    "incumbent_index incumbent_accuracy evaluation latency flops params latency_provenance "
-    "episode final_obs final_info".split()
-)
+    "incumbent_index incumbent_accuracy evaluation episode final_obs final_info".split()
+).union(*((name, f"{name}_provenance") for one in SPACES.values() for name in known_figures(one)))
 
 
 #: Evaluations of a batch that memory still holds.

@@ -113,11 +113,8 @@ class EmbeddedRuns:
             per_arch = table.train_seconds(1)
         elif name == "x-valid-seconds":
             per_arch = table.evaluation_seconds("valid")
-        elif name == "latency":
-            per_arch = table.latency()
         else:
-            cost = table.space.params if name == "params" else table.space.flops
-            per_arch = cost(table.space.all_digits(), table.dataset)
+            per_arch = table.figure(name).values
         return np.where(self._exists, per_arch[:, None], np.nan)
 
     def _accuracy(self, name: str) -> NDArray[np.float64]:

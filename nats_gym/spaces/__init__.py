@@ -6,6 +6,7 @@ from functools import cache
 
 from nats_gym.checks import word
 from nats_gym.spaces.architecture_space import ArchitectureSpace, RandomSource
+from nats_gym.spaces.figure import CLOSED_FORM, Figure, Quantity
 from nats_gym.spaces.size import SizeSpace
 from nats_gym.spaces.topology import TopologySpace
 
@@ -27,8 +28,11 @@ def get_space(name: str) -> ArchitectureSpace:
 
 
 __all__ = [
+    "CLOSED_FORM",
     "SPACES",
     "ArchitectureSpace",
+    "Figure",
+    "Quantity",
     "RandomSource",
     "SizeSpace",
     "TopologySpace",

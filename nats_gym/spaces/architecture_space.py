@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, shown
+from nats_gym.spaces.figure import CLOSED_FORM, Figure, Quantity
 
 Digits = NDArray[np.int64]
 Indices = NDArray[np.int64]
@@ -54,6 +55,7 @@ class ArchitectureSpace(ABC):
         decision_names: what is decided, in order (``n`` of them).
         size: number of architectures, ``k ** n``.
         full_epochs: NATS-Bench's full training schedule, by which an answer is judged.
+        closed_forms: what :meth:`figure` computes, by the name of the method that does.
         place_values: what a digit counts in the lexicographic rank, ``(n,)``, the first most.
     """
 
@@ -64,6 +66,11 @@ class ArchitectureSpace(ABC):
     full_epochs: int
     choice_names: tuple[str, ...]
     decision_names: tuple[str, ...]
+    closed_forms: ClassVar[Mapping[str, Quantity]] = {
+        "params": Quantity("million parameters", "params [M]"),
+        "flops": Quantity("MFLOPs", "FLOPs [M]"),
+        "paths": Quantity("paths from input to output", "paths", lower_is_better=False),
+    }
 
     def __init__(self) -> None:
         self.size = self.num_choices**self.num_decisions
@@ -227,7 +234,17 @@ class ArchitectureSpace(ABC):
         out[..., decision, :, decision] = np.moveaxis(others, -2, 0)
         return out.reshape(*checked.shape[:-1], n * (k - 1), n)
 
-    # ── closed-form cost ─────────────────────────────────────────────────────────────────────
+    # ── closed forms ─────────────────────────────────────────────────────────────────────────
+
+    def figure(self, name: str, dataset: str) -> Figure:
+        """A closed form of every architecture on ``dataset``.
+
+        Raises:
+            InvalidInput: for a name that is not one of :attr:`closed_forms`.
+        """
+        name = checks.word(name, "figure", self.closed_forms)
+        values = getattr(self, name)(self.all_digits(), dataset)
+        return Figure(name, self.closed_forms[name], values, CLOSED_FORM)
 
     @abstractmethod
     def params(self, digits: ArrayLike, dataset: str) -> Figures:
@@ -236,6 +253,10 @@ class ArchitectureSpace(ABC):
     @abstractmethod
     def flops(self, digits: ArrayLike, dataset: str) -> Figures:
         """Multiply-accumulates of one image for ``dataset``, in millions, ``(...)``."""
+
+    def paths(self, digits: ArrayLike, dataset: str) -> Figures:
+        """Live paths from input to output, ``(...)``: one where nothing branches."""
+        return np.ones(self.check_digits(digits).shape[:-1])
 
     # ── one architecture, however it is written ──────────────────────────────────────────────
 

@@ -137,14 +137,17 @@ class TopologySpace(ArchitectureSpace):
         """Multiply-accumulates of one image in millions, ``(...)``."""
         return self._cost(digits, dataset)[1]
 
+    def paths(self, digits: ArrayLike, dataset: str) -> Figures:
+        """Paths without ``none`` from input to output, ``(...)``, on any data set."""
+        ops = self.check_digits(digits)
+        paths = [np.ones(ops.shape[:-1]), *np.zeros((3, *ops.shape[:-1]))]
+        for edge, (target, source) in enumerate(EDGES):
+            paths[target] = paths[target] + paths[source] * (ops[..., edge] != NONE)
+        return np.asarray(paths[3])
+
     def is_live(self, digits: ArrayLike) -> NDArray[np.bool_]:
         """Whether a path without ``none`` leads from input to output, ``(...)`` (15,284 do)."""
-        ops = self.check_digits(digits)
-        reached = [np.ones(ops.shape[:-1], bool)]
-        reached += [np.zeros(ops.shape[:-1], bool) for _ in range(3)]
-        for edge, (target, source) in enumerate(EDGES):
-            reached[target] = reached[target] | (reached[source] & (ops[..., edge] != NONE))
-        return reached[3]
+        return np.asarray(self.paths(digits, "cifar10") > 0)
 
     @cached_property
     def _unique_strings_by_rank(self) -> NDArray[np.str_]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from nats_gym.errors import shown, unknown_name
 from nats_gym.schedule import LONGEST
+from nats_gym.spaces import ArchitectureSpace, Quantity
 
 #: A real training's figure.
 MEASURED = "measured"
@@ -17,19 +18,20 @@ SURROGATE = "surrogate"
 #: What a test accuracy rests on where a table has none but validation's.
 NO_TEST = "none: validation and test are one estimate"
 
-UNITS = {
-    "accuracy": "percent",
-    "accuracy_curve": "percent and loss per epoch",
-    "train_seconds_per_epoch": "seconds",
-    "evaluation_seconds": "seconds",
-    "latency": "seconds per batch of 256",
+#: What a column may hold.
+QUANTITIES = {
+    "accuracy": Quantity("percent", "accuracy [%]", lower_is_better=False),
+    "accuracy_curve": Quantity("percent and loss per epoch", lower_is_better=False),
+    "train_seconds_per_epoch": Quantity("seconds"),
+    "evaluation_seconds": Quantity("seconds"),
+    "latency": Quantity("seconds per batch of 256", "latency [s]"),
 }
 
 #: What a manifest's entry may say, where not any text will do.
 _KINDS: dict[str, type] = {"epochs": int, "trials": list, "version": int, "held_out": dict}
 #: What a column may say of itself.
 VOCABULARY: dict[str, tuple[str, ...]] = {
-    "quantity": tuple(UNITS),
+    "quantity": tuple(QUANTITIES),
     "provenance": (MEASURED, SURROGATE),
     "split": ("", "valid", "test"),
 }
@@ -39,6 +41,11 @@ _NAME = r"(?!\.)[\w.@=+-]{1,100}"
 _FILE = re.compile(rf"(?:\.\./surrogates/|\.\./\.\./(?:columns|curves)/{_NAME}/)?{_NAME}", re.ASCII)
 _DIGEST = re.compile("[0-9a-f]{64}")
 MOST_TRIALS = 1_000
+
+
+def known_figures(space: ArchitectureSpace | type[ArchitectureSpace]) -> dict[str, Quantity]:
+    """By name, what there may be of a space: its closed forms, and a table's columns."""
+    return {**space.closed_forms, **{name: of for name, of in QUANTITIES.items() if of.label}}
 
 
 def column_name(quantity: str, split: str = "", epochs: int = 0) -> str:
@@ -52,7 +59,7 @@ class Column:
     """Description of a column, as its manifest has it.
 
     Attributes:
-        quantity: a key of :data:`UNITS`.
+        quantity: a key of :data:`QUANTITIES`.
         provenance: :data:`MEASURED` or :data:`SURROGATE`.
         source: where the figures, or those that the model was fitted to, come from.
         licence: licence of that source.
@@ -85,7 +92,7 @@ class Column:
     @property
     def unit(self) -> str:
         """Unit of the figures."""
-        return UNITS[self.quantity]
+        return QUANTITIES[self.quantity].unit
 
     @property
     def name(self) -> str:

@@ -13,9 +13,16 @@ from nats_gym import checks
 from nats_gym.datasets import EVERY_DATASET, get_dataset
 from nats_gym.errors import CorruptTable, MissingTable, NotInTable
 from nats_gym.schedule import LONGEST, Epochs, check_epochs
-from nats_gym.spaces import get_space
+from nats_gym.spaces import Figure, get_space
 from nats_gym.tables import grid, modelled
-from nats_gym.tables.column import MEASURED, SURROGATE, VOCABULARY, Column, column_name
+from nats_gym.tables.column import (
+    MEASURED,
+    SURROGATE,
+    VOCABULARY,
+    Column,
+    column_name,
+    known_figures,
+)
 from nats_gym.tables.folder import earlier_checksum, open_column, read_manifest
 
 CURVES_HINT = "import the archive with its learning curves: nats-gym data import PATH"
@@ -188,7 +195,26 @@ class Table:
 
     def latency(self, epochs: Epochs | None = None) -> NDArray[np.float64]:
         """Seconds of a forward pass over a batch of 256, ``(arch,)``."""
-        return self._cost("latency", epochs=self._schedule("valid", epochs)[1])
+        return self.figure("latency", epochs).values
+
+    def figure(self, name: str, epochs: Epochs | None = None) -> Figure:
+        """What is known of every architecture, by name: a mean over trials, or a closed form.
+
+        Raises:
+            InvalidInput: for another name.
+            NotInTable: for what this table does not hold.
+        """
+        known = known_figures(self.space)
+        name = checks.word(name, "figure", known)
+        if name in self.space.closed_forms:
+            return self.space.figure(name, self.dataset)
+        if name == "accuracy":
+            column = self.accuracy_column("valid", epochs)
+            values = self.mean_accuracy("valid", epochs)
+        else:
+            column = self._cost_column(name, epochs=self._schedule("valid", epochs)[1])
+            values = self.means(column)
+        return Figure(name, known[name], values, column.provenance)
 
     def best(self, split: str = "valid", epochs: Epochs | None = None) -> tuple[int, float]:
         """Official index and mean accuracy (percent) of the best architecture known."""

@@ -1,0 +1,47 @@
+"""Figures: what is known of every architecture without evaluating one, looked up by name.
+
+A space computes its closed forms, a table holds the rest. Objectives, limits, rewards, proxies and
+analyses know no figure but by what it says of itself here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Provenance of what a space computes: as exact as a measurement.
+CLOSED_FORM = "closed form"
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What is counted.
+
+    Attributes:
+        unit: in words.
+        label: name and unit, as an axis has them; empty for what is no figure of an architecture.
+        lower_is_better: whether it is a cost: such can be limited, and objectives minimise them.
+    """
+
+    unit: str
+    label: str = ""
+    lower_is_better: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Figure:
+    """A figure of every architecture of a space on a data set.
+
+    Attributes:
+        name: what it is looked up by.
+        quantity: what it counts.
+        values: by official index, ``(arch,)``, at least 0; NaN where it is not known.
+        provenance: :data:`CLOSED_FORM`, or that of a table's column.
+    """
+
+    name: str
+    quantity: Quantity
+    values: NDArray[np.float64]
+    provenance: str
