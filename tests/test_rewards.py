@@ -144,7 +144,7 @@ def test_a_reward_asks_for_figures_where_nothing_changes() -> None:
 
 def test_figures_that_nobody_knows_are_refused() -> None:
     for make in (gym.make, gym.make_vec):
-        with pytest.raises(InvalidInput, match="unknown figure 'flop'.*Did you mean 'flops'"):
+        with pytest.raises(InvalidInput, match=r"unknown figure 'flop'.*Did you mean 'flops'"):
             make("NATS-TSS-cifar10-v0", reward=lambda seen: seen.figure("flop"))
     with pytest.raises(InvalidInput, match="no figures"):
         Evaluation(50.0).figure("flops")
