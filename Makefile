@@ -24,7 +24,7 @@ test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.dev
-	$(BIN)/python -m pytest -m 'slow and not attack' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'slow and not attack' $(PYTEST_ARGS)
 
 # Hundreds of hostile files and values, kills and full disks: a quarter of an hour.
 test-attack: $(VENV)/.dev

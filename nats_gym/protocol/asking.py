@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from nats_gym.streams import Keys, RunStreams, combine, run_keys
 from nats_gym.tables import SURROGATE
 from nats_gym.workers import SimulatedWorkers
 
-from .kind import Columns, Kind, Progress
+from .kind import Columns, Kind, Runs
 from .ladder import find_rungs
 
 if TYPE_CHECKING:
@@ -45,20 +44,13 @@ class AskTell(Kind):
         """What asks for trainings to one of several rungs."""
         return OneRung(self.make(space, streams, **told), streams.runs)
 
-    def run(
-        self,
-        arguments: SearchArguments,
-        evaluator: TableEvaluator,
-        seeds: list[int],
-        checkpoints: Path | None,
-        progress: Progress,
-    ) -> Columns:
-        """Ask, evaluate, tell; see :meth:`Kind.run`."""
-        keys, table, ladder = run_keys(seeds), evaluator.table, arguments.ladder
+    def play(self, runs: Runs) -> Columns:
+        """Ask, evaluate, tell; see :meth:`Kind.play`."""
+        keys, table, ladder = run_keys(runs.seeds), runs.evaluator.table, runs.arguments.ladder
         known = table.known_digits(ladder[-1])
         told = {"among": known} if known is not None and chooses_among(self.factory) else {}
         agent = self.player(table.space, RunStreams(keys), len(ladder), **told)
-        return run_asking(agent, Evaluations(evaluator, arguments, keys), arguments, progress)
+        return play(agent, Evaluations(runs.evaluator, runs.arguments, keys), runs)
 
 
 class MultiFidelity(AskTell):
@@ -237,18 +229,14 @@ class Evaluations:
         return accuracy, seconds
 
 
-def run_asking(
-    agent: MultiFidelityAgent,
-    evaluations: Evaluations,
-    arguments: SearchArguments,
-    progress: Progress,
-) -> Columns:
+def play(agent: MultiFidelityAgent, evaluations: Evaluations, search: Runs) -> Columns:
     """Ask, evaluate, tell until every run has spent its budget; the columns of a result.
 
     Every run has as many evaluations in flight as there are workers, and time goes on to the first
     that is done. What is in flight when the budget is spent is dropped.
     """
-    budget, runs, workers = arguments.budget, arguments.runs, arguments.workers
+    arguments, runs = search.arguments, len(search.seeds)
+    budget, workers = arguments.budget, arguments.workers
     clock = SimulatedClock(budget, runs=runs)
     crew = SimulatedWorkers(runs, workers)
     every = np.arange(runs)
@@ -270,5 +258,5 @@ def run_asking(
         evaluations.answer(found["evaluation"])
         outcome = Outcome(found["accuracy"], found["seconds"], *evaluations.provenance)
         agent.tell(outcome, found["evaluation"])
-        progress(min(float(np.min(clock.used)) / budget, 1.0))
+        search.progress(min(float(np.min(clock.used)) / budget, 1.0))
     return {column: np.stack(steps, axis=1) for column, steps in history.items()}

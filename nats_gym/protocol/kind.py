@@ -6,6 +6,7 @@ import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -35,6 +36,25 @@ _WHOSE = {
     **dict.fromkeys(("rungs", "continuing", "workers"), "multi-fidelity agents such as asha"),
     "supernet_epochs": "weight-sharing searches",
 }
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The independent runs of a search.
+
+    Attributes:
+        arguments: what :meth:`Kind.prepare` returned.
+        evaluator: of the table searched, its schedules loaded.
+        seeds: one a run.
+        checkpoints: folder for the states of runs that take long; None keeps none.
+        progress: called with the share done.
+    """
+
+    arguments: SearchArguments
+    evaluator: TableEvaluator
+    seeds: list[int]
+    checkpoints: Path | None
+    progress: Progress
 
 
 class Kind(ABC):
@@ -159,26 +179,8 @@ class Kind(ABC):
         return arguments
 
     @abstractmethod
-    def run(
-        self,
-        arguments: SearchArguments,
-        evaluator: TableEvaluator,
-        seeds: list[int],
-        checkpoints: Path | None,
-        progress: Progress,
-    ) -> Columns:
-        """Search in independent runs.
-
-        Args:
-            arguments: what :meth:`prepare` returned.
-            evaluator: of the table searched, its schedules loaded.
-            seeds: one a run.
-            checkpoints: folder for the states of runs that take long; None keeps none.
-            progress: called with the share done.
-
-        Returns:
-            The arrays of a result.
-        """
+    def play(self, runs: Runs) -> Columns:
+        """Search in independent runs; the arrays of a result."""
 
 
 def in_columns(played: Sequence[Mapping[str, ArrayLike]]) -> Columns:

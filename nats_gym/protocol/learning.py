@@ -7,16 +7,13 @@ spent.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 
 from nats_gym.errors import InvalidInput
-from nats_gym.evaluators import TableEvaluator
-from nats_gym.result import SearchArguments
 
-from .kind import Columns, Kind, Progress, in_columns
+from .kind import Columns, Kind, Runs, in_columns
 
 #: What an environment says of every evaluation, and is kept.
 KEPT = ("index", "accuracy", "seconds", "clock")
@@ -27,28 +24,21 @@ class Environment(Kind):
 
     methods = ("learn",)
 
-    def run(
-        self,
-        arguments: SearchArguments,
-        evaluator: TableEvaluator,
-        seeds: list[int],
-        checkpoints: Path | None,
-        progress: Progress,
-    ) -> Columns:
-        """Let an agent learn for every seed; see :meth:`Kind.run`.
+    def play(self, runs: Runs) -> Columns:
+        """Let an agent learn for every seed; see :meth:`Kind.play`.
 
         Raises:
             InvalidInput: if an agent stops before its budget is spent.
         """
-        budget = arguments.budget
+        arguments, seeds, budget = runs.arguments, runs.seeds, runs.arguments.budget
         env_id = f"NATS-{arguments.space.upper()}-{arguments.dataset}-v0"
         played = []
         for run, seed in enumerate(seeds):
 
             def tell(clock: float, run: int = run) -> None:
-                progress((run + min(clock / budget, 1.0)) / len(seeds))
+                runs.progress((run + min(clock / budget, 1.0)) / len(seeds))
 
-            made = gym.make(env_id, epochs=arguments.epochs, evaluator=evaluator)
+            made = gym.make(env_id, epochs=arguments.epochs, evaluator=runs.evaluator)
             with _Watched(made, seed, tell) as env:
                 self.make().learn(env, budget, seed)
                 counted = _until_spent(env.evaluations, budget, self.name)

@@ -20,7 +20,7 @@ from nats_gym.streams import run_seeds
 from nats_gym.tables import Table, load_table
 
 from .asking import AskTell, MultiFidelity
-from .kind import Kind, Progress
+from .kind import Kind, Progress, Runs
 from .learning import Environment
 from .sharing import WeightSharing
 
@@ -120,7 +120,7 @@ def search(
         _refuse_endless(arguments, table)
     seeds = run_seeds(arguments.seed, arguments.runs, arguments.first_run)
     return SearchResult(
-        **kind.run(arguments, evaluator, seeds, kept, progress),
+        **kind.play(Runs(arguments, evaluator, seeds, kept, progress)),
         arguments=arguments,
         provenance=provenance_of(table, arguments.ladder, arguments.shares_weights),
         table=table,

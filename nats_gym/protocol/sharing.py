@@ -8,7 +8,6 @@ seconds of the epoch. A run's answer is its last.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,12 +15,11 @@ import numpy as np
 from nats_gym.agents.weight_sharing import METHODS, get_method
 from nats_gym.clock import default_budget
 from nats_gym.errors import InvalidInput
-from nats_gym.evaluators import TableEvaluator
 from nats_gym.files import check_source
 from nats_gym.result import SearchArguments
 from nats_gym.tables import load_table
 
-from .kind import Columns, Kind, Progress, in_columns
+from .kind import Columns, Kind, Runs, in_columns
 
 if TYPE_CHECKING:
     from nats_gym.agents.weight_sharing.supernet_result import SupernetResult
@@ -85,15 +83,8 @@ class WeightSharing(Kind):
 
             SupernetSearch.check(self.name, dataset, **self.options)
 
-    def run(
-        self,
-        arguments: SearchArguments,
-        evaluator: TableEvaluator,
-        seeds: list[int],
-        checkpoints: Path | None,
-        progress: Progress,
-    ) -> Columns:
-        """Search for every seed; see :meth:`Kind.run`.
+    def play(self, runs: Runs) -> Columns:
+        """Search for every seed; see :meth:`Kind.play`.
 
         Where the table is partial, searches choose among what it has.
 
@@ -101,7 +92,8 @@ class WeightSharing(Kind):
             Besides the columns ``alphas``, after every epoch ``(runs, epochs, n, k)``; NaN behind
             the end.
         """
-        table, budget = evaluator.table, arguments.budget
+        arguments, table, seeds = runs.arguments, runs.evaluator.table, runs.seeds
+        budget, checkpoints = arguments.budget, runs.checkpoints
         accuracy = table.mean_accuracy("valid")
         among = table.known_digits(table.full_epochs)
         found: list[SupernetResult] = []
@@ -110,7 +102,7 @@ class WeightSharing(Kind):
             def tell(result: SupernetResult, run: int = run) -> None:
                 passed = len(result.index) / int(result.arguments["epochs"])
                 spent = float(result.seconds[-1]) / budget
-                progress((run + min(max(passed, spent), 1.0)) / len(seeds))
+                runs.progress((run + min(max(passed, spent), 1.0)) / len(seeds))
 
             search = self.make(
                 arguments.dataset,

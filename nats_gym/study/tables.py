@@ -308,12 +308,9 @@ def _search_basis(results: Mapping[str, SearchResult]) -> Iterator[str]:
 
 def search_bases(result: SearchResult) -> dict[str, str]:
     """What the accuracies seen during a search rest on, by the schedule trained."""
-    told = result.provenance.get("search_accuracy_by_rung")
-    if told is None:
-        return {str(result.arguments.epochs): result.provenance["search_accuracy"]}
     return {
-        schedule: basis
-        for schedule, _, basis in (rung.partition(": ") for rung in told.split(", "))
+        str(epochs): result.table.accuracy_column("valid", epochs).provenance
+        for epochs in result.arguments.ladder
     }
 
 

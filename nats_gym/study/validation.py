@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.agents import AGENTS
+from nats_gym.agents.weight_sharing import METHODS, get_method
 from nats_gym.errors import InvalidInput, MissingStudy, NatsGymError, shown
 from nats_gym.evaluators import TableEvaluator
 from nats_gym.protocol import search_arguments
@@ -138,7 +139,7 @@ def _check_claims(result: SearchResult) -> None:
 def _stand_in(claimed: SearchArguments) -> str:
     """A known agent of the kind that the arguments are of."""
     if claimed.shares_weights:
-        return "gdas" if claimed.space == "tss" else "tas"
+        return next(name for name in METHODS if get_method(name).space == claimed.space)
     return "random" if claimed.rungs is None else "asha"
 
 

@@ -348,14 +348,19 @@ except KeyboardInterrupt:
 def test_ctrl_c_of_a_batch_on_ray_cancels_the_rest_and_keeps_what_came(
     cluster: Any, here: Path, tmp_path: Path
 ) -> None:
-    program = ("-c", CACHED, cluster.address, HEAD, str(tmp_path))
     nothing = Work("", lambda out: True, searched, "")
-    process = started(nothing, here, tmp_path, program, bufsize=0)
-    toy = Toy(tmp_path)
-    wait_for(lambda: process.poll() is not None or len(toy.noted("ends")) >= 4)
-    children = descendants(process.pid)
-    os.killpg(process.pid, signal.SIGINT)
-    said = process.communicate(timeout=60)[1]
+    for attempt in range(3):
+        tmp_path = tmp_path / str(attempt)
+        tmp_path.mkdir()
+        program = ("-c", CACHED, cluster.address, HEAD, str(tmp_path))
+        process = started(nothing, here, tmp_path, program, bufsize=0)
+        toy = Toy(tmp_path)
+        wait_for(lambda: process.poll() is not None or len(toy.noted("ends")) >= 4)  # noqa: B023
+        children = descendants(process.pid)
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+        if "discovered a bug in Ray" not in said:  # where it cancels what is just done
+            break
     assert process.returncode == 0, said
     assert "Traceback" not in said
     wait_for(lambda: not alive(children) and not tasks(cluster), seconds=30)
