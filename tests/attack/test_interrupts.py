@@ -133,7 +133,7 @@ class Work(NamedTuple):
     says: str
 
 
-BUILD = "build --space sss --dataset digits --archs 0-5 --epochs 2 --out OUT --device cpu"
+BUILD = "build --space sss --dataset digits --archs 0-3 --epochs 2 --out OUT --device cpu"
 WORKS = {
     "study": Work(
         "study HERE/study.toml --out OUT --jobs 2",
@@ -148,7 +148,7 @@ WORKS = {
         "what is trained is kept in OUT, and the same command goes on",
     ),
     "supernet": Work(
-        "search --agent gdas --dataset digits --epochs 4 --out OUT --device cpu",
+        "search --agent gdas --dataset digits --epochs 3 --out OUT --device cpu",
         lambda out: [*out.glob("checkpoints/*.pt")],
         searched,
         "whole epochs are kept in OUT/checkpoints, and the same command goes on",
