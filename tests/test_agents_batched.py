@@ -32,7 +32,7 @@ AGENTS: dict[str, Callable[..., Any]] = {
     "largest": Largest,
     "bananas": Bananas,
 }  # fmt: skip
-RUNS, EVALUATIONS = 6, 120
+RUNS, EVALUATIONS = 4, 120
 
 # A plain architecture is a tuple of ints; a search yields them and is sent what they scored.
 Plain = tuple[int, ...]
@@ -180,13 +180,13 @@ def test_every_run_equals_the_plain_reference(agent: str, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["tss", "sss"])
 @pytest.mark.parametrize("agent", AGENTS)
-def test_run_17_alone_equals_run_17_of_500(agent: str, name: str) -> None:
+def test_run_17_alone_equals_run_17_of_40(agent: str, name: str) -> None:
     make = AGENTS[agent]
     epochs = get_space(name).full_epochs
     table = nats_gym.load_table(name, "cifar10")
     budget = 60 * float(np.nanmean(table.query_seconds(epochs)))
-    together = nats_gym.search(name, "cifar10", make, epochs=epochs, runs=500, budget=budget)
-    keys = run_keys([run_seeds(0, 500)[17]])
+    together = nats_gym.search(name, "cifar10", make, epochs=epochs, runs=40, budget=budget)
+    keys = run_keys([run_seeds(0, 40)[17]])
     evaluator, player = TableEvaluator(table), make(table.space, RunStreams(keys))
     for number in range(together.evaluations[17]):
         index = table.space.index(player.ask())
@@ -228,7 +228,7 @@ def test_published_order_rea_beats_reinforce_beats_random() -> None:
 def test_local_search_climbs_to_the_top_of_a_hill_and_starts_again(improvement: str) -> None:
     space = get_space("sss")
     hill = space.all_digits().sum(axis=1).astype(float)  # one optimum, 7 7 7 7 7
-    agent = LocalSearch(space, streams(50), improvement)
+    agent = LocalSearch(space, streams(20), improvement)
     asked = play(agent, hill, 400)
     assert (asked == space.size - 1).any(axis=1).all()
     for run in asked:  # only the starts may be repeated, and they hardly are

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from nats_gym.clock import SimulatedClock
 from nats_gym.errors import InvalidInput, NotInTable
 from nats_gym.evaluators import TableEvaluator
 from nats_gym.protocol.ladder import check_rungs, find_rungs
+from nats_gym.result import SearchResult
 from nats_gym.streams import combine, run_keys, run_seeds
 from nats_gym.tables import load_table
 
@@ -44,12 +45,17 @@ class Climb:
 ARGUMENTS = {"epochs": 12, "budget": 9_000, "runs": 3, "seed": 4}
 
 
+@cache
+def climbed(continuing: str) -> SearchResult:
+    return nats_gym.search("tss", "cifar10", Climb, continuing=continuing, **ARGUMENTS)
+
+
 def plain_climb(run: int, scratch: bool) -> list[tuple[int, float, float, float]]:
     """Index, accuracy, seconds and clock of the evaluations of one run, one at a time."""
     table = load_table("tss", "cifar10", "embedded")
     evaluator = TableEvaluator(table)
     key = run_keys(run_seeds(4, run + 1))[run:]
-    agent = nats_gym.search("tss", "cifar10", Climb, **ARGUMENTS)
+    agent = climbed("difference")
     rows, clock, number = [], 0.0, 0
     while clock < ARGUMENTS["budget"]:
         rung, schedule = number % 2, (12, 200)[number % 2]
@@ -67,7 +73,7 @@ def plain_climb(run: int, scratch: bool) -> list[tuple[int, float, float, float]
 
 @pytest.mark.parametrize("continuing", ["difference", "scratch"])
 def test_going_on_costs_the_difference_or_all_of_it(continuing: str) -> None:
-    result = nats_gym.search("tss", "cifar10", Climb, continuing=continuing, **ARGUMENTS)
+    result = climbed(continuing)
     assert result.arguments["rungs"] == [12, 200]
     assert result.arguments["continuing"] == continuing
     assert result.provenance["search_accuracy_by_rung"] == "12: surrogate, 200: measured"
@@ -150,10 +156,13 @@ def test_workers_run_beside_each_other() -> None:
 # ── the ladder ───────────────────────────────────────────────────────────────────────────────
 
 
+HELD = 6
+
+
 @pytest.fixture(scope="module")
 def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_archive(
-        tmp_path_factory.mktemp("archive") / "NATS-tss-v1_0-3ffb9-simple", "tss", range(40)
+        tmp_path_factory.mktemp("archive") / "NATS-tss-v1_0-3ffb9-simple", "tss", range(HELD)
     )
 
 
@@ -177,7 +186,7 @@ def test_bohb_runs_on_the_papers_rungs(archive: Path) -> None:
             self.space, self.runs, self.count = space, streams.runs, 0
 
         def ask(self) -> Question:
-            digits = self.space.digits(np.full(self.runs, self.count % 40))
+            digits = self.space.digits(np.full(self.runs, self.count % HELD))
             self.count += 1
             return Question(digits, np.full(self.runs, self.count % 3), np.full(self.runs, -1))
 

@@ -130,10 +130,10 @@ def test_the_front_against_a_plain_sweep(env_id: str, options: dict[str, Any]) -
     among = np.flatnonzero(flops <= options.get("max_flops", np.inf))
     best: list[int] = []
     order = among[np.argsort(-points[among].sum(axis=1), kind="stable")]
-    for index in order:  # whoever dominates another has a greater sum, so comes before it
-        kept = points[best]
-        if not (((kept >= points[index]).all(axis=1)) & (kept > points[index]).any(axis=1)).any():
-            best.append(int(index))
+    while len(order):  # whoever dominates another has a greater sum, so comes before it
+        one, others = points[order[0]], points[order]
+        best.append(int(order[0]))
+        order = order[~((one >= others).all(axis=1) & (one > others).any(axis=1))][1:]
     assert env.pareto_indices().tolist() == sorted(best)
     front = env.pareto_front()
     assert np.array_equal(front, points[sorted(best)])

@@ -23,7 +23,7 @@ from nats_gym.tables import load_table
 theirs_package = pytest.importorskip("nats_bench")
 theirs_genotypes = importlib.import_module("nats_bench.genotype_utils")
 SHARED = Path(__file__).parent.parent.parent / "shared" / "figures" / "official"
-SYNTHETIC = (0, 5, 11, 18, 284)  # trials of 5 and 18 disagree on FLOPs and parameters
+SYNTHETIC = (0, 5, 11)  # trials of 5 disagree on FLOPs and parameters
 HPS = {"tss": ("12", "200"), "sss": ("01", "12", "90")}
 SEARCHED = ("cifar10", "cifar100", "ImageNet16-120")
 
@@ -396,7 +396,7 @@ def test_topology_helpers(folder: Path) -> None:
     assert genotype_utils.topology_str2structure is not None
     space = load_table("tss", "cifar10", "embedded").space
     module = theirs_genotypes
-    for index in range(0, 15625, 37):
+    for index in range(0, 15625, 111):
         name = space.name_of(index)
         ours, theirs = (m.topology_str2structure(name) for m in (genotype_utils, module))
         for zero in (True, False, None):
@@ -421,7 +421,7 @@ def test_topology_helpers(folder: Path) -> None:
                 m.topology_str2structure(bad)
     path = write_archive(folder / "unique", "tss", [0], schedules=SHORT["tss"])
     both = [p.create(str(path), "tss", True, False) for p in (ours_package, theirs_package)]
-    for index in range(0, 15625, 37):
+    for index in range(0, 15625, 111):
         assert both[0].get_unique_str(index) == both[1].get_unique_str(index)
     with pytest.raises(ValueError):
         both[0].get_unique_str("no such")

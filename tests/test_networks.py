@@ -7,6 +7,7 @@ import doctest
 import re
 import tarfile
 from collections import namedtuple
+from functools import cache
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
@@ -33,6 +34,8 @@ from nats_gym.tables.official.unpickling import UnreadableFile
 
 TSS, SSS = get_space("tss"), get_space("sss")
 STRING = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|nor_conv_1x1~1|avg_pool_3x3~2|"
+#: Of few weights: official files of a network with 3x3 convolutions take long to pack.
+LIGHT = "|nor_conv_1x1~0|+|none~0|skip_connect~1|+|skip_connect~0|nor_conv_1x1~1|avg_pool_3x3~2|"
 
 #: What leaves edges without effect, by digits of the edges 1←0, 2←0, 2←1, 3←0, 3←1, 3←2.
 SPECIAL = {
@@ -160,12 +163,12 @@ def test_special_cells_equal_the_plain_network(digits: tuple[int, ...]) -> None:
 
 @pytest.mark.parametrize("seed", range(4))
 def test_random_cells_equal_the_plain_network(seed: int) -> None:
-    for index in random_indices(TSS, 15, seed):
+    for index in random_indices(TSS, 5, seed):
         check_equal("tss", TSS.digits(index).tolist())
 
 
 def test_random_sizes_equal_the_plain_network() -> None:
-    for index in random_indices(SSS, 6):
+    for index in random_indices(SSS, 3):
         check_equal("sss", SSS.digits(index).tolist())
 
 
@@ -196,7 +199,7 @@ def test_outputs_equal_those_of_a_network_that_multiplies_by_zero(digits: Any) -
 
 def test_the_same_plain_network_of_official_size() -> None:
     for space in (TSS, SSS):
-        for index in random_indices(space, 2):
+        for index in random_indices(space, 1):
             plain = reference(space.name, index, 10)
             ours = build(space.name, index, 10)
             ours.load_state_dict(plain.state_dict(), strict=True)
@@ -205,7 +208,7 @@ def test_the_same_plain_network_of_official_size() -> None:
 
 
 def test_only_live_edges_are_computed() -> None:
-    for index in [*random_indices(TSS, 40), *TSS.index([*SPECIAL.values()]).tolist()]:
+    for index in [*random_indices(TSS, 15), *TSS.index([*SPECIAL.values()]).tolist()]:
         digits = TSS.digits(index).tolist()
         net = build("tss", index, 10, cells_per_stage=1, stem_width=4)
         seen: set[int] = set()
@@ -245,7 +248,7 @@ def test_a_cell_runs_whichever_operation_of_each_edge_is_chosen() -> None:
 @pytest.mark.parametrize("space", ["tss", "sss"])
 def test_names_and_shapes_are_those_of_the_plain_network(space: str) -> None:
     with torch.device("meta"):
-        for index in random_indices(get_space(space), 10):
+        for index in random_indices(get_space(space), 4):
             ours, plain = build(space, index, 10), reference(space, index, 10)
             shapes = [{k: v.shape for k, v in net.state_dict().items()} for net in (ours, plain)]
             assert shapes[0] == shapes[1]
@@ -315,7 +318,7 @@ def without_dead_edges(digits: list[int]) -> list[int]:
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_flops_are_those_of_the_closed_form(space: ArchitectureSpace, dataset: str) -> None:
     data = DATASETS[dataset]
-    for index in random_indices(space, 4):
+    for index in random_indices(space, 2):
         digits = space.digits(index).tolist()
         with torch.device("meta"):
             net = build(space.name, index, data.num_classes)
@@ -346,7 +349,7 @@ def zero_convolutions(digits: list[int]) -> bool:
 def test_params_by_construction() -> None:
     for space in (TSS, SSS):
         closed = space.params(space.all_digits(), "cifar100")
-        for index in random_indices(space, 25):
+        for index in random_indices(space, 8):
             with torch.device("meta"):
                 net = build(space.name, index, 100)
             assert params(net) == pytest.approx(closed[index], abs=1e-9)
@@ -479,6 +482,7 @@ def test_compiled() -> None:
 CLASSES = {"cifar10-valid": 10, "cifar10": 10, "cifar100": 100, "ImageNet16-120": 120}
 
 
+@cache
 def trained_weights(space: str, index: int, key: str, seed: int) -> dict[str, torch.Tensor]:
     """Weights of a plain network that has seen some images, another for each seed."""
     torch.manual_seed(seed)
@@ -509,12 +513,12 @@ def same_as_plain(net: nn.Module, space: str, index: int, key: str, seed: int) -
 
 
 def test_official_weights_of_the_topology_space(home: Path, tmp_path: Path) -> None:
-    index = TSS.resolve(STRING)
+    index = TSS.resolve(LIGHT)
     runs = [("200", "cifar10", 777), ("200", "cifar100", 888), ("12", "cifar10-valid", 111)]
     path = write_full(tmp_path, "tss", index, runs)
     net = load_official(index, "cifar10", 777, source=path)  # imports it
     same_as_plain(net, "tss", index, "cifar10", 777)
-    same_as_plain(load_official(STRING, "cifar100", 888), "tss", index, "cifar100", 888)
+    same_as_plain(load_official(LIGHT, "cifar100", 888), "tss", index, "cifar100", 888)
     imported = import_archive(path).folder
     net = load_official(index, "cifar10-valid", 111, hp="12", source=imported)
     same_as_plain(net, "tss", index, "cifar10-valid", 111)
@@ -532,7 +536,7 @@ def test_official_weights_of_the_size_space_in_a_tar(home: Path, tmp_path: Path)
 
 def test_the_public_snippet_ends_in_a_network(home: Path, tmp_path: Path) -> None:
     # As NATS-Bench's README has it: configuration, network, trained weights of a seed.
-    index = TSS.resolve(STRING)
+    index = TSS.resolve(LIGHT)
     path = write_full(tmp_path, "tss", index, [("200", "cifar100", 888)])
     api = create(str(path), "tss", fast_mode=True, verbose=False)
     network = get_cell_based_tiny_net(api.get_net_config(index, "cifar100"))
@@ -556,7 +560,8 @@ def test_a_configuration_s_network_has_the_official_parameters(space: str, index
             channels = [int(width) for width in config["channels"].split(":")]
             same.append({**config, "channels": channels})
         for one in same:
-            network = get_cell_based_tiny_net(one)
+            with torch.device("meta"):
+                network = get_cell_based_tiny_net(one)
             million = sum(p.numel() for p in network.parameters()) / 1e6
             assert million == pytest.approx(cost["params"], abs=1e-9)
 

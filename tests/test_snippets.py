@@ -15,10 +15,12 @@ import re
 import shlex
 import shutil
 import tomllib
+from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import click
 import gymnasium as gym
 import pytest
 import torch
@@ -206,9 +208,14 @@ def test_a_command_line_is_one(where: str, line: str) -> None:
             assert command in ("cd", "git", "ray")
 
 
+@cache
+def whole_command() -> click.Command:
+    return typer.main.get_command(app)
+
+
 def parsed(arguments: list[str]) -> None:
     """Parse a command line without running it; raises as the command would."""
-    command: Any = typer.main.get_command(app)
+    command: Any = whole_command()
     name = ""
     while hasattr(command, "commands"):
         name, *arguments = arguments
@@ -221,7 +228,7 @@ def invoke(starts: tuple[str, ...]) -> None:
         lines = {line: None for _, line in COMMANDS if f"{line} ".startswith(start)}
         assert lines, f"no page has {start!r} any more"
         done = CliRunner().invoke(
-            typer.main.get_command(app), words(next(iter(lines)))[1:], catch_exceptions=False
+            whole_command(), words(next(iter(lines)))[1:], catch_exceptions=False
         )
         assert done.exit_code == 0, done.output
 

@@ -181,15 +181,16 @@ def test_every_cell_is_the_search_that_it_says(folder: Path) -> None:
 
 def test_two_processes_find_the_same(folder: Path, tmp_path: Path) -> None:
     done: list[tuple[int, int]] = []
-    spec = {**SPEC, "searches": SPEC["searches"][:1]}
+    agents = {label: agent for label, agent in SPEC["agents"].items() if label != "ppo"}  # quick
+    spec = {**SPEC, "searches": SPEC["searches"][:1], "agents": agents}
     again = run_study(
         Study.of(spec), tmp_path / "again", jobs=2, progress=lambda *told: done.append(told)
     )
     found, expected = files_of(again), files_of(folder)
     assert found.items() <= expected.items()
-    assert len(found) == 8
-    assert done[0] == (0, 40)
-    assert done[-1] == (40, 40)
+    assert len(found) == 6
+    assert done[0] == (0, 36)
+    assert done[-1] == (36, 36)
     assert done == sorted(done)
     assert not list(again.glob("blocks/*"))
 

@@ -78,7 +78,7 @@ ARCHITECTURES = [
     (1, 1, 1, 1, 1, 1),
     (3, 3, 3, 3, 3, 3),
     (4, 4, 4, 4, 4, 4),
-    *(tuple(map(int, row)) for row in SPACE.sample(np.random.default_rng(0), (8,))),
+    *(tuple(map(int, row)) for row in SPACE.sample(np.random.default_rng(0), (4,))),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 import itertools
 import math
 import subprocess
@@ -78,12 +79,17 @@ def assert_same(first: SupernetResult, second: SupernetResult) -> None:
 # ── every search ─────────────────────────────────────────────────────────────────────────────
 
 
+@cache
+def searched(name: str) -> tuple[SupernetSearch, SupernetResult]:
+    """A search of two epochs, which is over."""
+    torch.manual_seed(0)
+    search = tiny_search(name, epochs=2)
+    return search, search.run()
+
+
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_search_is_determined_by_its_seed(name: str) -> None:
-    torch.manual_seed(0)
-    before = torch.random.get_rng_state()
-    result = tiny_search(name, epochs=2).run()
-    assert torch.equal(torch.random.get_rng_state(), before)
+    _, result = searched(name)
     assert result.index.shape == result.seconds.shape == result.loss.shape == (2,)
     assert result.alphas.shape == (2, 6, 5)
     assert ((result.index >= 0) & (result.index < 15625)).all()
@@ -93,38 +99,42 @@ def test_a_search_is_determined_by_its_seed(name: str) -> None:
     if name != "rsps":
         assert not np.array_equal(result.alphas[0], result.alphas[-1])
     torch.manual_seed(1)
+    before = torch.random.get_rng_state()
     assert_same(tiny_search(name, epochs=2).run(), result)
-    other = tiny_search(name, epochs=2, seed=1).run()
-    assert not np.array_equal(other.loss, result.loss)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    other = tiny_search(name, epochs=2, seed=1, budget=1e-6).run()
+    assert other.loss[0] != result.loss[0]
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_killed_search_goes_on_to_the_bit(name: str, tmp_path: Path) -> None:
-    whole = tiny_search(name)
-    expected = whole.run()
+    whole, expected = searched(name)
 
     def kill(so_far: SupernetResult) -> None:
-        if len(so_far.index) == 2:
-            raise KeyboardInterrupt
+        raise KeyboardInterrupt
 
     path = tmp_path / "folder" / "search.pt"
     with pytest.raises(KeyboardInterrupt):
-        tiny_search(name, checkpoint=path, progress=kill).run()
-    resumed = tiny_search(name, checkpoint=path)
+        tiny_search(name, epochs=2, checkpoint=path, progress=kill).run()
+    begun: list[int] = []
+    resumed = tiny_search(
+        name, epochs=2, checkpoint=path, progress=lambda so_far: begun.append(len(so_far.index))
+    )
     result = resumed.run()
+    assert begun == [2]
     assert_same(result, expected)
     one, other = whole.method.state_dict(), resumed.method.state_dict()
     assert one.keys() == other.keys()
     assert all(torch.equal(one[key], other[key]) for key in one)
     # It is over: nothing is trained again.
-    again = tiny_search(name, checkpoint=path).run()
+    again = tiny_search(name, epochs=2, checkpoint=path).run()
     np.testing.assert_array_equal(again.seconds, result.seconds)
 
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_search_chooses_among_those_it_is_given(name: str) -> None:
     some = TopologySpace().digits(np.array([11, 222, 3333]))
-    result = tiny_search(name, epochs=2, among=some).run()
+    result = tiny_search(name, epochs=1, among=some).run()
     assert set(result.index) <= {11, 222, 3333}
 
 
@@ -448,7 +458,7 @@ def test_bit_rot_in_a_checkpoint_is_seen(tmp_path: Path) -> None:
     search = tiny_search("gdas", epochs=1, checkpoint=path)
     search.run()
     whole = path.read_bytes()
-    for content in (search.method.alpha, *search.method.supernet.parameters()):
+    for content in (search.method.alpha, *[*search.method.supernet.parameters()][::5]):
         written = content.detach().numpy().tobytes()
         place = whole.index(written) + len(written) // 2
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
@@ -475,11 +485,20 @@ DAMAGES: dict[str, Callable[[dict[str, Any]], Any]] = {
 }
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
-def test_an_incomplete_checkpoint_is_refused(damage: str, tmp_path: Path) -> None:
-    path = tmp_path / "search.pt"
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """Of a search that was ended after an epoch."""
+    path = tmp_path_factory.mktemp("checkpoint") / "search.pt"
     tiny_search("gdas", budget=1e-6, checkpoint=path).run()
-    content = torch.load(path, weights_only=True)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_an_incomplete_checkpoint_is_refused(
+    damage: str, checkpoint: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "search.pt"
+    content = torch.load(io.BytesIO(checkpoint), weights_only=True)
     DAMAGES[damage](content)
     torch.save(content, path)
     with pytest.raises(UnreadableCheckpoint, match="delete it"):
@@ -750,7 +769,7 @@ def test_every_cell_draws_its_own_path() -> None:
 def test_a_node_fed_by_none_alone_is_drawn_again() -> None:
     """Against a loop that draws a cell's operations until each node has one."""
     torch.manual_seed(0)
-    count = 40_000
+    count = 10_000
     drawn = fed_digits(count)
     assert drawn.shape == (count, 6)
     nodes = [slice(0, 1), slice(1, 3), slice(3, 6)]
@@ -766,11 +785,11 @@ def test_a_node_fed_by_none_alone_is_drawn_again() -> None:
         rows.append(cell)
     ours = np.stack([np.bincount(column, minlength=5) for column in drawn.numpy().T])
     plain = np.stack([np.bincount(column, minlength=5) for column in np.array(rows).T])
-    # The difference of two counts of p·n each has a deviation of √(2·p·(1 − p)·n), at most 127.
-    assert np.abs(ours - plain).max() < 4.5 * 127
+    # The difference of two counts of p·n each has a deviation of √(2·p·(1 − p)·n), at most 64.
+    assert np.abs(ours - plain).max() < 4.5 * 64
     # Of the exact law: none has 0, 4 and 24 of the choices of its node, edge by edge.
     expected = np.array([0, 4 / 24, 4 / 24, 24 / 124, 24 / 124, 24 / 124])
-    np.testing.assert_allclose(ours[:, 0] / count, expected, atol=4.5 * 0.002)
+    np.testing.assert_allclose(ours[:, 0] / count, expected, atol=4.5 * 0.004)
     # And nodes are independent of each other: all 4 · 24 · 124 cells, each as likely.
     cells = 4 * 24 * 124
     counts = torch.bincount(drawn @ torch.tensor([5**edge for edge in range(6)]))
@@ -838,7 +857,7 @@ def test_the_best_is_the_most_accurate_on_the_next_batch() -> None:
 # ── ENAS ─────────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def controller() -> Controller:
     torch.manual_seed(0)
     controller = Controller().double()
@@ -853,9 +872,15 @@ def all_digits() -> torch.Tensor:
     return torch.tensor(list(itertools.product(range(5), repeat=6)))
 
 
-def test_the_controllers_probabilities_sum_to_one(controller: Controller) -> None:
-    log_probabilities = controller.log_probability(all_digits())
-    probabilities = log_probabilities.exp()
+@pytest.fixture(scope="module")
+def probabilities(controller: Controller) -> torch.Tensor:
+    """Of all architectures."""
+    return controller.log_probability(all_digits()).exp().detach()
+
+
+def test_the_controllers_probabilities_sum_to_one(
+    controller: Controller, probabilities: torch.Tensor
+) -> None:
     assert math.isclose(probabilities.sum().item(), 1, abs_tol=1e-9)
     assert probabilities.max() > 5 / 15625
     method = ENAS(TopologySupernet(3, **TINY))
@@ -863,14 +888,16 @@ def test_the_controllers_probabilities_sum_to_one(controller: Controller) -> Non
     marginals = method.log_probabilities().exp()
     torch.testing.assert_close(marginals.sum(1), torch.ones(6).double())
     third = probabilities[all_digits()[:, 2] == 3].sum()
-    torch.testing.assert_close(marginals[2, 3], third.detach())
+    torch.testing.assert_close(marginals[2, 3], third)
 
 
-def test_samples_are_of_the_controllers_distribution(controller: Controller) -> None:
+def test_samples_are_of_the_controllers_distribution(
+    controller: Controller, probabilities: torch.Tensor
+) -> None:
     torch.manual_seed(1)
     digits, log_probabilities, entropies = controller.sample(20_000)
     torch.testing.assert_close(log_probabilities, controller.log_probability(digits))
-    every = controller.log_probability(all_digits()).exp().detach()
+    every = probabilities
     for edge, digit in ((0, 1), (3, 4), (5, 2)):
         expected = every[all_digits()[:, edge] == digit].sum().item()
         deviation = math.sqrt(expected * (1 - expected) / 20_000)
@@ -884,7 +911,7 @@ def test_samples_are_of_the_controllers_distribution(controller: Controller) -> 
 
 def test_reinforce_is_the_slope_of_the_expected_reward(controller: Controller) -> None:
     """In expectation over all architectures, whatever the baseline, by central differences."""
-    digits = all_digits()
+    controller, digits = copy.deepcopy(controller), all_digits()
     rewards = torch.sin(digits.double() @ torch.arange(1.0, 7.0).double())
 
     def expected_reward() -> torch.Tensor:
@@ -895,22 +922,19 @@ def test_reinforce_is_the_slope_of_the_expected_reward(controller: Controller) -
     loss = policy_loss(log_probabilities, weights * (rewards - 0.3))
     slopes = torch.autograd.grad(loss, list(controller.parameters()))
     step = 1e-5
-    for seed in (0, 1):
-        generator = torch.Generator().manual_seed(seed)
-        directions = [
-            torch.randn(slope.shape, generator=generator, dtype=torch.float64) for slope in slopes
-        ]
-        values = []
-        with torch.no_grad():
-            for move in (step, -2 * step):
-                for parameter, direction in zip(controller.parameters(), directions, strict=True):
-                    parameter += move * direction
-                values.append(expected_reward().item())
+    generator = torch.Generator().manual_seed(0)
+    directions = [
+        torch.randn(slope.shape, generator=generator, dtype=torch.float64) for slope in slopes
+    ]
+    values = []
+    with torch.no_grad():
+        for move in (step, -2 * step):
             for parameter, direction in zip(controller.parameters(), directions, strict=True):
-                parameter += step * direction
-        difference = (values[0] - values[1]) / (2 * step)
-        slope = sum((s * d).sum().item() for s, d in zip(slopes, directions, strict=True))
-        assert math.isclose(-slope, difference, rel_tol=1e-5)
+                parameter += move * direction
+            values.append(expected_reward().item())
+    difference = (values[0] - values[1]) / (2 * step)
+    slope = sum((s * d).sum().item() for s, d in zip(slopes, directions, strict=True))
+    assert math.isclose(-slope, difference, rel_tol=1e-5)
 
 
 def test_the_controller_begins_as_the_references() -> None:
