@@ -14,8 +14,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
 from nats_gym.checks import mapping, word
-from nats_gym.clock import SimulatedClock
 from nats_gym.errors import InvalidInput, said, shown
+from nats_gym.simulation.clock import SimulatedClock
 
 from .threads import one_thread
 

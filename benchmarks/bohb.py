@@ -16,8 +16,8 @@ import numpy as np
 
 import nats_gym
 from nats_gym import machine
-from nats_gym.clock import default_budget
 from nats_gym.datasets import DATASETS
+from nats_gym.simulation.clock import default_budget
 
 TIMES = 10
 

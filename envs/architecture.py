@@ -14,7 +14,6 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import ArrayLike, NDArray
 
 from nats_gym import checks
-from nats_gym.clock import SimulatedClock
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, shown, unknown_option
 from nats_gym.evaluators import (
@@ -34,7 +33,8 @@ from nats_gym.rewards import (
     check_reward,
     find_reward,
 )
-from nats_gym.schedule import Epochs
+from nats_gym.simulation.clock import SimulatedClock
+from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import Figure, get_space
 from nats_gym.streams import combine_int, seed_key
 from nats_gym.tables import SURROGATE_VERSION

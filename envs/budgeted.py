@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.checks import as_integer, switch
-from nats_gym.clock import SimulatedClock, default_budget
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators import TableEvaluator
-from nats_gym.schedule import Epochs, check_epochs, trained_epochs
+from nats_gym.simulation.clock import SimulatedClock, default_budget
+from nats_gym.simulation.schedule import Epochs, check_epochs, trained_epochs
+from nats_gym.simulation.workers import SimulatedWorkers, check_workers
 from nats_gym.spaces import get_space
-from nats_gym.workers import SimulatedWorkers, check_workers
 
 from .architecture import Step
 from .construction import ConstructionEnv, ConstructionVectorEnv

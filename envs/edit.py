@@ -9,8 +9,8 @@ from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
 from nats_gym.checks import integer
-from nats_gym.clock import SimulatedClock, default_budget
 from nats_gym.errors import InvalidInput, shown
+from nats_gym.simulation.clock import SimulatedClock, default_budget
 from nats_gym.streams import combine, combine_int, uniform_below
 
 from .architecture import ArchitectureEnv, Step

@@ -18,7 +18,7 @@ from nats_gym import checks
 from nats_gym.errors import InvalidInput, UnknownOption, shown
 from nats_gym.evaluators import Evaluator, TableEvaluator, checked
 from nats_gym.rewards import Evaluation, RewardFunction, check_reward
-from nats_gym.schedule import Epochs
+from nats_gym.simulation.schedule import Epochs
 from nats_gym.streams import combine, seed_key
 
 from .architecture import RESET_OPTIONS, START, TRIAL, ArchitectureEnv

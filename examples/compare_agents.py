@@ -11,8 +11,8 @@ from pathlib import Path
 from rich.console import Console
 
 import nats_gym
-from nats_gym.plots import plot_incumbent
-from nats_gym.summary import summary_grid
+from nats_gym.results.plots import plot_incumbent
+from nats_gym.results.summary import summary_grid
 
 OUT = Path("results") / "demo"
 #: PPO trains a network per run; REINFORCE's 500 runs take a fraction of a second.

@@ -18,14 +18,14 @@ from nats_gym.registration import register_environments
 
 if TYPE_CHECKING:
     from nats_gym.protocol import search
-    from nats_gym.result import SearchResult
+    from nats_gym.results import SearchResult
     from nats_gym.spaces import SizeSpace, TopologySpace, get_space
     from nats_gym.tables import load_table
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "SearchResult": "nats_gym.result",
+    "SearchResult": "nats_gym.results",
     "search": "nats_gym.protocol",
     "SizeSpace": "nats_gym.spaces",
     "TopologySpace": "nats_gym.spaces",

@@ -1,73 +1,7 @@
-"""What a reader of a search wants to know, as a table for the terminal."""
+"""``nats_gym.results.summary``, under the name that it had; this one goes after a release."""
 
-from __future__ import annotations
+import warnings
 
-from collections.abc import Mapping
-from typing import Any
+from nats_gym.results.summary import *  # noqa: F403
 
-from rich import box
-from rich.table import Table as Grid
-
-from nats_gym import checks
-from nats_gym.result import SearchResult, kind_of_time
-from nats_gym.tables.column import MEASURED, NO_TEST
-
-#: Row title and key of ``SearchResult.summary()``, and the provenance that goes with it.
-_ROWS = (
-    ("evaluations a run", "evaluations", ""),
-    ("best observed valid [%]", "observed_valid_accuracy", "search_accuracy"),
-    ("full-schedule valid [%]", "full_schedule_valid_accuracy", "full_schedule_valid_accuracy"),
-    ("full-schedule test [%]", "full_schedule_test_accuracy", "full_schedule_test_accuracy"),
-    ("regret to best known, points", "regret", "full_schedule_valid_accuracy"),
-)
-
-
-def grid(title: str, *columns: str) -> Grid:
-    """An empty table in the one style of this package."""
-    title = checks.text(title, "a title", 10_000)
-    table = Grid(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
-    table.min_width = min(len(title), 100)  # a title wraps at the table's width
-    for position, column in enumerate(columns):
-        first = position == 0
-        table.add_column(
-            column, overflow="fold", no_wrap=first, justify="left" if first else "right"
-        )
-    return table
-
-
-def summary_grid(results: Mapping[str, SearchResult]) -> Grid:
-    """Searches of one space, data set and schedule side by side: mean ± std over their runs.
-
-    Test accuracy appears where the table has measured it, and nowhere else.
-
-    Args:
-        results: by the agents' names.
-    """
-    results = checks.mapping(results, "results are searches by their agents' names")
-    checks.instances(list(results.values()), SearchResult, "the results to show")
-    first = next(iter(results.values()))
-    ran = first.arguments
-    title = f"{first.table.space.title} space, {ran.dataset}: "
-    if all(result.answers_last for result in results.values()):
-        title += f"supernet of {ran.supernet_epochs} epochs, judged at {ran.epochs}"
-        title += f", within {ran.budget:,.0f} real seconds"
-    else:
-        kind = kind_of_time(results.values())
-        title += f"search on {ran.epochs} epochs within {ran.budget:,.0f} {kind} seconds"
-    agents = [f"{label} × {result.runs}" for label, result in results.items()]
-    table = grid(title, "mean ± std over runs", *agents, "rests on")
-    summaries = [result.summary() for result in results.values()]
-    for row, key, basis in _ROWS:
-        told = dict.fromkeys(result.provenance.get(basis, "") for result in results.values())
-        if key == "observed_valid_accuracy" and all(r.answers_last for r in results.values()):
-            continue  # they observe nothing: it is the answer's, which the next row has
-        if key == "full_schedule_test_accuracy" and list(told) == [NO_TEST]:
-            table.add_row(row, *["—"] * len(summaries), NO_TEST)
-        elif key != "full_schedule_test_accuracy" or list(told) == [MEASURED]:
-            cells = [_mean_std(summary[key]) for summary in summaries]
-            table.add_row(row, *cells, " / ".join(filter(None, told)))
-    return table
-
-
-def _mean_std(figures: dict[str, Any]) -> str:
-    return f"{figures['mean']:.2f} ± {figures['std']:.2f}"
+warnings.warn("nats_gym.summary is nats_gym.results.summary now", DeprecationWarning, stacklevel=2)

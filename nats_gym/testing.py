@@ -28,7 +28,7 @@ from nats_gym.envs import ConstructionEnv
 from nats_gym.errors import EvaluatorError, InvalidInput, NatsGymError, shown
 from nats_gym.evaluators import Evaluator, Outcome, StreamingEvaluator, checked
 from nats_gym.evaluators.protocol import answered
-from nats_gym.schedule import Epochs, check_epochs
+from nats_gym.simulation.schedule import Epochs, check_epochs
 from nats_gym.spaces import get_space
 
 Bools = NDArray[np.bool_]

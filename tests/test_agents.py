@@ -12,9 +12,9 @@ from nats_gym.agents import AGENTS, get_agent
 from nats_gym.agents.ppo import BudgetCallback, PPOAgent
 from nats_gym.agents.random_search import RandomSearch
 from nats_gym.agents.reinforce import Reinforce
-from nats_gym.clock import SimulatedClock
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import Outcome
+from nats_gym.simulation.clock import SimulatedClock
 from nats_gym.spaces import get_space
 from nats_gym.streams import RunStreams, run_keys, run_seeds
 

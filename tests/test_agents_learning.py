@@ -17,7 +17,7 @@ from nats_gym.agents.dqn import DQNAgent
 from nats_gym.agents.maskable_ppo import MaskablePPOAgent
 from nats_gym.agents.ppo import PPOAgent
 from nats_gym.errors import InvalidInput
-from nats_gym.result import SearchResult
+from nats_gym.results.result import SearchResult
 from nats_gym.spaces import get_space
 from nats_gym.streams import run_seeds
 

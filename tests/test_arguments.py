@@ -21,11 +21,11 @@ from nats_gym import envs
 from nats_gym.agents import find_agent, get_agent, kind_of
 from nats_gym.agents.weight_sharing import get_method
 from nats_gym.analysis import analyse
-from nats_gym.clock import SimulatedClock
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import CachedEvaluator, TableEvaluator, make_evaluator, registry
 from nats_gym.protocol import search, search_arguments
-from nats_gym.result import SearchResult
+from nats_gym.results.result import SearchResult
+from nats_gym.simulation.clock import SimulatedClock
 from nats_gym.spaces import get_space
 from nats_gym.streams import RunStreams, run_keys
 from nats_gym.study import Study, load_study, read_study, run_study, validate, write_report

@@ -277,7 +277,7 @@ def test_the_table_is_printed_before_the_plot_is_drawn(monkeypatch, capsys, tmp_
     def failing(*_: object) -> None:
         raise InvalidInput("no picture today")
 
-    monkeypatch.setattr("nats_gym.plots.plot_incumbent", failing)
+    monkeypatch.setattr("nats_gym.results.plots.plot_incumbent", failing)
     arguments = f"search --agent random --budget 300 --out {tmp_path / 'x'}".split()
     code, out, err = call(monkeypatch, capsys, *arguments)
     assert code == 2

@@ -13,7 +13,6 @@ import torch
 
 import nats_gym
 from nats_gym.building.plan import Plan
-from nats_gym.clock import default_budget
 from nats_gym.datasets import (
     DATASETS,
     DIGITS,
@@ -28,6 +27,7 @@ from nats_gym.datasets import (
 )
 from nats_gym.errors import InvalidInput, MissingTable
 from nats_gym.evaluators.training import TrainingEvaluator
+from nats_gym.simulation.clock import default_budget
 from nats_gym.spaces import get_space
 from nats_gym.training.data import ImageData, load_data
 

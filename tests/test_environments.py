@@ -18,11 +18,11 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 from stable_baselines3.common.env_util import make_vec_env
 
 import nats_gym
-from nats_gym.clock import default_budget
 from nats_gym.envs import BudgetedEnv, ConstructionEnv
 from nats_gym.errors import InvalidInput, MissingTable, NatsGymError, NotInTable, SurrogateWarning
 from nats_gym.evaluators import UNSTATED, Outcome, TableEvaluator
 from nats_gym.registration import ENVIRONMENTS, TABULAR, family_of
+from nats_gym.simulation.clock import default_budget
 from nats_gym.spaces import get_space
 from nats_gym.streams import combine, combine_int, seed_key
 from nats_gym.tables import SURROGATE_VERSION

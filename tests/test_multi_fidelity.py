@@ -11,11 +11,11 @@ from synthetic_archive import write_archive
 
 import nats_gym
 from nats_gym.agents import Question
-from nats_gym.clock import SimulatedClock
 from nats_gym.errors import InvalidInput, NotInTable
 from nats_gym.evaluators import TableEvaluator
 from nats_gym.protocol.ladder import check_rungs, find_rungs
-from nats_gym.result import SearchResult
+from nats_gym.results.result import SearchResult
+from nats_gym.simulation.clock import SimulatedClock
 from nats_gym.streams import combine, run_keys, run_seeds
 from nats_gym.tables import load_table
 

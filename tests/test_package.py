@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import subprocess
 import sys
@@ -90,6 +91,8 @@ def test_every_public_name_loads_and_search_stays_a_function() -> None:
     assert python(code) == "function True"
 
 
+#: Names that modules had.
+MOVED = ("plots", "result", "summary")
 #: Each may import those before it, and itself.
 LAYERS = (
     *(
@@ -102,12 +105,10 @@ LAYERS = (
         "processes",
         "machine",
         "datasets",
-        "schedule",
+        "simulation",
         "streams",
         "spaces",
         "tables",
-        "clock",
-        "workers",
     ),
     *(
         "rewards",
@@ -122,10 +123,9 @@ LAYERS = (
         "agents",
     ),
     *(
-        "result",
+        "results",
         "protocol",
-        "plots",
-        "summary",
+        *MOVED,
         "study",
         "analysis",
         "nats_bench",
@@ -172,6 +172,16 @@ def test_lower_layers_never_import_higher_ones() -> None:
         if layer != "__init__":
             higher = imported(module, path.read_text()) - {*LAYERS[: LAYERS.index(layer) + 1]}
             assert not higher, f"{module} imports {higher}"
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_old_names_of_modules_warn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, f"nats_gym.{name}", raising=False)
+    with pytest.warns(DeprecationWarning, match=f"nats_gym.{name} is nats_gym.results"):
+        old = importlib.import_module(f"nats_gym.{name}")
+    new = importlib.import_module(f"nats_gym.results.{name}")
+    public = [own for own in vars(new) if not own.startswith("_") and own != "annotations"]
+    assert all(getattr(old, own) is getattr(new, own) for own in public)
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 
 import nats_gym
 from nats_gym.agents.ppo import PPOAgent
-from nats_gym.clock import SimulatedClock
 from nats_gym.errors import InvalidInput, NatsGymError, NotInTable, UnreadableResult
 from nats_gym.evaluators import Outcome
-from nats_gym.plots import incumbent_at, plot_incumbent
-from nats_gym.result import SearchResult
+from nats_gym.results.plots import incumbent_at, plot_incumbent
+from nats_gym.results.result import SearchResult
+from nats_gym.simulation.clock import SimulatedClock
 from nats_gym.streams import run_seeds
 from nats_gym.tables import SURROGATE_VERSION
 

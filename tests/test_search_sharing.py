@@ -15,9 +15,9 @@ from nats_gym import cli
 from nats_gym.agents import AGENTS, chooses_among, find_agent, kind_of, plays_one_by_one
 from nats_gym.agents.weight_sharing import METHODS
 from nats_gym.errors import InvalidInput, NotInTable
-from nats_gym.plots import plot_alphas
 from nats_gym.protocol import search_arguments
-from nats_gym.result import SearchResult
+from nats_gym.results.plots import plot_alphas
+from nats_gym.results.result import SearchResult
 from nats_gym.study import Study, load_study, read_study, run_study, validate, write_report
 from nats_gym.study.tables import headline_tables
 

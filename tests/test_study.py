@@ -20,7 +20,7 @@ import pytest
 import nats_gym
 from nats_gym import cli
 from nats_gym.errors import InvalidInput, MissingStudy, NotInTable, UnreadableResult
-from nats_gym.result import RECORDED, SearchResult
+from nats_gym.results.result import RECORDED, SearchResult
 from nats_gym.study import (
     Study,
     load_study,

@@ -17,7 +17,7 @@ from matplotlib.text import Text
 
 import nats_gym
 from nats_gym.errors import InvalidInput
-from nats_gym.result import RECORDED, SearchResult
+from nats_gym.results.result import RECORDED, SearchResult
 from nats_gym.study.curves import regret_at
 from nats_gym.study.figures import (
     agent_styles,

@@ -18,6 +18,7 @@ import pytest
 
 import nats_gym
 from nats_gym.errors import InvalidInput, NatsGymError, UnreadableResult
+from nats_gym.results.summary import summary_grid
 from nats_gym.study.curves import regret_at
 from nats_gym.study.figures import regret_curves
 from nats_gym.study.page import POLICY, opening
@@ -34,7 +35,6 @@ from nats_gym.study.tables import (
     markdown,
     unlike_the_rest,
 )
-from nats_gym.summary import summary_grid
 
 pytest.importorskip("scipy")
 

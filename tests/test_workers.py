@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nats_gym.errors import InvalidInput
-from nats_gym.workers import SimulatedWorkers
+from nats_gym.simulation.workers import SimulatedWorkers
 
 
 def walk_through_time(seconds: list[float], workers: int, budget: float) -> list[tuple[float, int]]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nats_gym.analysis.correlations import ALL, TOP, Correlation
 from nats_gym.analysis.findings import Findings, costs_of, trials_of
-from nats_gym.plots import COLOURS
+from nats_gym.results.plots import COLOURS
 from nats_gym.spaces import CLOSED_FORM
 
 Values = NDArray[np.float64]

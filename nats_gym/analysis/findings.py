@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nats_gym.analysis.correlations import Correlation
 from nats_gym.errors import NotInTable
-from nats_gym.schedule import Epochs
+from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import Figure
 from nats_gym.streams import combine, combine_int, normal, seed_key
 from nats_gym.tables import MEASURED, SURROGATE, Table

@@ -55,7 +55,7 @@ class Analysis(Findings):
 
     def to_json(self) -> dict[str, Any]:
         """Every figure as plain values; None for what is not defined."""
-        from nats_gym.result import versions
+        from nats_gym.machine import versions
 
         record = {
             "arguments": self.arguments,
@@ -82,7 +82,7 @@ class Analysis(Findings):
         """Tables for the terminal."""
         from rich.markup import escape
 
-        from nats_gym.summary import grid
+        from nats_gym.results.summary import grid
 
         made = []
         for sheet in sheets(self):

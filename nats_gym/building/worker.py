@@ -22,7 +22,7 @@ from nats_gym.evaluators.protocol import Answer, Outcome, collect
 from nats_gym.machine import processor
 from nats_gym.networks import build
 from nats_gym.processes.pool import Task
-from nats_gym.schedule import Epochs
+from nats_gym.simulation.schedule import Epochs
 from nats_gym.tables import MEASURED
 from nats_gym.training.checkpoint import UnreadableCheckpoint
 from nats_gym.training.data import ImageData, load_data

@@ -28,8 +28,8 @@ def data_options(context: typer.Context) -> None:
 def data_status() -> None:
     """Say which tables this machine has, and what each rests on."""
     from nats_gym.datasets import DATASETS
+    from nats_gym.results.summary import grid
     from nats_gym.spaces import SPACES
-    from nats_gym.summary import grid
     from nats_gym.tables import load_table, official
     from nats_gym.tables.home import home
 
@@ -127,7 +127,7 @@ def imported(
 
 def _archive_grid(archive: OfficialArchive) -> Grid:
     """What an imported archive holds."""
-    from nats_gym.summary import grid
+    from nats_gym.results.summary import grid
 
     facts = archive.facts
     rows = grid(f"{archive.folder.name}: an imported archive, measured", "fact", "value")

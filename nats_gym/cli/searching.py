@@ -16,7 +16,7 @@ from nats_gym.errors import InvalidInput, shown
 from nats_gym.files import check_source
 
 if TYPE_CHECKING:
-    from nats_gym.result import SearchArguments, SearchResult
+    from nats_gym.results.result import SearchArguments, SearchResult
 
 from .data import imported
 from .showing import draw_architecture
@@ -134,7 +134,7 @@ def search(
 
 def _check_other(folder: Path, arguments: SearchArguments) -> None:
     """Refuse a folder that holds what another search found."""
-    from nats_gym.result import read_run
+    from nats_gym.results.result import read_run
 
     try:
         there = read_run(folder).get("arguments")
@@ -182,8 +182,8 @@ def _options(given: list[str]) -> dict[str, Any]:
 
 def report(result: SearchResult, seconds: float, folder: Path) -> None:
     """Save a search's runs, print its table, and plot its incumbent."""
-    from nats_gym.plots import plot_alphas, plot_incumbent
-    from nats_gym.summary import summary_grid
+    from nats_gym.results.plots import plot_alphas, plot_incumbent
+    from nats_gym.results.summary import summary_grid
 
     result.save(folder)
     print_grid(summary_grid({result.arguments.agent: result}))

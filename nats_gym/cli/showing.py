@@ -64,7 +64,7 @@ def show(
 
 def _figures_grid(table: Table, index: int) -> Grid:
     """What a table knows of one architecture, with the closed-form cost of its network."""
-    from nats_gym.summary import grid
+    from nats_gym.results.summary import grid
 
     rows = grid(f"{table.dataset} ({table.source})", "figure", "value", "provenance")
     for name in table.space.closed_forms:

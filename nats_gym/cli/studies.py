@@ -96,9 +96,9 @@ def leaderboard(
 ) -> None:
     """Replay all results in a folder, and rank the agents of those that hold."""
     from nats_gym.files import check_folder, make_folder
+    from nats_gym.results.summary import grid
     from nats_gym.study import rank_agents, rows_of, save_leaderboard, title_of
     from nats_gym.study import validate as replay
-    from nats_gym.summary import grid
 
     out = out or folder
     check_folder(out)
@@ -145,7 +145,7 @@ def analyse(
 
 
 def _say_what_ran(results: StudyResults) -> None:
-    from nats_gym.summary import summary_grid
+    from nats_gym.results.summary import summary_grid
 
     for searches in results.groups().values():
         print_grid(summary_grid(searches))

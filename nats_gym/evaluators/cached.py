@@ -28,7 +28,7 @@ from nats_gym.evaluators.protocol import (
     plain,
 )
 from nats_gym.files import check_folder
-from nats_gym.schedule import Epochs, check_epochs
+from nats_gym.simulation.schedule import Epochs, check_epochs
 from nats_gym.spaces import TopologySpace, get_space
 from nats_gym.tables.home import home
 from nats_gym.training.record import TIMED_OUT

@@ -22,7 +22,7 @@ from nats_gym.evaluators.protocol import (
     collect,
 )
 from nats_gym.extras import require
-from nats_gym.schedule import Epochs
+from nats_gym.simulation.schedule import Epochs
 
 
 class ClusterFailed(NatsGymError, RuntimeError):

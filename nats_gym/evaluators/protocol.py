@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from nats_gym.checks import as_number, integer
 from nats_gym.datasets import EVERY_DATASET
 from nats_gym.errors import EvaluatorError, InvalidInput, said, shown
-from nats_gym.schedule import Epochs
+from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import SPACES
 from nats_gym.tables.column import known_figures
 

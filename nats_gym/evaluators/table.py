@@ -12,7 +12,7 @@ from nats_gym import checks
 from nats_gym.checks import as_integer
 from nats_gym.errors import CorruptTable, InvalidInput, NotInTable, did_you_mean, shown
 from nats_gym.evaluators.protocol import Outcome
-from nats_gym.schedule import Epochs, check_epochs
+from nats_gym.simulation.schedule import Epochs, check_epochs
 from nats_gym.streams import combine, combine_int, normal, normal_quantiles, uniform_below
 from nats_gym.tables import SURROGATE, Table
 

@@ -18,7 +18,7 @@ from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators.protocol import Answer, Outcome, collect
 from nats_gym.processes.pool import MOST_RETRIES, TaskTimedOut
-from nats_gym.schedule import Epochs, check_epochs, trained_epochs
+from nats_gym.simulation.schedule import Epochs, check_epochs, trained_epochs
 from nats_gym.spaces import get_space
 from nats_gym.streams import combine, uniform_below
 from nats_gym.tables import MEASURED

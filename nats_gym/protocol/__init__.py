@@ -4,7 +4,7 @@ Source: NATS-Bench (Dong et al., arXiv 2009.00437), section 5. A run's answer is
 architecture; the evaluation that overshoots the budget counts.
 """
 
-from nats_gym.clock import MAX_RUNS
+from nats_gym.simulation.clock import MAX_RUNS
 
 from .searching import MAX_EVALUATIONS, find_kind, search, search_arguments
 

@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.agents import chooses_among, continuing_of
-from nats_gym.clock import SimulatedClock
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators import Outcome, TableEvaluator
-from nats_gym.result import RECORDED, SearchArguments
+from nats_gym.results.result import RECORDED, SearchArguments
+from nats_gym.simulation.clock import SimulatedClock
+from nats_gym.simulation.workers import SimulatedWorkers
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import Keys, RunStreams, combine, run_keys
 from nats_gym.tables import SURROGATE
-from nats_gym.workers import SimulatedWorkers
 
 from .kind import Columns, Kind, Runs
 from .ladder import find_rungs

@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nats_gym import checks
-from nats_gym.clock import MAX_RUNS, check_budget, default_budget
 from nats_gym.errors import InvalidInput, said, shown
 from nats_gym.evaluators import TableEvaluator, check_trial
 from nats_gym.files import check_source
-from nats_gym.result import RECORDED, SearchArguments
-from nats_gym.schedule import Epochs, check_epochs
+from nats_gym.results.result import RECORDED, SearchArguments
+from nats_gym.simulation.clock import MAX_RUNS, check_budget, default_budget
+from nats_gym.simulation.schedule import Epochs, check_epochs
+from nats_gym.simulation.workers import check_workers
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.tables import load_table
-from nats_gym.workers import check_workers
 
 from .ladder import check_rungs
 

@@ -8,7 +8,7 @@ from nats_gym.checks import as_list
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, NotInTable, shown
 from nats_gym.evaluators import TableEvaluator
-from nats_gym.schedule import Epochs, check_epochs, trained_epochs
+from nats_gym.simulation.schedule import Epochs, check_epochs, trained_epochs
 
 #: How many times longer each rung trains than the one below, where the ladder is ours to choose.
 FACTOR = 3

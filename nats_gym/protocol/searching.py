@@ -13,8 +13,8 @@ from nats_gym.agents import find_agent, kind_of
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import TableEvaluator
-from nats_gym.result import SearchArguments, SearchResult, provenance_of
-from nats_gym.schedule import Epochs
+from nats_gym.results.result import SearchArguments, SearchResult, provenance_of
+from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import get_space
 from nats_gym.streams import run_seeds
 from nats_gym.tables import Table, load_table

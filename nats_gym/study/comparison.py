@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.errors import InvalidInput, shown
-from nats_gym.result import SearchResult
+from nats_gym.results.result import SearchResult
 from nats_gym.study.curves import relative_regret
 
 Searches: TypeAlias = Mapping[str, SearchResult]

@@ -12,8 +12,8 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nats_gym.plots import values_at
-from nats_gym.result import SearchResult
+from nats_gym.results.plots import values_at
+from nats_gym.results.result import SearchResult
 from nats_gym.study.statistics import area_under_curve
 
 

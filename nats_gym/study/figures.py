@@ -28,8 +28,8 @@ from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, shown, unknown_name
 from nats_gym.files import replacing
-from nats_gym.plots import COLOURS, GRID_POINTS
-from nats_gym.result import kind_of_time
+from nats_gym.results.plots import COLOURS, GRID_POINTS
+from nats_gym.results.result import kind_of_time
 from nats_gym.study.comparison import (
     Results,
     Searches,

@@ -25,8 +25,8 @@ from nats_gym import checks
 from nats_gym.agents import AGENTS
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.files import replacing
-from nats_gym.result import SearchArguments, SearchResult
-from nats_gym.schedule import Epochs
+from nats_gym.results.result import SearchArguments, SearchResult
+from nats_gym.simulation.schedule import Epochs
 from nats_gym.tables import MEASURED
 from nats_gym.tables.load import IMPORTED, OWN
 from nats_gym.tables.table import EMBEDDED

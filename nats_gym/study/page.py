@@ -23,7 +23,7 @@ from jinja2 import Environment, StrictUndefined
 import nats_gym
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import shown
-from nats_gym.result import SearchResult, kind_of_time
+from nats_gym.results.result import SearchResult, kind_of_time
 from nats_gym.study import published
 from nats_gym.study.running import SPEC_FILE
 from nats_gym.study.tables import (

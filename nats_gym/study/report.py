@@ -14,7 +14,7 @@ from nats_gym import checks
 from nats_gym.errors import InvalidInput
 from nats_gym.extras import require
 from nats_gym.files import check_folder, make_folder, replacing
-from nats_gym.result import SearchResult, kind_of_time
+from nats_gym.results.result import SearchResult, kind_of_time
 from nats_gym.study import figures
 from nats_gym.study.comparison import Results, Searches, all_labels, tasks_of
 from nats_gym.study.curves import anytime_regret, common_start, regret_curve

@@ -27,10 +27,10 @@ from nats_gym.agents import plays_one_by_one
 from nats_gym.errors import InvalidInput, NotInTable, UnreadableResult, said, shown
 from nats_gym.evaluators import TableEvaluator
 from nats_gym.files import alone, check_folder, make_folder, replacing, sweep, unfinished_folder
-from nats_gym.machine import describe
+from nats_gym.machine import describe, versions
 from nats_gym.processes.pool import Pool, Task, TaskFailed
 from nats_gym.protocol import find_kind, search
-from nats_gym.result import RUN_FILE, SearchResult, versions
+from nats_gym.results.result import RUN_FILE, SearchResult
 from nats_gym.tables import load_table
 
 from .spec import Cell, Study

@@ -16,7 +16,7 @@ from nats_gym.agents import find_agent
 from nats_gym.errors import InvalidInput, MissingStudy, said, shown
 from nats_gym.files import check_source
 from nats_gym.protocol import find_kind, search_arguments
-from nats_gym.result import SearchArguments
+from nats_gym.results.result import SearchArguments
 from nats_gym.spaces import SPACES, get_space
 from nats_gym.untrusted import opened, read_json
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nats_gym.agents import AGENTS, get_agent, results_for_model
 from nats_gym.datasets import get_dataset
-from nats_gym.result import SearchResult, kind_of_time
+from nats_gym.results.result import SearchResult, kind_of_time
 from nats_gym.tables.column import MEASURED
 
 if TYPE_CHECKING:

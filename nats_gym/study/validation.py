@@ -27,8 +27,15 @@ from nats_gym.errors import InvalidInput, MissingStudy, NatsGymError, shown
 from nats_gym.evaluators import TableEvaluator
 from nats_gym.protocol import search_arguments
 from nats_gym.protocol.ladder import find_rungs
-from nats_gym.result import RUN_FILE, RUNS_FILE, SearchArguments, SearchResult, open_runs, read_run
-from nats_gym.schedule import Epochs
+from nats_gym.results.result import (
+    RUN_FILE,
+    RUNS_FILE,
+    SearchArguments,
+    SearchResult,
+    open_runs,
+    read_run,
+)
+from nats_gym.simulation.schedule import Epochs
 from nats_gym.streams import combine, run_keys, run_seeds
 from nats_gym.tables import SURROGATE
 from nats_gym.tables.load import OWN, copied_estimates, origin_of

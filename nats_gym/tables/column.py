@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from nats_gym.errors import shown, unknown_name
-from nats_gym.schedule import LONGEST
+from nats_gym.simulation.schedule import LONGEST
 from nats_gym.spaces import ArchitectureSpace, Quantity
 
 #: A real training's figure.

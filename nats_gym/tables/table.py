@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.datasets import EVERY_DATASET, get_dataset
 from nats_gym.errors import CorruptTable, MissingTable, NotInTable
-from nats_gym.schedule import LONGEST, Epochs, check_epochs
+from nats_gym.simulation.schedule import LONGEST, Epochs, check_epochs
 from nats_gym.spaces import Figure, get_space
 from nats_gym.tables import grid, modelled
 from nats_gym.tables.column import (

@@ -20,7 +20,7 @@ from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.files import check_folder
 from nats_gym.processes.pool import Pool, Task
-from nats_gym.schedule import LONGEST
+from nats_gym.simulation.schedule import LONGEST
 from nats_gym.spaces import get_space
 from nats_gym.training.architecture import checked_network, train_architecture
 from nats_gym.training.data import ImageData

@@ -11,7 +11,7 @@ from typing import Any
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, said, shown
-from nats_gym.schedule import LONGEST
+from nats_gym.simulation.schedule import LONGEST
 
 #: What a training that did not work out counts as: the accuracy of guessing, 0, or an exception.
 FAILURE_RULES = ("chance", "zero", "raise")

@@ -21,8 +21,8 @@ from build_embedded import TRIALS
 
 from nats_gym import search
 from nats_gym.agents.random_search import RandomSearch
-from nats_gym.clock import PAPER_EPOCHS
 from nats_gym.datasets import get_dataset
+from nats_gym.simulation.clock import PAPER_EPOCHS
 from nats_gym.spaces import TopologySpace
 from nats_gym.spaces.architecture_space import uniform_integers
 from nats_gym.tables import MEASURED, SURROGATE, Column, write_table

@@ -7,7 +7,6 @@ import copy
 import io
 import json
 import math
-import os
 import pickle
 import random
 import signal

@@ -17,7 +17,7 @@ import pytest
 from nats_gym import search
 from nats_gym.errors import CorruptTable, UnreadableResult
 from nats_gym.evaluators import TableEvaluator
-from nats_gym.result import SearchResult
+from nats_gym.results.result import SearchResult
 from nats_gym.study import rank_agents, rows_of, save_leaderboard, validate
 from nats_gym.tables import (
     MEASURED,

@@ -41,7 +41,7 @@ LEFT_OUT: dict[str, str] = {
     "agents.weight_sharing": "attacked with the trainings",
     "study.figures.styles_for": "called by the figures",
     **{
-        f"result.{name}": "called by what checks, of what is checked"
+        f"results.result.{name}": "called by what checks, of what is checked"
         for name in ("kind_of_time", "provenance_of", "read_run", "open_runs")
     },
     "study.StudyResults": "a record of what was read",
@@ -51,7 +51,7 @@ LONG = (
     *("analysis.Analysis.save", "analysis.analyse", "testing.check_vector_env"),
     *(f"study.statistics.{of}_interval" for of in ("mean", "iqm", "profile", "improvement")),
     *("study.run_study", "study.write_report", "protocol.search*"),
-    *("study.figures", "study.rank_diagram", "plots.plot_"),
+    *("study.figures", "study.rank_diagram", "results.plots.plot_"),
 )
 SMALL = {"agent": lambda: "random", "budget": lambda: 9_000.0, "runs": lambda: 1}
 EMBEDDED = embedded_folder("tss", "cifar10")
@@ -84,7 +84,7 @@ OWN: dict[str, dict[str, Callable[[], Any]]] = {
     "agents.plays_one_by_one": {"factory": lambda: find_agent("tpe")[1]},
     "study.read_study": {"path": lambda: "file"},
     "study.curves.anytime_regret": {"start": lambda: 5_000.0, "end": lambda: 30_000.0},
-    "plots.plot_alphas": {"run": lambda: 0},
+    "results.plots.plot_alphas": {"run": lambda: 0},
     "study.save_leaderboard": {"boards": dict, "rejected": list},
 }
 
@@ -101,7 +101,7 @@ TARGETS = [
     target
     for target in targets(
         *("spaces", "tables", "nats_bench", "pareto", "analysis", "envs", "rewards", "testing"),
-        *("agents", "protocol", "study", "result", "plots", "summary"),
+        *("agents", "protocol", "study", "results"),
     )
     if not named(target, LEFT_OUT)
 ]

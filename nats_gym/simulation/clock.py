@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nats_gym.checks import as_number, integer, number, text
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, shown
-from nats_gym.schedule import Epochs, trained_epochs
+from nats_gym.simulation.schedule import Epochs, trained_epochs
 
 Seconds = float | NDArray[np.float64]
 

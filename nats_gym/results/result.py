@@ -1,0 +1,426 @@
+"""What a search found, run by run and evaluation by evaluation, and what that rests on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym import checks
+from nats_gym.errors import InvalidInput, NotInTable, UnreadableResult, said, shown
+from nats_gym.files import make_folder, replacing
+from nats_gym.machine import versions
+from nats_gym.simulation.schedule import Epochs
+from nats_gym.tables import NO_TEST, SURROGATE, Table, load_table
+from nats_gym.tables.folder import sha256_of
+from nats_gym.untrusted import Arrays, open_arrays, read_json
+
+RUNS_FILE, RUN_FILE = "runs.npz", "run.json"
+#: Bytes of ``run.json``; and of arrays, how many times the bytes that they are packed in, and more.
+LARGEST_RECORD = 16 << 20
+#: Characters of an agent's name.
+LONGEST_NAME = 200
+#: Of ``runs.npz``: a search holds 100 million evaluations at most, of 56 bytes each.
+LARGEST_RUNS = 6 << 30
+PACKED_TO, BESIDES = 100, 64 << 20
+#: Provenance of seconds that passed while a supernet was trained.
+REAL = "real"
+#: What a result keeps of every evaluation, and what stands behind a run's last.
+RECORDED: dict[str, int | float] = {
+    "index": -1,
+    "accuracy": np.nan,
+    "seconds": np.nan,
+    "clock": np.nan,
+    "rung": -1,
+    "evaluation": -1,
+    "continues": -1,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class SearchArguments(Mapping[str, Any]):
+    """What a search was called with: checked, defaults filled in.
+
+    As a mapping it is what a result records: plain values, by the names of the arguments of
+    :func:`nats_gym.search`, which takes them again.
+
+    Attributes:
+        space, dataset: what was searched.
+        agent: its name, or the module and the name of what makes it.
+        options: the agent's own.
+        epochs: schedule searched on; that a supernet's answers are looked up at.
+        budget: seconds of each run.
+        runs, seed, source, trial, first_run: as of :func:`nats_gym.search`.
+        supernet_epochs: of a weight-sharing search, else None.
+        rungs: of a multi-fidelity agent: its schedules; None for the table's own. Else None.
+        workers: evaluations beside each other.
+        continuing: what a multi-fidelity agent's training that goes on costs, else None.
+    """
+
+    space: str
+    dataset: str
+    agent: str
+    options: Mapping[str, Any]
+    epochs: Epochs
+    budget: float
+    runs: int
+    seed: int
+    source: str
+    trial: str | int
+    first_run: int
+    supernet_epochs: int | None
+    rungs: tuple[Epochs, ...] | None
+    workers: int
+    continuing: str | None
+
+    @classmethod
+    def recorded(cls, record: Mapping[str, Any]) -> SearchArguments:
+        """Those that a result records; ``InvalidInput`` if they are no search's."""
+        given = checks.mapping(record, "the arguments of a search are a dictionary")
+        names = [field.name for field in fields(cls)]
+        if given.keys() != {*names}:
+            raise InvalidInput(f"its arguments are {shown([*given])}, not {', '.join(names)}")
+        agent = checks.text(given["agent"], "agent", LONGEST_NAME)
+        if not agent.isprintable() or not agent.strip():
+            raise InvalidInput(f"agent is a name in one line, got {shown(agent)}")
+        checks.mapping(given["options"], "options are a dictionary of the agent's")
+        rungs = checks.as_list(given["rungs"])
+        return cls(**{**given, "rungs": rungs and tuple(rungs)})
+
+    @property
+    def ladder(self) -> tuple[Epochs, ...]:
+        """The schedules searched on: the rungs, or the only one."""
+        return self.rungs or (self.epochs,)
+
+    @property
+    def shares_weights(self) -> bool:
+        """Whether a supernet is trained, in real seconds."""
+        return self.supernet_epochs is not None
+
+    def __getitem__(self, name: str) -> Any:
+        value = vars(self)[name]
+        return list(value) if name == "rungs" and value else value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(vars(self))
+
+    def __len__(self) -> int:
+        return len(vars(self))
+
+
+@dataclass(frozen=True, eq=False)
+class SearchResult:
+    """The outcome of :func:`nats_gym.search`.
+
+    All arrays are ``(runs, evaluation)``, in the order of the answers, padded behind a run's last
+    evaluation with -1 or NaN.
+
+    Attributes:
+        index: official index of each architecture evaluated.
+        accuracy: what was observed, validation accuracy in percent on the schedule trained.
+        seconds: what each evaluation cost.
+        clock: the run's simulated seconds when each evaluation was done.
+        rung: which of ``arguments.rungs`` each was trained to; 0 where there is one schedule.
+        evaluation: number of each in the order of asking, from 0; its random trial is drawn for
+            that. The order of the answers, too, but where workers evaluate beside each other.
+        continues: number of the evaluation whose training went on; -1 where one began.
+        arguments: what :func:`nats_gym.search` was called with, defaults filled in.
+        provenance: what accuracies, seconds and the judgement rest on, with the checksum of the
+            table.
+        table: the table searched.
+        alphas: of weight-sharing searches: log-probability of each choice at each decision after
+            every epoch, up to a constant a row, ``(runs, evaluation, n, k)``.
+    """
+
+    index: NDArray[np.int64]
+    accuracy: NDArray[np.float64]
+    seconds: NDArray[np.float64]
+    clock: NDArray[np.float64]
+    rung: NDArray[np.int64]
+    evaluation: NDArray[np.int64]
+    continues: NDArray[np.int64]
+    arguments: SearchArguments
+    provenance: Mapping[str, str]
+    table: Table
+    alphas: NDArray[np.float64] | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[SearchResult]) -> SearchResult:
+        """One result of searches whose runs follow each other, with the same other arguments.
+
+        Raises:
+            InvalidInput: for what are no results, or none.
+        """
+        parts = checks.instances(parts, SearchResult, "the parts of a result")
+        width = max(part.index.shape[1] for part in parts)
+        columns = {}
+        for name, padding in RECORDED.items():
+            column = np.full((sum(part.runs for part in parts), width), padding)
+            first = 0
+            for part in parts:
+                column[first : first + part.runs, : part.index.shape[1]] = getattr(part, name)
+                first += part.runs
+            columns[name] = column
+        first_part = parts[0]
+        arguments = replace(first_part.arguments, runs=sum(part.runs for part in parts))
+        alphas = None
+        if first_part.alphas is not None:
+            alphas = np.full((*columns["index"].shape, *first_part.alphas.shape[2:]), np.nan)
+            for first, part in zip(np.cumsum([0, *(p.runs for p in parts)]), parts, strict=False):
+                assert part.alphas is not None
+                alphas[first : first + part.runs, : part.alphas.shape[1]] = part.alphas
+        return cls(
+            **columns,
+            arguments=arguments,
+            provenance=first_part.provenance,
+            table=first_part.table,
+            alphas=alphas,
+        )
+
+    @property
+    def runs(self) -> int:
+        """Number of independent runs."""
+        return len(self.index)
+
+    @property
+    def answers_last(self) -> bool:
+        """Whether a run's answer is its last architecture, not its best observed."""
+        return self.alphas is not None
+
+    @cached_property
+    def evaluations(self) -> NDArray[np.int64]:
+        """Evaluations of each run, ``(runs,)``."""
+        return (self.index >= 0).sum(axis=1)
+
+    @cached_property
+    def recommended(self) -> NDArray[np.int64]:
+        """Official index of each run's answer, ``(runs,)``: its best observed architecture.
+
+        The earliest of equals, as in the paper's protocol. A weight-sharing search observes
+        nothing; its answer is its last.
+        """
+        last = self.evaluations[:, None] - 1
+        return np.take_along_axis(self.incumbent_index, last, axis=1)[:, 0]
+
+    @cached_property
+    def incumbent(self) -> NDArray[np.float64]:
+        """Accuracy of what a run would answer, percent, ``(runs, evaluation)``; NaN behind."""
+        if self.answers_last:
+            return self.accuracy
+        best = np.fmax.accumulate(self.accuracy, axis=1)
+        return np.where(self.index >= 0, best, np.nan)
+
+    @cached_property
+    def incumbent_index(self) -> NDArray[np.int64]:
+        """What each run would answer after each evaluation, ``(runs, evaluation)``; -1 behind."""
+        if self.answers_last:
+            return self.index
+        before = np.fmax.accumulate(self.accuracy, axis=1)[:, :-1]
+        place = np.zeros(self.index.shape, dtype=np.int64)  # of the best so far
+        place[:, 1:] = np.where(self.accuracy[:, 1:] > before, np.arange(1, len(place[0])), 0)
+        place = np.maximum.accumulate(place, axis=1)
+        return np.where(self.index >= 0, np.take_along_axis(self.index, place, axis=1), -1)
+
+    def full_schedule_accuracy(self, split: str = "valid") -> NDArray[np.float64]:
+        """Full-schedule accuracy of :attr:`recommended`, mean over trials, percent, ``(runs,)``.
+
+        Raises:
+            NotInTable: if the table does not hold that split.
+        """
+        return self.table.mean_accuracy(split)[self.recommended]
+
+    def regret(self) -> NDArray[np.float64]:
+        """Points between the best full-schedule validation accuracy known and each run's."""
+        return self.table.best("valid")[1] - self.full_schedule_accuracy("valid")
+
+    def summary(self) -> dict[str, Any]:
+        """Means and standard deviations over runs, of what the table can judge.
+
+        No test accuracy where the table has none but validation's: see :data:`NO_TEST`.
+        """
+        last = self.evaluations[:, None] - 1
+        observed = np.take_along_axis(self.incumbent, last, axis=1)
+        figures: dict[str, Any] = {
+            "runs": self.runs,
+            "evaluations": _mean_std(self.evaluations),
+            "observed_valid_accuracy": _mean_std(observed),
+            "full_schedule_valid_accuracy": _mean_std(self.full_schedule_accuracy("valid")),
+            "regret": _mean_std(self.regret()),
+        }
+        if self.table.test_is_validation:
+            return {**figures, "test": NO_TEST}
+        try:
+            test = self.full_schedule_accuracy("test")
+        except NotInTable:
+            return figures
+        figures["full_schedule_test_accuracy"] = _mean_std(test)
+        return figures
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write ``runs.npz`` (the arrays) and ``run.json`` (versions, arguments, provenance).
+
+        Each file is written under a temporary name and renamed, and ``run.json`` has the digest
+        of ``runs.npz``, so that the files of two searches are never taken for one. Returns the
+        folder.
+        """
+        folder = checks.path(folder, "folder")
+        make_folder(folder)
+        arrays: dict[str, Any] = {name: getattr(self, name) for name in RECORDED}
+        arrays["recommended"] = self.recommended
+        if self.alphas is not None:
+            arrays["alphas"] = self.alphas
+        with replacing(folder / RUNS_FILE) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(
+                file,
+                **arrays,
+            )
+        record = {
+            "arguments": dict(self.arguments),
+            "provenance": dict(self.provenance),
+            "summary": self.summary(),
+            "versions": versions(),
+            "runs_sha256": sha256_of(folder / RUNS_FILE),
+        }
+        with replacing(folder / RUN_FILE) as temporary:
+            text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
+            temporary.write_text(text, encoding="utf-8")
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> SearchResult:
+        """Read what :meth:`save` wrote; the table is opened again from its source.
+
+        Raises:
+            UnreadableResult: if a file is missing or damaged, if the two are not of one search,
+                if the table at the source is not the one that was searched, or if the result
+                says that its figures rest on something else than that table does.
+            NatsGymError: if there is no table any more.
+        """
+        folder = checks.path(folder, "folder")
+        try:
+            record = read_run(folder)
+            with open_runs(folder) as arrays:
+                columns, alphas = _columns(arrays)
+            if sha256_of(folder / RUNS_FILE) != record["runs_sha256"]:
+                raise ValueError(f"{RUNS_FILE} is not the one that {RUN_FILE} was written for")
+            arguments = SearchArguments.recorded(dict(record["arguments"]))
+            claimed = dict(record["provenance"])
+            checksum = str(claimed["checksum"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UnreadableResult(
+                f"no search is read from {shown(str(folder))}: {said(error)}"
+            ) from error
+        table = load_table(arguments.space, arguments.dataset, arguments.source)
+        if columns["index"].max() >= table.space.size:
+            raise UnreadableResult(
+                f"{shown(str(folder))} holds architectures that {table.space.name} has not"
+            )
+        earlier = checksum == table.earlier_checksum
+        if checksum != table.checksum and not earlier:
+            raise UnreadableResult(
+                f"{shown(str(folder))} is a search on the {shown(claimed.get('table'))} table with "
+                f"checksum {shown(checksum[:12])}; source {shown(arguments.source)} is now the "
+                f"{table.source} table with checksum {table.checksum[:12]}"
+            )
+        provenance = provenance_of(table, arguments.ladder, arguments.shares_weights)
+        for name, claim in claimed.items():
+            known = name in ("table", "checksum") or provenance.get(name) == claim
+            # What an earlier version called a test is none.
+            if not known and not (earlier and provenance.get(name) == NO_TEST):
+                raise UnreadableResult(
+                    f"{shown(str(folder))}: its provenance is not that of its table: "
+                    f"{shown(name)} is {shown(provenance.get(name))}, it says {shown(claim)}"
+                )
+        return cls(
+            **columns, arguments=arguments, provenance=provenance, table=table, alphas=alphas
+        )
+
+
+def provenance_of(table: Table, ladder: Sequence[Epochs], real: bool = False) -> dict[str, str]:
+    """What a search's figures rest on.
+
+    Args:
+        table: the table searched.
+        ladder: the schedules searched on.
+        real: whether the seconds are real ones, of a supernet's training.
+    """
+    full = table.full_epochs
+    each = [table.accuracy_column("valid", epochs).provenance for epochs in ladder]
+    record = {
+        "table": table.source,
+        "checksum": table.checksum,
+        # Measured only if all that was observed is.
+        "search_accuracy": SURROGATE if SURROGATE in each else each[-1],
+        "seconds": REAL if real else table.seconds_provenance,
+        "full_schedule_valid_accuracy": table.provenance("accuracy", "valid", full),
+    }
+    if len(ladder) > 1:
+        by_rung = (f"{rung}: {found}" for rung, found in zip(ladder, each, strict=True))
+        record["search_accuracy_by_rung"] = ", ".join(by_rung)
+    if table.test_is_validation:
+        record["full_schedule_test_accuracy"] = NO_TEST
+    elif full in table.epochs("test"):
+        record["full_schedule_test_accuracy"] = table.provenance("accuracy", "test", full)
+    if table.surrogate_version:
+        record["surrogate_version"] = str(table.surrogate_version)
+    return record
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """What ``run.json`` says; ``ValueError`` or ``OSError`` if it is not there or too large."""
+    record = read_json(folder / RUN_FILE, LARGEST_RECORD, nan=True)  # of runs that none can judge
+    if not isinstance(record, dict):
+        raise ValueError(f"{RUN_FILE} is no record of a search")
+    return record
+
+
+@contextmanager
+def open_runs(folder: Path) -> Iterator[Arrays]:
+    """The arrays of ``runs.npz``; ``ValueError`` or ``OSError`` if they are not there or whole."""
+    path = folder / RUNS_FILE
+    unpacked = PACKED_TO * os.path.getsize(path) + BESIDES
+    with open_arrays(path, ("<i8", "<f8"), LARGEST_RUNS, unpacked) as arrays:
+        yield arrays
+
+
+def _columns(arrays: Arrays) -> tuple[dict[str, Any], Any]:
+    """The arrays of a result by name, and its alphas; ``ValueError`` if no search wrote them."""
+    shape = arrays.shape("index")
+    columns: dict[str, Any] = {}
+    for name, padding in RECORDED.items():
+        wanted = np.dtype(type(padding))
+        if len(shape) != 2 or 0 in shape or arrays.shape(name) != shape:
+            raise ValueError(f"{name} of {arrays.shape(name)}, index of {shape}")
+        columns[name] = arrays[name]
+        if columns[name].dtype != wanted:
+            raise ValueError(f"{name} are {columns[name].dtype}, not {wanted}")
+        if columns[name].dtype.kind == "f" and np.isinf(columns[name]).any():
+            raise ValueError(f"{name} are infinite in places")
+    known = columns["index"] >= 0
+    if not known[:, 0].all() or (known[:, 1:] > known[:, :-1]).any():
+        raise ValueError("a run has no evaluations, or some behind its last")
+    if "alphas" not in arrays:
+        return columns, None
+    if len(arrays.shape("alphas")) != 4 or arrays.shape("alphas")[:2] != shape:
+        raise ValueError(f"alphas of {arrays.shape('alphas')}, index of {shape}")
+    return columns, arrays["alphas"]
+
+
+def _mean_std(values: NDArray[Any]) -> dict[str, float]:
+    return {"mean": float(np.mean(values)), "std": float(np.std(values))}
+
+
+def kind_of_time(results: Iterable[SearchResult]) -> str:
+    """Whether the clocks of searches are simulated, real, or some this and some that."""
+    real = {result.answers_last for result in results}
+    if real == {True}:
+        return "real"
+    return "simulated or, of weight sharing, real" if True in real else "simulated"
