@@ -18,7 +18,7 @@ from torch import nn
 import nats_gym
 from nats_gym.building.plan import VALID_SPLIT, Plan
 from nats_gym.errors import said
-from nats_gym.evaluators.protocol import Answer, Outcome, collect
+from nats_gym.evaluators.protocol import Answer, StreamingEvaluator
 from nats_gym.machine import processor
 from nats_gym.networks import build
 from nats_gym.processes.pool import Task
@@ -123,7 +123,7 @@ def make_trainer(plan: dict[str, Any], data_dir: str | None, device: str) -> Tas
     return trainer
 
 
-class RecordingEvaluator:
+class RecordingEvaluator(StreamingEvaluator):
     """The same as an evaluator, for a cluster: the whole training is a metric of its answer.
 
     So is a failure, as text: an exception would end the whole batch.
@@ -146,13 +146,6 @@ class RecordingEvaluator:
     def identity(self) -> str:
         """The plan."""
         return json.dumps(self._plan.to_json(), sort_keys=True)
-
-    def evaluate(
-        self, index: NDArray[np.int64], epochs: Epochs, trial_keys: NDArray[np.uint64]
-    ) -> Outcome:
-        """Train a batch; see :class:`~nats_gym.evaluators.Evaluator`."""
-        trials = self.trials_of(index, trial_keys)
-        return collect(len(index), self.stream(index, epochs, trials), self.provenance)
 
     def trials_of(
         self, index: NDArray[np.int64], trial_keys: NDArray[np.uint64]

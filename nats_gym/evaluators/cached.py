@@ -20,6 +20,7 @@ from nats_gym.errors import EvaluatorError, InvalidInput, NatsGymError, shown
 from nats_gym.evaluators.protocol import (
     UNSTATED,
     Answer,
+    ForwardingEvaluator,
     Outcome,
     StreamingEvaluator,
     answered,
@@ -71,7 +72,7 @@ class UnreadableCache(NatsGymError, OSError):
     """A file that should be a cache is none, or is damaged, or cannot be written."""
 
 
-class CachedEvaluator:
+class CachedEvaluator(ForwardingEvaluator):
     """Keeps the answers of another evaluator in an SQLite file, and gives them again.
 
     An answer is kept under space, architecture, what the evaluator calls its identity (data set,
@@ -126,21 +127,6 @@ class CachedEvaluator:
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _made, (self.evaluator, self.space.name, self.path, self._share_isomorphic)
-
-    @property
-    def identity(self) -> str:
-        """That of the evaluator behind."""
-        return self.evaluator.identity
-
-    @property
-    def provenance(self) -> tuple[str, str]:
-        """That of the evaluator behind."""
-        return self.evaluator.provenance
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name == "evaluator":
-            raise AttributeError(name)
-        return getattr(self.evaluator, name)
 
     def __len__(self) -> int:
         """Answers kept in the file."""

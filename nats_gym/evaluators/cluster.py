@@ -16,10 +16,9 @@ from nats_gym import checks
 from nats_gym.errors import InvalidInput, NatsGymError, said, shown, warn_caller
 from nats_gym.evaluators.protocol import (
     Answer,
-    Outcome,
+    ForwardingEvaluator,
     StreamingEvaluator,
     answered,
-    collect,
 )
 from nats_gym.extras import require
 from nats_gym.simulation.schedule import Epochs
@@ -33,7 +32,7 @@ class ClusterFailed(NatsGymError, RuntimeError):
 MOST_RESOURCES, MOST_RETRIES = 10_000, 1_000
 
 
-class RayEvaluator:
+class RayEvaluator(ForwardingEvaluator):
     """Lets the processes of a Ray cluster answer, one evaluation a task.
 
     Ray starts a task again whose process or node is lost; answers arrive as they are done. A
@@ -99,34 +98,6 @@ class RayEvaluator:
             "address": self._address,
         }
         return _made, (self.evaluator, options)
-
-    @property
-    def identity(self) -> str:
-        """That of the evaluator on the cluster."""
-        return self.evaluator.identity
-
-    @property
-    def provenance(self) -> tuple[str, str]:
-        """That of the evaluator on the cluster."""
-        return self.evaluator.provenance
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name == "evaluator":
-            raise AttributeError(name)
-        return getattr(self.evaluator, name)
-
-    def evaluate(
-        self, index: NDArray[np.int64], epochs: Epochs, trial_keys: NDArray[np.uint64]
-    ) -> Outcome:
-        """Answer a batch; see :class:`~nats_gym.evaluators.Evaluator`."""
-        trials = self.trials_of(index, trial_keys)
-        return collect(len(index), self.stream(index, epochs, trials), self.provenance)
-
-    def trials_of(
-        self, index: NDArray[np.int64], trial_keys: NDArray[np.uint64]
-    ) -> NDArray[np.uint64]:
-        """Those of the evaluator on the cluster."""
-        return self.evaluator.trials_of(index, trial_keys)
 
     def stream(
         self, index: NDArray[np.int64], epochs: Epochs, trials: NDArray[np.uint64]

@@ -141,6 +141,8 @@ class Answer(NamedTuple):
 class StreamingEvaluator(Evaluator, Protocol):
     """An evaluator whose answers to a batch arrive one by one, so that none is lost with another.
 
+    A class that derives from this one has :meth:`evaluate`, which collects what it streams.
+
     Attributes:
         identity: says what an answer depends on beside architecture, schedule and trial: data
             set, recipe, network. Caches keep answers of different identities apart.
@@ -149,11 +151,18 @@ class StreamingEvaluator(Evaluator, Protocol):
 
     @property
     def identity(self) -> str:
-        """See above."""
+        """What tells its answers from another's."""
 
     @property
     def provenance(self) -> tuple[str, str]:
-        """See above."""
+        """What accuracies and seconds rest on."""
+
+    def evaluate(
+        self, index: NDArray[np.int64], epochs: Epochs, trial_keys: NDArray[np.uint64]
+    ) -> Outcome:
+        """Answer a batch; see :class:`Evaluator`."""
+        trials = self.trials_of(index, trial_keys)
+        return collect(len(trials), self.stream(index, epochs, trials), self.provenance)
 
     def stream(
         self, index: NDArray[np.int64], epochs: Epochs, trials: NDArray[np.uint64]
@@ -164,6 +173,37 @@ class StreamingEvaluator(Evaluator, Protocol):
         self, index: NDArray[np.int64], trial_keys: NDArray[np.uint64]
     ) -> NDArray[np.uint64]:
         """Which trial of each architecture its key draws, ``(batch,)``."""
+
+
+class ForwardingEvaluator(StreamingEvaluator):
+    """Hands what it is asked on to another, for which it answers in all that it lacks itself.
+
+    Attributes:
+        evaluator: that one.
+    """
+
+    evaluator: StreamingEvaluator
+
+    @property
+    def identity(self) -> str:
+        """That of the evaluator behind."""
+        return self.evaluator.identity
+
+    @property
+    def provenance(self) -> tuple[str, str]:
+        """That of the evaluator behind."""
+        return self.evaluator.provenance
+
+    def trials_of(
+        self, index: NDArray[np.int64], trial_keys: NDArray[np.uint64]
+    ) -> NDArray[np.uint64]:
+        """Those of the evaluator behind."""
+        return self.evaluator.trials_of(index, trial_keys)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name == "evaluator":
+            raise AttributeError(name)
+        return getattr(self.evaluator, name)
 
 
 def answered(batch: int, answers: Iterable[tuple[int, Answer]]) -> Iterator[tuple[int, Answer]]:

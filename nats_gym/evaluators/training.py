@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, shown
-from nats_gym.evaluators.protocol import Answer, Outcome, collect
+from nats_gym.evaluators.protocol import Answer, StreamingEvaluator
 from nats_gym.processes.pool import MOST_RETRIES, TaskTimedOut
 from nats_gym.simulation.schedule import Epochs, check_epochs, trained_epochs
 from nats_gym.spaces import get_space
@@ -33,7 +33,7 @@ from nats_gym.training.record import COMPLETED, TIMED_OUT, TrainingRecord
 MOST_TRIALS = 2**32
 
 
-class TrainingEvaluator:
+class TrainingEvaluator(StreamingEvaluator):
     """Evaluates architectures by training them and validating them once.
 
     Real seconds of training and validation are what an evaluation costs. On the CPU the same
@@ -136,13 +136,6 @@ class TrainingEvaluator:
     def full_epochs(self) -> int:
         """Length of the schedule that the recipe was made for."""
         return self.recipe.epochs
-
-    def evaluate(
-        self, index: NDArray[np.int64], epochs: Epochs | None, trial_keys: NDArray[np.uint64]
-    ) -> Outcome:
-        """Train and validate a batch; see :class:`~nats_gym.evaluators.Evaluator`."""
-        trials = self.trials_of(index, trial_keys)
-        return collect(trials.size, self.stream(index, epochs, trials), self.provenance)
 
     def trials_of(
         self, index: NDArray[np.int64], trial_keys: NDArray[np.uint64]

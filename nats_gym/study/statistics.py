@@ -477,12 +477,9 @@ def _blocks(scores: Mapping[str, ArrayLike]) -> Floats:
 
 def _ranks(scores: Mapping[str, ArrayLike]) -> Floats:
     """Rank of each agent in each block, ``(blocks, agents)``, 1 the best, ties the mean."""
-    table = _blocks(scores)
-    better = np.zeros(table.shape)
-    for agent in range(table.shape[1]):  # agents are few, blocks many
-        other = table[:, agent, None]
-        better += (other > table) + 0.5 * (other == table)
-    return better + 0.5
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(-_blocks(scores), axis=1))
 
 
 def _alike(average: Mapping[str, float], difference: float) -> list[tuple[str, ...]]:
