@@ -263,11 +263,11 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         return info
 
     def _reward_of(self, info: dict[str, Any], incumbent: float, last: bool) -> Any:
-        accuracy = info["accuracy"]
+        accuracy, index, figures = info["accuracy"], info["index"], self._values_of
         cost = info["cost"] if self._limited else 0.0
-        known = info["index"], self._values_of
-        evaluation = Evaluation(accuracy, incumbent, self._previous, cost, last, *known)
-        reward = self.reward_function(evaluation)
+        reward = self.reward_function(
+            Evaluation(accuracy, incumbent, self._previous, cost, last, index, figures)
+        )
         self._previous = accuracy
         return reward
 

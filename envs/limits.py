@@ -46,7 +46,7 @@ class Limits:
         lowest = []
         for figure, most in maxima:
             values, unit, option = figure.values, figure.quantity.unit, f"max_{figure.name}"
-            limit = self.maxima[figure.name] = number(most, option, LEAST, unit=unit)
+            limit = self.maxima[option] = number(most, option, LEAST, unit=unit)
             lowest.append(f"{option}={limit:g} (the lowest is {np.nanmin(values):g} {unit})")
             excess = np.maximum(values / limit - 1.0, 0.0)
             # Finite, so that a reward stays so.

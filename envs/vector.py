@@ -344,8 +344,8 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         self, metrics: dict[str, NDArray[Any]], incumbent: Any, previous: Any, last: Any
     ) -> NDArray[Any]:
         cost = metrics["cost"] if self._limited else 0.0
-        known = metrics["index"], self.shared._values_of
-        evaluation = Evaluation(metrics["accuracy"], incumbent, previous, cost, last, *known)
+        accuracy, index, figures = metrics["accuracy"], metrics["index"], self.shared._values_of
+        evaluation = Evaluation(accuracy, incumbent, previous, cost, last, index, figures)
         return np.asarray(self.shared.reward_function(evaluation))
 
     # ── infos ────────────────────────────────────────────────────────────────────────────────

@@ -101,13 +101,14 @@ def test_limits_by_name_are_those_by_option_to_the_bit() -> None:
     for family in ("", "-Edit"):
         env_id = f"NATS-TSS-cifar10{family}-v0"
         by_name = gym.make(env_id, limits=limits).unwrapped.limits
-        by_option = gym.make(env_id, **{f"max_{name}": of for name, of in limits.items()})
+        options = {f"max_{name}": of for name, of in limits.items()}
+        by_option = gym.make(env_id, **options)
         assert np.array_equal(by_name.cost, by_option.unwrapped.limits.cost)
         mixed = gym.make_vec(
             env_id, num_envs=2, limits={"latency": 0.02, "params": 0.6}, max_flops=60
         )
         assert np.array_equal(by_name.cost, mixed.unwrapped.shared.limits.cost)
-        assert by_name.maxima == mixed.unwrapped.shared.limits.maxima == limits
+        assert by_name.maxima == mixed.unwrapped.shared.limits.maxima == options
 
 
 def test_masks_are_fresh_and_samplable() -> None:
