@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from nats_gym.checks import array, as_list, number, word
 from nats_gym.errors import InvalidInput, shown
-from nats_gym.pareto import hypervolume, non_dominated
 from nats_gym.tables.column import known_figures
 
 from .construction import ConstructionEnv, ConstructionVectorEnv
+from .pareto import hypervolume, non_dominated
 from .vector import GymnasiumVectorEnv
 
 Vector = NDArray[np.float32]

@@ -112,7 +112,6 @@ LAYERS = (
     ),
     *(
         "rewards",
-        "pareto",
         "networks",
         "training",
         "evaluators",

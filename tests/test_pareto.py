@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from nats_gym.envs.pareto import hypervolume, non_dominated
 from nats_gym.errors import InvalidInput
-from nats_gym.pareto import hypervolume, non_dominated
 
 Points = NDArray[np.float64]
 

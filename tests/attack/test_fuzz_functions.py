@@ -100,7 +100,7 @@ def named(target: Target, names: Iterable[str]) -> bool:
 TARGETS = [
     target
     for target in targets(
-        *("spaces", "tables", "nats_bench", "pareto", "analysis", "envs", "rewards", "testing"),
+        *("spaces", "tables", "nats_bench", "analysis", "envs", "rewards", "testing"),
         *("agents", "protocol", "study", "results"),
     )
     if not named(target, LEFT_OUT)
