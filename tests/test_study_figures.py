@@ -19,15 +19,14 @@ import nats_gym
 from nats_gym.errors import InvalidInput
 from nats_gym.results.result import RECORDED, SearchResult
 from nats_gym.study.curves import regret_at
+from nats_gym.study.drawing import agent_styles, save_figure
 from nats_gym.study.figures import (
-    agent_styles,
     evaluations_to_target,
     improvement_intervals,
     improvement_matrix,
     iqm_intervals,
     performance_profiles,
     regret_curves,
-    save_figure,
 )
 from nats_gym.study.rank_diagram import critical_difference
 from nats_gym.study.statistics import iqm, probability_of_improvement

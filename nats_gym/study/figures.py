@@ -8,27 +8,15 @@ Colours are Okabe & Ito's, which colour-blind readers tell apart.
 
 from __future__ import annotations
 
-import io
-import os
-import textwrap
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, shown, unknown_name
-from nats_gym.files import replacing
-from nats_gym.results.plots import COLOURS, GRID_POINTS
+from nats_gym.results.plots import GRID_POINTS
 from nats_gym.results.result import kind_of_time
 from nats_gym.study.comparison import (
     Results,
@@ -39,8 +27,27 @@ from nats_gym.study.comparison import (
     tasks_of,
 )
 from nats_gym.study.curves import common_start, regret_at, regret_curve
+from nats_gym.study.drawing import (
+    HIGH,
+    LOW,
+    NO_TIME,
+    PHONE_ROWS,
+    SMALL,
+    TEXT,
+    Styles,
+    add_legend,
+    agent_styles,
+    break_lines,
+    draw_intervals,
+    draw_line,
+    draw_share,
+    figure_width,
+    make_panels,
+    make_rows,
+    row_name,
+    set_log_axis,
+)
 from nats_gym.study.statistics import (
-    Interval,
     improvement_interval,
     iqm_interval,
     mean_interval,
@@ -48,121 +55,6 @@ from nats_gym.study.statistics import (
     profile_interval,
     sample_efficiency,
 )
-
-WIDTH = 7.0  # inches: 700 pixels at 100 dots per inch
-#: Inches of a figure for a telephone's screen, with letters of the same size.
-PHONE = 3.6
-TEXT, SMALL = 10.0, 9.0  # points
-#: About what is left for an upright axis, inches: of one panel, of one among others.
-HIGH, LOW = 2.8, 2.0
-#: At ``PHONE``: letters in a line beside an axis, in one over all, rows of a matrix of numbers.
-PHONE_LETTERS, PHONE_LINE, PHONE_ROWS = 34, 42, 11
-#: A log axis has no 0: what took no time is drawn at this share of its end.
-NO_TIME = 1e-6
-PNG_DPI = 200
-DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
-#: Of a legend's line, in letters.
-LEGEND_WIDTH = 92
-#: Of a label in rows, in letters, and at ``PHONE``.
-LONGEST_LABEL, PHONE_LABEL = 30, 17
-
-
-class Style(NamedTuple):
-    """How an agent is drawn."""
-
-    colour: str
-    dash: Any
-    marker: str
-
-
-Styles = Mapping[str, Style]
-
-
-def agent_styles(labels: Iterable[str]) -> dict[str, Style]:
-    """A style of each label, by its place: the first 28 differ in colour or dashes."""
-    return {
-        label: Style(
-            COLOURS[place % len(COLOURS)],
-            DASHES[place // len(COLOURS) % len(DASHES)],
-            MARKERS[place % len(MARKERS)],
-        )
-        for place, label in enumerate(labels)
-    }
-
-
-def shortened(label: str, longest: int = LONGEST_LABEL) -> str:
-    """The label, its middle left out where a figure has no room for all of it."""
-    if len(label) <= longest:
-        return label
-    end = longest // 3
-    return f"{label[: longest - end - 1]}…{label[-end:]}"
-
-
-def save_figure(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Write ``path`` + ``.png`` and ``path`` + ``.svg``; the same figure gives the same bytes.
-
-    Returns:
-        The two files.
-    """
-    png, svg = (Path(f"{os.fspath(path)}.{suffix}") for suffix in ("png", "svg"))
-    with replacing(svg) as temporary:
-        temporary.write_text(svg_of(figure), encoding="utf-8")
-    layout = figure.get_layout_engine()
-    if layout is not None:  # done by now: once for both files
-        figure.set_layout_engine("none")
-    with replacing(png) as temporary:
-        figure.savefig(temporary, format="png", dpi=PNG_DPI)
-    if layout is not None:
-        figure.set_layout_engine(layout)
-    return png, svg
-
-
-def svg_of(figure: Figure) -> str:
-    """The figure as SVG, its letters as shapes; the same figure gives the same text."""
-    file = io.StringIO()
-    canvas, dpi = figure.canvas, figure.dpi
-    with matplotlib.rc_context({"svg.hashsalt": "nats-gym", "svg.fonttype": "path"}):
-        # Lays out and draws in one pass; savefig would draw once more to lay out.
-        svg: Any = FigureCanvasSVG(figure)  # which has no types
-        svg.print_svg(file, metadata={"Date": None})
-    figure.set_canvas(canvas)
-    figure.set_dpi(dpi)
-    return file.getvalue()
-
-
-def traced(figure: Figure, labels: Iterable[str]) -> dict[str, Any]:
-    """The lines of a drawn figure's first panel as plain values, for a script to point at.
-
-    Args:
-        figure: of :func:`regret_curves`, drawn or saved before.
-        labels: of its lines.
-
-    Returns:
-        ``box``: left, top, width and height of the panel, in shares of the figure; ``x`` and
-        ``y``: ends of each axis, and whether it is logarithmic; ``times``: of the line that
-        begins first; ``lines``: label and values of each, which all end with ``times``.
-    """
-    axes = figure.axes[0]
-    box = axes.get_position()
-    lines = {
-        label: [np.asarray(values, dtype=np.float64) for values in line.get_data()]
-        for label, line in zip(labels, axes.lines, strict=False)
-    }
-    times = max((times for times, _ in lines.values()), key=len)
-    return {
-        "box": _rounded([box.x0, 1 - box.y1, box.width, box.height]),
-        "x": [*axes.get_xlim(), axes.get_xscale() == "log"],
-        "y": [*axes.get_ylim(), axes.get_yscale() == "log"],
-        "times": _rounded(times),
-        "lines": [[label, _rounded(values)] for label, (_, values) in lines.items()],
-    }
-
-
-def _rounded(values: Iterable[float]) -> list[float | None]:
-    """Numbers of five digits; None, which JSON has, for NaN, which it has not."""
-    return [float(f"{value:.5g}") if np.isfinite(value) else None for value in values]
-
 
 # ── over simulated time ──────────────────────────────────────────────────────────────────────
 
@@ -178,7 +70,7 @@ def regret_curves(
     """
     tasks = tasks_of(results)
     styles = styles_for(styles, tasks)
-    figure, panels, inches = _panels(len(tasks), phone)
+    figure, panels, inches = make_panels(len(tasks), phone)
     for axes, searches in zip(panels, tasks, strict=True):
         starts = {label: common_start([result]) for label, result in searches.items()}
         budget = max(result.arguments.budget for result in searches.values())
@@ -190,21 +82,21 @@ def regret_curves(
         for label, result in searches.items():
             own = times[times >= starts[label]]
             curve = mean_interval(regret_at(result, own), seed=seed)
-            _draw_line(axes, own, curve, label, styles, len(searches))
+            draw_line(axes, own, curve, label, styles, len(searches))
             drawn.append(np.stack(curve))
         axes.axvline(budget, color="0.4", linewidth=1, linestyle=":", zorder=1)
-        _log_axis(axes, "x", begin, end, inches)
+        set_log_axis(axes, "x", begin, end, inches)
         values = np.concatenate(drawn, axis=1)
         positive = values[values > 0]
         if len(positive):
             low, high = 0.85 * positive.min(), 1.15 * positive.max()
             alone = len(tasks) == 1 and not phone
-            _log_axis(axes, "y", max(low, 1e-3 * high), high, HIGH if alone else LOW)
+            set_log_axis(axes, "y", max(low, 1e-3 * high), high, HIGH if alone else LOW)
         axes.set_title("\n".join(_task_lines(searches)), fontsize=TEXT)
         axes.set_xlabel(_time_label(searches))
         axes.set_ylabel(_regret_label(searches))
-    _legend(figure, styles, _with_workers(tasks))
-    return _lines_broken(figure)
+    add_legend(figure, styles, _with_workers(tasks))
+    return break_lines(figure)
 
 
 def evaluations_to_target(
@@ -226,7 +118,7 @@ def evaluations_to_target(
     """
     tasks = tasks_of(results)
     styles = styles_for(styles, tasks)
-    figure, panels, inches = _panels(2 * len(tasks), phone)
+    figure, panels, inches = make_panels(2 * len(tasks), phone)
     for left, right, searches in zip(panels[::2], panels[1::2], tasks, strict=True):
         curves = {label: regret_curve(result) for label, result in searches.items()}
         goal = target if target is not None else _median_least(curves.values())
@@ -243,16 +135,16 @@ def evaluations_to_target(
             first = min(float(getattr(cost, unit).min()) for cost in spent.values())
             begin = max(0.8 * min(first, end), NO_TIME * end)
             for label, cost in spent.items():
-                _draw_share(axes, begin, getattr(cost, unit), ends[label], label, styles)
-            _log_axis(axes, "x", begin, 1.1 * end, inches)
+                draw_share(axes, begin, getattr(cost, unit), ends[label], label, styles)
+            set_log_axis(axes, "x", begin, 1.1 * end, inches)
             axes.set_ylim(-0.02, 1.02)
         left.set_xlabel("evaluations")
         right.set_xlabel(_time_label(searches))
         left.set_ylabel(f"share of runs with regret ≤ {goal:.3g}\n{_judged_on(searches)}")
         # Goes on over the right panel.
         left.set_title("\n".join(_task_lines(searches)), fontsize=TEXT, loc="left")
-    _legend(figure, styles, _with_workers(tasks))
-    return _lines_broken(figure)
+    add_legend(figure, styles, _with_workers(tasks))
+    return break_lines(figure)
 
 
 # ── at the end of the budget ─────────────────────────────────────────────────────────────────
@@ -271,17 +163,17 @@ def performance_profiles(
     positive = np.concatenate([r[r > 0] for r in regrets.values()])
     low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 1.0)
     thresholds = np.geomspace(0.9 * low, 1.1 * high, GRID_POINTS)
-    figure, (axes,), inches = _panels(1, phone)
+    figure, (axes,), inches = make_panels(1, phone)
     for label, regret in regrets.items():
         profile = profile_interval(-regret, -thresholds, seed=seed)
-        _draw_line(axes, thresholds, profile, label, styles, len(regrets))
-    _log_axis(axes, "x", thresholds[0], thresholds[-1], inches)
+        draw_line(axes, thresholds, profile, label, styles, len(regrets))
+    set_log_axis(axes, "x", thresholds[0], thresholds[-1], inches)
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlabel(_aggregate_label(tasks))
     axes.set_ylabel("share of runs with less regret")
     axes.set_title(aggregate_title("Performance profile", tasks), fontsize=TEXT)
-    _legend(figure, styles, {label: label for label in regrets})
-    return _lines_broken(figure)
+    add_legend(figure, styles, {label: label for label in regrets})
+    return break_lines(figure)
 
 
 def iqm_intervals(
@@ -293,13 +185,13 @@ def iqm_intervals(
     intervals = {
         label: iqm_interval(regret, seed=seed) for label, regret in final_regrets(tasks).items()
     }
-    figure, axes = _rows(len(intervals), phone)
+    figure, axes = make_rows(len(intervals), phone)
     ascending = sorted(intervals, key=lambda label: float(intervals[label].estimate))
-    _draw_intervals(axes, {label: intervals[label] for label in ascending}, styles, phone)
+    draw_intervals(axes, {label: intervals[label] for label in ascending}, styles, phone)
     text = f"interquartile mean of {_aggregate_label(tasks)}"
     axes.set_xlabel(text, loc="right" if phone else "center")
     figure.suptitle(aggregate_title("Interquartile mean of the regret", tasks), fontsize=TEXT)
-    return _lines_broken(figure)
+    return break_lines(figure)
 
 
 def improvement_intervals(
@@ -327,15 +219,15 @@ def improvement_intervals(
     }
     if not others:
         raise InvalidInput(f"an improvement over {shown(baseline)} needs another agent")
-    figure, axes = _rows(len(others), phone)
+    figure, axes = make_rows(len(others), phone)
     descending = sorted(others, key=lambda label: -float(others[label].estimate))
-    _draw_intervals(axes, {label: others[label] for label in descending}, styles, phone)
+    draw_intervals(axes, {label: others[label] for label in descending}, styles, phone)
     axes.axvline(0.5, color="0.4", linewidth=1, zorder=1)
     text = f"probability of less regret than {baseline}\n{_judged_on(*tasks)}"
     axes.set_xlabel(text, loc="right" if phone else "center")
     title = aggregate_title(f"Probability of improvement over {baseline}", tasks)
     figure.suptitle(title, fontsize=TEXT)
-    return _lines_broken(figure)
+    return break_lines(figure)
 
 
 def improvement_matrix(results: Results, *, phone: bool = False) -> Figure:
@@ -375,7 +267,7 @@ def improvement_matrix(results: Results, *, phone: bool = False) -> Figure:
     bar.ax.tick_params(labelsize=SMALL)
     title = aggregate_title("Probability of improvement", tasks)
     figure.suptitle(f"{title}\n{_judged_on(*tasks)}", fontsize=TEXT)
-    return _lines_broken(figure)
+    return break_lines(figure)
 
 
 # ── what they share ──────────────────────────────────────────────────────────────────────────
@@ -391,164 +283,6 @@ def styles_for(styles: Styles | None, tasks: Sequence[Searches]) -> Styles:
     return styles
 
 
-def _panels(count: int, phone: bool) -> tuple[Figure, list[Axes], float]:
-    """One wide panel, or rows of two; and about how long a level axis is, inches.
-
-    A legend adds its own height.
-    """
-    columns = 1 if phone else min(count, 2)
-    rows = -(-count // columns)
-    height = 4.0 if count == 1 else 0.3 + 2.9 * rows
-    width = figure_width(phone)
-    figure = Figure(figsize=(width, height), layout="constrained")
-    panels = [figure.add_subplot(rows, columns, place + 1) for place in range(count)]
-    for axes in panels:
-        axes.grid(alpha=0.3)
-        axes.tick_params(labelsize=SMALL)
-        axes.xaxis.label.set_fontsize(SMALL if count > 1 or phone else TEXT)
-        axes.yaxis.label.set_fontsize(SMALL if count > 1 or phone else TEXT)
-    return figure, panels, width / columns - (1.1 if columns == 1 else 0.9)
-
-
-def _lines_broken(figure: Figure) -> Figure:
-    """The figure, its titles in as many lines as a narrow one needs."""
-    if figure.get_figwidth() < WIDTH:
-        for axes in figure.axes:
-            for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
-                text.set_text(broken(text.get_text(), PHONE_LETTERS))
-        for text in figure.texts:
-            text.set_text(broken(text.get_text(), PHONE_LINE))
-    return figure
-
-
-def broken(text: str, letters: int) -> str:
-    """The text in lines of so many letters."""
-    return "\n".join(textwrap.fill(line, letters) for line in text.splitlines())
-
-
-def row_name(label: str, phone: bool) -> str:
-    return shortened(label, PHONE_LABEL if phone else LONGEST_LABEL)
-
-
-def figure_width(phone: bool) -> float:
-    """Inches of a figure."""
-    return PHONE if checks.switch(phone, "phone") else WIDTH
-
-
-def _rows(count: int, phone: bool) -> tuple[Figure, Axes]:
-    height = 2.2 + 0.4 * count if phone else 1.6 + 0.27 * count
-    figure = Figure(figsize=(figure_width(phone), height), layout="constrained")
-    axes = figure.add_subplot()
-    axes.grid(axis="x", alpha=0.3)
-    axes.tick_params(labelsize=SMALL)
-    axes.xaxis.set_major_locator(MaxNLocator(3 if phone else 7, steps=[1, 2, 2.5, 5, 10]))
-    axes.set_ylim(count - 0.5, -0.5)
-    return figure, axes
-
-
-def _draw_line(
-    axes: Axes, x: NDArray[np.float64], curve: Interval, label: str, styles: Styles, lines: int
-) -> None:
-    style = styles[label]
-    place = list(styles).index(label)
-    axes.plot(
-        *(x, curve.estimate),
-        color=style.colour,
-        linestyle=style.dash,
-        linewidth=1.8,
-        marker=style.marker,
-        markersize=5,
-        # Apart from line to line, or those of lines that meet would hide each other.
-        markevery=(place % lines / lines * 0.12 + 0.02, 0.14),
-    )
-    axes.fill_between(
-        x,
-        curve.low,
-        curve.high,
-        color=style.colour,
-        alpha=0.18 if lines <= 7 else 0.08,
-        linewidth=0,
-    )
-
-
-def _draw_share(
-    axes: Axes,
-    begin: float,
-    spent: NDArray[np.float64],
-    end: float,
-    label: str,
-    styles: Styles,
-) -> None:
-    """A step up at each run that came to the target."""
-    reached = np.sort(spent[np.isfinite(spent)])
-    shares = np.arange(len(reached) + 1) / len(spent)
-    style = styles[label]
-    place = list(styles).index(label)
-    axes.step(
-        *(np.concatenate([[begin], reached, [end]]), np.append(shares, shares[-1])),
-        where="post",
-        color=style.colour,
-        linestyle=style.dash,
-        linewidth=1.8,
-        marker=style.marker,
-        markersize=5,
-        markevery=(place % len(styles) / len(styles) * 0.18 + 0.02, 0.22),
-    )
-
-
-def _draw_intervals(
-    axes: Axes, intervals: Mapping[str, Interval], styles: Styles, phone: bool
-) -> None:
-    """A row each: the interval, and its numbers at the right, or on a phone below the name."""
-    names = [row_name(label, phone) for label in intervals]
-    texts = [f"{i.estimate:.3f}  [{i.low:.3f}, {i.high:.3f}]" for i in intervals.values()]
-    if phone:
-        names = [f"{name}\n{text}" for name, text in zip(names, texts, strict=True)]
-    for row, (label, (estimate, low, high)) in enumerate(intervals.items()):
-        style = styles[label]
-        axes.plot([low, high], [row, row], color=style.colour, linewidth=5, alpha=0.4)
-        axes.plot([estimate], [row], color=style.colour, marker=style.marker, markersize=7)
-    axes.set_yticks(range(len(intervals)), names)
-    axes.tick_params(axis="y", length=0)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    if not phone:
-        right = axes.twinx()
-        right.set_ylim(axes.get_ylim())
-        right.set_yticks(range(len(intervals)), texts)
-        right.tick_params(labelsize=SMALL, length=0)
-        right.spines[["top", "right", "left"]].set_visible(False)
-
-
-def _log_axis(axes: Axes, which: str, low: float, high: float, inches: float) -> None:
-    """A log axis of about that length, with as many plain numbers as leave each other room."""
-    getattr(axes, f"set_{which}scale")("log")
-    getattr(axes, f"set_{which}lim")(low, high)
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    chosen = np.array([])
-    for steps in ((1,), (1, 3), (1, 2, 5), (1, 2, 3, 5), (1, 1.5, 2, 3, 4, 5, 6, 8)):
-        ticks = np.outer(decades, steps).ravel()
-        ticks = ticks[(ticks >= low) & (ticks <= high)]
-        room = inches * np.diff(np.log(ticks)) / np.log(high / low)
-        letters = np.array([len(_plain(tick)) for tick in ticks])
-        need = 0.045 * (letters[1:] + letters[:-1]) + 0.12 if which == "x" else 0.22
-        if len(chosen) >= 2 and (room < need).any():
-            break
-        chosen = ticks
-        if len(chosen) >= 7:
-            break
-    if len(chosen) < 2:  # of less than a step
-        ticks = np.asarray(MaxNLocator(3).tick_values(low, high), dtype=np.float64)
-        chosen = ticks[(ticks >= low) & (ticks <= high)]
-    axis.set_major_locator(FixedLocator(chosen.tolist()))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: _plain(value)))
-    axis.set_minor_locator(NullLocator())
-
-
-def _plain(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.3g}"
-
-
 def _with_workers(tasks: Sequence[Searches]) -> dict[str, str]:
     """What a legend beside an axis of time calls each agent: by its label, and workers if several.
 
@@ -561,35 +295,6 @@ def _with_workers(tasks: Sequence[Searches]) -> dict[str, str]:
             if workers > 1:
                 named[label] = f"{label} ({workers} workers)"
     return named
-
-
-def _legend(figure: Figure, styles: Styles, named: Mapping[str, str]) -> None:
-    handles = [
-        Line2D(
-            *([], []),
-            color=styles[label].colour,
-            linestyle=styles[label].dash,
-            marker=styles[label].marker,
-            markersize=5,
-            linewidth=1.8,
-        )
-        for label in named
-    ]
-    phone = figure.get_figwidth() < WIDTH
-    texts = [shortened(text) if phone else text for text in named.values()]
-    letters = PHONE_LETTERS if phone else LEGEND_WIDTH
-    columns = max(1, letters // (max(map(len, texts)) + 8))
-    rows = -(-len(texts) // columns)
-    figure.set_figheight(figure.get_figheight() + 0.1 + 0.19 * rows)
-    figure.legend(
-        *(handles, texts),
-        loc="outside lower center",
-        ncols=-(-len(texts) // rows),  # rows of about the same length
-        fontsize=SMALL,
-        frameon=False,
-        handlelength=3.2,
-        columnspacing=1.4,
-    )
 
 
 def _median_least(curves: Iterable[NDArray[np.float64]]) -> float:

@@ -11,17 +11,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import TextPath
 
 from nats_gym.study.comparison import Results, regret_blocks, tasks_of
-from nats_gym.study.figures import (
-    PHONE_LINE,
-    SMALL,
-    TEXT,
-    Styles,
-    aggregate_title,
-    broken,
-    figure_width,
-    row_name,
-    styles_for,
-)
+from nats_gym.study.drawing import PHONE_LINE, SMALL, TEXT, Styles, figure_width, row_name, wrap
+from nats_gym.study.figures import aggregate_title, styles_for
 from nats_gym.study.statistics import RankComparison, friedman_nemenyi
 
 # All in points, 72 of which are an inch.
@@ -64,7 +55,7 @@ def critical_difference(
     title = aggregate_title("Average rank of the regret, 1 the best", tasks)
     note = _difference_note(compared, alpha)
     if phone:
-        title, note = broken(title, PHONE_LINE), broken(note, PHONE_LINE)
+        title, note = wrap(title, PHONE_LINE), wrap(note, PHONE_LINE)
     head = MARGIN + 1.3 * TEXT * (title.count("\n") + 1) + RULER + LINE * note.count("\n")
     row_height = ROW + GAP if phone else ROW
     height = head + 2 * GAP + depth + row_height * half + MARGIN

@@ -15,7 +15,7 @@ from nats_gym.errors import InvalidInput
 from nats_gym.extras import require
 from nats_gym.files import check_folder, make_folder, replacing
 from nats_gym.results.result import SearchResult, kind_of_time
-from nats_gym.study import figures
+from nats_gym.study import drawing, figures
 from nats_gym.study.comparison import Results, Searches, all_labels, tasks_of
 from nats_gym.study.curves import anytime_regret, common_start, regret_curve
 from nats_gym.study.page import Picture, Row, Section, Table, page
@@ -65,7 +65,7 @@ def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | N
     make_folder(plots)
 
     headlines = headline_tables(study)
-    styles = figures.agent_styles(dict.fromkeys(cell.label for cell in study.cells))
+    styles = drawing.agent_styles(dict.fromkeys(cell.label for cell in study.cells))
     groups = study.groups()
     sections = {}
     for group, searches in groups.items():
@@ -94,7 +94,7 @@ def _file_name(title: str) -> str:
 # ── sections ─────────────────────────────────────────────────────────────────────────────────
 
 
-def _group_section(name: str, searches: Searches, styles: figures.Styles, plots: Path) -> Section:
+def _group_section(name: str, searches: Searches, styles: drawing.Styles, plots: Path) -> Section:
     goal = _common_goal(searches)
     regrets = "; ".join(f"{label} {_mean_regret(result)}" for label, result in searches.items())
     time = f"{kind_of_time(searches.values())} time"
@@ -122,7 +122,7 @@ def _group_section(name: str, searches: Searches, styles: figures.Styles, plots:
     return Section(pictures, (*left_out, *refused), _numbers(searches, goal))
 
 
-def _comparisons(results: Results, styles: figures.Styles) -> dict[str, Plot]:
+def _comparisons(results: Results, styles: drawing.Styles) -> dict[str, Plot]:
     """Plots that need several runs of several agents."""
     return {
         "iqm": (
@@ -140,7 +140,7 @@ def _comparisons(results: Results, styles: figures.Styles) -> dict[str, Plot]:
     }
 
 
-def _overall_section(tasks: Sequence[Searches], styles: figures.Styles, plots: Path) -> Section:
+def _overall_section(tasks: Sequence[Searches], styles: drawing.Styles, plots: Path) -> Section:
     results = dict(enumerate(tasks))
     left_out = _lacking(*tasks)
     drawn: dict[str, Plot] = {}
@@ -200,8 +200,8 @@ def _drawn(
         except InvalidInput as error:
             refused.append(f"Left out: {caption.split(':')[0].lower()}: {error}.")
             continue
-        _, svg = figures.save_figure(wide, folder / f"{name}-{kind}")
-        drawings = svg.read_text(encoding="utf-8"), figures.svg_of(narrow)
+        _, svg = drawing.save_figure(wide, folder / f"{name}-{kind}")
+        drawings = svg.read_text(encoding="utf-8"), drawing.svg_of(narrow)
         trace = None
         if traced and kind in traced:
             trace = _trace((wide, narrow), traced[kind])
@@ -211,7 +211,7 @@ def _drawn(
 
 def _trace(drawn: tuple[Figure, ...], searches: Searches) -> dict[str, Any]:
     """What ``page.js`` needs to point at the lines of a figure, drawn in several widths."""
-    told = [figures.traced(figure, searches) for figure in drawn]
+    told = [drawing.trace(figure, searches) for figure in drawn]
     unit = f"{kind_of_time(searches.values())} seconds"
     return {**told[0], "boxes": [each["box"] for each in told], "unit": unit}
 
