@@ -20,7 +20,8 @@ from nats_gym.spaces import get_space
 from .architecture import Step
 from .construction import ConstructionEnv, ConstructionVectorEnv
 from .sources import prepare
-from .vector import Bools, GymnasiumVectorEnv, Metrics
+from .vector import GymnasiumVectorEnv
+from .vector_infos import Bools, Metrics
 
 
 class BudgetedEnv(ConstructionEnv):

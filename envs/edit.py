@@ -16,7 +16,8 @@ from nats_gym.streams import combine, combine_int, uniform_below
 from .architecture import ArchitectureEnv, Step
 from .observation import FlatObservation
 from .scene import Scene
-from .vector import ArchitectureVectorEnv, Bools, GymnasiumVectorEnv, Metrics
+from .vector import ArchitectureVectorEnv, GymnasiumVectorEnv
+from .vector_infos import Bools, Metrics
 
 #: Tells the draw of a start from the draw of the trial of the same evaluation.
 START_DRAW = int.from_bytes(b"start", "little")

@@ -14,7 +14,8 @@ from nats_gym.errors import InvalidInput, shown
 from .architecture import ArchitectureEnv, Step
 from .observation import OPEN, FlatObservation
 from .scene import Scene
-from .vector import ArchitectureVectorEnv, Bools, GymnasiumVectorEnv, Metrics
+from .vector import ArchitectureVectorEnv, GymnasiumVectorEnv
+from .vector_infos import Bools, Metrics
 
 
 class OneShotEnv(ArchitectureEnv):

@@ -5,7 +5,7 @@ Copy i of a vector does to the bit what the scalar environment seeded ``seed + i
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -24,10 +24,8 @@ from nats_gym.streams import combine, seed_key
 from .architecture import RESET_OPTIONS, START, TRIAL, ArchitectureEnv
 from .rendering import draw, text
 from .scene import Scene
+from .vector_infos import METRICS, Bools, Metrics, dictionaries, part, spread, union
 
-Bools = NDArray[np.bool_]
-#: Under which an evaluator's own metrics travel until they are spread over all copies.
-METRICS = "_metrics"
 #: Copies that still fit into memory, about a kilobyte each.
 MAX_ENVS = 1_000_000
 #: What no copy has or does alone, and how it is instead.
@@ -36,8 +34,6 @@ _TOGETHER = {
     "clock": "have their clocks in one array; info says how much each has used",
     **dict.fromkeys(("np_random", "np_random_seed"), "draw from streams of their own seeds"),
 }
-#: Which copies were evaluated, ascending, and by name what `info` says of each of them.
-Metrics = tuple[NDArray[np.int64], dict[str, NDArray[Any]]]
 #: Named among the bases of every family, too: libraries (skrl) tell a vector by its direct bases.
 GymnasiumVectorEnv = VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]
 VectorStep = tuple[NDArray[np.float32], NDArray[Any], Bools, Bools, dict[str, Any]]
@@ -308,7 +304,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         found: dict[str, NDArray[Any]] = {}
         if not isinstance(evaluator, TableEvaluator):
             outcome = checked(outcome, count)
-            found[METRICS] = _dictionaries(outcome.metrics, count)
+            found[METRICS] = dictionaries(outcome.metrics, count)
         found["accuracy"], found["seconds"] = outcome.accuracy, outcome.seconds
         found["provenance"] = self._objects(outcome.provenance, count)
         found["seconds_provenance"] = self._objects(outcome.seconds_provenance, count)
@@ -358,7 +354,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         An array of all copies for every figure and, under its name with ``_`` before it, which
         copies it is of.
         """
-        infos = self._spread(*evaluated) if evaluated else {}
+        infos = spread(*evaluated, self.num_envs) if evaluated else {}
         if self._masked:
             masks = self._masks()
             if masked is not self._everyone:
@@ -366,27 +362,6 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
             infos["action_mask"], infos["_action_mask"] = masks, masked.copy()
         if self.shared.judge and ended is not None and ended.any():
             self._judge(ended, infos)
-        return infos
-
-    def _spread(self, which: NDArray[np.int64], metrics: dict[str, NDArray[Any]]) -> dict[str, Any]:
-        """Spread figures of some copies over arrays of all, with their masks."""
-        infos: dict[str, Any] = {}
-        if METRICS in metrics:
-            metrics = dict(metrics)
-            for name, rows, values in _columns(metrics.pop(METRICS)):
-                infos.update(self._spread(which[rows], {name: values}))
-        if len(which) == self.num_envs:
-            for name, values in metrics.items():
-                infos[name], infos[f"_{name}"] = values, np.ones(self.num_envs, bool)
-            return infos
-        mask = np.zeros(self.num_envs, bool)
-        mask[which] = True
-        for name, values in metrics.items():
-            # Empty arrays of objects hold None.
-            make = np.empty if values.dtype == object else np.zeros
-            spread = make(self.num_envs, values.dtype)
-            spread[which] = values
-            infos[name], infos[f"_{name}"] = spread, mask.copy()
         return infos
 
     def _judge(self, ended: Bools, infos: dict[str, Any]) -> None:
@@ -398,7 +373,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         known[known] = self.shared.judge.known(answers[known])
         which, answers = which[known], answers[known]
         if len(which):
-            infos["evaluation"] = self._spread(which, self.shared.judge.columns(answers))
+            infos["evaluation"] = spread(which, self.shared.judge.columns(answers), self.num_envs)
             infos["_evaluation"] = np.isin(np.arange(self.num_envs), which)
 
     def _answers(self, ended: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -409,11 +384,11 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         """Begin the next episodes within the step; what the ended ones say goes to final_info."""
         last = self._observations.copy()
         last[~ended] = 0.0
-        final = self._infos(_part(evaluated, ended), ended, ended)
+        final = self._infos(part(evaluated, ended), ended, ended)
         begun = self._begin_again(ended)
         if begun and self.render_mode:
             self._note_last(*begun)
-        infos = self._infos(_union(_part(evaluated, ~ended), begun), self._everyone)
+        infos = self._infos(union(part(evaluated, ~ended), begun), self._everyone)
         infos["final_obs"], infos["_final_obs"] = last, ended.copy()
         infos["final_info"], infos["_final_info"] = final, ended.copy()
         return infos
@@ -538,48 +513,6 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
 
     def _last_name(self, i: int) -> str:
         return str(self._names[self._last_index[i]]) if self._last_index[i] >= 0 else ""
-
-
-def _dictionaries(metrics: dict[str, NDArray[Any]], count: int) -> NDArray[Any]:
-    """Figures by name as an array of objects: a dictionary for each evaluation."""
-    columns = {name: values.tolist() for name, values in metrics.items()}
-    found = np.empty(count, object)
-    for i in range(count):
-        found[i] = {name: values[i] for name, values in columns.items()}
-    return found
-
-
-def _columns(
-    dictionaries: NDArray[Any],
-) -> Iterator[tuple[str, NDArray[np.int64], NDArray[Any]]]:
-    """Of every name in them: which have it, and its values."""
-    for name in dict.fromkeys(name for one in dictionaries for name in one):
-        rows = np.flatnonzero([name in one for one in dictionaries])
-        values = np.array([dictionaries[row][name] for row in rows])
-        yield name, rows, values.astype(object) if values.dtype.kind == "U" else values
-
-
-def _part(evaluated: Metrics | None, of: Bools) -> Metrics | None:
-    """What was evaluated of some copies; None for nothing."""
-    if evaluated is None:
-        return None
-    which, metrics = evaluated
-    kept = of[which]
-    if kept.all():
-        return evaluated
-    if not kept.any():
-        return None
-    return which[kept], {name: values[kept] for name, values in metrics.items()}
-
-
-def _union(one: Metrics | None, other: Metrics | None) -> Metrics | None:
-    """What was evaluated in two parts of a step."""
-    if one is None or other is None:
-        return one or other
-    which = np.concatenate([one[0], other[0]])
-    order = np.argsort(which)
-    columns = ((name, np.concatenate([values, other[1][name]])) for name, values in one[1].items())
-    return which[order], {name: values[order] for name, values in columns}
 
 
 def _mode(given: AutoresetMode | str) -> AutoresetMode:
