@@ -334,7 +334,7 @@ def _raised(answer: dict[str, str]) -> NatsGymError:
         if issubclass(kind, NatsGymError):
             error = kind.__new__(kind)  # whatever it is made of
             error.args = (answer["error"],)
-            return error  # type: ignore[no-any-return]
+            return error
     return TaskFailed(f"{answer['kind']}: {answer['error']}\n{answer['traceback']}")
 
 
