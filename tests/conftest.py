@@ -19,6 +19,7 @@ import hashlib
 import io
 import pickle
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,18 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home of the suite's that nothing else has."""
     monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch as every test finds it: on one thread, with the same random numbers ahead."""
+    import torch
+
+    from nats_gym.agents import threads
+
+    torch.manual_seed(0)
+    with threads.one_thread():
+        yield
 
 
 @pytest.fixture(scope="session", params=[TopologySpace(), SizeSpace()], ids=["tss", "sss"])

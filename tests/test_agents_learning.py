@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache, partial
 from typing import Any
 
@@ -26,12 +25,7 @@ ID = "NATS-TSS-cifar10-v0"
 BUDGET = 2_500.0  # a dozen architectures
 
 
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def learn(agent: Any, seed: int = 1, budget: float = BUDGET, **options: Any) -> list[dict]:

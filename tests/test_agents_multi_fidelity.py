@@ -32,7 +32,7 @@ AGENTS: dict[str, Callable[..., Any]] = {
     "asha": Asha,
 }
 SYNCHRONOUS = [name for name in AGENTS if name != "asha"]
-RUNS, EVALUATIONS, RUNGS = 4, 120, 3
+RUNS, EVALUATIONS, RUNGS = 2, 120, 3
 
 Plain = tuple[int, ...]
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from nats_gym import cli
+from nats_gym.agents.threads import one_thread
 from nats_gym.building import (
     Built,
     Plan,
@@ -66,12 +66,9 @@ class Pool:
 
 @pytest.fixture(autouse=True, scope="module")
 def one_process_of_one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
+    with one_thread(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(building_module, "Pool", Pool)
         yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

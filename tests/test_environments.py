@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pickle
-import subprocess
-import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import gymnasium as gym
 import numpy as np
@@ -18,7 +19,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 from stable_baselines3.common.env_util import make_vec_env
 
 import nats_gym
-from nats_gym.envs import BudgetedEnv, ConstructionEnv
+from nats_gym.envs import BudgetedEnv, ConstructionEnv, sources
 from nats_gym.errors import InvalidInput, MissingTable, NatsGymError, NotInTable, SurrogateWarning
 from nats_gym.evaluators import UNSTATED, Outcome, TableEvaluator
 from nats_gym.registration import ENVIRONMENTS, TABULAR, family_of
@@ -99,15 +100,6 @@ def test_two_environments_with_one_seed_do_the_same(env_id: str) -> None:
     assert same(left, right)
     assert same(play(first, 7, 60), left)  # a seeded reset restarts everything
     assert not same(play(first, 8, 60), left)
-
-
-def test_make_needs_no_import() -> None:
-    code = (
-        "import gymnasium as gym; env = gym.make('nats_gym:NATS-TSS-cifar10-v0');"
-        "print(env.reset(seed=0)[0].shape)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "(36,)"
 
 
 def test_gymnasiums_own_vector_environments_take_them() -> None:
@@ -197,18 +189,26 @@ def test_the_clock_counts_from_the_seeded_reset() -> None:
     assert info["clock"] == info["seconds"]
 
 
+@contextmanager
+def warned_anew() -> Iterator[list[str]]:
+    """Lists what of surrogates is warned of, as in a process that has not been warned yet."""
+    texts: list[str] = []
+    with (
+        mock.patch.object(sources, "_warned", set()),
+        warnings.catch_warnings(record=True) as caught,
+    ):
+        warnings.simplefilter("always", SurrogateWarning)
+        yield texts
+        texts += [str(one.message) for one in caught if one.category is SurrogateWarning]
+
+
 def test_a_surrogate_is_warned_of_once() -> None:
-    code = (
-        "import warnings, gymnasium as gym, nats_gym\n"
-        "with warnings.catch_warnings(record=True) as caught:\n"
-        "    warnings.simplefilter('always')\n"
-        "    for _ in range(3): gym.make('NATS-SSS-cifar10-v0')\n"
-        "    gym.make('NATS-TSS-cifar10-v0')\n"
-        "print([(w.category.__name__, 'sss cifar10 at 90 epochs' in str(w.message))"
-        " for w in caught])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[('SurrogateWarning', True)]"
+    with warned_anew() as texts:
+        for _ in range(3):
+            gym.make("NATS-SSS-cifar10-v0")
+        gym.make("NATS-TSS-cifar10-v0")
+    (only,) = texts
+    assert "sss cifar10 at 90 epochs" in only
 
 
 def test_rendering_shows_what_is_decided() -> None:
@@ -368,20 +368,13 @@ def test_the_provenance_of_others_is_what_they_say_or_unstated() -> None:
 
 
 def test_a_surrogate_given_as_evaluator_is_warned_of_but_not_in_a_search() -> None:
-    code = (
-        "import warnings, gymnasium as gym, nats_gym\n"
-        "from nats_gym.evaluators import TableEvaluator\n"
-        "with warnings.catch_warnings(record=True) as caught:\n"
-        "    warnings.simplefilter('always', nats_gym.errors.SurrogateWarning)\n"
-        "    nats_gym.search('sss', 'cifar10', 'ppo', budget=50)\n"
-        "    searched = len(caught)\n"
-        "    table = nats_gym.load_table('sss', 'cifar10')\n"
-        "    gym.make('NATS-SSS-cifar10-v0', evaluator=TableEvaluator(table))\n"
-        "names = [w.category.__name__ for w in caught]\n"
-        "print(searched, names.count('SurrogateWarning'))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "0 1"
+    with warned_anew() as texts:
+        nats_gym.search("sss", "cifar10", "ppo", budget=50)
+    assert texts == []
+    with warned_anew() as texts:
+        table = nats_gym.load_table("sss", "cifar10")
+        gym.make("NATS-SSS-cifar10-v0", evaluator=TableEvaluator(table))
+    assert len(texts) == 1
 
 
 def test_a_table_that_evaluates_also_judges() -> None:

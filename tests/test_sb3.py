@@ -7,7 +7,6 @@ from typing import ClassVar
 import gymnasium as gym
 import numpy as np
 import pytest
-import torch
 from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AutoresetMode
 from stable_baselines3 import A2C, DQN, PPO
@@ -20,13 +19,7 @@ from nats_gym.agents import PPO_SETTINGS
 from nats_gym.envs import ConstructionVectorEnv, SB3VecEnv, make_sb3
 from nats_gym.errors import InvalidInput
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize(

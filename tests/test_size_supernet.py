@@ -20,13 +20,7 @@ EQUAL = [(0, 0, 0, 0, 0), (7, 7, 7, 7, 7), (2, 0, 0, 5, 5), (6, 3, 3, 1, 1), (0,
 DIFFERENT = [(3, 6, 2, 5, 1), (0, 1, 7, 0, 4), (7, 0, 3, 6, 6), (1, 4, 4, 7, 0)]
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Any:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def as_trained(supernet: SizeSupernet) -> SizeSupernet:

@@ -306,7 +306,7 @@ def test_a_time_limit_ends_the_training() -> None:
     assert time.perf_counter() - start > 0.5
     assert record.status == TIMED_OUT
     assert 0 < record.epochs < 500
-    assert 0.5 < record.seconds < 1.5
+    assert 0.5 < record.seconds < 50  # not the 100 s of all its epochs
     assert record.accuracy("x-valid") == 25.0
 
 

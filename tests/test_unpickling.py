@@ -146,8 +146,9 @@ def test_every_cut_of_a_pickle_is_a_truncated_one() -> None:
         for end in range(len(pickled)):
             with pytest.raises(UnreadableFile):
                 interpreted(pickled[:end])
-            with pytest.raises((UnreadableFile, ForbiddenPickle)):
-                load(pickled[:end]) if end % 37 == 0 else interpreted(pickled[:end])
+            if end % 37 == 0:
+                with pytest.raises((UnreadableFile, ForbiddenPickle)):
+                    load(pickled[:end])
 
 
 # ── forged values ────────────────────────────────────────────────────────────────────────────
@@ -309,7 +310,9 @@ def test_what_is_given_to_pythons_reader_cannot_read_it_in_another_way() -> None
         assert not is_plain(pickled)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(
+    "seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (2, 3, 4, 5))]
+)
 def test_both_readers_read_the_same(seed: int) -> None:
     draw = random.Random(seed)
     trial = record("tss", 3, schedules=SHORT["tss"])["12"]["all_results"]["cifar10", 111]
