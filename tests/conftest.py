@@ -90,6 +90,12 @@ def digest_of_order(strings: Any) -> str:
     return hashlib.sha256("\n".join(map(str, np.asarray(strings))).encode()).hexdigest()
 
 
+def assert_same_search(one: Any, other: Any) -> None:
+    """Two results of weight-sharing searches, but for the seconds, which no two runs share."""
+    for name in ("index", "alphas", "loss"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
+
+
 class _PlainUnpickler(pickle.Unpickler):
     """Reads containers of plain values and refuses everything else."""
 

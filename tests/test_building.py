@@ -41,11 +41,9 @@ from nats_gym.training.recipe import Recipe
 from nats_gym.training.trainer import seeded, train
 
 pytest.importorskip("sklearn")
-#: One epoch of narrow networks, what the command line builds too.
-PLAN = Plan.of("sss", "digits", 1)
-#: Larger batches, and a training takes a tenth of a second.
+#: Larger batches than the own recipe's, and a training takes a tenth of a second.
 RECIPE = Recipe(batch_size=128, learning_rate=0.05, horizontal_flip=False)
-QUICK = Plan.of("sss", "digits", 1, RECIPE)
+PLAN = Plan.of("sss", "digits", 1, RECIPE)
 ARCHS = np.array([0, 1, 9])
 
 
@@ -144,9 +142,9 @@ def test_another_plan_is_refused_in_a_build_s_folder(built: Built) -> None:
     folder = built.table.folder.parent
     for other, words in (
         (Plan.of("tss", "digits", 1), 'space "sss", not "tss"'),
-        (Plan.of("sss", "digits", 2), "epochs 1, not 2"),
-        (QUICK, "batch_size 24, not 128"),
-        (Plan.of("sss", "digits", 1, network={}), "cells_per_stage 1, not null"),
+        (Plan.of("sss", "digits", 2, RECIPE), "epochs 1, not 2"),
+        (Plan.of("sss", "digits", 1), "batch_size 128, not 24"),
+        (Plan.of("sss", "digits", 1, RECIPE, network={}), "cells_per_stage 1, not null"),
     ):
         with pytest.raises(InvalidInput, match="holds another build") as caught:
             build(folder, other, ARCHS)
@@ -278,14 +276,14 @@ def test_a_build_killed_in_the_middle_goes_on(tmp_path: Path) -> None:
         assert not (folder / "table").exists()
     before = rows(folder)
     assert wanted <= len(before) < 40
-    again = build(folder, QUICK, np.arange(40), 1, workers=2, devices=("cpu",))
+    again = build(folder, PLAN, np.arange(40), 1, workers=2, devices=("cpu",))
     assert again.trained == 40 - len(before)  # none twice
     assert [row for row in rows(folder) if row in before] == before  # none lost
     assert [row[0] for row in rows(folder)] == list(range(40))
     assert not list(folder.glob("checkpoints/*"))
     # What was begun before the kill came out as if it had not been.
     for index in (0, before[-1][0], 39):
-        record = trained(index, 0, QUICK.recipe)
+        record = trained(index, 0, PLAN.recipe)
         assert again.table.accuracy("valid", 1)[index, 0] == record.accuracy("x-valid")
 
 
@@ -381,7 +379,7 @@ def test_other_keys_and_networks_are_not_exported(built: Built, tmp_path: Path) 
         pytest.raises(InvalidInput, match="Did you mean 'cifar10-valid'"),
     ):
         export_official(store, tmp_path, "cifar10-vaild")
-    other = Plan.of("sss", "digits", 1, network={"cells_per_stage": 2})
+    other = Plan.of("sss", "digits", 1, RECIPE, network={"cells_per_stage": 2})
     with TrainingStore(tmp_path, other) as store, pytest.raises(InvalidInput, match="own network"):
         export_official(store, tmp_path / "files")
 
@@ -508,6 +506,7 @@ def call(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
 def test_the_command_line_adds_to_a_build(
     built: Built, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr("nats_gym.building.plan.preset", lambda *_: (RECIPE, PLAN.network))
     out = tmp_path / "mine"
     shutil.copytree(built.table.folder.parent, out)
     line = f"build --space sss --dataset digits --epochs 1 --device cpu --out {out}"

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import assert_same_search
 from torch import nn
 
 from nats_gym.agents.weight_sharing import METHODS, darts, get_method, rsps, supernet_search
@@ -70,12 +71,6 @@ def tiny_search(method: Any, **options: Any) -> SupernetSearch:
     return SupernetSearch(method, few_digits(), **{**defaults, **options})
 
 
-def assert_same(first: SupernetResult, second: SupernetResult) -> None:
-    """All but the seconds, which no two runs share."""
-    for name in ("index", "alphas", "loss"):
-        np.testing.assert_array_equal(getattr(first, name), getattr(second, name))
-
-
 # ── every search ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -100,7 +95,7 @@ def test_a_search_is_determined_by_its_seed(name: str) -> None:
         assert not np.array_equal(result.alphas[0], result.alphas[-1])
     torch.manual_seed(1)
     before = torch.random.get_rng_state()
-    assert_same(tiny_search(name, epochs=2).run(), result)
+    assert_same_search(tiny_search(name, epochs=2).run(), result)
     assert torch.equal(torch.random.get_rng_state(), before)
     other = tiny_search(name, epochs=2, seed=1, budget=1e-6).run()
     assert other.loss[0] != result.loss[0]
@@ -122,7 +117,7 @@ def test_a_killed_search_goes_on_to_the_bit(name: str, tmp_path: Path) -> None:
     )
     result = resumed.run()
     assert begun == [2]
-    assert_same(result, expected)
+    assert_same_search(result, expected)
     one, other = whole.method.state_dict(), resumed.method.state_dict()
     assert one.keys() == other.keys()
     assert all(torch.equal(one[key], other[key]) for key in one)
@@ -296,14 +291,14 @@ def test_a_budget_ends_after_the_epoch_in_which_it_is_spent(tmp_path: Path) -> N
     assert len(short.index) == 1
     # The schedule was that of the whole search, so it can go on.
     assert short.loss[0] == whole.loss[0]
-    assert_same(tiny_search("gdas", checkpoint=path).run(), whole)
+    assert_same_search(tiny_search("gdas", checkpoint=path).run(), whole)
 
 
 def test_results_survive_their_file(tmp_path: Path) -> None:
     result = tiny_search("gdas", epochs=1).run()
     path = result.save(tmp_path / "folder" / "gdas.npz")
     loaded = SupernetResult.load(path)
-    assert_same(loaded, result)
+    assert_same_search(loaded, result)
     np.testing.assert_array_equal(loaded.seconds, result.seconds)
     assert dict(loaded.arguments) == dict(result.arguments)
     assert [file.name for file in path.parent.iterdir()] == ["gdas.npz"]
@@ -409,7 +404,7 @@ def test_numpys_integers_are_plain_ones() -> None:
     plain = tiny_search("gdas", epochs=1, seed=1, batch_size=16)
     numpys = tiny_search("gdas", epochs=np.int64(1), seed=np.int64(1), batch_size=np.int32(16))
     assert numpys.arguments == plain.arguments
-    assert_same(numpys.run(), plain.run())
+    assert_same_search(numpys.run(), plain.run())
 
 
 def test_settings_on_small_data_sets_have_an_earlier_name() -> None:
@@ -521,7 +516,7 @@ def test_two_processes_may_write_the_same_search(
     monkeypatch.setattr(torch, "save", interrupted)
     result = first.run()
     assert [file.name for file in tmp_path.iterdir()] == ["search.pt"]
-    assert_same(tiny_search("gdas", epochs=1, checkpoint=path).run(), result)
+    assert_same_search(tiny_search("gdas", epochs=1, checkpoint=path).run(), result)
 
 
 def test_a_supernet_that_diverges_says_so() -> None:

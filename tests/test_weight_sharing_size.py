@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import assert_same_search
 
 from nats_gym.agents.weight_sharing.fbnetv2 import FBNetV2
 from nats_gym.agents.weight_sharing.method import INITIAL_STD
@@ -92,7 +93,7 @@ def test_equal_seeds_search_alike_and_others_do_not(
 ) -> None:
     _, first = searched(name)
     torch.randn(3)  # what was drawn outside does not matter
-    assert_same(first, search(name, few_images).run())
+    assert_same_search(first, search(name, few_images).run())
     other = search(name, few_images, seed=5, budget=1e-6).run()
     assert (first.alphas[0] != other.alphas[0]).all()
 
@@ -113,16 +114,11 @@ def test_a_search_that_was_killed_goes_on_to_the_bit(
     with pytest.raises(Killed):
         search(name, few_images, checkpoint=checkpoint, progress=kill).run()
     resumed = search(name, few_images, checkpoint=checkpoint)
-    assert_same(resumed.run(), expected)
+    assert_same_search(resumed.run(), expected)
     for (key, one), other in zip(
         whole.method.state_dict().items(), resumed.method.state_dict().values(), strict=True
     ):
         assert torch.equal(one, other), key
-
-
-def assert_same(one: SupernetResult, other: SupernetResult) -> None:
-    for name in ("index", "alphas", "loss"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -216,7 +212,7 @@ def test_digits(name: str) -> None:
     assert result.alphas.shape == (3, 5, 8)
     assert 0 <= result.derived < get_space("sss").size
     assert result.loss[-1] < result.loss[0]
-    assert_same(result, SupernetSearch(name, "digits", device="cpu").run())
+    assert_same_search(result, SupernetSearch(name, "digits", device="cpu").run())
 
 
 @pytest.mark.parametrize("options", [{"amp": True}, {"channels_last": True}])
