@@ -256,6 +256,7 @@ class ArchitectureSpace(ABC):
 
     def paths(self, digits: ArrayLike, dataset: str) -> Figures:
         """Live paths from input to output, ``(...)``: one where nothing branches."""
+        get_dataset(dataset)  # any will do
         return np.ones(self.check_digits(digits).shape[:-1])
 
     # ── one architecture, however it is written ──────────────────────────────────────────────

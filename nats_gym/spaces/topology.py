@@ -139,8 +139,8 @@ class TopologySpace(ArchitectureSpace):
 
     def paths(self, digits: ArrayLike, dataset: str) -> Figures:
         """Paths without ``none`` from input to output, ``(...)``, on any data set."""
-        ops = self.check_digits(digits)
-        paths = [np.ones(ops.shape[:-1]), *np.zeros((3, *ops.shape[:-1]))]
+        one, ops = super().paths(digits, dataset), self.check_digits(digits)
+        paths = [one, *np.zeros((3, *one.shape))]
         for edge, (target, source) in enumerate(EDGES):
             paths[target] = paths[target] + paths[source] * (ops[..., edge] != NONE)
         return np.asarray(paths[3])
