@@ -654,3 +654,10 @@ def test_options_of_an_agent_on_the_command_line(monkeypatch, capsys, tmp_path: 
         *("tss", "cifar10", "local-search", 12, 2000), options={"improvement": "best"}
     )
     np.testing.assert_array_equal(result.index, expected.index)
+
+
+def test_the_former_name_of_a_study_s_cell_warns() -> None:
+    import nats_gym.study
+
+    with pytest.warns(DeprecationWarning, match="StudyCell"):
+        assert nats_gym.study.Cell is nats_gym.study.StudyCell

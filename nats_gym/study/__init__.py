@@ -6,6 +6,7 @@ it found, ``write_report("results")`` makes a page of it, ``validate("results")`
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
     from .report import write_report
     from .results import CellResult, Group, Skipped, StudyResults, load_study
     from .running import run_study
-    from .spec import Cell, Study, read_study
+    from .spec import Study, StudyCell, read_study
     from .validation import Verdict, validate
 
 _HOMES = {
-    **dict.fromkeys(("Cell", "Study", "read_study"), ".spec"),
+    **dict.fromkeys(("StudyCell", "Study", "read_study"), ".spec"),
     "run_study": ".running",
     **dict.fromkeys(("CellResult", "Group", "Skipped", "StudyResults", "load_study"), ".results"),
     "write_report": ".report",
@@ -30,6 +31,9 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "Cell":
+        warnings.warn("Cell of a study is StudyCell now", DeprecationWarning, stacklevel=2)
+        name = "StudyCell"
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name], __name__), name)
@@ -37,12 +41,12 @@ def __getattr__(name: str) -> Any:
 
 __all__ = [
     "Board",
-    "Cell",
     "CellResult",
     "Entry",
     "Group",
     "Skipped",
     "Study",
+    "StudyCell",
     "StudyResults",
     "Verdict",
     "load_study",

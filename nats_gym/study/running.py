@@ -33,7 +33,7 @@ from nats_gym.protocol import find_kind, search
 from nats_gym.results.result import RUN_FILE, SearchResult
 from nats_gym.tables import load_table
 
-from .spec import Cell, Study
+from .spec import Study, StudyCell
 
 STUDY_FILE, SPEC_FILE, CELLS, BLOCKS = "study.json", "study.toml", "cells", "blocks"
 
@@ -52,7 +52,7 @@ class Block:
         places: folders where modules of agents lie.
     """
 
-    cell: Cell
+    cell: StudyCell
     first: int
     runs: int
     folder: Path
@@ -139,7 +139,7 @@ def _sweep(out: Path) -> None:
             folder.rmdir()
 
 
-def _possible(study: Study) -> tuple[list[Cell], list[dict[str, Any]]]:
+def _possible(study: Study) -> tuple[list[StudyCell], list[dict[str, Any]]]:
     """The cells whose rungs their tables have, and of the others what is missing."""
     cells, skipped = [], []
     for cell in study.cells:
@@ -161,7 +161,7 @@ def _possible(study: Study) -> tuple[list[Cell], list[dict[str, Any]]]:
 
 
 def _begun(
-    out: Path, study: Study, cells: Iterable[Cell], skipped: list[dict[str, Any]]
+    out: Path, study: Study, cells: Iterable[StudyCell], skipped: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """Write down what is going to run; the record."""
     try:
@@ -202,7 +202,7 @@ def _resting_on(folder: Path) -> dict[str, Any]:
     return {name: run[name] for name in ("arguments", "provenance", "summary", "runs_sha256")}
 
 
-def _missing(cell: Cell, out: Path, places: tuple[str, ...]) -> Iterator[Block]:
+def _missing(cell: StudyCell, out: Path, places: tuple[str, ...]) -> Iterator[Block]:
     """Blocks of a cell that are not there yet.
 
     Raises:
@@ -224,7 +224,7 @@ def _missing(cell: Cell, out: Path, places: tuple[str, ...]) -> Iterator[Block]:
             yield Block(cell, first, count, block, places)
 
 
-def _check_same(cell: Cell, folder: Path, arguments: dict[str, Any]) -> None:
+def _check_same(cell: StudyCell, folder: Path, arguments: dict[str, Any]) -> None:
     kept = SearchResult.load(folder)
     for name, wanted in arguments.items():
         found = kept.arguments.get(name)
@@ -302,7 +302,7 @@ def _keep(result: SearchResult, folder: Path) -> None:
             SearchResult.load(folder)
 
 
-def _join(cell: Cell, out: Path) -> None:
+def _join(cell: StudyCell, out: Path) -> None:
     """Make one result of a cell's blocks, if it is not made."""
     folder, blocks = out / CELLS / cell.name, out / BLOCKS / cell.name
     if not folder.is_dir():

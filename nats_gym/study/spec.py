@@ -34,7 +34,7 @@ DEFAULTS: dict[str, Any] = {"runs": 500, "seed": 0, "source": "auto", "trial": "
 
 
 @dataclass(frozen=True)
-class Cell:
+class StudyCell:
     """One agent in one space, on one data set, at one budget: what one search runs.
 
     Attributes:
@@ -72,7 +72,7 @@ class Study:
     """
 
     name: str
-    cells: tuple[Cell, ...]
+    cells: tuple[StudyCell, ...]
     text: str = ""
     places: tuple[str, ...] = field(default=())
 
@@ -173,7 +173,7 @@ def _places_of_results(folder: Path) -> list[str]:
 
 def _cell(
     label: str, options: Any, search: Mapping[str, Any], dataset: Any, shared: Mapping[str, Any]
-) -> Cell:
+) -> StudyCell:
     told = {**shared, **search, "dataset": dataset}
     told.pop("datasets", None)
     own = {name: value for name, value in options.items() if name not in ("agent", "spaces")}
@@ -192,7 +192,7 @@ def _cell(
             slug,
         )
     )
-    return Cell(name, str(label), agent, ran)
+    return StudyCell(name, str(label), agent, ran)
 
 
 def _searched(label: str, options: Mapping[str, Any], space: str) -> bool:
