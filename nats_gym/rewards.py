@@ -329,7 +329,9 @@ def check_reward(reward: RewardFunction, arrays: bool, figures: FigureLookUp = _
     if checks.switch(arrays, "arrays"):
         fields = [np.array([value, value]) for value in fields]
     # Of an architecture whose figure is known, which the first may not be.
-    evaluation = Evaluation(*fields, lambda name: np.nanmax(figures(name), keepdims=True))
+    evaluation = Evaluation(*fields)._replace(
+        figures=lambda name: np.nanmax(figures(name), keepdims=True)
+    )
     try:
         returned = reward(evaluation)
     except NatsGymError:

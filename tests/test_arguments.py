@@ -38,7 +38,7 @@ IDS = [
 ]
 SHARED = [
     *("epochs", "trial", "source", "reward", "penalty", "max_params", "max_flops", "max_latency"),
-    *("evaluator", "report_test"),
+    *("limits", "evaluator", "report_test"),
 ]
 OWN = {
     "NATS-SSS-cifar10-Budgeted-v0": ["time_budget", "workers", "fidelity_action"],

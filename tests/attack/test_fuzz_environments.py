@@ -65,6 +65,7 @@ SENSIBLE: dict[str, list[Any]] = {
     "max_params": [None, 0.5, 1e-3, 1e300, 5e-324, np.float32(1)],
     "max_flops": [None, 50, 1e9],
     "max_latency": [None, 0.02, 1.0],
+    "limits": [None, {}, {"latency": 0.02}, {"flops": 50, "params": 0.5}, {"paths": 2}],
     "evaluator": [None, Toy(), "train", "ray", {"name": "train"}],
     "report_test": [False, True],
     "render_mode": [None, "ansi", "rgb_array"],
