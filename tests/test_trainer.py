@@ -495,9 +495,10 @@ def test_a_record_survives_json() -> None:
 # ── the pool ─────────────────────────────────────────────────────────────────────────────────
 
 TASKS = """
-import os, signal, time
+import os, signal, sys, time
 import numpy as np
 from nats_gym.errors import InvalidInput
+from nats_gym.processes.pool import note
 
 def make(offset=0, folder="", fail=False):
     if fail:
@@ -520,6 +521,11 @@ def make(offset=0, folder="", fail=False):
             return object()
         if kind == "die":
             os.kill(os.getpid(), signal.SIGKILL)
+        if kind == "exit":
+            note(value)
+            sys.stderr.write("Aborted: of no use\\n\\n")
+            sys.stderr.flush()
+            os._exit(3)
         if kind == "die once":
             path = os.path.join(folder, "died")
             if not os.path.exists(path):
@@ -628,6 +634,22 @@ def test_failures_reach_the_caller_and_end_nothing_else(tasks: str) -> None:
         with pytest.raises(WorkerDied, match="died 1 time that"):
             pool.submit({"kind": "die"}).result()
         assert pool.submit({"kind": "add"}).result()["sum"] == 0
+
+
+def test_a_death_tells_how_and_what_the_task_had_noted(tasks: str, capfd) -> None:
+    with Pool(tasks, retries=0, quiet=True) as pool:
+        for noted in (7, {"record": 8}):
+            with pytest.raises(WorkerDied, match="exit code 3") as caught:
+                pool.submit({"kind": "exit", "value": noted}).result()
+            assert (caught.value.how, caught.value.noted) == (
+                "status 3, 'Aborted: of no use'",
+                noted,
+            )
+        with pytest.raises(WorkerDied) as caught:
+            pool.submit({"kind": "die"}).result()
+        assert caught.value.how.startswith("Killed (signal 9)")
+        assert caught.value.noted is None
+    assert capfd.readouterr().err == ""
 
 
 def test_a_task_that_takes_too_long_is_killed(tasks: str) -> None:
