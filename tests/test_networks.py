@@ -364,8 +364,8 @@ def test_params_of_some_isomorphism_classes() -> None:
 
 
 @pytest.mark.slow
-def test_params_of_all_isomorphism_classes() -> None:
-    check_classes(np.unique(TSS.isomorphism_class(TSS.all_digits())))
+def test_params_of_many_isomorphism_classes() -> None:
+    check_classes(np.unique(TSS.isomorphism_class(TSS.all_digits()))[::7])
 
 
 # ── arguments ────────────────────────────────────────────────────────────────────────────────
