@@ -195,7 +195,7 @@ def plays_one_by_one(factory: Callable[..., Any]) -> bool:
     """Whether its runs are played one after the other: no time is lost by parting them."""
     if kind_of(factory) in ("environment", "weight-sharing"):
         return True
-    return not getattr(_unwrapped(factory), "batched", True)
+    return not getattr(_unwrap(factory), "batched", True)
 
 
 def continuing_of(factory: Callable[..., Any]) -> str:
@@ -213,7 +213,7 @@ def results_for_model(factory: Callable[..., Any], space: ArchitectureSpace) -> 
 def _said_of(factory: Any, name: str, default: Any) -> Any:
     """What makes an agent, or what it wraps, says of it."""
     try:
-        return getattr(_unwrapped(factory), name, default)
+        return getattr(_unwrap(factory), name, default)
     except Exception as error:  # what is given answers as it likes
         raise InvalidInput(f"{name} of agent {shown(factory)}: {said(error)}") from error
 
@@ -226,8 +226,8 @@ def _names(options: Iterable[str]) -> list[str]:
     return found
 
 
-def _unwrapped(factory: Any) -> Any:
-    return _unwrapped(factory.func) if isinstance(factory, functools.partial) else factory
+def _unwrap(factory: Any) -> Any:
+    return _unwrap(factory.func) if isinstance(factory, functools.partial) else factory
 
 
 def _takes(factory: Callable[..., Any], kind: str, *options: str) -> bool:

@@ -62,7 +62,7 @@ class Asha:
             rung[runs] = below + 1
 
         if self._asked == self._rung.shape[1]:
-            self._rung, self._place = widened(self._rung, 0), widened(self._place, 0)
+            self._rung, self._place = widen(self._rung, 0), widen(self._place, 0)
         self._rung[:, self._asked] = rung
         for number, results in enumerate(self._rungs):
             runs = np.flatnonzero(rung == number)
@@ -107,9 +107,9 @@ class Rung:
     ) -> NDArray[np.int64]:
         """Begin evaluation ``number`` of ``digits (batch, n)`` in ``runs``; its places."""
         if self.asked.max() == self._number.shape[1]:
-            self._number, self._digits = widened(self._number, 0), widened(self._digits, 0)
-            self._accuracy = widened(self._accuracy, -np.inf)
-            self._waiting = widened(self._waiting, -np.inf)
+            self._number, self._digits = widen(self._number, 0), widen(self._digits, 0)
+            self._accuracy = widen(self._accuracy, -np.inf)
+            self._waiting = widen(self._waiting, -np.inf)
         places = self.asked[runs]
         self._number[runs, places] = number
         self._digits[runs, places] = digits
@@ -154,6 +154,6 @@ class Rung:
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
-def widened(column: NDArray[Scalar], fill: float) -> NDArray[Scalar]:
+def widen(column: NDArray[Scalar], fill: float) -> NDArray[Scalar]:
     """A column ``(runs, places, …)`` with room for as many places again."""
     return np.concatenate([column, np.full_like(column, fill)], axis=1)

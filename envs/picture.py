@@ -65,7 +65,7 @@ def picture(scene: Scene) -> NDArray[np.uint8]:
     else:
         _draw_bars(canvas, scene)
     _draw_panel(canvas, scene)
-    for line, part in enumerate(_wrapped(scene.caption, WIDTH - 40, 2)):
+    for line, part in enumerate(_wrap(scene.caption, WIDTH - 40, 2)):
         _write(canvas, (20, CAPTION_TOP + 17 * line), part, 13, WIDTH - 40, GREY)
     return np.array(image)
 
@@ -160,13 +160,13 @@ def _draw_label(
     """A name in a rounded frame, on its edge."""
     width, height = math.ceil(_length(label, 13)) + 16, 22
     x, y = round(centre[0]) - width // 2, round(centre[1]) - height // 2
-    _paste(canvas, _rounded(width, height), colour, (x, y))
-    _paste(canvas, _rounded(width - 4, height - 4), WHITE, (x + 2, y + 2))
+    _paste(canvas, _round(width, height), colour, (x, y))
+    _paste(canvas, _round(width - 4, height - 4), WHITE, (x + 2, y + 2))
     _write(canvas, (x + width / 2, y + height / 2), label, 13, width, INK, "mm")
 
 
 @lru_cache(maxsize=64)
-def _rounded(width: int, height: int) -> Mask:
+def _round(width: int, height: int) -> Mask:
     scale = cell_curves.OVERSAMPLING
     large = Image.new("L", (width * scale, height * scale))
     corners = (0, 0, width * scale - 1, height * scale - 1)
@@ -414,7 +414,7 @@ def _cut(text: str, size: int, room: float) -> str:
 
 
 @lru_cache(maxsize=64)
-def _wrapped(text: str, room: float, lines: int) -> list[str]:
+def _wrap(text: str, room: float, lines: int) -> list[str]:
     """The text in at most so many lines, broken after spaces and pluses; the last may be long."""
     words = re.findall(r"[^ +]*[ +]|[^ +]+", _plain(text))
     wrapped = [""]

@@ -70,7 +70,7 @@ class Database:
         """The rows of one statement, which changes nothing."""
         with self._lock:
             try:
-                return self._connected(False).execute(statement, values).fetchall()
+                return self._connect(False).execute(statement, values).fetchall()
             except NatsGymError:
                 raise
             except (sqlite3.Error, OSError, UnicodeError) as error:  # what SQLite quotes
@@ -80,7 +80,7 @@ class Database:
         """Run statements in one transaction; the rows of the last."""
         with self._lock:
             try:
-                return _run(self._connected(), statements)
+                return _run(self._connect(), statements)
             except NatsGymError:
                 raise
             except (sqlite3.Error, OSError, UnicodeError) as error:  # what SQLite quotes
@@ -108,7 +108,7 @@ class Database:
             self._end()
         self._connection = None
 
-    def _connected(self, checked: bool = True) -> sqlite3.Connection:
+    def _connect(self, checked: bool = True) -> sqlite3.Connection:
         """The connection of this process, if ``checked`` to the file that is there now."""
         if self._connection is not None:
             if self._process == os.getpid() and (not checked or self._seen == self._inodes()):
@@ -194,7 +194,7 @@ class Database:
             found = _tables_of(connection)
             known = [{}, self._tables, *(tables for tables, _ in self._earlier)]
             if found not in [_normal(tables) for tables in known]:
-                raise self._error(f"{self.path} is not {self._what}: it holds {_listed(found)}")
+                raise self._error(f"{self.path} is not {self._what}: it holds {_list_words(found)}")
             # Readers and a writer do not wait for each other; a kill loses no transaction.
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {self._synchronous}")
@@ -262,7 +262,7 @@ def _normal(tables: Mapping[str, str]) -> dict[str, str]:
     return {name: " ".join(statement.split()) for name, statement in tables.items()}
 
 
-def _listed(found: Mapping[str, str]) -> str:
+def _list_words(found: Mapping[str, str]) -> str:
     """What a file holds, as a message says it."""
     return "; ".join(shown(sql) for sql in [*found.values()][:2]) + "; …" * (len(found) > 2)
 

@@ -275,7 +275,7 @@ def find_reward(reward: str | Mapping[str, Any] | RewardFunction) -> RewardFunct
         name = arguments.pop("name")
     elif callable(reward) and not isinstance(reward, type):
         return _takes_one(reward)
-    return _made(word(name, "reward", REWARDS), arguments)
+    return _make(word(name, "reward", REWARDS), arguments)
 
 
 def bind_reward(reward: RewardFunction, accuracies: Accuracies | None) -> RewardFunction:
@@ -349,7 +349,7 @@ def check_reward(reward: RewardFunction, arrays: bool, figures: FigureLookUp = _
         raise InvalidInput(f"a reward returns {wanted}, {shown(reward)} returned {shown(returned)}")
 
 
-def _made(name: str, arguments: dict[str, Any]) -> RewardFunction:
+def _make(name: str, arguments: dict[str, Any]) -> RewardFunction:
     made = REWARDS[name]
     allowed = {
         name: parameter

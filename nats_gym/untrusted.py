@@ -40,7 +40,7 @@ _BLOCK = 1 << 18
 
 
 @contextmanager
-def opened(path: str | os.PathLike[str], largest: int | None = None) -> Iterator[IO[bytes]]:
+def open_file(path: str | os.PathLike[str], largest: int | None = None) -> Iterator[IO[bytes]]:
     """A regular file, open for reading: a pipe or device would be waited for, or never end.
 
     Args:
@@ -59,7 +59,7 @@ def opened(path: str | os.PathLike[str], largest: int | None = None) -> Iterator
 
 def read_json(path: str | os.PathLike[str], largest: int, nan: bool = False) -> Any:
     """The content of a JSON file of at most ``largest`` bytes; NaN and infinity only if ``nan``."""
-    with opened(path, largest) as file:
+    with open_file(path, largest) as file:
         text = file.read(largest + 1)
     try:
         return json.loads(text, parse_constant=None if nan else _no_number)
@@ -69,7 +69,7 @@ def read_json(path: str | os.PathLike[str], largest: int, nan: bool = False) -> 
 
 def map_array(path: str | os.PathLike[str], dtypes: tuple[str, ...] = NUMBERS) -> NDArray[Any]:
     """Map an ``.npy`` file read-only into memory: nothing of its content is read yet."""
-    with opened(path) as file:
+    with open_file(path) as file:
         header = _read_header(file, dtypes)
         size = os.fstat(file.fileno()).st_size
         if size != header.length + header.nbytes:
@@ -135,7 +135,7 @@ def open_arrays(
         largest: bytes that the file may have.
         unpacked: bytes that all arrays may have together.
     """
-    with opened(path, largest) as file:
+    with open_file(path, largest) as file:
         try:
             with ZipFile(file) as archive:
                 size = os.fstat(file.fileno()).st_size

@@ -15,7 +15,7 @@ from nats_gym.datasets import DATASETS
 from nats_gym.evaluators import TableEvaluator
 from nats_gym.rewards import Evaluation, RankNormalised
 from nats_gym.tables import load_table
-from nats_gym.tables.grid import images_of, mean_over_trials, restored
+from nats_gym.tables.grid import images_of, mean_over_trials, restore
 
 IMAGES = {"cifar10": 25_000, "cifar100": 5_000, "ImageNet16-120": 3_000}
 
@@ -23,17 +23,17 @@ IMAGES = {"cifar10": 25_000, "cifar100": 5_000, "ImageNet16-120": 3_000}
 @pytest.mark.parametrize("images", [400, 500, 3_000, 5_000, 10_000, 25_000])
 def test_every_number_of_hits_comes_back_from_any_rounding(images: int) -> None:
     exact = np.array([float(Fraction(100 * hits, images)) for hits in range(images + 1)])
-    assert np.array_equal(restored(exact, images), exact)
-    assert np.array_equal(restored(exact.astype(np.float32), images), exact)
+    assert np.array_equal(restore(exact, images), exact)
+    assert np.array_equal(restore(exact.astype(np.float32), images), exact)
     for way in (-1, 1):
         moved = np.nextafter(exact.astype(np.float32), np.float32(way * 1_000))
-        assert np.array_equal(restored(moved, images), exact)
-    assert np.isnan(restored(np.array([np.nan]), images)).all()
+        assert np.array_equal(restore(moved, images), exact)
+    assert np.isnan(restore(np.array([np.nan]), images)).all()
 
 
 def test_what_was_not_counted_stays() -> None:
     figures = np.array([[12.3456789, 50.00123], [99.9999, np.nan]])
-    assert np.array_equal(restored(figures, 25_000), figures, equal_nan=True)
+    assert np.array_equal(restore(figures, 25_000), figures, equal_nan=True)
 
 
 def test_official_files_hold_these_figures_but_for_their_rounding(shared_figures: Path) -> None:
@@ -55,7 +55,7 @@ def test_official_files_hold_these_figures_but_for_their_rounding(shared_figures
                     images = sizes.get((key, name.split("@")[0]))
                     if images is None:
                         continue
-                    found = restored(np.array([value]), images).item()
+                    found = restore(np.array([value]), images).item()
                     assert found == float(Fraction(100 * round(value * images / 100), images))
                     assert abs(found - value) < 2.5e-7
                     # 10,000 images are whole batches but for one of 16: nothing is rounded there.

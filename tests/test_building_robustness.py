@@ -499,19 +499,19 @@ def test_an_export_is_added_to_and_never_mixed(mine: Path, tmp_path: Path) -> No
     ):
         folder = tmp_path / f"{plan.space}-{plan.epochs}"
         with (
-            TrainingStore(_made(folder), plan) as store,
+            TrainingStore(_make(folder), plan) as store,
             pytest.raises(InvalidInput, match="of another build") as caught,
         ):
             export_official(store, files, name)
         assert words in str(caught.value)
     assert content(files) == before
-    stranger = _made(tmp_path / "archive")
+    stranger = _make(tmp_path / "archive")
     (stranger / "000000.pickle.pbz2").write_bytes(b"NATS-Bench's own")
     with open_build(mine) as store, pytest.raises(InvalidInput, match="no build has written"):
         export_official(store, stranger)
 
 
-def _made(folder: Path) -> Path:
+def _make(folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     return folder
 

@@ -221,7 +221,7 @@ def test_interpolation_of_the_supernet_is_the_plain_one(
 ) -> None:
     pairs = [(0, 1), (5, 2), (2, 4), (7, 6), (3, 0)]
     weights = torch.rand(5, 2, dtype=torch.float64)
-    logits = supernet.interpolated(images, pairs, weights)
+    logits = supernet.interpolate(images, pairs, weights)
     torch.testing.assert_close(logits, plain_interpolation(supernet, images, pairs, weights))
 
 
@@ -260,7 +260,7 @@ def test_interpolation_with_all_weight_on_the_greater_width_is_its_path(
 ) -> None:
     pairs = [(1, 0), (5, 2), (4, 3), (7, 0), (6, 5)]
     weights = torch.tensor([[1.0, 0.0]] * 5, dtype=torch.float64)
-    logits = supernet.interpolated(images, pairs, weights)
+    logits = supernet.interpolate(images, pairs, weights)
     torch.testing.assert_close(logits, supernet.path(images, [pair[0] for pair in pairs]))
 
 
@@ -271,7 +271,7 @@ def test_gradients_of_interpolation_weights_are_finite_differences(
     weights = torch.rand(5, 2, dtype=torch.float64).requires_grad_()
 
     def loss(weights: torch.Tensor) -> torch.Tensor:
-        return supernet.interpolated(images, pairs, weights).square().mean()
+        return supernet.interpolate(images, pairs, weights).square().mean()
 
     (gradient,) = torch.autograd.grad(loss(weights), weights)
     step = 1e-7  # below the next kink of a ReLU
@@ -304,4 +304,4 @@ def test_masks_and_weights_of_another_shape_are_refused(
     with pytest.raises(InvalidInput, match=r"\(5, 64\), got \(5, 8\)"):
         supernet.masked(images, torch.ones(5, 8))
     with pytest.raises(InvalidInput, match=r"\(5, 2\), got \(5, 8\)"):
-        supernet.interpolated(images, [(0, 1)] * 5, torch.ones(5, 8))
+        supernet.interpolate(images, [(0, 1)] * 5, torch.ones(5, 8))

@@ -27,7 +27,7 @@ def expected(path: Path) -> list[tuple[str, bool, int, int]]:
         return [(m.name, m.isfile(), m.offset_data, m.size) for m in tar]
 
 
-def listed(path: Path) -> list[tuple[str, bool, int, int]]:
+def list_words(path: Path) -> list[tuple[str, bool, int, int]]:
     return [(m.name.rstrip("/"), m.is_file, m.offset, m.size) for m in list_members(path)]
 
 
@@ -49,8 +49,8 @@ def test_python_s_tars(tmp_path: Path, form: int, ends: str) -> None:
             tar.addfile(member, io.BytesIO(b"\xff" * member.size))
     if ends != "whole":
         path.write_bytes(path.read_bytes()[: end(path)])
-    assert listed(path) == expected(path)
-    assert len(listed(path)) > 5
+    assert list_words(path) == expected(path)
+    assert len(list_words(path)) > 5
 
 
 def end(path: Path) -> int:
@@ -73,5 +73,5 @@ def test_tars_of_the_system(tmp_path: Path, form: str) -> None:
     )
     command = ["tar", f"--format={form}", "-cf", str(path), "-C", str(folder), *names]
     subprocess.run(command, check=True, capture_output=True)
-    assert listed(path) == expected(path)
-    assert [name for name, *_ in listed(path)] == names
+    assert list_words(path) == expected(path)
+    assert [name for name, *_ in list_words(path)] == names

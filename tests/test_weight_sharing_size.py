@@ -17,7 +17,7 @@ from nats_gym.agents.weight_sharing.fbnetv2 import FBNetV2
 from nats_gym.agents.weight_sharing.method import INITIAL_STD
 from nats_gym.agents.weight_sharing.size_method import SizeMethod
 from nats_gym.agents.weight_sharing.supernet_search import SupernetResult, SupernetSearch
-from nats_gym.agents.weight_sharing.tas import TAS, sampled_pairs
+from nats_gym.agents.weight_sharing.tas import TAS, sample_pairs
 from nats_gym.agents.weight_sharing.tunas import TuNAS
 from nats_gym.errors import InvalidInput
 from nats_gym.networks.size_supernet import SizeSupernet
@@ -264,7 +264,7 @@ def test_pairs_are_two_different_widths_whose_weights_sum_to_one() -> None:
     logits = torch.randn(5, 8)
     for tau in (10.0, 1.0, 0.1, 1e-3):
         for _ in range(50):
-            pairs, weights = sampled_pairs(logits, tau)
+            pairs, weights = sample_pairs(logits, tau)
             assert pairs.shape == weights.shape == (5, 2)
             assert (pairs[:, 0] != pairs[:, 1]).all()
             torch.testing.assert_close(weights.sum(1), torch.ones(5))
@@ -273,7 +273,7 @@ def test_pairs_are_two_different_widths_whose_weights_sum_to_one() -> None:
 def test_a_pairs_weights_have_the_gradient_of_a_softmax_of_two() -> None:
     logits = torch.randn(5, 8, dtype=torch.float64, requires_grad=True)
     tau = 2.5
-    pairs, weights = sampled_pairs(logits, tau)
+    pairs, weights = sample_pairs(logits, tau)
     (gradient,) = torch.autograd.grad(weights[:, 0].sum(), logits)
     expected = torch.zeros(5, 8, dtype=torch.float64)
     slope = (weights[:, 0] * weights[:, 1] / tau).detach()
@@ -283,7 +283,7 @@ def test_a_pairs_weights_have_the_gradient_of_a_softmax_of_two() -> None:
 
 def test_cold_pairs_begin_with_a_sample_of_the_softmax() -> None:
     logits = torch.tensor([0.0, 1.0, -1.0, 0.5])
-    pairs, weights = sampled_pairs(logits.expand(40_000, 4), 0.005)
+    pairs, weights = sample_pairs(logits.expand(40_000, 4), 0.005)
     shares = torch.bincount(pairs[:, 0]) / 40_000
     torch.testing.assert_close(shares, logits.softmax(0), atol=0.01, rtol=0)
     assert weights[:, 0].mean() > 0.99  # and are nearly that one alone
@@ -355,7 +355,7 @@ def test_tunas_gradient_is_reinforce(monkeypatch: pytest.MonkeyPatch) -> None:
     with torch.no_grad():
         method.alpha.normal_()
     digits = torch.tensor([3, 0, 7, 2, 5])
-    monkeypatch.setattr(method, "_sampled", lambda: digits)
+    monkeypatch.setattr(method, "_sample", lambda: digits)
     images, _ = batch(method)
     right = method.supernet.path(images, digits.tolist()).argmax(1)
     wrong = (right + 1) % 7
@@ -374,7 +374,7 @@ def test_tunas_samples_its_policy() -> None:
         method.alpha.normal_()
     counts = torch.zeros(5, 8)
     for _ in range(4000):
-        counts[torch.arange(5), method._sampled()] += 1
+        counts[torch.arange(5), method._sample()] += 1
     torch.testing.assert_close(counts / 4000, method.alpha.detach().softmax(1), atol=0.03, rtol=0)
 
 

@@ -120,12 +120,12 @@ def check_checkpoint(checkpoint: object) -> Path | None:
 
 def build_method(cls: type[Method], num_classes: int, arguments: Mapping[str, Any]) -> Method:
     """Make a search's supernet and method; ``InvalidInput`` for what they do not take."""
-    supernet = _made("network", cls.supernet_class, num_classes, arguments["network"])
-    method: Method = _made("setting", cls, supernet, arguments["settings"])
+    supernet = _make("network", cls.supernet_class, num_classes, arguments["network"])
+    method: Method = _make("setting", cls, supernet, arguments["settings"])
     return method
 
 
-def _made(kind: str, make: Callable[..., Any], first: object, options: Mapping[str, Any]) -> Any:
+def _make(kind: str, make: Callable[..., Any], first: object, options: Mapping[str, Any]) -> Any:
     """Call ``make(first, **options)``; options that it lacks, or needs, are refused."""
     signature = inspect.signature(make)
     allowed = list(signature.parameters)[1:]

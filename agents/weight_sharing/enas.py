@@ -128,12 +128,12 @@ class ENAS(Method):
         self._candidates = integer(candidates, "candidates", 1, MOST)
 
     @torch.no_grad()
-    def _sampled(self, count: int) -> list[list[int]]:
+    def _sample(self, count: int) -> list[list[int]]:
         return self.controller.sample(count)[0].tolist()
 
     def weight_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of a sampled path."""
-        self._path = self._sampled(1)[0]
+        self._path = self._sample(1)[0]
         return nn.functional.cross_entropy(self.supernet.path(images, self._path), labels)
 
     @torch.no_grad()
@@ -179,7 +179,7 @@ class ENAS(Method):
     def derive(self, batches: Iterator[Batch], among: torch.Tensor | None = None) -> list[int]:
         """The most accurate of some samples, each on one validation batch."""
         if among is None:
-            candidates = self._sampled(self._candidates)
+            candidates = self._sample(self._candidates)
         else:
             probabilities = self.controller.log_probability(among).double().exp()
             drawn = probabilities.multinomial(self._candidates, replacement=True)

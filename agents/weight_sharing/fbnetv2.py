@@ -23,7 +23,7 @@ class FBNetV2(SizeMethod):
         super().__init__(supernet, warmup)
         self.register_buffer("width_masks", width_masks(), persistent=False)
 
-    def sampled_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def sample_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Cross-entropy under sampled masks, without a gradient of alpha."""
         return self._loss(self.alpha.detach(), images, labels)
 

@@ -53,7 +53,7 @@ class SizeMethod(AlphaMethod):
     def weight_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of a path while warming up, then the algorithm's own."""
         if self._full_width is None:
-            return self.sampled_loss(images, labels)
+            return self.sample_loss(images, labels)
         return nn.functional.cross_entropy(self._warm_path(images), labels)
 
     def _warm_path(self, images: torch.Tensor) -> torch.Tensor:
@@ -63,7 +63,7 @@ class SizeMethod(AlphaMethod):
         digits = torch.where(full, len(WIDTHS) - 1, torch.randint(len(WIDTHS), (PLACES,)))
         return self.supernet.path(images, digits.tolist())
 
-    def sampled_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def sample_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """The loss that trains the weights once they are warm."""
         raise NotImplementedError
 

@@ -155,7 +155,7 @@ class SupernetSearch:
         def build() -> nn.Module:
             return build_method(cls, data.num_classes, self.arguments)
 
-        self.method = cast(Method, seeded(build, self._drawn_from(_INIT)).to(self._device))
+        self.method = cast(Method, seeded(build, self._draw_from(_INIT)).to(self._device))
         supernet = self.method.supernet
         supernet.to(memory_format=self._memory_format)  # type: ignore[call-overload]
         supernet.amp = self.arguments["amp"]
@@ -243,13 +243,13 @@ class SupernetSearch:
         total = torch.zeros((), dtype=torch.float64, device=self._device)
         cuda = [self._device] if self._device.type == "cuda" else []
         with torch.random.fork_rng(devices=cuda):
-            torch.manual_seed(self._drawn_from(_STEPS, epoch))
+            torch.manual_seed(self._draw_from(_STEPS, epoch))
             method.begin_epoch(epoch, self._epochs)
             method.supernet.train()
-            batches = self._train.epoch(self._drawn_from(_TRAIN, epoch))
+            batches = self._train.epoch(self._draw_from(_TRAIN, epoch))
             # As many images of the validation half, each drawn whatever the others are.
             drawn = len(self._data.rows("train"))
-            others = self._valid.epoch(self._drawn_from(_VALID, epoch), drawn)
+            others = self._valid.epoch(self._draw_from(_VALID, epoch), drawn)
             for group in self._weights.param_groups:
                 group["lr"] = self._learning_rate(epoch)
             try:
@@ -283,7 +283,7 @@ class SupernetSearch:
         cosine = (1 + math.cos(math.pi * epoch / self._epochs)) / 2
         return LAST_LEARNING_RATE + (LEARNING_RATE - LAST_LEARNING_RATE) * cosine
 
-    def _drawn_from(self, tag: int, *numbers: int) -> int:
+    def _draw_from(self, tag: int, *numbers: int) -> int:
         key = combine_int(self._key, tag)
         for number in numbers:
             key = combine_int(key, number)
@@ -297,7 +297,7 @@ class SupernetSearch:
                 "x-valid",
                 _COMPARED_ON,
                 self._memory_format,
-                self._drawn_from(tag, epoch, turn),
+                self._draw_from(tag, epoch, turn),
             )
 
     def _begun(self) -> SupernetResult:

@@ -18,7 +18,7 @@ _LEAST_PROBABILITY = 1e-7
 class TAS(SizeMethod):
     """TAS on the size space."""
 
-    def sampled_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def sample_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of a sampled interpolation, without a gradient of alpha."""
         return self._loss(self.alpha.detach(), images, labels)
 
@@ -29,12 +29,12 @@ class TAS(SizeMethod):
     def _loss(
         self, alpha: torch.Tensor, images: torch.Tensor, labels: torch.Tensor
     ) -> torch.Tensor:
-        digits, weights = sampled_pairs(alpha, self.tau)
-        logits = self.supernet.interpolated(images, digits.tolist(), weights)
+        digits, weights = sample_pairs(alpha, self.tau)
+        logits = self.supernet.interpolate(images, digits.tolist(), weights)
         return nn.functional.cross_entropy(logits, labels)
 
 
-def sampled_pairs(logits: torch.Tensor, tau: float) -> tuple[torch.Tensor, torch.Tensor]:
+def sample_pairs(logits: torch.Tensor, tau: float) -> tuple[torch.Tensor, torch.Tensor]:
     """Sample two different choices per row of ``logits``, and weigh them.
 
     Gumbel noise is added to the logits. The softmax of the noisy ones at temperature ``tau`` is

@@ -36,14 +36,14 @@ class TuNAS(SizeMethod):
         # Without weight decay, which would pull the policy back to uniform.
         self.optimizer = torch.optim.Adam([self.alpha], LEARNING_RATE, BETAS)
 
-    def sampled_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    def sample_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of a sampled path."""
-        logits = self.supernet.path(images, self._sampled().tolist())
+        logits = self.supernet.path(images, self._sample().tolist())
         return nn.functional.cross_entropy(logits, labels)
 
     def architecture_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """``-log p · advantage`` of another; its gradient is REINFORCE's."""
-        digits = self._sampled()
+        digits = self._sample()
         with torch.no_grad():
             logits = self.supernet.path(images, digits.tolist())
         advantage = self._advantage(100 * accuracy(logits, labels))
@@ -55,7 +55,7 @@ class TuNAS(SizeMethod):
         """The baseline learns while warming up, of the warm-up's paths."""
         self._advantage(100 * accuracy(self._warm_path(images), labels))
 
-    def _sampled(self) -> torch.Tensor:
+    def _sample(self) -> torch.Tensor:
         """One architecture's digits, ``(5,)``."""
         return self.alpha.detach().softmax(1).multinomial(1)[:, 0]
 

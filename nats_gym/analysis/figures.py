@@ -41,7 +41,7 @@ def _figure(analysis: Findings, title: str, panels: int) -> tuple[Figure, list[A
     return figure, list(axes)
 
 
-def _signed(figure: Figure, provenances: Iterable[str], checksums: Iterable[str]) -> Figure:
+def _sign(figure: Figure, provenances: Iterable[str], checksums: Iterable[str]) -> Figure:
     """Say at the foot of a figure what it rests on."""
     basis = " and ".join(sorted(set(provenances)))
     tables = ", ".join(checksum[:12] for checksum in dict.fromkeys(checksums))
@@ -75,10 +75,10 @@ def _hexbin(
 def _window(values: Values) -> tuple[float, float]:
     """Limits that show the accuracies above :data:`LOWEST_SHOWN`."""
     low, high = np.nanpercentile(values, (LOWEST_SHOWN, 100))
-    return _widened(low, high)
+    return _widen(low, high)
 
 
-def _widened(low: float, high: float) -> tuple[float, float]:
+def _widen(low: float, high: float) -> tuple[float, float]:
     margin = 0.03 * (high - low) or 1.0
     return low - margin, high + margin
 
@@ -90,11 +90,11 @@ def _cost(analysis: Findings) -> Figure:
         label = cost.quantity.label
         found = [c for c in analysis.costs if c.between[1] == label]
         window = float(np.nanmin(cost.values)), float(np.nanmax(cost.values))
-        _hexbin(axes, cost.values, analysis.accuracy, found, _widened(*window))
+        _hexbin(axes, cost.values, analysis.accuracy, found, _widen(*window))
         closed = cost.provenance == CLOSED_FORM
         axes.set_xlabel(label if closed else f"{label}, {cost.provenance}")
     panels[0].set_ylabel("validation accuracy [%]")
-    return _signed(figure, [analysis.provenance], [analysis.table.checksum])
+    return _sign(figure, [analysis.provenance], [analysis.table.checksum])
 
 
 def _distributions(analysis: Findings) -> Figure:
@@ -114,7 +114,7 @@ def _distributions(analysis: Findings) -> Figure:
         axes.grid(alpha=0.3)
     histogram.legend(frameon=False, fontsize=8, loc="best")
     found_all = analysis.distributions
-    return _signed(figure, (d.provenance for d in found_all), (d.checksum for d in found_all))
+    return _sign(figure, (d.provenance for d in found_all), (d.checksum for d in found_all))
 
 
 def _datasets(analysis: Findings) -> Figure:
@@ -136,7 +136,7 @@ def _datasets(analysis: Findings) -> Figure:
         axes.spines[:].set_visible(False)
     figure.colorbar(image, ax=panels, label="Kendall's τ", pad=0.02, aspect=40)
     checksums = [checksum for c in analysis.datasets for checksum in c.checksums]
-    return _signed(figure, (c.provenance for c in analysis.datasets), checksums)
+    return _sign(figure, (c.provenance for c in analysis.datasets), checksums)
 
 
 def _agreement(analysis: Findings) -> Figure:
@@ -165,7 +165,7 @@ def _agreement(analysis: Findings) -> Figure:
         panels[-1].set_xlabel(f"{second}{noise} [%]")
         panels[-1].set_ylabel(f"{first}{noise} [%]")
     provenances = [c.provenance for c in (*analysis.schedules, *analysis.trials)]
-    return _signed(figure, provenances, [table.checksum])
+    return _sign(figure, provenances, [table.checksum])
 
 
 def _schedule(name: str) -> int | str:
@@ -204,7 +204,7 @@ def _fitness_distance(analysis: Findings) -> Figure:
         )
         axes.grid(alpha=0.3, axis="y")
     panels[0].set_ylabel("validation accuracy [%]\n5, 25, 50, 75 and 95 % quantiles")
-    return _signed(figure, (f.provenance for f in found), (f.checksum for f in found))
+    return _sign(figure, (f.provenance for f in found), (f.checksum for f in found))
 
 
 def _neighborhoods(analysis: Findings) -> Figure:
@@ -236,4 +236,4 @@ def _neighborhoods(analysis: Findings) -> Figure:
     for axes in (walk, basins):
         axes.grid(alpha=0.3)
     rest = analysis.neighborhoods
-    return _signed(figure, (n.provenance for n in rest), (n.checksum for n in rest))
+    return _sign(figure, (n.provenance for n in rest), (n.checksum for n in rest))

@@ -38,7 +38,7 @@ def parse_architectures(text: str, space: ArchitectureSpace) -> NDArray[np.int64
         if part.strip() == "all":
             chosen.append(np.arange(space.size))
         elif sample:
-            chosen.append(_sampled(space, int(sample[1]), int(sample[2] or 0)))
+            chosen.append(_sample(space, int(sample[1]), int(sample[2] or 0)))
         elif number:
             first, last = int(number[1]), int(number[2] or number[1])
             if first > last:
@@ -50,7 +50,7 @@ def parse_architectures(text: str, space: ArchitectureSpace) -> NDArray[np.int64
     return np.unique(np.concatenate(chosen))
 
 
-def _sampled(space: ArchitectureSpace, count: int, seed: int) -> NDArray[np.int64]:
+def _sample(space: ArchitectureSpace, count: int, seed: int) -> NDArray[np.int64]:
     if not 0 < count <= space.size:
         raise InvalidInput(f"a sample is of 1 to {space.size:,} architectures, got {count:,}")
     # The architectures of lowest hash: samples of one seed are nested.

@@ -19,8 +19,8 @@ from nats_gym.tables.fitted import (
     VERSION,
     FittedColumn,
     architecture_features,
-    linked,
-    unlinked,
+    link,
+    unlink,
 )
 from nats_gym.tables.folder import check_table_folder
 from nats_gym.tables.surrogates import NoiseCurve
@@ -92,9 +92,9 @@ def _fitted(table: Table, column: Column, features: Figures) -> tuple[Column, Fi
     truth = np.nanmean(trials, axis=1)
     accuracy = column.quantity == "accuracy"
     # A pass that never came takes no time, which has no logarithm.
-    targets = linked(truth if accuracy else np.maximum(truth, 1e-9), column.quantity)
+    targets = link(truth if accuracy else np.maximum(truth, 1e-9), column.quantity)
     finer = FINER[table.space.name]
-    predicted = unlinked(_out_of_fold(design, targets, finer), column.quantity)
+    predicted = unlink(_out_of_fold(design, targets, finer), column.quantity)
     noise = _noise(predicted, trials) if accuracy else None
     model = FittedColumn(*_ridge(design, targets, finer), noise)
     note = (

@@ -12,7 +12,7 @@ from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, said, shown
 from nats_gym.spaces import ArchitectureSpace, get_space
-from nats_gym.training.architecture import checked_network, preset
+from nats_gym.training.architecture import check_network, preset
 from nats_gym.training.data import ImageData
 from nats_gym.training.recipe import Recipe
 
@@ -49,7 +49,7 @@ class Plan:
         object.__setattr__(self, "splits", checks.text(self.splits, "splits"))
         if not isinstance(self.recipe, Recipe):
             raise InvalidInput(f"a plan's recipe is a Recipe, got {shown(self.recipe)}")
-        object.__setattr__(self, "network", checked_network(self.space, self.network))
+        object.__setattr__(self, "network", check_network(self.space, self.network))
 
     @classmethod
     def of(

@@ -23,7 +23,7 @@ from nats_gym.evaluators.protocol import (
     ForwardingEvaluator,
     Outcome,
     StreamingEvaluator,
-    answered,
+    check_answers,
     check_subject,
     joined,
     plain,
@@ -126,7 +126,7 @@ class CachedEvaluator(ForwardingEvaluator):
         self._file = Database(self.path, _TABLES, UnreadableCache, "a cache", earlier)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _made, (self.evaluator, self.space.name, self.path, self._share_isomorphic)
+        return _make, (self.evaluator, self.space.name, self.path, self._share_isomorphic)
 
     def __len__(self) -> int:
         """Answers kept in the file."""
@@ -205,7 +205,7 @@ class CachedEvaluator(ForwardingEvaluator):
             epochs,
             np.array([int(key[4]) for key in missing], np.uint64),
         )
-        for place, answer in answered(len(missing), answers):
+        for place, answer in check_answers(len(missing), answers):
             kept = self._kept(missing[place], answer, bases)
             for position in waiting[missing[place]]:
                 yield position, kept
@@ -295,7 +295,7 @@ def _of_all(bases: set[str]) -> str:
     return bases.pop() if len(bases) == 1 else UNSTATED
 
 
-def _made(
+def _make(
     evaluator: StreamingEvaluator, space: str, path: Path, share_isomorphic: bool
 ) -> CachedEvaluator:
     return CachedEvaluator(evaluator, space, path, share_isomorphic=share_isomorphic)

@@ -18,7 +18,7 @@ from nats_gym.evaluators.protocol import (
     Answer,
     ForwardingEvaluator,
     StreamingEvaluator,
-    answered,
+    check_answers,
 )
 from nats_gym.extras import require
 from nats_gym.simulation.schedule import Epochs
@@ -97,7 +97,7 @@ class RayEvaluator(ForwardingEvaluator):
             "timeout": self._timeout,
             "address": self._address,
         }
-        return _made, (self.evaluator, options)
+        return _make, (self.evaluator, options)
 
     def stream(
         self, index: NDArray[np.int64], epochs: Epochs, trials: NDArray[np.uint64]
@@ -183,10 +183,10 @@ def _evaluate_one(
         # Its thread needs no interpreter lock, so that it also ends what is stuck in C.
         faulthandler.dump_traceback_later(timeout, exit=True)
     try:
-        answers = _unpickled(pickled).stream(
+        answers = _unpickle(pickled).stream(
             np.array([index], np.int64), epochs, np.array([trial], np.uint64)
         )
-        ((_, answer),) = answered(1, answers)
+        ((_, answer),) = check_answers(1, answers)
         return answer.accuracy, answer.seconds, answer.metrics
     finally:
         if timeout is not None:
@@ -194,7 +194,7 @@ def _evaluate_one(
 
 
 @lru_cache(maxsize=1)  # more would keep more than one data set in memory
-def _unpickled(pickled: bytes) -> StreamingEvaluator:
+def _unpickle(pickled: bytes) -> StreamingEvaluator:
     from ray import cloudpickle
 
     return cloudpickle.loads(pickled)
@@ -204,5 +204,5 @@ def _failed(architecture: Any, what: str) -> ClusterFailed:
     return ClusterFailed(f"the evaluation of architecture {int(architecture)} {what}")
 
 
-def _made(evaluator: StreamingEvaluator, options: dict[str, Any]) -> RayEvaluator:
+def _make(evaluator: StreamingEvaluator, options: dict[str, Any]) -> RayEvaluator:
     return RayEvaluator(evaluator, **options)

@@ -206,7 +206,9 @@ class ForwardingEvaluator(StreamingEvaluator):
         return getattr(self.evaluator, name)
 
 
-def answered(batch: int, answers: Iterable[tuple[int, Answer]]) -> Iterator[tuple[int, Answer]]:
+def check_answers(
+    batch: int, answers: Iterable[tuple[int, Answer]]
+) -> Iterator[tuple[int, Answer]]:
     """Pass on what a stream yields for a batch, each answer checked and in plain form.
 
     Accuracies and seconds become floats, numpy's numbers among the metrics Python's.
@@ -241,7 +243,7 @@ def answered(batch: int, answers: Iterable[tuple[int, Answer]]) -> Iterator[tupl
 
 
 def plain(answer: Any) -> Answer:
-    """An answer in plain form; raises as :func:`answered`."""
+    """An answer in plain form; raises as :func:`check_answers`."""
     if not isinstance(answer, Answer):
         raise EvaluatorError(
             f"stream() yields a nats_gym.evaluators.Answer with each position, got {shown(answer)}"
@@ -291,7 +293,7 @@ def _check_metric_name(name: Any) -> None:
 def collect(
     batch: int, answers: Iterable[tuple[int, Answer]], provenance: tuple[str, str]
 ) -> Outcome:
-    """One outcome of a batch whose answers arrive one by one; raises as :func:`answered`."""
+    """One outcome of a batch whose answers arrive one by one; raises as :func:`check_answers`."""
     batch = integer(batch, "batch", 0, MOST_ANSWERS)
     if not (
         type(provenance) is tuple
@@ -299,7 +301,7 @@ def collect(
         and all(type(one) is str for one in provenance)
     ):
         raise InvalidInput(f"provenance is a tuple of two texts, got {shown(provenance)}")
-    return joined(dict(answered(batch, answers)), provenance)
+    return joined(dict(check_answers(batch, answers)), provenance)
 
 
 def joined(by_position: Mapping[int, Answer], provenance: tuple[str, str]) -> Outcome:

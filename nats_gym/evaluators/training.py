@@ -22,7 +22,7 @@ from nats_gym.simulation.schedule import Epochs, check_epochs, trained_epochs
 from nats_gym.spaces import get_space
 from nats_gym.streams import combine, uniform_below
 from nats_gym.tables import MEASURED
-from nats_gym.training.architecture import checked_network, preset, train_architecture
+from nats_gym.training.architecture import check_network, preset, train_architecture
 from nats_gym.training.batched import TrainingPool
 from nats_gym.training.data import ImageData, load_data, require_data, split_source
 from nats_gym.training.devices import choose_device, using_threads
@@ -98,7 +98,7 @@ class TrainingEvaluator(StreamingEvaluator):
         own_recipe, own_network = preset(self.space.name, self.dataset)
         self.recipe = own_recipe if recipe is None else _changed(own_recipe, recipe)
         if network is not None:
-            own_network = checked_network(self.space.name, network)
+            own_network = check_network(self.space.name, network)
         self.network = own_network
         self._trials = None if trials is None else checks.integer(trials, "trials", 1, MOST_TRIALS)
         self._workers = checks.integer(workers, "workers", 1, checks.MOST_PROCESSES)
@@ -115,7 +115,7 @@ class TrainingEvaluator(StreamingEvaluator):
         self._pool: TrainingPool | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _made, (self._arguments,)  # data and processes stay where they are
+        return _make, (self._arguments,)  # data and processes stay where they are
 
     @property
     def identity(self) -> str:
@@ -238,7 +238,7 @@ class TrainingEvaluator(StreamingEvaluator):
         return self._pool
 
 
-def _made(arguments: dict[str, Any]) -> TrainingEvaluator:
+def _make(arguments: dict[str, Any]) -> TrainingEvaluator:
     return TrainingEvaluator(**arguments)
 
 

@@ -83,7 +83,7 @@ class NASBenchMetaAPI(Catalogue):
         """
         self._say("get_more_info", index, dataset, iepoch, hp, is_random)
         dataset, is_random = arguments.name(dataset, "dataset"), arguments.trial(is_random)
-        position, hp = self._prepared(index), self._holdings.hp(hp)
+        position, hp = self._prepare(index), self._holdings.hp(hp)
         return questions.get_more_info(self._holdings, position, dataset, iepoch, hp, is_random)
 
     def simulate_train_eval(
@@ -132,8 +132,8 @@ class NASBenchMetaAPI(Catalogue):
         return (*answer, self._used_time)
 
     def _simulate(self, arch: Any, dataset: str, iepoch: Any, hp: Any) -> questions.Answer:
-        dataset = questions.checked_searched(dataset)
-        index, hp = self._prepared(arch), self._holdings.hp(hp)
+        dataset = questions.check_searched(dataset)
+        index, hp = self._prepare(arch), self._holdings.hp(hp)
         return questions.simulate(self._holdings, index, dataset, iepoch, hp)
 
     def get_cost_info(self, index: Any, dataset: str, hp: str | int = "12") -> dict[str, Any]:
@@ -146,18 +146,18 @@ class NASBenchMetaAPI(Catalogue):
             KeyError: for an unknown data set.
         """
         self._say("get_cost_info", index, dataset, hp)
-        position, dataset = self._prepared(index), arguments.name(dataset, "dataset")
-        hp = self._checked_hp(position, hp)
+        position, dataset = self._prepare(index), arguments.name(dataset, "dataset")
+        hp = self._check_hp(position, hp)
         return questions.get_costs(self._holdings, position, dataset, hp)
 
     def get_latency(self, index: Any, dataset: str, hp: str | int = "12") -> float | None:
         """Seconds of a forward pass over a batch of 256. Raises what ``get_cost_info`` does."""
         self._say("get_latency", index, dataset, hp)
-        position, dataset = self._prepared(index), arguments.name(dataset, "dataset")
-        hp = self._checked_hp(position, hp)
+        position, dataset = self._prepare(index), arguments.name(dataset, "dataset")
+        hp = self._check_hp(position, hp)
         return questions.get_latency(self._holdings, position, dataset, hp)
 
-    def _checked_hp(self, index: int, hp: Any) -> str:
+    def _check_hp(self, index: int, hp: Any) -> str:
         """A schedule that an architecture has; ValueError if it does not."""
         spelt = self._holdings.hp(hp)
         held = self._holdings.kept.get(index, self._holdings.hps)
@@ -243,8 +243,8 @@ class NASBenchMetaAPI(Catalogue):
         return self._results(arch_index, hp)
 
     def _results(self, arch_index: Any, hp: Any, keys: Sequence[str] = KEYS) -> ArchResults:
-        index = self._prepared(arch_index)
-        return self._holdings.build(index, self._checked_hp(index, hp), keys)
+        index = self._prepare(arch_index)
+        return self._holdings.build(index, self._check_hp(index, hp), keys)
 
     def query_by_index(
         self, arch_index: int, dataname: str | None = None, hp: str | int = "12"
@@ -314,7 +314,7 @@ class NASBenchMetaAPI(Catalogue):
     def get_net_config(self, index: int, dataset: str) -> dict[str, Any]:
         """What AutoDL-Projects builds the network from; KeyError for an unknown data set."""
         self._say("get_net_config", index, dataset)
-        position, dataset = self._prepared(index), arguments.name(dataset, "dataset")
+        position, dataset = self._prepare(index), arguments.name(dataset, "dataset")
         if position in self._kept:
             first = next(iter(self._kept[position]))
             results = questions.kept_results(self._holdings, position, dataset, first)
@@ -338,8 +338,8 @@ class NASBenchMetaAPI(Catalogue):
             KeyError: for an unknown data set.
         """
         self._say("get_net_param", index, dataset, seed, hp)
-        position, dataset = self._prepared(index), arguments.name(dataset, "dataset")
-        hp, seed = self._checked_hp(position, hp), arguments.seed(seed)
+        position, dataset = self._prepare(index), arguments.name(dataset, "dataset")
+        hp, seed = self._check_hp(position, hp), arguments.seed(seed)
         return questions.get_weights(self._holdings, position, dataset, seed, hp)
 
     def clear_params(self, index: int, hp: str | int | None = None) -> None:
@@ -355,7 +355,7 @@ class NASBenchMetaAPI(Catalogue):
             warn_caller(f"architecture {index} was not asked for: nothing to clear")
             return
         held = list(self._kept.get(index, self._holdings.hps))
-        hps = held if hp is None else [self._checked_hp(index, hp)]
+        hps = held if hp is None else [self._check_hp(index, hp)]
         self._holdings.clear_weights(index, hps)
 
     def reload(self, archive_root: str | None = None, index: int | None = None) -> None:

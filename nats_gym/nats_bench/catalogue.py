@@ -19,7 +19,7 @@ from nats_gym.nats_bench.errors import MissingArchitecture, OutOfRange
 from nats_gym.nats_bench.files import PICKLE_EXT, record_path, time_string
 from nats_gym.nats_bench.holdings import Holdings
 from nats_gym.nats_bench.results import ArchResults
-from nats_gym.nats_bench.sources import checked_dict, open_default, open_path
+from nats_gym.nats_bench.sources import check_dict, open_default, open_path
 from nats_gym.tables.official import OfficialArchive
 
 
@@ -69,7 +69,7 @@ class Catalogue:
         self._say("created", self)
 
     def _from_dict(self, given: dict[str, Any]) -> Holdings:
-        content = checked_dict(given)
+        content = check_dict(given)
         holdings = Holdings(self._space_name, None, content["meta_archs"])
         _ = holdings.index_by_name  # raises if an architecture is there twice
         for index in sorted(content["arch2infos"]):
@@ -250,7 +250,7 @@ class Catalogue:
             raise InvalidInput(f"architecture {shown(index)} is none of 0…{self._size - 1}")
         return plain
 
-    def _prepared(self, arch: Any) -> int:
+    def _prepare(self, arch: Any) -> int:
         """Index of an architecture that there are figures of; it counts as evaluated now."""
         index = self._find(arch)
         if index == -1:

@@ -56,7 +56,7 @@ def pickle_save(
     obj: Any, file_path: str | os.PathLike[str], ext: str = ".pbz2", protocol: int = 4
 ) -> None:
     """Pickle ``obj`` into the bz2 file ``file_path + ext``, whole or not at all."""
-    path = _extended(file_path, ext)
+    path = _extend(file_path, ext)
     protocol = checks.integer(protocol, "protocol", -1, pickle.HIGHEST_PROTOCOL)
     try:
         pickled = pickle.dumps(obj, protocol=protocol)
@@ -74,11 +74,11 @@ def pickle_load(file_path: str | os.PathLike[str], ext: str = ".pbz2") -> Any:
     """
     from nats_gym.tables.official.unpickling import load_record
 
-    extended = _extended(file_path, ext)
+    extended = _extend(file_path, ext)
     return load_record(Path(file_path) if nats_is_file(file_path) else extended, weights=True)
 
 
-def _extended(file_path: str | os.PathLike[str], ext: str) -> Path:
+def _extend(file_path: str | os.PathLike[str], ext: str) -> Path:
     path = checks.path(file_path, "file_path")
     return checks.path(f"{path}{checks.text(ext, 'ext')}", "file_path with ext")
 

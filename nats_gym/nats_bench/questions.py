@@ -107,7 +107,7 @@ def simulate(holdings: Holdings, index: int, dataset: str, iepoch: int | None, h
     return accuracy, latency, info["train-all-time"] + passes
 
 
-def checked_searched(dataset: Any) -> str:
+def check_searched(dataset: Any) -> str:
     """The name of a data set that a search may use; ValueError for any other."""
     if issubclass(type(dataset), str) and str.__str__(dataset) == "cifar10-valid":
         raise InvalidInput(

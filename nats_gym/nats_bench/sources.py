@@ -102,7 +102,7 @@ def _official_files(folder: Path, base_name: str, fast_mode: bool) -> Path | Non
     return None
 
 
-def checked_dict(given: dict[str, Any]) -> dict[str, Any]:
+def check_dict(given: dict[str, Any]) -> dict[str, Any]:
     """What the official single file has, of a dict that has it too; ValueError if it has not."""
     content = checks.mapping(given, "an official dict is a dictionary by name")
     for key in ("meta_archs", "arch2infos", "evaluated_indexes"):

@@ -109,7 +109,7 @@ class SizeSupernet(Supernet):
         adjust = [partial(torch.mul, mask) for mask in masks.view(PLACES, 1, WIDTH, 1, 1)]
         return self._forward(images, [WIDTH] * PLACES, adjust)
 
-    def interpolated(
+    def interpolate(
         self, images: torch.Tensor, digits: Sequence[Sequence[int]], weights: torch.Tensor
     ) -> torch.Tensor:
         """Logits with each node a weighted sum of two widths, both brought to the greater one.
@@ -147,13 +147,13 @@ class SizeSupernet(Supernet):
         if images.device.type == "cpu":  # oneDNN's own format, as in the other networks
             images = images.contiguous(memory_format=torch.channels_last)
         with torch.autocast(images.device.type, torch.bfloat16, enabled=self.amp):
-            x = adjust[0](_convolved_and_normed(self.stem[0], images, widths[0]))
+            x = adjust[0](_convolve_and_norm(self.stem[0], images, widths[0]))
             for block, width, adjusted in zip(self.cells, widths, adjust, strict=True):
                 if isinstance(block, _Cell):
                     x = _run_cell(block.layers, x, width, adjusted)
                 elif isinstance(block, ResidualBlock):
                     x = _run_block(block, x, width, adjusted)
-            features = adjust[-1](_normed(x).relu()).mean((2, 3))
+            features = adjust[-1](_normalise(x).relu()).mean((2, 3))
             weight = self.classifier.weight[:, : widths[-1]]
             logits = nn.functional.linear(features, weight, self.classifier.bias)
         return logits.float() if self.amp else logits
@@ -198,11 +198,11 @@ def _run_cell(
             if end != target:
                 continue
             if isinstance(layer, ConvBN):
-                value = _convolved_and_normed(layer.op[0], rectified[source], width)
+                value = _convolve_and_norm(layer.op[0], rectified[source], width)
             elif isinstance(layer, _ProjectedSkip) and nodes[source].shape[1] != width:
-                value = _convolved_and_normed(layer.conv, nodes[source], width)
+                value = _convolve_and_norm(layer.conv, nodes[source], width)
             else:
-                value = _resized(nodes[source], width)
+                value = _resize(nodes[source], width)
             total = value if total is None else total + value
         assert total is not None  # every node of this cell is reached
         nodes.append(adjust(total))
@@ -211,39 +211,39 @@ def _run_cell(
 
 
 def _run_block(block: ResidualBlock, x: torch.Tensor, width: int, adjust: _Adjust) -> torch.Tensor:
-    inner = adjust(_rescaled(block.conv_a, x.relu(), width))
-    outer = _rescaled(block.conv_b, inner.relu(), width)
+    inner = adjust(_rescale(block.conv_a, x.relu(), width))
+    outer = _rescale(block.conv_b, inner.relu(), width)
     pool, shortcut = block.downsample
-    return adjust(outer + _convolved(shortcut, pool(x), width))
+    return adjust(outer + _convolve(shortcut, pool(x), width))
 
 
-def _convolved(conv: nn.Module, x: torch.Tensor, width: int) -> torch.Tensor:
+def _convolve(conv: nn.Module, x: torch.Tensor, width: int) -> torch.Tensor:
     """The convolution of ``x``, of its own width, to the first channels."""
     assert isinstance(conv, nn.Conv2d)
     weight = conv.weight[:width, : x.shape[1]]
     return nn.functional.conv2d(x, weight, None, conv.stride, conv.padding)
 
 
-def _convolved_and_normed(conv: nn.Module, x: torch.Tensor, width: int) -> torch.Tensor:
-    return _normed(_convolved(conv, x, width))
+def _convolve_and_norm(conv: nn.Module, x: torch.Tensor, width: int) -> torch.Tensor:
+    return _normalise(_convolve(conv, x, width))
 
 
-def _rescaled(layer: ConvBN, rectified: torch.Tensor, width: int) -> torch.Tensor:
+def _rescale(layer: ConvBN, rectified: torch.Tensor, width: int) -> torch.Tensor:
     """A residual block's convolution and batch norm, to the first channels."""
     conv, norm = layer.op
-    values = _convolved(conv, rectified, width)
+    values = _convolve(conv, rectified, width)
     assert isinstance(norm, nn.BatchNorm2d)
-    return _normed(values, norm.weight[:width], norm.bias[:width])
+    return _normalise(values, norm.weight[:width], norm.bias[:width])
 
 
-def _normed(
+def _normalise(
     x: torch.Tensor, weight: torch.Tensor | None = None, bias: torch.Tensor | None = None
 ) -> torch.Tensor:
     """Batch norm by the batch's own statistics, in training and evaluation."""
     return nn.functional.batch_norm(x, None, None, weight, bias, training=True)
 
 
-def _resized(x: torch.Tensor, width: int) -> torch.Tensor:
+def _resize(x: torch.Tensor, width: int) -> torch.Tensor:
     """The first channels, or all of them and channels of zeros: ``(B, width, H, W)``."""
     missing = width - x.shape[1]
     return nn.functional.pad(x, (0, 0, 0, 0, 0, missing)) if missing > 0 else x[:, :width]

@@ -229,8 +229,8 @@ class MixedCell(nn.Module):
             node = nodes[source]
             edges = [edge for edge, (_, start) in enumerate(EDGES) if start == source]
             rectified, pooled = node.relu(), self._layer(edges[0], POOL)(node)
-            ones = self._convolved(rectified, CONV_1X1, edges, weights)
-            threes = self._convolved(rectified, CONV_3X3, edges, weights)
+            ones = self._convolve(rectified, CONV_1X1, edges, weights)
+            threes = self._convolve(rectified, CONV_3X3, edges, weights)
             for edge, one, three in zip(edges, ones, threes, strict=True):
                 target = EDGES[edge][0]
                 total = one + three if target not in totals else totals[target] + one + three
@@ -239,7 +239,7 @@ class MixedCell(nn.Module):
             nodes.append(totals[source + 1])
         return nodes[OUTPUT]
 
-    def _convolved(
+    def _convolve(
         self, rectified: torch.Tensor, digit: int, edges: Sequence[int], weights: torch.Tensor
     ) -> Sequence[torch.Tensor]:
         """A convolution on each of some edges from one node, normalised, times its weight."""

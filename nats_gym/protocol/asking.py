@@ -146,7 +146,7 @@ class Evaluations:
             paid = self._train_seconds[self._of("rung", continues), index]
             saved = np.where(going_on, paid, 0.0)
         self._remember(index=index, rung=rung, trial=trial, continues=continues)
-        accuracy, seconds = self._looked_up(index, rung, combine(self._keys, trial))
+        accuracy, seconds = self._look_up(index, rung, combine(self._keys, trial))
         return {
             "index": index,
             "accuracy": accuracy,
@@ -216,7 +216,7 @@ class Evaluations:
             self._asked[name][self.count] = values
         self.count += 1
 
-    def _looked_up(
+    def _look_up(
         self, index: NDArray[np.int64], rung: NDArray[np.int64], trial_keys: Keys
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Accuracies and seconds ``(runs,)`` of a batch on several rungs."""

@@ -131,15 +131,15 @@ def trace(figure: Figure, labels: Iterable[str]) -> dict[str, Any]:
     }
     times = max((times for times, _ in lines.values()), key=len)
     return {
-        "box": _rounded([box.x0, 1 - box.y1, box.width, box.height]),
+        "box": _round([box.x0, 1 - box.y1, box.width, box.height]),
         "x": [*axes.get_xlim(), axes.get_xscale() == "log"],
         "y": [*axes.get_ylim(), axes.get_yscale() == "log"],
-        "times": _rounded(times),
-        "lines": [[label, _rounded(values)] for label, (_, values) in lines.items()],
+        "times": _round(times),
+        "lines": [[label, _round(values)] for label, (_, values) in lines.items()],
     }
 
 
-def _rounded(values: Iterable[float]) -> list[float | None]:
+def _round(values: Iterable[float]) -> list[float | None]:
     """Numbers of five digits; None, which JSON has, for NaN, which it has not."""
     return [float(f"{value:.5g}") if np.isfinite(value) else None for value in values]
 

@@ -140,7 +140,7 @@ def evaluations_to_target(
             axes.set_ylim(-0.02, 1.02)
         left.set_xlabel("evaluations")
         right.set_xlabel(_time_label(searches))
-        left.set_ylabel(f"share of runs with regret ≤ {goal:.3g}\n{_judged_on(searches)}")
+        left.set_ylabel(f"share of runs with regret ≤ {goal:.3g}\n{_describe_judgement(searches)}")
         # Goes on over the right panel.
         left.set_title("\n".join(_task_lines(searches)), fontsize=TEXT, loc="left")
     add_legend(figure, styles, _with_workers(tasks))
@@ -223,7 +223,7 @@ def improvement_intervals(
     descending = sorted(others, key=lambda label: -float(others[label].estimate))
     draw_intervals(axes, {label: others[label] for label in descending}, styles, phone)
     axes.axvline(0.5, color="0.4", linewidth=1, zorder=1)
-    text = f"probability of less regret than {baseline}\n{_judged_on(*tasks)}"
+    text = f"probability of less regret than {baseline}\n{_describe_judgement(*tasks)}"
     axes.set_xlabel(text, loc="right" if phone else "center")
     title = aggregate_title(f"Probability of improvement over {baseline}", tasks)
     figure.suptitle(title, fontsize=TEXT)
@@ -266,7 +266,7 @@ def improvement_matrix(results: Results, *, phone: bool = False) -> Figure:
     bar.set_label("row has less regret than column [%]", fontsize=SMALL)
     bar.ax.tick_params(labelsize=SMALL)
     title = aggregate_title("Probability of improvement", tasks)
-    figure.suptitle(f"{title}\n{_judged_on(*tasks)}", fontsize=TEXT)
+    figure.suptitle(f"{title}\n{_describe_judgement(*tasks)}", fontsize=TEXT)
     return break_lines(figure)
 
 
@@ -335,16 +335,16 @@ def _time_label(searches: Searches) -> str:
 
 
 def _regret_label(searches: Searches) -> str:
-    return f"simple regret [percentage points]\n{_judged_on(searches)}"
+    return f"simple regret [percentage points]\n{_describe_judgement(searches)}"
 
 
 def _aggregate_label(tasks: Sequence[Searches]) -> str:
     if len(tasks) == 1:
-        return f"regret [percentage points]\n{_judged_on(tasks[0])}"
-    return f"regret, relative to the median architecture's\n{_judged_on(*tasks)}"
+        return f"regret [percentage points]\n{_describe_judgement(tasks[0])}"
+    return f"regret, relative to the median architecture's\n{_describe_judgement(*tasks)}"
 
 
-def _judged_on(*tasks: Searches) -> str:
+def _describe_judgement(*tasks: Searches) -> str:
     """On what answers are judged: ``"validation, 200 epochs, measured"``."""
     epochs = {result.table.full_epochs for task in tasks for result in task.values()}
     numbers = " or ".join(str(number) for number in sorted(epochs))

@@ -146,7 +146,7 @@ def save_leaderboard(
         lines += [f"Table {board.checksum[:12]}: {TABLES[board.origin]}.", ""]
         lines += ["| # | agent | runs | validation [%] | test [%] | rests on |"]
         lines += ["|--:|:--|--:|--:|--:|:--|"]
-        lines += [f"| {' | '.join(map(_escaped, row))} |" for row in rows_of(entries)]
+        lines += [f"| {' | '.join(map(_escape, row))} |" for row in rows_of(entries)]
         lines += [""]
     if rejected:
         lines += ["## Not admitted", ""]
@@ -257,5 +257,5 @@ def _mean_std(values: NDArray[np.float64]) -> str:
     return f"{values.mean():.2f} ± {values.std():.2f}"
 
 
-def _escaped(cell: str) -> str:
+def _escape(cell: str) -> str:
     return cell.replace("|", "\\|")

@@ -30,7 +30,7 @@ from nats_gym.study.tables import (
     SPLIT_TITLES,
     HeadlineTable,
     entry_text,
-    listed,
+    list_words,
     search_bases,
     unlike_the_rest,
 )
@@ -142,14 +142,14 @@ def page(
         style=STYLE,
         script=SCRIPT,
         opening=opening,
-        inlined=_inlined,
+        inlined=_inline,
         address=_address,
         version=nats_gym.__version__,
         paper=PAPER,
         citation=published.CITATION,
         name=study.name,
         lead=_lead(study),
-        estimated=listed(_estimated([cell.result for cell in study.cells])),
+        estimated=list_words(_estimated([cell.result for cell in study.cells])),
         contents=_contents([title for title, _ in sections.values()], study),
         headlines=[_headline(headline) for headline in headlines],
         published=[table for table in published_tables if table is not None],
@@ -161,7 +161,7 @@ def page(
         basis=_basis(groups),
         skipped=_skipped(study),
         commands=_commands(study.folder),
-        replayed=list(_replayed(study)),
+        replayed=list(_replay(study)),
         made_with=_made_with(study),
     )
 
@@ -183,7 +183,7 @@ def _lead(study: StudyResults) -> str:
     for result in results:
         title = get_dataset(result.table.dataset).title
         datasets.setdefault(result.table.space.title, {})[title] = None
-    places = [f"the {space} space on {listed(list(on))}" for space, on in datasets.items()]
+    places = [f"the {space} space on {list_words(list(on))}" for space, on in datasets.items()]
     runs = sorted({result.runs for result in results})
     counted = f"{runs[0]:,}" if len(runs) == 1 else f"{runs[0]:,} to {runs[-1]:,}"
     evaluations = sum(int(result.evaluations.sum()) for result in results)
@@ -230,7 +230,7 @@ def _ran(group: Group, results: Mapping[str, SearchResult]) -> str:
         if not result.arguments.rungs:
             basis = search_bases(result)[str(group.epochs)]
             schedule = f" on the schedule of {epochs_title(group.epochs)} ({basis} accuracies)"
-    seconds = listed(sorted({result.provenance["seconds"] for result in results.values()}))
+    seconds = list_words(sorted({result.provenance["seconds"] for result in results.values()}))
     text = (
         f"Searched{schedule} within {group.budget:,.0f} {kind_of_time(results.values())} "
         f"seconds ({seconds}); judged after {first.table.full_epochs} epochs "
@@ -384,7 +384,7 @@ def _commands(folder: Path) -> str:
     )
 
 
-def _replayed(study: StudyResults) -> Iterator[tuple[str, str]]:
+def _replay(study: StudyResults) -> Iterator[tuple[str, str]]:
     """The study's own file, if it lies where the study does, and its searches in Python."""
     try:
         text = (study.folder / SPEC_FILE).read_text(encoding="utf-8")
@@ -431,7 +431,7 @@ def _address(svg: str) -> str:
     return f"data:image/svg+xml,{quoted}"  # an attribute's within the quotes "
 
 
-def _inlined(svg: str, name: str) -> str:
+def _inline(svg: str, name: str) -> str:
     """The drawing as a part of the page: its ids are its own, its one rule is in ``page.css``."""
     svg = re.sub(r"<style.*?</style>", "", _compact(svg), flags=re.DOTALL)
     return re.sub(r'( id="|href="#|url\(#)', rf"\1{name}-", svg)

@@ -18,7 +18,7 @@ from nats_gym.files import check_source
 from nats_gym.protocol import find_kind, search_arguments
 from nats_gym.results.result import SearchArguments
 from nats_gym.spaces import SPACES, get_space
-from nats_gym.untrusted import opened, read_json
+from nats_gym.untrusted import open_file, read_json
 
 #: What a study says, and what each says besides.
 KEYS = ("name", "runs", "seed", "source", "trial", "searches", "agents")
@@ -95,7 +95,7 @@ class Study:
         """
         spec = checks.mapping(spec, "a study is a dictionary of its agents and searches")
         text = checks.text(text, "a study's text", LARGEST)
-        places = [str(checks.path(one, "a place")) for one in _listed(places)]
+        places = [str(checks.path(one, "a place")) for one in _list_words(places)]
         _known("a study", spec, KEYS)
         needed = 'a study has [agents.NAME] tables, one at least, such as "random"'
         agents = checks.mapping(spec.get("agents", {}), needed)
@@ -140,7 +140,7 @@ def read_study(path: str | Path) -> Study:
     """
     path = checks.path(path, "a study")
     try:
-        with opened(path, LARGEST) as file:
+        with open_file(path, LARGEST) as file:
             text = file.read(LARGEST + 1).decode()
     except FileNotFoundError:
         raise MissingStudy(f"no study at {shown(str(path))}; see studies/nats-bench.toml") from None
@@ -155,7 +155,7 @@ def read_study(path: str | Path) -> Study:
     return Study.of({"name": path.stem, **spec}, text, places)
 
 
-def _listed(places: Sequence[str]) -> list[str]:
+def _list_words(places: Sequence[str]) -> list[str]:
     found = checks.as_list(places)
     if found is None:
         raise InvalidInput(f"places are a list of folders, got {shown(places)}")

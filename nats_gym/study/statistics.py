@@ -420,7 +420,7 @@ def _draws(
     if not isinstance(seed, np.random.SeedSequence):
         seed = checks.seed(seed)
         if resamples <= portion:
-            yield _drawn_at_once(runs, tasks, resamples, seed).take(order, axis=1)
+            yield _draw_at_once(runs, tasks, resamples, seed).take(order, axis=1)
             return
     random = np.random.default_rng(seed)
     for begin in range(0, resamples, portion):
@@ -429,7 +429,7 @@ def _draws(
 
 
 @functools.lru_cache(maxsize=1)
-def _drawn_at_once(runs: int, tasks: int, resamples: int, seed: int) -> Floats:
+def _draw_at_once(runs: int, tasks: int, resamples: int, seed: int) -> Floats:
     """Draws that differ neither from agent to agent nor from plot to plot."""
     return _counts(np.random.default_rng(seed), resamples, runs, tasks).astype(np.float64)
 

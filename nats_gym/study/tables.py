@@ -224,7 +224,7 @@ def _notes(groups: dict[Group, dict[str, SearchResult]], columns: list[Column]) 
         f"Full-schedule accuracy of the answer of each run, percent; {over}.",
         f"Search schedule and budget of {kind} seconds: {'; '.join(searched_on)}.",
         *(
-            sentence if len(headings) == len(groups) else f"{listed(headings)}: {sentence}"
+            sentence if len(headings) == len(groups) else f"{list_words(headings)}: {sentence}"
             for sentence, headings in told.items()
         ),
     ]
@@ -256,7 +256,7 @@ def unlike_the_rest(results: Mapping[str, SearchResult]) -> Iterator[str]:
     for (on, continuing), labels in climbing.items():
         price = "the difference" if continuing == "difference" else "in full again"
         yield (
-            f"{listed(labels)} searched on rungs of {on}; trainings that went on were charged "
+            f"{list_words(labels)} searched on rungs of {on}; trainings that went on were charged "
             f"{price}."
         )
     for label, result in results.items():
@@ -315,10 +315,10 @@ def search_bases(result: SearchResult) -> dict[str, str]:
 
 
 def _schedules(epochs: Sequence[object]) -> str:
-    return listed([str(schedule).replace("/", " of ") for schedule in epochs])
+    return list_words([str(schedule).replace("/", " of ") for schedule in epochs])
 
 
-def listed(words: Sequence[str]) -> str:
+def list_words(words: Sequence[str]) -> str:
     """Return ``"a, b and c"``."""
     if len(words) < 2:
         return "".join(words)

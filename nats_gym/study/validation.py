@@ -192,7 +192,7 @@ def _failures(result: SearchResult, folder: Path) -> Iterator[tuple[Flags, str]]
         "it goes on with a training of another architecture, or as long",
     )
 
-    accuracy, seconds = _replayed(result, ladder, goes_on, before)
+    accuracy, seconds = _replay(result, ladder, goes_on, before)
     wrong = _differ(accuracy, result.accuracy, there, _rounding(result, ladder, folder))
     yield wrong, "an accuracy is not the table's"
     if not result.answers_last:  # whose seconds were real
@@ -222,7 +222,7 @@ def _columns_of(result: SearchResult) -> NDArray[np.int64]:
     return at
 
 
-def _replayed(
+def _replay(
     result: SearchResult, ladder: Sequence[Epochs], goes_on: Flags, before: NDArray[np.int64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Accuracies and seconds that the table gives, ``(runs, evaluation)``; NaN behind the end."""

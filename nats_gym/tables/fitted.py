@@ -85,11 +85,11 @@ class FittedColumn:
             features: those of the architectures, ``(arch, feature)``.
             quantity: the column's.
         """
-        figures = unlinked(self.intercept + features @ self.weights, quantity)
+        figures = unlink(self.intercept + features @ self.weights, quantity)
         return np.round(figures, DECIMALS if quantity == "accuracy" else SECONDS_DECIMALS)
 
 
-def linked(figures: Array, quantity: str) -> Figures:
+def link(figures: Array, quantity: str) -> Figures:
     """Accuracies (percent) as logits, anything else as logarithms."""
     if quantity != "accuracy":
         return np.asarray(np.log(figures), np.float64)
@@ -97,8 +97,8 @@ def linked(figures: Array, quantity: str) -> Figures:
     return np.asarray(np.log(share / (1 - share)))
 
 
-def unlinked(values: Array, quantity: str) -> Figures:
-    """Inverse of :func:`linked`, but for its clipping."""
+def unlink(values: Array, quantity: str) -> Figures:
+    """Inverse of :func:`link`, but for its clipping."""
     if quantity != "accuracy":
         return np.asarray(np.exp(values))
     return np.asarray(100 / (1 + np.exp(-np.clip(values, -30, 30))))

@@ -28,7 +28,7 @@ from nats_gym.errors import SHOWN, CorruptTable, InvalidInput, MissingTable, sai
 from nats_gym.files import check_folder, unfinished_folder
 from nats_gym.spaces import get_space
 from nats_gym.tables.column import Column
-from nats_gym.untrusted import FLOATS, map_array, opened, read_json
+from nats_gym.untrusted import FLOATS, map_array, open_file, read_json
 
 MANIFEST = "manifest.json"
 #: What is written; format 1, whose checksum was over the columns' names and digests alone, is read.
@@ -41,7 +41,7 @@ DIGEST_ON_OPEN_BYTES = 32 << 20
 
 def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a regular file."""
-    with opened(path) as file:
+    with open_file(path) as file:
         digest = hashlib.sha256()
         while block := file.read(1 << 20):
             digest.update(block)
@@ -179,7 +179,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return {**manifest, "columns": columns, "checksum": checksum}
 
 
-def checked_file(folder: Path, column: Column) -> Path:
+def check_file(folder: Path, column: Column) -> Path:
     """Path of a column's file, once it is there and, unless huge, has its digest."""
     path = folder / column.file
     if not path.is_file():
@@ -192,7 +192,7 @@ def checked_file(folder: Path, column: Column) -> Path:
 
 def open_column(folder: Path, column: Column, rows: int) -> NDArray[Any]:
     """Open a stored column read-only and memory-mapped; ``CorruptTable`` if it is not whole."""
-    path = checked_file(folder, column)
+    path = check_file(folder, column)
     try:
         figures = map_array(path, FLOATS)
     except (ValueError, OSError) as error:

@@ -26,7 +26,7 @@ def images_of(dataset: str, split: str) -> int:
     return facts.test_images if split == "test" else facts.valid_images
 
 
-def restored(accuracy: NDArray[np.floating], images: int) -> NDArray[np.float64]:
+def restore(accuracy: NDArray[np.floating], images: int) -> NDArray[np.float64]:
     """Accuracies in percent as counted; what lies between two numbers of hits stays as it is.
 
     Args:
@@ -35,7 +35,7 @@ def restored(accuracy: NDArray[np.floating], images: int) -> NDArray[np.float64]
     """
     moved = _MOVED[accuracy.dtype]
     figures = accuracy.astype(np.float64)
-    return _snapped(figures, figures, images, moved)
+    return _snap(figures, figures, images, moved)
 
 
 def mean_over_trials(accuracy: NDArray[np.floating], images: int) -> NDArray[np.float64]:
@@ -47,10 +47,10 @@ def mean_over_trials(accuracy: NDArray[np.floating], images: int) -> NDArray[np.
     count = exists.sum(axis=1)
     total = np.where(exists, accuracy, 0.0).sum(axis=1)
     mean = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
-    return _snapped(mean, total, images, _MOVED_BY_SUMS, count)
+    return _snap(mean, total, images, _MOVED_BY_SUMS, count)
 
 
-def _snapped(
+def _snap(
     figures: NDArray[np.float64],
     totals: NDArray[np.float64],
     images: int,

@@ -15,7 +15,7 @@ from nats_gym.errors import CorruptTable, NatsGymError, said, shown
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.tables import fitted
 from nats_gym.tables.column import Column
-from nats_gym.tables.folder import checked_file
+from nats_gym.tables.folder import check_file
 from nats_gym.tables.surrogates import (
     DATASET_ORDER,
     REFERENCE_IMAGES,
@@ -56,10 +56,10 @@ def figures(table: Known, column: Column) -> NDArray[Any]:
                 f"{table.folder}: no model {shown(column.model)} makes {column.name} of "
                 f"{table.space.name} from {column.file}"
             )
-    path = checked_file(table.folder, column)
+    path = check_file(table.folder, column)
     with _coefficients_of(path):
         if model is None:
-            model_of_column, features = _fitted_column(table, column)
+            model_of_column, features = _fit_column(table, column)
             return model_of_column.figures(features, column.quantity)
         return model.figures(table, column, path.parent)
 
@@ -70,7 +70,7 @@ def noise_std(table: Known, column: Column, expected: NDArray[np.floating]) -> N
     folder = path.parent
     with _coefficients_of(path):
         if column.model == fitted.MODEL:
-            noise = _fitted_column(table, column)[0].noise
+            noise = _fit_column(table, column)[0].noise
             if noise is None:
                 raise ValueError(f"{column.name} without noise")
             return noise(expected)
@@ -91,7 +91,7 @@ def _coefficients_of(path: Path) -> Iterator[None]:
         raise CorruptTable(f"{path}: not a surrogate's coefficients ({said(error)})") from error
 
 
-def _fitted_column(table: Known, column: Column) -> tuple[fitted.FittedColumn, NDArray[Any]]:
+def _fit_column(table: Known, column: Column) -> tuple[fitted.FittedColumn, NDArray[Any]]:
     digits = table.space.all_digits()
     features = fitted.architecture_features(table.space, digits, table.dataset)
     path = table.folder / column.file

@@ -133,7 +133,7 @@ class TopologySurrogate:
                 _silu_in_place(signal)
             weight, bias = layers[-1]
             outputs[block] = (weight @ signal + bias).T
-        return _rounded(outputs)
+        return _round(outputs)
 
     def accuracy(self, digits: Array, accuracy_200: Array, dataset: str) -> Figures:
         """Return :meth:`accuracies` on one data set, ``(arch,)``."""
@@ -197,7 +197,7 @@ class SizeSurrogate:
                 [len(basis) if axis in (one, two) else 1 for axis in range(values.ndim)]
             )
             values += agree * _on_grid(coefficients, basis[:, : len(coefficients)])
-        return _rounded(values)
+        return _round(values)
 
     def accuracy(self, digits: Array) -> Figures:
         """Return expected accuracies in percent, ``(arch,)``, of ``digits (arch, 5)``."""
@@ -277,7 +277,7 @@ class CostSurrogate:
         return np.asarray(line["a"][dataset] + line["b"] * np.asarray(flops), dtype=np.float64)
 
 
-def _rounded(accuracy: Figures) -> Figures:
+def _round(accuracy: Figures) -> Figures:
     """Accuracies in percent, to :data:`DECIMALS`."""
     within: Figures = np.clip(accuracy, 0, 100)
     return within.round(DECIMALS)

@@ -138,7 +138,7 @@ class Table:
         accuracy = self._figures(column)[:, :, trained - 1, 0].copy()
         accuracy[np.isnan(self.accuracy(split, length))] = np.nan
         self._check(column, accuracy)
-        return grid.restored(accuracy, grid.images_of(self.dataset, split))
+        return grid.restore(accuracy, grid.images_of(self.dataset, split))
 
     def mean_accuracy(
         self, split: str = "valid", epochs: Epochs | None = None
@@ -339,7 +339,7 @@ class Table:
             if column.quantity != "accuracy_curve":  # whose figures are looked at as they are used
                 self._check(column, figures)
             if (column.quantity, column.provenance) == ("accuracy", MEASURED):
-                figures = grid.restored(figures, grid.images_of(self.dataset, column.split))
+                figures = grid.restore(figures, grid.images_of(self.dataset, column.split))
             figures.flags.writeable = False
             self._opened[column.name] = figures
         return self._opened[column.name]

@@ -15,7 +15,7 @@ from nats_gym.datasets import get_dataset
 from nats_gym.envs import ConstructionEnv
 from nats_gym.errors import EvaluatorError, InvalidInput, shown
 from nats_gym.evaluators import Evaluator, Outcome, StreamingEvaluator, checked
-from nats_gym.evaluators.protocol import answered
+from nats_gym.evaluators.protocol import check_answers
 from nats_gym.simulation.schedule import Epochs, check_epochs
 from nats_gym.spaces import get_space
 from nats_gym.testing.differences import find_difference, told
@@ -201,7 +201,7 @@ def _check_stream(
     if trials.dtype.kind not in "iu":
         raise EvaluatorError(f"trials_of returns whole numbers, got {trials.dtype}")
     try:
-        answers = dict(answered(len(index), evaluator.stream(index, epochs, trials)))
+        answers = dict(check_answers(len(index), evaluator.stream(index, epochs, trials)))
     except EvaluatorError:
         raise
     except Exception as error:

@@ -30,7 +30,7 @@ def preset(space: str, dataset: str) -> tuple[Recipe, dict[str, Any]]:
     return Recipe(**described.recipe), {} if cells is None else {"cells_per_stage": cells}
 
 
-def checked_network(space: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def check_network(space: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments of :func:`nats_gym.networks.build`, once a network was built with them."""
     parameters = inspect.signature(build).parameters.values()
     names = [one.name for one in parameters if one.kind == one.KEYWORD_ONLY]

@@ -109,7 +109,7 @@ def read_batch(data: bytes, labels: str, resolution: int, name: str) -> Images:
     return Images(pixels.reshape(-1, 3, resolution, resolution), found.astype(np.int64))
 
 
-def _joined(parts: list[Images], num_classes: int, name: str) -> Images:
+def _join(parts: list[Images], num_classes: int, name: str) -> Images:
     images = np.concatenate([part.images for part in parts])
     labels = np.concatenate([part.labels for part in parts])
     if len(labels) and not 0 <= labels.min() <= labels.max() < num_classes:
@@ -191,7 +191,7 @@ def read_archive(dataset: Dataset, archive: Archive, path: Path) -> tuple[Images
             if archive.further_classes:
                 kept = (labels >= 0) & (labels < dataset.num_classes)
             parts.append(Images(found.images[kept], labels[kept]))
-        return _joined(parts, dataset.num_classes, str(path))
+        return _join(parts, dataset.num_classes, str(path))
 
     train, test = read_part(archive.train), read_part(archive.test)
     counts = len(train.labels), len(test.labels)

@@ -22,7 +22,7 @@ from nats_gym.files import check_folder
 from nats_gym.processes.pool import Pool, Task
 from nats_gym.simulation.schedule import LONGEST
 from nats_gym.spaces import get_space
-from nats_gym.training.architecture import checked_network, train_architecture
+from nats_gym.training.architecture import check_network, train_architecture
 from nats_gym.training.data import ImageData
 from nats_gym.training.devices import choose_device
 from nats_gym.training.recipe import Recipe
@@ -72,7 +72,7 @@ class TrainingPool:
         shared = {
             "space": self._space.name,
             "data": _content(data),
-            "network": checked_network(self._space.name, {} if network is None else network),
+            "network": check_network(self._space.name, {} if network is None else network),
         }
         each = [{**shared, "device": str(choose_device(device))} for device in each_device]
         self._pool = Pool(

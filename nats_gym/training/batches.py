@@ -134,14 +134,14 @@ class TrainingBatches:
         labels = self._labels[order]
         for start in range(0, len(labels), self._block):
             part = slice(start, start + self._block)
-            images = self._prepared(order[part], flip[part], top[part], left[part])
+            images = self._prepare(order[part], flip[part], top[part], left[part])
             yield from zip(
                 torch.split(images, self._batch_size),
                 torch.split(labels[part], self._batch_size),
                 strict=True,
             )
 
-    def _prepared(
+    def _prepare(
         self, rows: torch.Tensor, flip: torch.Tensor, top: torch.Tensor, left: torch.Tensor
     ) -> torch.Tensor:
         if self._flip:

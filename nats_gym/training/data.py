@@ -28,7 +28,7 @@ from nats_gym.training.archives import find_archive
 from nats_gym.training.devices import choose_device
 from nats_gym.training.downloads import check_fetch
 from nats_gym.training.recipe import MAX_PADDING
-from nats_gym.training.splits import published_list
+from nats_gym.training.splits import read_published_list
 
 
 class MissingData(NatsGymError, FileNotFoundError):
@@ -209,4 +209,4 @@ def split_source(key: str, split: str, data_dir: str | os.PathLike[str] | None) 
     folder = data_folder(data_dir)
     if not dataset.split_files or split not in ("x-valid", "x-test"):
         return ""
-    return "official" if published_list(dataset, folder) else "seeded"
+    return "official" if read_published_list(dataset, folder) else "seeded"

@@ -25,13 +25,13 @@ def load_training_halves(key: str, folder: Path, download: bool) -> ImageData:
     parts = _read_archive(dataset, folder, download)
     sizes = dataset.train_images, dataset.valid_images
     train, valid = seeded_parts(len(parts[0].labels), sizes)
-    return _assembled(key, parts, {"train": train, "x-valid": valid}, official=True)
+    return _assemble(key, parts, {"train": train, "x-valid": valid}, official=True)
 
 
 def load_whole(key: str, folder: Path, download: bool) -> ImageData:
     """Load an archive all of whose training images train."""
     parts = _read_archive(dataset_of(key), folder, download)
-    return _assembled(key, parts, {"train": np.arange(len(parts[0].labels))}, official=True)
+    return _assemble(key, parts, {"train": np.arange(len(parts[0].labels))}, official=True)
 
 
 def load_test_halves(key: str, folder: Path, download: bool) -> ImageData:
@@ -45,7 +45,7 @@ def load_test_halves(key: str, folder: Path, download: bool) -> ImageData:
         "x-valid": train + halves.valid,
         "x-test": train + halves.test,
     }
-    return _assembled(key, parts, splits, halves.official)
+    return _assemble(key, parts, splits, halves.official)
 
 
 def load_digits(key: str, folder: Path, download: bool) -> ImageData:
@@ -59,7 +59,7 @@ def load_digits(key: str, folder: Path, download: bool) -> ImageData:
     sizes = dataset.train_images, dataset.valid_images, dataset.test_images
     splits = zip(("train", "x-valid", "x-test"), seeded_parts(len(grey), sizes), strict=True)
     parts = (Images(images, found.target.astype(np.int64)),)
-    return _assembled(key, parts, dict(splits), official=False)
+    return _assemble(key, parts, dict(splits), official=False)
 
 
 def _read_archive(dataset: Dataset, folder: Path, download: bool) -> tuple[Images, Images]:
@@ -82,7 +82,7 @@ def _read_archive(dataset: Dataset, folder: Path, download: bool) -> tuple[Image
     return read_archive(dataset, archive, path)
 
 
-def _assembled(
+def _assemble(
     key: str, parts: tuple[Images, ...], splits: Mapping[str, ArrayLike], official: bool
 ) -> ImageData:
     dataset = dataset_of(key)

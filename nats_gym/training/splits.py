@@ -80,7 +80,7 @@ def read_test_split(path: Path, count: int) -> tuple[Positions, Positions]:
     return valid, test
 
 
-def published_list(dataset: Dataset, folder: Path) -> Path | None:
+def read_published_list(dataset: Dataset, folder: Path) -> Path | None:
     """The file of the published list of a data set's test images; None where there is none."""
     places = (place / name for place in (folder, folder / "splits") for name in dataset.split_files)
     return next((place for place in places if place.is_file()), None)
@@ -100,7 +100,7 @@ def test_halves(dataset: Dataset, count: int, folder: Path) -> TestHalves:
     Raises:
         UnreadableFile: for a list that is there and damaged.
     """
-    if published := published_list(dataset, folder):
+    if published := read_published_list(dataset, folder):
         valid, test = read_test_split(published, count)
         return TestHalves(valid, test, official=True)
     name = dataset.split_files[-1]

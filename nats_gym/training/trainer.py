@@ -161,7 +161,7 @@ class _Training:
             torch.channels_last if recipe.channels_last else torch.contiguous_format
         )
         network.to(memory_format=self._memory_format)  # type: ignore[call-overload]
-        self._forward = _compiled(network, recipe.compile) if recipe.compile else network
+        self._forward = _compile(network, recipe.compile) if recipe.compile else network
         self._optimizer = _sgd(network, recipe)
         padding = data.crop_padding if recipe.crop_padding is None else recipe.crop_padding
         self._batches = TrainingBatches(
@@ -300,7 +300,7 @@ class _Totals:
         return self._loss.item() / self._count, 100 * self._correct.item() / self._count
 
 
-def _compiled(network: nn.Module, how: bool | str) -> Callable[..., torch.Tensor]:
+def _compile(network: nn.Module, how: bool | str) -> Callable[..., torch.Tensor]:
     """A network compiled, with a mode of ``torch.compile`` if ``how`` names one."""
     return torch.compile(network, mode=None if how is True else str(how))
 

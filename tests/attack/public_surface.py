@@ -408,7 +408,7 @@ def _archive() -> Any:
         return import_archive(path, "tss")
 
 
-def _wrapped(name: str) -> Any:
+def _wrap(name: str) -> Any:
     import nats_gym.envs
 
     return getattr(nats_gym.envs, name)(_vector())
@@ -416,8 +416,8 @@ def _wrapped(name: str) -> Any:
 
 #: What methods are called on, by the name of their class, where its own arguments make none.
 INSTANCES: dict[str, Callable[[], Any]] = {
-    "DictVectorObservation": lambda: _wrapped("DictVectorObservation"),
-    "MultiDiscreteVectorObservation": lambda: _wrapped("MultiDiscreteVectorObservation"),
+    "DictVectorObservation": lambda: _wrap("DictVectorObservation"),
+    "MultiDiscreteVectorObservation": lambda: _wrap("MultiDiscreteVectorObservation"),
     "ArchitectureSpace": lambda: nats_gym.get_space("tss"),
     "SearchResult": result,
     "Table": _table,

@@ -22,7 +22,7 @@ from nats_gym.tables.official.extraction import (
     RunShape,
     Shard,
     column_names,
-    merged_shapes,
+    merge_shapes,
 )
 
 #: Of NATS-Bench's figures, and of those that do not say.
@@ -44,7 +44,7 @@ def assemble(
         shards: by ascending index.
         facts: what ``archive.json`` is to say besides what is held.
     """
-    shapes = merged_shapes((shard.shapes, shard.path.name) for shard in shards)
+    shapes = merge_shapes((shard.shapes, shard.path.name) for shard in shards)
     for (key, hp), shape in shapes.items():
         if len(shape.seeds) > MAX_SEEDS:
             raise InvalidInput(

@@ -192,7 +192,7 @@ def extract(content: Any, index: int, archive: Description, name: str, curves: b
         string = _architecture(archive.space, index)
         runs, trained_on = _runs(content)
         if trained_on != archive.trained_on:
-            raise _mixed(name, trained_on, archive.trained_on)
+            raise _mix(name, trained_on, archive.trained_on)
         for hp, trials in runs.items():
             if _text(content[hp]["arch_str"]) != string:
                 raise ValueError(f"it holds {shown(content[hp]['arch_str'])}, not {string}")
@@ -209,7 +209,7 @@ def extract(content: Any, index: int, archive: Description, name: str, curves: b
     return record
 
 
-def _mixed(name: str, one: str, other: str) -> MixedArchive:
+def _mix(name: str, one: str, other: str) -> MixedArchive:
     said = [origin or "what it does not say" for origin in (one, other)]
     return MixedArchive(
         f"{name} was trained on {said[0]}, another record of the archive on {said[1]}; "
@@ -467,7 +467,7 @@ def write_shard(
         unreadable: what could not be read, in words.
         digests: SHA-256 of each record's bytes by official index, for the archive's content digest.
     """
-    shapes = merged_shapes((record.shapes, f"record {record.index}") for record in records)
+    shapes = merge_shapes((record.shapes, f"record {record.index}") for record in records)
     arrays: dict[str, NDArray[Any]] = {}
     for (key, hp), shape in shapes.items():
         found = [
@@ -532,7 +532,7 @@ def column_names(sets: Iterable[str]) -> list[str]:
     return [f"{name}-{figure}" for name in (TRAIN, *sets) for figure in figures] + list(COSTS)
 
 
-def merged_shapes(shapes: Iterable[tuple[dict[RunKey, RunShape], str]]) -> dict[RunKey, RunShape]:
+def merge_shapes(shapes: Iterable[tuple[dict[RunKey, RunShape], str]]) -> dict[RunKey, RunShape]:
     """One shape per data set key and schedule that holds all of ``shapes``."""
     merged: dict[RunKey, RunShape] = {}
     for some, where in shapes:

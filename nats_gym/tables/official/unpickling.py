@@ -27,7 +27,7 @@ from nats_gym.tables.official.opcodes import ForbiddenPickle as ForbiddenPickle
 from nats_gym.tables.official.opcodes import UnreadableFile as UnreadableFile
 from nats_gym.tables.official.plain_numpy import PlainType, scalar
 from nats_gym.tables.official.plain_pickles import MOST_BYTES, is_plain
-from nats_gym.untrusted import opened
+from nats_gym.untrusted import open_file
 
 #: A record with the weights of all its trainings has about 100 MB, one without them 90 kB.
 MAX_ENTRY_BYTES = 128 << 20
@@ -131,7 +131,7 @@ class _PlainUnpickler(pickle.Unpickler):
 def load_record(path: Path, weights: bool = False) -> Any:
     """:func:`load_bytes` of a file of at most :data:`MAX_ENTRY_BYTES`."""
     try:
-        with opened(path, MAX_ENTRY_BYTES) as file:
+        with open_file(path, MAX_ENTRY_BYTES) as file:
             data = file.read(MAX_ENTRY_BYTES + 1)
     except ValueError as error:
         raise UnreadableFile(f"{path}: {said(error)}") from error
