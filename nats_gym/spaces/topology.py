@@ -139,15 +139,18 @@ class TopologySpace(ArchitectureSpace):
 
     def paths(self, digits: ArrayLike, dataset: str) -> Figures:
         """Paths without ``none`` from input to output, ``(...)``, on any data set."""
-        one, ops = super().paths(digits, dataset), self.check_digits(digits)
-        paths = [one, *np.zeros((3, *one.shape))]
-        for edge, (target, source) in enumerate(EDGES):
-            paths[target] = paths[target] + paths[source] * (ops[..., edge] != NONE)
-        return np.asarray(paths[3])
+        return super().paths(digits, dataset) * self._count_paths(digits)
 
     def is_live(self, digits: ArrayLike) -> NDArray[np.bool_]:
         """Whether a path without ``none`` leads from input to output, ``(...)`` (15,284 do)."""
-        return np.asarray(self.paths(digits, "cifar10") > 0)
+        return np.asarray(self._count_paths(digits) > 0)
+
+    def _count_paths(self, digits: ArrayLike) -> Figures:
+        ops = self.check_digits(digits)
+        paths = [np.ones(ops.shape[:-1]), *np.zeros((3, *ops.shape[:-1]))]
+        for edge, (target, source) in enumerate(EDGES):
+            paths[target] = paths[target] + paths[source] * (ops[..., edge] != NONE)
+        return np.asarray(paths[3])
 
     @cached_property
     def _unique_strings_by_rank(self) -> NDArray[np.str_]:
