@@ -219,6 +219,7 @@ def test_embedded_figures(empty_home: Path) -> None:
         ("query_by_index", (9,), "not whole trainings"),
         ("get_more_info", (9, "cifar100", 3), "without learning curves"),
         ("simulate_train_eval", (9, "cifar100", 3), "without learning curves"),
+        ("simulate_train_eval", (3, "cifar10", 24), "no epoch 24.*without learning curves"),
         ("find_best", ("cifar10", "ori-test"), "no test accuracy; official files have the rest"),
         ("find_best", ("cifar10", "test"), "no test accuracy; official files have the rest"),
     ):

@@ -125,7 +125,10 @@ class RunReader:
             return self.epochs - 1
         epoch = as_integer(iepoch)
         if epoch is None or not 0 <= epoch < self.epochs:
-            raise InvalidInput(f"no epoch {shown(iepoch)}: they count from 0 to {self.epochs - 1}")
+            last = self.epochs - 1
+            raise InvalidInput(
+                f"no epoch {shown(iepoch)}: they count from 0 to {last}{self.runs.lacking}"
+            )
         return epoch
 
     def seconds(self, setname: str, index: int, position: int) -> float | None:

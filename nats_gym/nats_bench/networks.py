@@ -76,6 +76,6 @@ def _entries(config: Any, what: str) -> Any:
     """The attributes of a named tuple or namespace."""
     try:
         as_dict = getattr(config, "_asdict", None)
-        return as_dict() if callable(as_dict) else dict(vars(config))
+        return as_dict() if callable(as_dict) else dict(getattr(config, "__dict__", {}))
     except Exception as error:  # an object of others
         raise InvalidInput(f"{what}, got {shown(config)}: {said(error)}") from error

@@ -167,6 +167,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         get_space(manifest["space"])
         get_dataset(manifest["dataset"])
         columns = [Column.from_json(entry) for entry in manifest["columns"]]
+        if not columns:
+            raise ValueError("no column")
         if len({column.name for column in columns}) < len(columns):
             raise ValueError("two columns of one name")
         checksum = table_checksum(manifest)

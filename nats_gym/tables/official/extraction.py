@@ -162,7 +162,7 @@ def describe(content: Any, index: int, name: str) -> Description:
         schedules = {}
         for hp, trials in runs.items():
             if hp not in HPS:
-                raise ValueError(f"unknown hp {shown(hp)}")
+                raise ValueError(f"unknown hp {shown(hp)}, official ones are {', '.join(HPS)}")
             (schedules[hp],) = {_integer(each["epochs"], 1, HPS[hp]) for each in trials.values()}
         (string,) = {_text(results["arch_str"]) for results in content.values()}
         for space in SPACES:
