@@ -321,7 +321,7 @@ def test_ctrl_c_of_a_build_on_ray_ends_cleanly_and_the_same_command_goes_on(
     with started(RAY_BUILD, here, out, program) as process:
         said = process.communicate(timeout=300)[1]
     assert process.returncode == 0, said
-    assert trainings_in(out) == 6
+    assert trainings_in(out) == 4
     assert trained(out) == trained(undisturbed("build"))
 
 
