@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
+import pytest
 import typer
 
 from nats_gym import cli
@@ -35,3 +37,12 @@ def typed(name: str, given: dict[str, str]) -> list[str]:
             flag = getattr(params[one], "is_flag", False)
             options += [params[one].opts[0]] if flag else [f"{params[one].opts[0]}={value}"]
     return [*name.split(), *options, *(["--", *positions] if positions else [])]
+
+
+def call(monkeypatch: pytest.MonkeyPatch, capsys: Any, *arguments: str) -> tuple[int, str, str]:
+    """Run in this process, which is quicker: exit code, standard output and error."""
+    monkeypatch.setattr(sys, "argv", ["nats-gym", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    printed = capsys.readouterr()
+    return int(caught.value.code or 0), printed.out, printed.err

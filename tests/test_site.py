@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from browser import BROWSER
 from PIL import Image
 from test_package import modules
-from test_study_report_browser import BROWSER
 
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "scripts"))

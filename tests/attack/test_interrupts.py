@@ -317,7 +317,7 @@ def test_ctrl_c_of_a_build_on_ray_ends_cleanly_and_the_same_command_goes_on(
     assert [line for line in said.splitlines() if line] == [f"nats-gym: interrupted; {how}"]
     wait_for(lambda: not alive(children) and not tasks(cluster), seconds=30)
     kept = trainings_in(out)
-    assert 1 <= kept < 8
+    assert 1 <= kept <= 4
     with started(RAY_BUILD, here, out, program) as process:
         said = process.communicate(timeout=300)[1]
     assert process.returncode == 0, said

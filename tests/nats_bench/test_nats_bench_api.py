@@ -22,7 +22,7 @@ from nats_gym.tables import load_table
 
 theirs_package = pytest.importorskip("nats_bench")
 theirs_genotypes = importlib.import_module("nats_bench.genotype_utils")
-SHARED = Path(__file__).parent.parent.parent / "shared" / "figures" / "official"
+SHARED = Path(__file__).parents[3] / "shared" / "figures" / "official"
 SYNTHETIC = (0, 5, 11)  # trials of 5 disagree on FLOPs and parameters
 HPS = {"tss": ("12", "200"), "sss": ("01", "12", "90")}
 SEARCHED = ("cifar10", "cifar100", "ImageNet16-120")

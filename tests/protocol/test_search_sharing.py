@@ -200,7 +200,7 @@ def test_a_study_holds_them_beside_the_others(tmp_path: Path) -> None:
 
 
 def test_the_shipped_study_has_all_nine() -> None:
-    study = read_study(Path(__file__).parent.parent / "studies" / "weight-sharing-digits.toml")
+    study = read_study(Path(__file__).parents[2] / "studies" / "weight-sharing-digits.toml")
     labels = {cell.label for cell in study.cells}
     assert labels == {"random", *METHODS}
     assert len(study.cells) == 11

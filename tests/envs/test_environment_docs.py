@@ -13,7 +13,7 @@ import pytest
 import nats_gym.envs
 from nats_gym.registration import FAMILIES
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SECTIONS = [
     *("Description", "Action Space", "Observation Space", "Rewards"),
     *("Starting State", "Episode End", "Arguments", "Version History"),

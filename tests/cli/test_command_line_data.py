@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
+from archive_server import Server, server
+from command_line import call
 from synthetic_archive import SHORT, record, write_archive, write_record
-from test_command_line import call
-from test_download import Server, server  # noqa: F401 - a fixture
 
 from nats_gym.tables import official
+
+#: What of the tests here is a fixture.
+__all__ = ["server"]
 
 
 @pytest.fixture
@@ -91,7 +94,7 @@ def test_a_changed_archive_is_one_line(monkeypatch, capsys, archive: Path) -> No
     assert "has changed since it was imported" in err
 
 
-def test_download_imports_what_arrives(monkeypatch, capsys, server: Server) -> None:  # noqa: F811
+def test_download_imports_what_arrives(monkeypatch, capsys, server: Server) -> None:
     code, out, _ = call(monkeypatch, capsys, "data", "download", "sss", "--url", server.url)
     assert code == 0
     assert f"{len(server.body):,} bytes, SHA-256" in out

@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import call
 
 import nats_gym
-from nats_gym import cli
 from nats_gym.errors import InvalidInput, MissingStudy, NotInTable, UnreadableResult
 from nats_gym.results.result import RECORDED, SearchResult
 from nats_gym.study import (
@@ -72,7 +72,7 @@ def files_of(folder: Path) -> dict[str, str]:
 
 
 def test_the_shipped_study_is_the_papers_protocol() -> None:
-    study = read_study(Path(__file__).parent.parent / "studies" / "nats-bench.toml")
+    study = read_study(Path(__file__).parents[2] / "studies" / "nats-bench.toml")
     budgets = {
         (c.arguments["space"], c.arguments["dataset"]): c.arguments["budget"] for c in study.cells
     }
@@ -595,14 +595,6 @@ def test_a_run_claimed_in_two_ways_is_left_out(tmp_path: Path) -> None:
 
 
 # ── the command line ─────────────────────────────────────────────────────────────────────────
-
-
-def call(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["nats-gym", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
-    printed = capsys.readouterr()
-    return int(caught.value.code or 0), printed.out, printed.err
 
 
 def test_the_commands(monkeypatch, capsys, tmp_path: Path) -> None:

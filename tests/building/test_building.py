@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command_line import call
 
-from nats_gym import cli, load_table
+from nats_gym import load_table
 from nats_gym.building import (
     Built,
     Plan,
@@ -493,14 +494,6 @@ def test_finer_features_come_last() -> None:
 
 
 # ── the command line ─────────────────────────────────────────────────────────────────────────
-
-
-def call(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["nats-gym", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
-    printed = capsys.readouterr()
-    return int(caught.value.code or 0), printed.out, printed.err
 
 
 def test_the_command_line_adds_to_a_build(

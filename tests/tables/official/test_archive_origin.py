@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import call
 from synthetic_archive import SHORT, record, write_archive, write_record
-from test_command_line import call
 
 from nats_gym.errors import InvalidInput, OriginWarning
 from nats_gym.nats_bench import create

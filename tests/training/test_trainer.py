@@ -33,7 +33,6 @@ from nats_gym.training.record import COMPLETED, DIVERGED, TIMED_OUT, TrainingFai
 from nats_gym.training.trainer import choose_device, seeded, train
 
 torch.set_num_threads(1)
-ROOT = Path(__file__).parent.parent
 
 
 def small_network() -> nn.Module:
@@ -409,7 +408,7 @@ def test_the_mode_of_torch_compile_is_the_recipes(
 
 def test_a_training_killed_in_mid_epoch_goes_on_exactly(tmp_path: Path) -> None:
     path = tmp_path / "one.pt"
-    code = textwrap.dedent(KILLED.format(tests=str(ROOT / "tests"), path=str(path)))
+    code = textwrap.dedent(KILLED.format(tests=str(Path(__file__).parent), path=str(path)))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     options: dict[str, Any] = {"seed": 2, "device": "cpu", "evaluate": "every"}

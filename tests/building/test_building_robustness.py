@@ -44,7 +44,7 @@ CPU: dict[str, Any] = {"devices": ("cpu",)}
 
 
 class Pool:
-    """Trains in this process, for speed; tests/test_building.py has the real ones."""
+    """Trains in this process, for speed; tests/building/test_building.py has the real ones."""
 
     def __init__(self, factory: str, arguments: list[dict[str, Any]], workers: int) -> None:
         assert factory == "nats_gym.building.worker:make_trainer"

@@ -24,7 +24,7 @@ from nats_gym.tables.surrogates import (
     topology_features,
 )
 
-FIGURES = Path(__file__).resolve().parents[2] / "shared" / "figures"
+FIGURES = Path(__file__).resolve().parents[3] / "shared" / "figures"
 needs_figures = pytest.mark.skipif(not FIGURES.exists(), reason="the public figures are absent")
 
 SIZE_MODELS = [

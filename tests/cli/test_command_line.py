@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import call
 
 import nats_gym
 from nats_gym import cli
@@ -22,15 +23,6 @@ from nats_gym.tables import load_table
 def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "nats_gym", *arguments]
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
-
-
-def call(monkeypatch, capsys, *arguments: str) -> tuple[int, str, str]:
-    """Run in this process, which is quicker: exit code, standard output and error."""
-    monkeypatch.setattr(sys, "argv", ["nats-gym", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        cli.main()
-    printed = capsys.readouterr()
-    return int(caught.value.code or 0), printed.out, printed.err
 
 
 def test_a_terminal_without_a_letter_is_written_to_all_the_same() -> None:
