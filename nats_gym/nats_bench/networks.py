@@ -76,6 +76,9 @@ def _entries(config: Any, what: str) -> Any:
     """The attributes of a named tuple or namespace."""
     try:
         as_dict = getattr(config, "_asdict", None)
-        return as_dict() if callable(as_dict) else dict(getattr(config, "__dict__", {}))
+        entries = as_dict() if callable(as_dict) else getattr(config, "__dict__", None)
     except Exception as error:  # an object of others
         raise InvalidInput(f"{what}, got {shown(config)}: {said(error)}") from error
+    if entries is None:
+        raise InvalidInput(f"{what}, got {shown(config)}")
+    return entries
