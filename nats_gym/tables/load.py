@@ -148,14 +148,18 @@ def origin_of(table: Table) -> str:
 def copied_estimates(table: Table) -> list[str]:
     """Names of a table's columns that are said to be measured and hold an embedded estimate."""
     embedded = open_embedded(table.space.name, table.dataset)
-    estimates = {c.name: c for c in embedded.columns if c.provenance == SURROGATE}
+    estimates = [column for column in embedded.columns if column.provenance == SURROGATE]
     copied = []
     for column in table.columns:
-        if column.provenance != MEASURED or column.name not in estimates:
+        if column.provenance != MEASURED:
             continue
-        found, estimate = table.means(column), embedded.means(estimates[column.name])
+        found = table.means(column)
         known = ~np.isnan(found)
-        near = np.abs(found - estimate)[known] <= _AGREES * np.maximum(1.0, estimate[known])
-        if near.mean() > _COPIED:
-            copied.append(column.name)
+        for estimate in estimates:  # whatever split and schedule it is filed under
+            if column.quantity == estimate.quantity:
+                expected = embedded.means(estimate)[known]
+                near = np.abs(found[known] - expected) <= _AGREES * np.maximum(1.0, expected)
+                if near.mean() > _COPIED:
+                    copied.append(column.name)
+                    break
     return copied

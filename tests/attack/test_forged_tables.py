@@ -22,6 +22,7 @@ from nats_gym.study import rank_agents, rows_of, save_leaderboard, validate
 from nats_gym.tables import (
     MEASURED,
     NO_TEST,
+    SURROGATE,
     Column,
     Table,
     embedded_folder,
@@ -403,6 +404,24 @@ def test_estimates_written_down_as_measured_do_not_hold(tmp_path: Path) -> None:
     assert not verdict.holds
     assert "are the estimates of an embedded model" in verdict.reasons[-1]
     assert rank_agents([verdict]) == {}
+
+
+def test_an_estimate_under_another_name_is_known_too(tmp_path: Path) -> None:
+    """The estimated test accuracies as the validation's, beside seconds of somebody's own."""
+    table = load_table("tss", "cifar10", "embedded")
+    shared: dict[str, Any] = {"provenance": MEASURED, "source": "honest work", "licence": "MIT"}
+    seconds = np.random.default_rng(0).uniform(10, 20, table.space.size)
+    valid = Column("accuracy", split="valid", epochs=200, trials=(0,), **shared)
+    estimated = next(
+        c for c in table.columns if c.quantity == "accuracy" and c.provenance == SURROGATE
+    )
+    columns = [
+        (valid, np.array(table.means(estimated))[:, None]),
+        (Column("train_seconds_per_epoch", **shared), seconds),
+        (Column("evaluation_seconds", split="valid", **shared), seconds / 10),
+    ]
+    write_table(tmp_path / "forged", "tss", "cifar10", columns)
+    assert copied_estimates(Table(tmp_path / "forged", "forged")) == [valid.name]
 
 
 def test_a_table_of_ones_own_is_called_so(own: Path, tmp_path: Path) -> None:
