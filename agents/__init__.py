@@ -120,7 +120,10 @@ def get_agent(name: str) -> Any:
     Raises:
         InvalidInput: for an unknown name; it lists the known ones.
     """
-    name = word(name, "agent", AGENTS)
+    try:
+        name = word(name, "agent", AGENTS)
+    except InvalidInput as error:
+        raise InvalidInput(f"{error} One of your own is named 'module:Class'.") from None
     if name in METHODS:
         from .weight_sharing.supernet_search import SupernetSearch
 

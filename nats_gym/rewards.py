@@ -40,7 +40,10 @@ FigureLookUp = Callable[[str], NDArray[np.float64]]
 
 
 def _no_figures(name: str) -> NDArray[np.float64]:
-    raise InvalidInput(f"this evaluation knows no figures, and was asked for {shown(name)}")
+    raise InvalidInput(
+        f"this evaluation knows no figures, and was asked for {shown(name)}; one that has "
+        "figures=env.unwrapped.figure does"
+    )
 
 
 class Evaluation(NamedTuple):
@@ -273,7 +276,9 @@ def find_reward(reward: str | Mapping[str, Any] | RewardFunction) -> RewardFunct
                 f"a reward as a dictionary says its name, and arguments; got {shown(reward)}"
             )
         name = arguments.pop("name")
-    elif callable(reward) and not isinstance(reward, type):
+    elif isinstance(reward, type):
+        raise InvalidInput(f"a reward is an object, {reward.__name__}() and not its class")
+    elif callable(reward):
         return _takes_one(reward)
     return _make(word(name, "reward", REWARDS), arguments)
 

@@ -119,7 +119,8 @@ class RunStreams:
         """Number of runs."""
         return len(self._keys)
 
-    def _next_keys(self, size: tuple[int, ...]) -> Keys:
+    def _next_keys(self, size: int | tuple[int, ...]) -> Keys:
+        size = (size,) if isinstance(size, int) else tuple(size)
         if not size or size[0] != self.runs:
             raise InvalidInput(f"the first axis is the {self.runs} runs, got size {shown(size)}")
         per_run = int(np.prod(size[1:], dtype=np.int64))

@@ -190,7 +190,7 @@ def test_a_dictionary_is_written_into_a_spec() -> None:
         ({"name": "lagrangian", "base": "acuracy"}, ["Did you mean 'accuracy'"]),
         (lambda: 0, ["one nats_gym.rewards.Evaluation"]),
         (lambda accuracy, incumbent: accuracy, ["one nats_gym.rewards.Evaluation"]),
-        (Lagrangian, ["Lagrangian"]),
+        (Lagrangian, ["Lagrangian() and not its class"]),
         (RankNormalised, ["RankNormalised"]),
         (3.0, ["3.0", *REWARDS]),
     ],

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nats_gym.errors import InvalidInput
+from nats_gym.spaces import get_space
 from nats_gym.streams import (
     NORMAL_STRATA,
     RunStreams,
@@ -110,3 +111,10 @@ def test_negative_seeds_are_refused(seed) -> None:
 
 def test_seeds_may_be_numpys() -> None:
     assert seed_key(np.int64(7)) == seed_key(7)
+
+
+def test_sizes_are_read_as_numpy_reads_them_and_runs_come_first() -> None:
+    one, other = RunStreams(run_keys([1, 2, 3])), RunStreams(run_keys([1, 2, 3]))
+    assert np.array_equal(one.random(3), other.random((3,)))
+    with pytest.raises(InvalidInput, match="the first axis is the 3 runs"):
+        get_space("tss").sample(one, (2, 3))

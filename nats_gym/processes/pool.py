@@ -149,12 +149,12 @@ class Pool:
             :class:`TaskTimedOut`, :class:`TaskFailed`, or the exception of nats-gym that the task
             raised. A future that is not running can be cancelled.
         """
-        if self._closed:
-            raise InvalidInput("the pool is closed")
-        timeout = checks.limit(timeout, "timeout")
-        future: Future[Any] = Future()
-        self._jobs.put(_Job(arguments, timeout, future))
-        return future
+        job = _Job(arguments, checks.limit(timeout, "timeout"), Future())
+        with self._lock:  # or it could be queued behind the end
+            if self._closed:
+                raise InvalidInput("the pool is closed")
+            self._jobs.put(job)
+        return job.future
 
     def map(
         self, tasks: Iterable[Mapping[str, Any]], timeout: float | None = None
@@ -174,8 +174,8 @@ class Pool:
 
     def close(self) -> None:
         """End the workers, whatever they are doing, and drop what waits."""
-        self._closed = True
         with self._lock:
+            self._closed = True
             workers = list(self._workers.values())
         for worker in workers:
             worker.kill()

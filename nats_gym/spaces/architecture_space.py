@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nats_gym import checks
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import InvalidInput, shown
+from nats_gym.errors import InvalidInput, NatsGymError, shown
 from nats_gym.spaces.figure import CLOSED_FORM, Figure, Quantity
 
 Digits = NDArray[np.int64]
@@ -37,6 +37,8 @@ def uniform_integers(rng: RandomSource, high: ArrayLike, shape: tuple[int, ...])
     """Draw integers uniformly from ``0 … high-1``; ``high`` broadcasts against ``shape``."""
     try:
         drawn = np.asarray(rng.random(shape)) * np.asarray(high)
+    except NatsGymError:
+        raise
     except Exception as error:  # another's code, which raises what it likes
         raise InvalidInput(
             f"rng has random(size), as a numpy.random.Generator or RunStreams, got {shown(rng)}"

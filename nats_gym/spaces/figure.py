@@ -1,4 +1,4 @@
-"""Figures: what is known of every architecture without evaluating one, looked up by name.
+"""Figures: what is known of every architecture of a space, looked up by name.
 
 A space computes its closed forms, a table holds the rest. Objectives, limits, rewards, proxies and
 analyses know no figure but by what it says of itself here.
@@ -17,12 +17,13 @@ CLOSED_FORM = "closed form"
 
 @dataclass(frozen=True)
 class Quantity:
-    """What is counted.
+    """What a column counts, or a space computes, and how it is shown.
 
     Attributes:
         unit: in words.
-        label: name and unit, as an axis has them; empty for what is no figure of an architecture.
-        lower_is_better: whether it is a cost: such can be limited, and objectives minimise them.
+        label: name and unit, as an axis has them; empty for what cannot be looked up as a figure,
+            such as a learning curve.
+        lower_is_better: whether it is a cost, which can be limited, and which objectives minimise.
     """
 
     unit: str

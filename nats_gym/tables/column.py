@@ -6,7 +6,8 @@ import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from nats_gym.errors import shown, unknown_name
+from nats_gym import checks
+from nats_gym.errors import shown
 from nats_gym.simulation.schedule import LONGEST
 from nats_gym.spaces import ArchitectureSpace, Quantity
 
@@ -89,6 +90,11 @@ class Column:
     held_out: dict[str, float] = field(default_factory=dict)
     note: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse words that no column may use."""
+        for name, allowed in VOCABULARY.items():
+            checks.word(getattr(self, name), f"{name} of a column", allowed)
+
     @property
     def unit(self) -> str:
         """Unit of the figures."""
@@ -118,9 +124,6 @@ class Column:
                     f"{name} of a column is {shown(value)}, its type is {kind.__name__}"
                 )
         column = cls(**{**known, "trials": tuple(known.get("trials", ()))})
-        for name, allowed in VOCABULARY.items():
-            if getattr(column, name) not in allowed:
-                raise unknown_name(name, getattr(column, name), allowed)
         column._check()
         for name in ("name", "unit"):  # which follow from the rest
             if entry.get(name, getattr(column, name)) != getattr(column, name):

@@ -93,7 +93,8 @@ def write_table(
 
     Raises:
         InvalidInput: for a folder that holds anything but a table.
-        CorruptTable: for columns that no manifest can describe; nothing is replaced then.
+        CorruptTable: for columns that no manifest can describe, or figures that are not as the
+            column says; nothing is replaced then.
     """
     # Where a link leads: a link cannot be renamed over.
     folder = checks.path(folder, "a table's folder").resolve()
@@ -121,7 +122,8 @@ def write_table(
         manifest["checksum"] = table_checksum(manifest)
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
         (temporary / MANIFEST).write_text(text, encoding="utf-8")
-        read_manifest(temporary)
+        for column in read_manifest(temporary)["columns"][: len(stored)]:
+            open_column(temporary, column, get_space(space).size)
         temporary.chmod(0o755)
         shutil.rmtree(before, ignore_errors=True)
         if folder.exists():

@@ -9,6 +9,7 @@ import pickle
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -414,3 +415,17 @@ def test_tables_pickle_by_where_they_lie(own_table: Path) -> None:
 def test_seconds_of_a_negative_schedule_are_refused() -> None:
     with pytest.raises(InvalidInput, match="-5"):
         load_table("tss", "cifar10").train_seconds(-5)
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    shared: dict[str, Any] = {"provenance": "measured", "source": "a test", "licence": "none"}
+    for wrong in ({"quantity": "energy"}, {"quantity": "latency", "provenance": "guess"}):
+        with pytest.raises(InvalidInput, match=r"energy|guess"):
+            Column(**{**shared, **wrong})
+    latency, good = Column("latency", **shared), np.ones(32_768)
+    write_table(tmp_path / "table", "sss", "digits", [(latency, good)])
+    before = (tmp_path / "table" / "manifest.json").read_bytes()
+    for figures in (good[1:], good.astype(int), good[:, None]):
+        with pytest.raises(CorruptTable, match=r"latency\.npy"):
+            write_table(tmp_path / "table", "sss", "digits", [(latency, figures)])
+        assert (tmp_path / "table" / "manifest.json").read_bytes() == before
