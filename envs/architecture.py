@@ -336,6 +336,8 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         """The architecture as text (`"ansi"`), a picture (`"rgb_array"`) or in a window."""
         if self.render_mode is None:
             return None
+        if self._stream is None:
+            raise ResetNeeded("no episode has begun: call reset() before render()")
         if self.render_mode == "ansi":
             return text(self._scene())
         frame = draw(self._scene())

@@ -552,3 +552,12 @@ def test_a_picture_that_fails_leaves_the_old_one(monkeypatch, capsys, tmp_path: 
     assert "No space left" in err
     assert path.read_bytes() == b"the old one"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("family", ["", "-OneShot", "-Edit", "-Budgeted"])
+def test_nothing_is_rendered_before_an_episode(family: str) -> None:
+    env = gym.make(f"NATS-SSS-cifar10{family}-v0", render_mode="ansi").unwrapped
+    with pytest.raises(gym.error.ResetNeeded, match="before render"):
+        env.render()
+    env.reset(seed=0)
+    assert env.render()
