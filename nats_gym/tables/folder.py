@@ -123,7 +123,8 @@ def write_table(
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
         (temporary / MANIFEST).write_text(text, encoding="utf-8")
         for column in read_manifest(temporary)["columns"][: len(stored)]:
-            open_column(temporary, column, get_space(space).size)
+            if not column.model:  # whose file holds coefficients
+                open_column(temporary, column, get_space(space).size)
         temporary.chmod(0o755)
         shutil.rmtree(before, ignore_errors=True)
         if folder.exists():
