@@ -56,6 +56,8 @@ KEPT_TRIALS = 8
 #: Keys of `reset(options=...)` that every environment knows.
 TRIAL, START = "trial", "start"
 RESET_OPTIONS = "options of a reset are a dictionary"
+#: What an action mostly is.
+_INTEGERS = (np.int64, int)
 
 
 class ArchitectureEnv(gym.Env[Any, Any]):
@@ -280,10 +282,13 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         info["incumbent_accuracy"] = self._incumbent
 
     def _choice(self, action: Any, below: int) -> int:
-        try:
-            choice = -1 if isinstance(action, (bool, np.bool_)) else as_int(action)
-        except Exception:  # what is given converts itself as it likes
-            choice = -1
+        if type(action) in _INTEGERS:  # as spaces sample them
+            choice = as_int(action)
+        else:
+            try:
+                choice = -1 if isinstance(action, (bool, np.bool_)) else as_int(action)
+            except Exception:  # what is given converts itself as it likes
+                choice = -1
         if not 0 <= choice < below:
             raise InvalidInput(f"an action is an integer in 0…{below - 1}, got {shown(action)}")
         return choice
