@@ -1,0 +1,122 @@
+"""Several networks as one module, each with images of its own.
+
+The networks of NATS-Bench are far too small for a modern accelerator, and on small images for a
+core too: a step is lost in starting its many operations. A group starts them for all its members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+#: Where a member's tensor lies in one of the group's: makes the view of it.
+View = Callable[[torch.Tensor], torch.Tensor]
+
+
+class _Held(NamedTuple):
+    """A parameter of a member: its name there, the group's that holds it, and where."""
+
+    member: int
+    name: str
+    holder: nn.Parameter
+    view: View
+
+
+class NetworkGroup(nn.Module):
+    """Networks that are computed together, each as if it were alone.
+
+    Args:
+        members: the networks, on their device.
+
+    Attributes:
+        members: likewise. Their parameters and buffers are views of the group's: they are up to
+            date at any time, and may be read, saved and evaluated as ever.
+    """
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = tuple(members)
+        self._held: list[_Held] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Float images ``(G, B, 3, H, W)``, a batch of each member → logits ``(G, B, classes)``."""
+        raise NotImplementedError
+
+    def hold(self, member: int, name: str, holder: nn.Parameter, view: View) -> None:
+        """Move a member's parameter into one of the group's, of which it becomes a view.
+
+        Args:
+            member: its position.
+            name: of the parameter, as the member's ``named_parameters`` say.
+            holder: the group's.
+            view: makes the view of it, of the parameter's shape.
+        """
+        place = view(holder.data)
+        parameter = self.members[member].get_parameter(name)
+        place.copy_(parameter.data)
+        parameter.data = place
+        self._held.append(_Held(member, name, holder, view))
+
+    def by_member(
+        self, tensors: Mapping[nn.Parameter, torch.Tensor]
+    ) -> list[dict[str, torch.Tensor]]:
+        """What belongs to parameters of the group, such as momentum, as views by member and name.
+
+        Args:
+            tensors: by parameter of the group, each of its shape; parameters may be missing.
+
+        Returns:
+            For each member a dictionary by its parameter's name.
+        """
+        found: list[dict[str, torch.Tensor]] = [{} for _ in self.members]
+        for member, name, holder, view in self._held:
+            if holder in tensors:
+                found[member][name] = view(tensors[holder])
+        return found
+
+
+class SideBySide(NetworkGroup):
+    """Any networks, one after the other; on a GPU each in a stream of its own.
+
+    Args:
+        members: the networks, on their device; any modules from images to logits.
+        forwards: what computes each, such as the compiled network; default the network itself.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[nn.Module],
+        forwards: Sequence[Callable[[torch.Tensor], torch.Tensor]] | None = None,
+    ) -> None:
+        super().__init__(members)
+        self._forwards = tuple(members if forwards is None else forwards)
+        self.networks = nn.ModuleList(members)
+        for number, network in enumerate(members):
+            for name, parameter in network.named_parameters():
+                self._held.append(_Held(number, name, parameter, _itself))
+        self._streams: list[torch.cuda.Stream] = []
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """See :class:`NetworkGroup`."""
+        if images.device.type != "cuda" or len(self.members) == 1:
+            return torch.stack(
+                [forward(own) for forward, own in zip(self._forwards, images, strict=True)]
+            )
+        here = torch.cuda.current_stream(images.device)
+        while len(self._streams) < len(self.members):
+            self._streams.append(torch.cuda.Stream(images.device))
+        logits = []
+        for forward, own, stream in zip(self._forwards, images, self._streams, strict=True):
+            stream.wait_stream(here)
+            with torch.cuda.stream(stream):
+                logits.append(forward(own))
+        for stream in self._streams:
+            here.wait_stream(stream)
+        return torch.stack(logits)
+
+
+def _itself(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor
