@@ -12,8 +12,6 @@ from functools import lru_cache
 from os.path import lexists
 from pathlib import Path
 
-import filelock
-
 from nats_gym import checks
 from nats_gym.errors import CannotWrite, InvalidInput, NatsGymError, said, shown
 
@@ -47,6 +45,8 @@ def check_folder(path: Path) -> None:
 @contextmanager
 def alone(lock: Path, busy: str) -> Iterator[None]:
     """Hold a lock file; ``InvalidInput`` with the text ``busy`` if another process does."""
+    import filelock  # trainings do without it
+
     held = filelock.FileLock(lock, timeout=0)
     try:
         held.acquire()

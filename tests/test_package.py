@@ -36,6 +36,18 @@ def test_import_is_light() -> None:
     assert python(code) == "[]"
 
 
+def test_trainings_need_torch_numpy_and_gymnasium_alone() -> None:
+    """Where nothing can be installed, as on many a machine with a GPU."""
+    others = ("filelock", "platformdirs", "rich", "typer", "pooch", "scipy", "sklearn", "joblib")
+    others += ("stable_baselines3", "matplotlib", "PIL")
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({others!r}))\n"
+        "import nats_gym.agents.weight_sharing.supernet_search, nats_gym.evaluators.training\n"
+        "import nats_gym.training.batched, nats_gym.training.trainer"
+    )
+    python(code)
+
+
 @pytest.mark.slow
 def test_import_is_quick() -> None:
     code = "import time; t = time.perf_counter(); import nats_gym; print(time.perf_counter() - t)"

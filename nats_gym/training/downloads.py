@@ -6,8 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from nats_gym.errors import NatsGymError, said
 from nats_gym.extras import require
 from nats_gym.files import make_folder
@@ -36,6 +34,7 @@ def fetch(url: str, md5: str, folder: Path) -> Path:
     """
     name, by_hand = check_fetch(url, folder)
     import pooch  # type: ignore[import-untyped]
+    from filelock import FileLock
 
     try:
         make_folder(folder)

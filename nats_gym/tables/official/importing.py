@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import filelock
-
 from nats_gym import checks
 from nats_gym.errors import NatsGymError
 from nats_gym.files import make_folder
@@ -106,6 +104,8 @@ def remove_archive(archive: OfficialArchive) -> None:
 
 @contextmanager
 def import_lock() -> Iterator[None]:
+    import filelock  # asking a table does without it
+
     folder = archives_folder()
     make_folder(folder)
     try:
