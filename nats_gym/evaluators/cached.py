@@ -32,7 +32,7 @@ from nats_gym.files import check_folder
 from nats_gym.simulation.schedule import Epochs, check_epochs
 from nats_gym.spaces import TopologySpace, get_space
 from nats_gym.tables.home import home
-from nats_gym.training.record import TIMED_OUT
+from nats_gym.training.record import OF_THE_MACHINE
 
 _KEY = "space, architecture, identity, epochs, trial, provenance, seconds_provenance"
 _FIGURES = "accuracy, seconds, metrics, finished"
@@ -79,8 +79,8 @@ class CachedEvaluator(ForwardingEvaluator):
     recipe, network), schedule, trial and what it rests on, as soon as it arrives: a process that
     is killed loses none that had. Several processes may share the file; where two evaluate the
     same, the first answer stays and both return it. Seconds are those that the evaluation took when
-    it was done. An answer whose metric ``status`` is ``"timed out"`` is passed on and not kept: it
-    tells of a limit, or of a busy machine, and not of the architecture.
+    it was done. An answer whose metric ``status`` is ``"timed out"`` or ``"out of memory"`` is
+    passed on and not kept: it tells of a limit, or of a busy machine, and not of the architecture.
 
     A file that is deleted or replaced while it is in use is noticed, and said: what this process
     has kept there, or found, is kept in the file that is there then. It holds that in memory,
@@ -236,9 +236,9 @@ class CachedEvaluator(ForwardingEvaluator):
     def _kept(self, key: _Key, answer: Answer, bases: set[tuple[str, str]]) -> Answer:
         """Keep an answer, unless another process was first; what is kept.
 
-        One that ran out of time is not: a longer limit may answer otherwise.
+        One that ran out of time or memory is not: a longer limit may answer otherwise.
         """
-        if answer.metrics.get("status") == TIMED_OUT:
+        if answer.metrics.get("status") in OF_THE_MACHINE:
             bases.add(key[5:])
             return answer
         metrics = json.dumps(answer.metrics)

@@ -32,6 +32,12 @@ def choose_device(device: torch.device | str = "auto") -> torch.device:
     raise InvalidInput(f"no device {shown(device)} here ({reason})")
 
 
+def out_of_memory(error: Exception) -> bool:
+    """Whether torch says that a device, or this machine, has no memory left."""
+    # On the CPU it is any RuntimeError, told by its words alone.
+    return isinstance(error, torch.cuda.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
 @contextmanager
 def using_threads(count: int) -> Iterator[None]:
     """Let torch compute with so many threads in a block, and with as many as before after it."""

@@ -47,7 +47,8 @@ class Recipe:
             ``"reduce-overhead"`` also replays its work as CUDA graphs on a GPU, which spares the
             launch of each kernel; on the CPU it is as True.
         on_failure: what a training counts as whose loss is no longer finite, or that outlives its
-            time limit: ``"chance"`` (100 / number of classes), ``"zero"``, or ``"raise"``.
+            time limit or finds no memory: ``"chance"`` (100 / number of classes), ``"zero"``, or
+            ``"raise"``.
 
     Raises:
         InvalidInput: for a value out of range; says which.

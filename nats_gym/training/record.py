@@ -8,12 +8,15 @@ from typing import Any
 from nats_gym.checks import word
 from nats_gym.errors import NatsGymError
 
-#: How a training can end: as planned, with a loss that is not finite, out of time.
+#: How a training can end: as planned, with a loss that is not finite, out of time or memory.
 COMPLETED, DIVERGED, TIMED_OUT = "completed", "diverged", "timed out"
+OUT_OF_MEMORY = "out of memory"
+#: What tells of the machine and the limit, not of the architecture.
+OF_THE_MACHINE = (TIMED_OUT, OUT_OF_MEMORY)
 
 
 class TrainingFailed(NatsGymError, RuntimeError):
-    """A training diverged or ran out of time, and its recipe says to raise."""
+    """A training diverged or ran out of time or memory, and its recipe says to raise."""
 
 
 @dataclass
@@ -48,7 +51,7 @@ class TrainingRecord:
         seed: what its order, flips and crops were drawn from.
         recipe: digest of the recipe.
         failed_accuracy: what it counts as, in percent, if it did not complete.
-        status: :data:`COMPLETED`, :data:`DIVERGED` or :data:`TIMED_OUT`.
+        status: :data:`COMPLETED`, :data:`DIVERGED`, :data:`TIMED_OUT` or :data:`OUT_OF_MEMORY`.
         train: figures of the training batches as they were trained on.
         evaluated: figures of each split that the network was to be evaluated on.
         lost_seconds: real seconds spent in the epoch or evaluation that did not end.

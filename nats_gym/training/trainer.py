@@ -25,9 +25,11 @@ from nats_gym.training.batches import TrainingBatches, evaluation_batches
 from nats_gym.training.checkpoint import load_checkpoint, save_checkpoint
 from nats_gym.training.data import ImageData
 from nats_gym.training.devices import choose_device as choose_device
+from nats_gym.training.devices import out_of_memory
 from nats_gym.training.recipe import Recipe
 from nats_gym.training.record import (
     DIVERGED,
+    OUT_OF_MEMORY,
     TIMED_OUT,
     Curve,
     TrainingFailed,
@@ -94,7 +96,7 @@ def train(
 
     Returns:
         Curves, seconds and status. A loss that is not finite, or a training that outlives its
-        limit, ends it with that status.
+        limit or finds no memory, ends it with that status.
 
     Raises:
         InvalidInput: for an argument out of range, or a checkpoint of another training.
@@ -200,14 +202,22 @@ class _Training:
         self._deadline = time_limit
         for split in self._evaluate_on:
             self.record.evaluated.setdefault(split, Curve())
-        while self.record.epochs < last:
-            self._train_epoch()
-            if every or self.record.epochs == last:
-                self._evaluate()
-            if checkpoint is not None:
-                state = self._network, self._optimizer
-                save_checkpoint(checkpoint, self._identity, self.record, *state)
-        self._evaluate()  # what was saved may not have been evaluated, or not on these splits
+        start, before = perf_counter(), self.record.seconds
+        try:
+            while self.record.epochs < last:
+                self._train_epoch()
+                if every or self.record.epochs == last:
+                    self._evaluate()
+                if checkpoint is not None:
+                    state = self._network, self._optimizer
+                    save_checkpoint(checkpoint, self._identity, self.record, *state)
+            self._evaluate()  # what was saved may not have been evaluated, or not on these splits
+        except RuntimeError as error:
+            if not out_of_memory(error):
+                raise
+            lost = perf_counter() - start - (self.record.seconds - before)
+            what = f"ran out of memory after {self.record.epochs} epochs"
+            raise _Failure(OUT_OF_MEMORY, max(lost, 0.0), what) from None
 
     def _train_epoch(self) -> None:
         epoch = self.record.epochs

@@ -29,7 +29,14 @@ from nats_gym.training.architecture import preset, train_architecture
 from nats_gym.training.batches import draw_epoch
 from nats_gym.training.data import ImageData, load_data
 from nats_gym.training.recipe import CUDA_GRAPHS, Recipe
-from nats_gym.training.record import COMPLETED, DIVERGED, TIMED_OUT, TrainingFailed, TrainingRecord
+from nats_gym.training.record import (
+    COMPLETED,
+    DIVERGED,
+    OUT_OF_MEMORY,
+    TIMED_OUT,
+    TrainingFailed,
+    TrainingRecord,
+)
 from nats_gym.training.trainer import choose_device, seeded, train
 
 torch.set_num_threads(1)
@@ -287,6 +294,29 @@ def test_a_loss_that_is_no_number_ends_the_training() -> None:
     assert zero.accuracy("x-valid") == 0.0
     with pytest.raises(TrainingFailed, match="diverged after 1 epochs"):
         train(Exploding(6), small_data(), replace(RECIPE, on_failure="raise"), device="cpu")
+
+
+class Hungry(nn.Module):
+    """Finds no memory from the given batch on."""
+
+    def __init__(self, batches: int) -> None:
+        super().__init__()
+        self.linear, self.left = nn.Linear(192, 4), batches
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.left -= self.training
+        if self.left < 0:
+            images = images.new_empty(1 << 50)
+        return self.linear(images.flatten(1))
+
+
+def test_no_memory_ends_the_training() -> None:
+    record = train(Hungry(6), small_data(), RECIPE, device="cpu", evaluate="every")
+    assert (record.status, record.epochs) == (OUT_OF_MEMORY, 1)
+    assert record.accuracy("x-valid") == 25.0
+    assert 0 < record.lost_seconds < record.seconds
+    with pytest.raises(TrainingFailed, match="ran out of memory after 1 epochs"):
+        train(Hungry(6), small_data(), replace(RECIPE, on_failure="raise"), device="cpu")
 
 
 class Slow(nn.Module):
