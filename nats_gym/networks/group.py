@@ -7,7 +7,7 @@ core too: a step is lost in starting its many operations. A group starts them fo
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import nn
@@ -22,6 +22,16 @@ class _Held(NamedTuple):
     member: int
     name: str
     holder: nn.Parameter
+    view: View
+
+
+class _HeldBuffer(NamedTuple):
+    """A buffer of a member, the module and name of the one that holds it, and where."""
+
+    member: int
+    name: str
+    module: nn.Module
+    holder: str
     view: View
 
 
@@ -40,6 +50,7 @@ class NetworkGroup(nn.Module):
         super().__init__()
         self.members = tuple(members)
         self._held: list[_Held] = []
+        self._held_buffers: list[_HeldBuffer] = []
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Float images ``(G, B, 3, H, W)``, a batch of each member → logits ``(G, B, classes)``."""
@@ -59,6 +70,39 @@ class NetworkGroup(nn.Module):
         place.copy_(parameter.data)
         parameter.data = place
         self._held.append(_Held(member, name, holder, view))
+
+    def hold_buffer(
+        self, member: int, name: str, module: nn.Module, holder: str, view: View
+    ) -> None:
+        """Move a member's buffer, such as a running mean, into one of a module of the group's.
+
+        Args:
+            member: its position.
+            name: of the buffer, as the member's ``named_buffers`` say.
+            module: of the group's, that has the buffer ``holder``.
+            holder: its name there.
+            view: as for :meth:`hold`.
+        """
+        place = view(module.get_buffer(holder))
+        buffer = self.members[member].get_buffer(name)
+        place.copy_(buffer)
+        buffer.data = place
+        self._held_buffers.append(_HeldBuffer(member, name, module, holder, view))
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of the group and of its members."""
+        for network in self.members:
+            network.train(mode)
+        return super().train(mode)
+
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+        """What ``to`` and its like do; afterwards the members are views of what is new."""
+        super()._apply(fn, recurse)
+        for member, name, holder, view in self._held:
+            self.members[member].get_parameter(name).data = view(holder.data)
+        for member, name, module, key, view in self._held_buffers:
+            self.members[member].get_buffer(name).data = view(module.get_buffer(key))
+        return self
 
     def by_member(
         self, tensors: Mapping[nn.Parameter, torch.Tensor]

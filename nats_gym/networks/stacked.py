@@ -1,0 +1,427 @@
+"""Several networks of one skeleton as one: a convolution of theirs is a group of a grouped one.
+
+Activations are ``(B, members · width, H, W)``, channels last. Where members differ in width, each
+has as many channels as the widest: what it lacks is zero, and stays so, for the weights that would
+read or write it are zero and so are their gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import nn
+
+from nats_gym.errors import InvalidInput
+from nats_gym.networks.blocks import ConvBN, ProjectedPool, Projection, ResidualBlock
+from nats_gym.networks.cell import OUTPUT, Cell
+from nats_gym.networks.group import NetworkGroup, View
+from nats_gym.networks.network import Network
+from nats_gym.spaces.topology import EDGES
+
+# Where an edge has its convolution and its batch norm.
+_PLACES: dict[type[nn.Module], tuple[str, str]] = {
+    ConvBN: ("op.1", "op.2"),
+    ProjectedPool: ("preprocess.op.1", "preprocess.op.2"),
+    Projection: ("conv", "bn"),
+}
+
+
+def find_obstacle(networks: Sequence[nn.Module]) -> str:
+    """Say why networks cannot be stacked; an empty string if they can."""
+    if not networks:
+        return "there is no network"
+    if any(type(network) is not Network for network in networks):
+        return "only networks as nats_gym.networks.build makes them are stacked"
+    skeletons = {tuple(map(type, cast(Network, one).cells)) for one in networks}
+    if len(skeletons) > 1:
+        return "they differ in their cells per stage"
+    if len({cast(Network, one).classifier.out_features for one in networks}) > 1:
+        return "they differ in their number of classes"
+    if len({(one.dtype, one.device) for network in networks for one in network.parameters()}) > 1:
+        return "they differ in device or precision"
+    if not all(cast(Cell, cast(Network, one).cells[-1]).reads_input for one in networks):
+        return "the last cell of one does not read its input"
+    return ""
+
+
+class StackedNetworks(NetworkGroup):
+    """Networks of one skeleton, computed by grouped convolutions.
+
+    On each edge the members with one operation are computed together. Parameters that no output
+    depends on stay the member's own.
+
+    Args:
+        members: trials, topologies or sizes with equally many cells and classes.
+
+    Raises:
+        InvalidInput: for what :func:`find_obstacle` finds an obstacle in.
+    """
+
+    def __init__(self, members: Sequence[Network]) -> None:
+        obstacle = find_obstacle(members)
+        if obstacle:
+            raise InvalidInput(f"these networks cannot be stacked: {obstacle}")
+        super().__init__(members)
+        everyone = range(len(members))
+        self._counters: list[tuple[int, str]] = []
+        width = max(one.stem[0].out_channels for one in members)
+        self.stem = _ConvNorm(self, everyone, "stem.0", "stem.1", 3, width)
+        cells: list[nn.Module] = []
+        for number, cell in enumerate(members[0].cells):
+            wide = max(_width(one.cells[number]) for one in members)
+            kind = _Cell if isinstance(cell, Cell) else _ResidualBlock
+            cells.append(kind(self, number, width, wide))
+            width = wide
+        self.cells = nn.ModuleList(cells)
+        self.lastact = _Norm(self, everyone, "lastact.0", width)
+        sizes = [(one.classifier.out_features, one.classifier.in_features) for one in members]
+        classes = sizes[0][0]
+        self.weight = self._stack(
+            [(one, "classifier.weight") for one in everyone],
+            [_cut(one, slice(None), slice(size[1])) for one, size in enumerate(sizes)],
+            (len(members), classes, width),
+        )
+        self.bias = self._stack(
+            [(one, "classifier.bias") for one in everyone],
+            [_cut(one, 0) for one in everyone],
+            (len(members), 1, classes),
+        )
+        device = self.bias.device
+        self.register_buffer(
+            "counts", torch.zeros(len(self._counters), dtype=torch.long).to(device)
+        )
+        for position, (member, name) in enumerate(self._counters):
+            self.hold_buffer(member, name, self, "counts", _cut(position))
+        self.train(members[0].training)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """See :class:`NetworkGroup`."""
+        if self.training:
+            self.counts.add_(1)
+        members, batch, channels, height, width = images.shape
+        x = images.permute(1, 3, 4, 0, 2).reshape(batch, height, width, members * channels)
+        x = self.stem(x.permute(0, 3, 1, 2))
+        for cell in self.cells:
+            x = cell(x)
+        means = self.lastact(x).relu_().mean((2, 3)).view(batch, members, -1).transpose(0, 1)
+        return torch.baddbmm(self.bias, means, self.weight.transpose(1, 2))
+
+    def _stack(
+        self, held: Sequence[tuple[int, str]], views: Sequence[View], shape: Sequence[int]
+    ) -> nn.Parameter:
+        """Make a parameter of zeros that holds some of the members'."""
+        member, name = held[0]
+        own = self.members[member].get_parameter(name)
+        zeros = own.new_zeros(shape)
+        if own.ndim == 4:
+            zeros = zeros.contiguous(memory_format=torch.channels_last)
+        holder = nn.Parameter(zeros)
+        for (member, name), view in zip(held, views, strict=True):
+            self.hold(member, name, holder, view)
+        return holder
+
+
+class _Norm(nn.Module):
+    """The batch norms of some members, side by side."""
+
+    running_mean: torch.Tensor
+    running_var: torch.Tensor
+
+    def __init__(
+        self, group: StackedNetworks, members: Sequence[int], name: str, width: int
+    ) -> None:
+        super().__init__()
+        norms = [group.members[member].get_submodule(name) for member in members]
+        norm = norms[0]
+        assert isinstance(norm, nn.BatchNorm2d)
+        assert norm.momentum is not None
+        self._momentum, self._eps = norm.momentum, norm.eps
+        views = [
+            _cut(slice(start, start + cast(nn.BatchNorm2d, one).num_features))
+            for start, one in zip(range(0, len(norms) * width, width), norms, strict=True)
+        ]
+        for what in ("weight", "bias"):
+            held = [(member, f"{name}.{what}") for member in members]
+            setattr(self, what, group._stack(held, views, (len(norms) * width,)))
+        for what in ("running_mean", "running_var"):
+            own = norm.get_buffer(what)
+            self.register_buffer(what, own.new_full((len(norms) * width,), what == "running_var"))
+            for member, view in zip(members, views, strict=True):
+                group.hold_buffer(member, f"{name}.{what}", self, what, view)
+        group._counters += [(member, f"{name}.num_batches_tracked") for member in members]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.batch_norm(
+            x,
+            self.running_mean,
+            self.running_var,
+            self.weight,
+            self.bias,
+            self.training,
+            self._momentum,
+            self._eps,
+        )
+
+
+class _Conv(nn.Module):
+    """The convolutions of some members, each a group of one."""
+
+    def __init__(
+        self, group: StackedNetworks, members: Sequence[int], name: str, c_in: int, c_out: int
+    ) -> None:
+        super().__init__()
+        convs = [cast(nn.Conv2d, group.members[member].get_submodule(name)) for member in members]
+        kernel = convs[0].kernel_size[0]
+        self._stride, self._padding = convs[0].stride[0], kernel // 2
+        self._groups = len(members)
+        views = [
+            _cut(slice(start, start + conv.out_channels), slice(conv.in_channels))
+            for start, conv in zip(range(0, len(convs) * c_out, c_out), convs, strict=True)
+        ]
+        self.weight = group._stack(
+            [(member, f"{name}.weight") for member in members],
+            views,
+            (len(convs) * c_out, c_in, kernel, kernel),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.conv2d(
+            x, self.weight, None, self._stride, self._padding, 1, self._groups
+        )
+
+
+class _ConvNorm(nn.Module):
+    """Convolutions and their batch norms."""
+
+    def __init__(
+        self,
+        group: StackedNetworks,
+        members: Sequence[int],
+        conv: str,
+        norm: str,
+        c_in: int,
+        c_out: int,
+    ) -> None:
+        super().__init__()
+        self.conv = _Conv(group, members, conv, c_in, c_out)
+        self.norm = _Norm(group, members, norm, c_out)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.norm(self.conv(x))
+
+
+class _ResidualBlock(nn.Module):
+    """See :class:`nats_gym.networks.blocks.ResidualBlock`."""
+
+    def __init__(self, group: StackedNetworks, number: int, c_in: int, c_out: int) -> None:
+        super().__init__()
+        everyone, name = range(len(group.members)), f"cells.{number}"
+        a, b = f"{name}.conv_a.op", f"{name}.conv_b.op"
+        self.conv_a = _ConvNorm(group, everyone, f"{a}.1", f"{a}.2", c_in, c_out)
+        self.conv_b = _ConvNorm(group, everyone, f"{b}.1", f"{b}.2", c_out, c_out)
+        self.downsample = _Conv(group, everyone, f"{name}.downsample.1", c_in, c_out)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        inner = self.conv_a(x.relu()).relu_()
+        return self.downsample(nn.functional.avg_pool2d(x, 2)).add_(self.conv_b(inner))
+
+
+class _Run(NamedTuple):
+    """Members that lie beside each other: where in a part of the group, where in all, how many."""
+
+    part: int
+    whole: int
+    count: int
+
+
+class _Operation(nn.Module):
+    """What some members have on an edge.
+
+    Attributes:
+        target: the node it leads to.
+        rectified: whether it reads its node through a ReLU.
+        fresh: whether nobody else holds what it returns.
+        runs: which members; empty if all.
+    """
+
+    def __init__(
+        self,
+        group: StackedNetworks,
+        cell: int,
+        edge: int,
+        members: Sequence[int],
+        c_in: int,
+        c_out: int,
+    ) -> None:
+        super().__init__()
+        name = f"cells.{cell}.layers.{edge}"
+        layer = group.members[members[0]].get_submodule(name)
+        self.target = EDGES[edge][0]
+        self.rectified = isinstance(layer, ConvBN | ProjectedPool)
+        self.fresh = not isinstance(layer, nn.Identity)
+        self.runs = [] if len(members) == len(group.members) else list(_runs(members))
+        self._pools = not isinstance(layer, ConvBN | Projection | nn.Identity)
+        self._widths = (len(members), c_in, c_out)
+        self.conv: _ConvNorm | None = None
+        if type(layer) in _PLACES:
+            conv, norm = (f"{name}.{place}" for place in _PLACES[type(layer)])
+            self.conv = _ConvNorm(group, members, conv, norm, c_in, c_out)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        members, c_in, c_out = self._widths
+        if self.conv is not None:
+            x = self.conv(x)
+        elif c_in != c_out:  # of members that have less than both
+            x = _joined(nn.functional.pad(_by_member(x, members), (0, c_out - c_in)))
+        if self._pools:
+            x = nn.functional.avg_pool2d(x, 3, 1, 1, count_include_pad=False)
+        return x
+
+
+class _Cell(nn.Module):
+    """See :class:`nats_gym.networks.cell.Cell`."""
+
+    def __init__(self, group: StackedNetworks, number: int, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self._members, self._c_out = len(group.members), c_out
+        cells = [cast(Cell, cast(Network, one).cells[number]) for one in group.members]
+        self.operations = nn.ModuleList()
+        # By source, and by whether they read it through a ReLU.
+        self._readers: list[dict[bool, list[_Operation]]] = [{} for _ in range(OUTPUT)]
+        for edge, (_, source) in enumerate(EDGES):
+            kinds: dict[tuple[Any, ...], list[int]] = {}
+            for member, cell in enumerate(cells):
+                if edge in cell.live:
+                    layer = cell.layers[edge]
+                    kernel = layer.op[0].kernel_size if isinstance(layer, ConvBN) else None
+                    kinds.setdefault((type(layer), kernel), []).append(member)
+            for members in kinds.values():
+                wide = c_out if source else c_in
+                operation = _Operation(group, number, edge, members, wide, c_out)
+                self.operations.append(operation)
+                self._readers[source].setdefault(operation.rectified, []).append(operation)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        batch, _, height, width = x.shape
+        sums: list[list[tuple[_Operation, torch.Tensor]]] = [[] for _ in range(OUTPUT + 1)]
+        for source, readers in enumerate(self._readers):
+            for rectified, operations in readers.items():
+                given = x.relu() if rectified else x
+                runs = [operation.runs for operation in operations if operation.runs]
+                parts = iter(_Part.apply(self._members, runs, given) if runs else ())
+                for operation in operations:
+                    value = operation(next(parts) if operation.runs else given)
+                    sums[operation.target].append((operation, value))
+            summands = sums[source + 1]
+            if any(operation.runs for operation, _ in summands):
+                runs = [operation.runs for operation, _ in summands]
+                x = _Sum.apply(self._members, runs, *(value for _, value in summands))
+            elif summands:
+                x = _add(summands)
+            else:
+                x = _joined(x.new_zeros(batch, height, width, self._members, self._c_out))
+        return x
+
+
+def _add(summands: Sequence[tuple[_Operation, torch.Tensor]]) -> torch.Tensor:
+    """The sum of what all members have, in place of one of them that may be written to."""
+    operation, total = summands[0]
+    fresh = operation.fresh
+    for operation, value in summands[1:]:
+        if fresh:
+            total = total.add_(value)
+        else:
+            total = value.add_(total) if operation.fresh else total + value
+            fresh = True
+    return total
+
+
+class _Part(torch.autograd.Function):
+    """Takes members out of a whole group, for several operations at once."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, members: int, parts: Sequence[Sequence[_Run]], x: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
+        ctx.members, ctx.parts = members, parts
+        return tuple(_take(_by_member(x, members), runs) for runs in parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        return None, None, _put(ctx.members, ctx.parts, gradients)
+
+
+class _Sum(torch.autograd.Function):
+    """Adds what parts of a group have, each in its members' place; empty runs are the whole."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, members: int, parts: Sequence[Sequence[_Run]], *values: torch.Tensor
+    ) -> torch.Tensor:
+        ctx.members, ctx.parts = members, parts
+        return _put(members, parts, values)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        whole = _by_member(gradient, ctx.members)
+        return None, None, *(_take(whole, runs) if runs else gradient for runs in ctx.parts)
+
+
+def _take(whole: torch.Tensor, runs: Sequence[_Run]) -> torch.Tensor:
+    pieces = [whole[..., run.whole : run.whole + run.count, :] for run in runs]
+    return _joined(torch.cat(pieces, 3))
+
+
+def _put(
+    members: int, parts: Sequence[Sequence[_Run]], values: Sequence[torch.Tensor]
+) -> torch.Tensor:
+    counts = [sum(run.count for run in runs) or members for runs in parts]
+    split = [_by_member(value, count) for value, count in zip(values, counts, strict=True)]
+    batch, height, width, _, channels = split[0].shape
+    whole = torch.zeros(
+        (batch, height, width, members, channels),
+        dtype=reduce(torch.promote_types, (value.dtype for value in values)),
+        device=values[0].device,
+    )
+    for runs, value in zip(parts, split, strict=True):
+        for run in runs or [_Run(0, 0, members)]:
+            place = whole[..., run.whole : run.whole + run.count, :]
+            place += value[..., run.part : run.part + run.count, :]
+    return _joined(whole)
+
+
+def _by_member(x: torch.Tensor, members: int) -> torch.Tensor:
+    """``(B, members · C, H, W)`` → ``(B, H, W, members, C)``."""
+    batch, channels, height, width = x.shape
+    return x.permute(0, 2, 3, 1).reshape(batch, height, width, members, channels // members)
+
+
+def _joined(x: torch.Tensor) -> torch.Tensor:
+    """Inverse of :func:`_by_member`."""
+    return x.flatten(3).permute(0, 3, 1, 2)
+
+
+def _runs(members: Sequence[int]) -> Iterator[_Run]:
+    """Ascending members as runs."""
+    first = 0
+    for position, member in enumerate(members):
+        if position + 1 == len(members) or members[position + 1] != member + 1:
+            yield _Run(first, members[first], position + 1 - first)
+            first = position + 1
+
+
+def _width(cell: nn.Module) -> int:
+    """Channels of a cell's or residual block's output."""
+    if isinstance(cell, ResidualBlock):
+        return cast(nn.Conv2d, cell.downsample[1]).out_channels
+    return cast(Cell, cell).c_out
+
+
+def _cut(*where: int | slice) -> View:
+    def view(tensor: torch.Tensor) -> torch.Tensor:
+        return tensor[where]
+
+    return view
