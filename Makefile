@@ -21,7 +21,7 @@ setup: $(VENV)/.dev
 	$(BIN)/pre-commit install
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 test-slow: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'slow and not attack' $(PYTEST_ARGS)
@@ -31,7 +31,7 @@ test-attack: $(VENV)/.dev
 	$(BIN)/python -m pytest -n 2 -m attack tests/attack $(PYTEST_ARGS)
 
 test-lowest: $(LOWEST)/.dev
-	$(LOWEST)/bin/python -m pytest -n 2 $(PYTEST_ARGS)
+	$(LOWEST)/bin/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 test-rllib: $(RLLIB)/.dev
 	$(RLLIB)/bin/python -m pytest -m 'slow or not slow' tests/test_examples.py tests/test_libraries.py \

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import runpy
 import subprocess
 import sys
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -31,6 +33,14 @@ SLOW: dict[str, tuple[list[str], str, str | None]] = {
 }
 
 
+def run_here(name: str, arguments: list[str]) -> None:
+    """Run an example as a script, in this process, which has loaded most of what it imports."""
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("default")
+        patch.setattr(sys, "argv", [name, *arguments])
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+
+
 def run(name: str, arguments: list[str], folder: Path) -> str:
     home = {"NATS_GYM_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(EXAMPLES / name), *arguments]
@@ -47,23 +57,32 @@ def test_no_example_is_forgotten_and_each_is_short() -> None:
     assert {name: len(lines) for name, lines in found.items() if len(lines) >= 60} == {}
 
 
-@pytest.mark.parametrize("name", RUNS)
-def test_an_example_runs(name: str, tmp_path: Path) -> None:
-    check_example(name, *RUNS[name], tmp_path)
-
-
-def check_example(
-    name: str, arguments: list[str], said: str, package: str | None, tmp_path: Path
-) -> None:
+def skip_without(package: str | None) -> None:
     if package and find_spec(package) is None:
         pytest.skip(f"{package} is not installed")
-    assert said in run(name, arguments, tmp_path)
+
+
+@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.usefixtures("home")
+def test_an_example_runs(
+    name: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments, said, package = RUNS[name]
+    skip_without(package)
+    monkeypatch.chdir(tmp_path)
+    run_here(name, arguments)
+    assert said in capsys.readouterr().out
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", SLOW)
-def test_a_long_example_runs(name: str, tmp_path: Path) -> None:
-    check_example(name, *SLOW[name], tmp_path)
+@pytest.mark.parametrize("name", {**RUNS, **SLOW})
+def test_an_example_runs_by_itself(name: str, tmp_path: Path) -> None:
+    arguments, said, package = {**RUNS, **SLOW}[name]
+    skip_without(package)
+    assert said in run(name, arguments, tmp_path)
 
 
 @pytest.mark.slow

@@ -100,24 +100,15 @@ class Analysis(Findings):
         Raises:
             InvalidInput: if ``folder`` cannot be written.
         """
-        import matplotlib
-
         from nats_gym.analysis.figures import draw
+        from nats_gym.results.plots import save_figure
 
         folder = checks.path(folder, "folder")
         check_folder(folder)
         make_folder(folder)
         figures = draw(self)
-        for figure in figures.values():  # laid out once, not once for each format
-            figure.draw_without_rendering()
-            figure.set_layout_engine("none")
-        # Equal analyses make equal files.
-        with matplotlib.rc_context({"svg.hashsalt": "nats-gym"}):
-            for name, figure in figures.items():
-                with replacing(folder / f"{name}.png") as temporary:
-                    figure.savefig(temporary, format="png", dpi=150)
-                with replacing(folder / f"{name}.svg") as temporary:
-                    figure.savefig(temporary, format="svg", metadata={"Date": None})
+        for name, figure in figures.items():
+            save_figure(figure, folder / name, dpi=150)
         text = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         for name, content in ((JSON_FILE, text), (PAGE, markdown(self, figures))):
             with replacing(folder / name) as temporary:

@@ -1,29 +1,22 @@
-"""How a study's figures are drawn: styles, panels, axes, lines, legends, files.
+"""How a study's figures are drawn: styles, panels, axes, lines, legends.
 
-Colours are Okabe & Ito's, which colour-blind readers tell apart. The same figure gives the same
-bytes.
+Colours are Okabe & Ito's, which colour-blind readers tell apart.
 """
 
 from __future__ import annotations
 
-import io
-import os
 import textwrap
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
 from nats_gym import checks
-from nats_gym.files import replacing
 from nats_gym.results.plots import COLOURS
 from nats_gym.study.statistics import (
     Interval,
@@ -39,7 +32,6 @@ HIGH, LOW = 2.8, 2.0
 PHONE_LETTERS, PHONE_LINE, PHONE_ROWS = 34, 42, 11
 #: A log axis has no 0: what took no time is drawn at this share of its end.
 NO_TIME = 1e-6
-PNG_DPI = 200
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (6, 1.5, 1.5, 1.5)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 #: Of a legend's line, in letters.
@@ -77,38 +69,6 @@ def shorten(label: str, longest: int = LONGEST_LABEL) -> str:
         return label
     end = longest // 3
     return f"{label[: longest - end - 1]}…{label[-end:]}"
-
-
-def save_figure(figure: Figure, path: str | os.PathLike[str]) -> tuple[Path, Path]:
-    """Write ``path`` + ``.png`` and ``path`` + ``.svg``; the same figure gives the same bytes.
-
-    Returns:
-        The two files.
-    """
-    png, svg = (Path(f"{os.fspath(path)}.{suffix}") for suffix in ("png", "svg"))
-    with replacing(svg) as temporary:
-        temporary.write_text(svg_of(figure), encoding="utf-8")
-    layout = figure.get_layout_engine()
-    if layout is not None:  # done by now: once for both files
-        figure.set_layout_engine("none")
-    with replacing(png) as temporary:
-        figure.savefig(temporary, format="png", dpi=PNG_DPI)
-    if layout is not None:
-        figure.set_layout_engine(layout)
-    return png, svg
-
-
-def svg_of(figure: Figure) -> str:
-    """The figure as SVG, its letters as shapes; the same figure gives the same text."""
-    file = io.StringIO()
-    canvas, dpi = figure.canvas, figure.dpi
-    with matplotlib.rc_context({"svg.hashsalt": "nats-gym", "svg.fonttype": "path"}):
-        # Lays out and draws in one pass; savefig would draw once more to lay out.
-        svg: Any = FigureCanvasSVG(figure)  # which has no types
-        svg.print_svg(file, metadata={"Date": None})
-    figure.set_canvas(canvas)
-    figure.set_dpi(dpi)
-    return file.getvalue()
 
 
 def trace(figure: Figure, labels: Iterable[str]) -> dict[str, Any]:

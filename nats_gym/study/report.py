@@ -14,6 +14,7 @@ from nats_gym import checks
 from nats_gym.errors import InvalidInput
 from nats_gym.extras import require
 from nats_gym.files import check_folder, make_folder, replacing
+from nats_gym.results.plots import save_figure, svg_of
 from nats_gym.results.result import SearchResult, kind_of_time
 from nats_gym.study import drawing, figures
 from nats_gym.study.comparison import Results, Searches, all_labels, tasks_of
@@ -200,8 +201,8 @@ def _drawn(
         except InvalidInput as error:
             refused.append(f"Left out: {caption.split(':')[0].lower()}: {error}.")
             continue
-        _, svg = drawing.save_figure(wide, folder / f"{name}-{kind}")
-        drawings = svg.read_text(encoding="utf-8"), drawing.svg_of(narrow)
+        _, svg = save_figure(wide, folder / f"{name}-{kind}")
+        drawings = svg.read_text(encoding="utf-8"), svg_of(narrow)
         trace = None
         if traced and kind in traced:
             trace = _trace((wide, narrow), traced[kind])

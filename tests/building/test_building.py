@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import shutil
@@ -54,7 +55,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("builds") / "mine"
-    return build(folder, PLAN, ARCHS, 2, workers=2, devices=("cpu",), licence="mine")
+    return build(folder, PLAN, ARCHS, 2, devices=("cpu",), licence="mine")
 
 
 @cache
@@ -299,14 +300,15 @@ def test_two_builds_at_once_in_a_folder_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_ray_cluster_builds_the_same(built: Built, tmp_path: Path) -> None:
+def test_two_processes_and_a_ray_cluster_build_the_same(built: Built, tmp_path: Path) -> None:
+    others = [build(tmp_path / "two", PLAN, ARCHS, 2, workers=2, devices=("cpu",))]
     ray = pytest.importorskip("ray")
     try:
-        cluster = build(tmp_path / "b", PLAN, ARCHS, 2, devices=("cpu",), cluster={})
+        others.append(build(tmp_path / "b", PLAN, ARCHS, 2, devices=("cpu",), cluster={}))
     finally:
         ray.shutdown()
-    for split in ("valid", "test"):
-        one, two = cluster.table.accuracy(split, 1), built.table.accuracy(split, 1)
+    for other, split in itertools.product(others, ("valid", "test")):
+        one, two = other.table.accuracy(split, 1), built.table.accuracy(split, 1)
         assert np.array_equal(one, two, equal_nan=True)
 
 
