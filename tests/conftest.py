@@ -35,14 +35,36 @@ os.environ["NATS_GYM_HOME"] = HOME.name
 SHARED = Path(__file__).parent.parent.parent / "shared" / "figures"
 
 
-ATTACKS = Path(__file__).parent / "attack"
+ATTACKS, ON_GPU = (Path(__file__).parent / folder for folder in ("attack", "gpu"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow attacks are a run of their own: `make test-attack`."""
+    """The slow attacks are a run of their own, `make test-attack`; so is `make gpu`."""
     for item in items:
         if ATTACKS in item.path.parents and item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.attack)
+        if ON_GPU in item.path.parents:
+            item.add_marker(pytest.mark.gpu)
+            item.add_marker(pytest.mark.filterwarnings("default"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """The cases of the checks in tests/gpu, which know nothing of pytest."""
+    if "case" in metafunc.fixturenames and hasattr(metafunc.function, "cases"):
+        metafunc.parametrize("case", metafunc.function.cases, ids=str)
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Any:
+    """Where the checks of tests/gpu run: a GPU; NATS_GYM_GPU=miniature lets the CPU do."""
+    import torch
+    from gpu_place import Place
+
+    if torch.cuda.is_available():
+        return Place(torch.device("cuda", 0), tmp_path)
+    if os.environ.get("NATS_GYM_GPU") != "miniature":
+        pytest.skip("no GPU here")
+    return Place(torch.device("cpu"), tmp_path, miniature=True)
 
 
 @pytest.fixture(scope="session")

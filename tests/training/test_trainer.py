@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from quarters import quarters as small_data
 from torch import nn
 
 from nats_gym.errors import InvalidInput
@@ -51,26 +52,6 @@ def small_network() -> nn.Module:
         nn.AdaptiveAvgPool2d(2),
         nn.Flatten(),
         nn.Linear(32, 4),
-    )
-
-
-def small_data(count: int = 80) -> ImageData:
-    """Four classes that differ in brightness by quarter."""
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.randint(0, 4, (count,), generator=generator)
-    images = torch.randint(0, 100, (count, 3, 8, 8), generator=generator)
-    for row, label in enumerate(labels.tolist()):
-        top, left = 4 * (label // 2), 4 * (label % 2)
-        images[row, :, top : top + 4, left : left + 4] += 100
-    return ImageData(
-        "quarters",
-        4,
-        images.to(torch.uint8),
-        labels,
-        {"train": torch.arange(count - 20), "x-valid": torch.arange(count - 20, count)},
-        (0.3, 0.3, 0.3),
-        (0.2, 0.2, 0.2),
-        1,
     )
 
 

@@ -1,0 +1,45 @@
+"""What is said of networks on the device, and two devices where there are two."""
+
+from __future__ import annotations
+
+import math
+from importlib.util import find_spec
+from unittest import SkipTest
+
+import torch
+from gpu_place import RECIPE, SMALL, TOPOLOGIES, Place, close, exact_float32, network
+from quarters import quarters
+
+from nats_gym.building.worker import latency
+from nats_gym.spaces import get_space
+from nats_gym.training.batched import TrainingPool
+from nats_gym.training.trainer import train
+
+
+def test_a_latency_is_measured(place: Place) -> None:
+    one = network("tss", TOPOLOGIES[1]).to(place.device)
+    seconds = latency(one, 8, place.device, channels_last=True)
+    assert math.isfinite(seconds)
+    assert seconds > 0
+
+
+def test_zero_cost_scores(place: Place) -> None:
+    if find_spec("nats_gym.zero_cost") is None:
+        raise SkipTest("nats-gym has no zero-cost scores yet")
+    raise AssertionError("there are zero-cost scores, and nothing here tries them on a device")
+
+
+def test_two_devices_train_alike(place: Place) -> None:
+    if place.device.type != "cuda" or torch.cuda.device_count() < 2:
+        raise SkipTest("there are no two GPUs here")
+    with exact_float32():
+        records = [
+            train(network("tss", TOPOLOGIES[1]), quarters(), RECIPE, device=f"cuda:{number}")
+            for number in range(2)
+        ]
+    close(records[1].train.loss, records[0].train.loss, 2e-3, "the training loss")
+    index = [get_space("tss").resolve(one) for one in TOPOLOGIES[:2]]
+    devices = ("cuda:0", "cuda:1")
+    with TrainingPool("tss", quarters(), RECIPE, network=SMALL, workers=2, devices=devices) as pool:
+        for _, record in pool.train(index, [0, 0]):
+            assert not isinstance(record, Exception), record
