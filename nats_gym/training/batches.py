@@ -7,7 +7,7 @@ images; no image is touched by itself.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +26,8 @@ class EpochDraws:
     """What chance decides of an epoch, a value per image in the order of training.
 
     Attributes:
-        order: positions in the training split, int64 ``(n,)``.
+        order: positions in the training split, int64 ``(n,)``; of several trainings beside each
+            other ``(G, n)``, as all that follows.
         flip: mirror the image, bool ``(n,)``.
         top, left: first row and column of the crop in the padded image, after the flip, int64
             ``(n,)``, from 0 to twice the padding.
@@ -36,6 +37,15 @@ class EpochDraws:
     flip: torch.Tensor
     top: torch.Tensor
     left: torch.Tensor
+
+    def __len__(self) -> int:
+        """Images of an epoch."""
+        return self.order.shape[-1]
+
+    @property
+    def tensors(self) -> tuple[torch.Tensor, ...]:
+        """All four."""
+        return self.order, self.flip, self.top, self.left
 
 
 def draw_epoch(count: int, padding: int, seed: int, among: int | None = None) -> EpochDraws:
@@ -89,6 +99,9 @@ class TrainingBatches:
         flip: mirror half of them.
         padding: black pixels at each border before the crop.
         memory_format: layout of the batches.
+
+    Attributes:
+        batch_size: likewise.
     """
 
     def __init__(
@@ -106,14 +119,18 @@ class TrainingBatches:
         padded = torch.nn.functional.pad(data.images[rows], [padding] * 4)
         # (n, 3, top, left, H, W): every crop of every image, without a copy of any.
         self._crops = padded.unfold(2, size, 1).unfold(3, size, 1)
-        self._batch_size, self._flip, self._padding = batch_size, flip, padding
+        self.batch_size, self._flip, self._padding = batch_size, flip, padding
         self._normalize = Normalizer(data, memory_format)
-        together = max(1, _BLOCK_NUMBERS // (3 * size**2 * batch_size))
-        self._block = together * batch_size
+        self._together = _BLOCK_NUMBERS // (3 * size**2 * batch_size)
 
     def __len__(self) -> int:
         """Batches in an epoch."""
-        return -(-len(self._labels) // self._batch_size)
+        return -(-len(self._labels) // self.batch_size)
+
+    def sizes(self) -> Iterator[int]:
+        """Images in each batch of an epoch."""
+        for start in range(0, len(self._labels), self.batch_size):
+            yield min(self.batch_size, len(self._labels) - start)
 
     def epoch(self, seed: int, drawn: int | None = None) -> Iterator[Batch]:
         """Batches of an epoch: images float32 ``(B, 3, H, W)``, labels int64 ``(B,)``.
@@ -122,35 +139,53 @@ class TrainingBatches:
             seed: of order, flips and crops.
             drawn: so many images, drawn with replacement; None for each once.
         """
-        among = len(self._labels)
-        if drawn is None:
-            draws = draw_epoch(among, self._padding, seed)
-        else:
-            draws = draw_epoch(drawn, self._padding, seed, among)
-        device = self._labels.device
-        order, flip, top, left = (
-            values.to(device) for values in (draws.order, draws.flip, draws.top, draws.left)
-        )
-        labels = self._labels[order]
-        for start in range(0, len(labels), self._block):
-            part = slice(start, start + self._block)
-            images = self._prepare(order[part], flip[part], top[part], left[part])
+        for images, labels in self.epochs([seed], drawn):
+            yield images[0], labels[0]
+
+    def epochs(self, seeds: Sequence[int], drawn: int | None = None) -> Iterator[Batch]:
+        """An epoch of each of G seeds, beside each other: ``(G, B, 3, H, W)``, ``(G, B)``.
+
+        Args:
+            seeds: see :meth:`epoch`.
+            drawn: likewise.
+        """
+        draws = self.draw(seeds, drawn)
+        block = self.batch_size * max(1, self._together // len(seeds))
+        for start in range(0, len(draws), block):
+            part = [values[:, start : start + block] for values in draws.tensors]
+            images, labels = self.prepare(EpochDraws(*part))
             yield from zip(
-                torch.split(images, self._batch_size),
-                torch.split(labels[part], self._batch_size),
+                torch.split(images, self.batch_size, 1),
+                torch.split(labels, self.batch_size, 1),
                 strict=True,
             )
 
-    def _prepare(
-        self, rows: torch.Tensor, flip: torch.Tensor, top: torch.Tensor, left: torch.Tensor
-    ) -> torch.Tensor:
+    def draw(self, seeds: Sequence[int], drawn: int | None = None) -> EpochDraws:
+        """The draws of :meth:`epochs`, ``(G, n)`` each, on the device."""
+        among = len(self._labels)
+        of_each = [
+            draw_epoch(among, self._padding, seed)
+            if drawn is None
+            else draw_epoch(drawn, self._padding, seed, among)
+            for seed in seeds
+        ]
+        columns = zip(*(draws.tensors for draws in of_each), strict=True)
+        return EpochDraws(*(torch.stack(column).to(self._labels.device) for column in columns))
+
+    def prepare(self, draws: EpochDraws) -> Batch:
+        """Images float32 ``(G, B, 3, H, W)`` and labels ``(G, B)`` of draws ``(G, B)``."""
+        # Normalised as one batch: a layout with the channels last is one of four dimensions.
+        rows, flip, top, left = (values.flatten() for values in draws.tensors)
         if self._flip:
             # The crop of a mirrored image is the mirrored crop from the other side.
             left = torch.where(flip, 2 * self._padding - left, left)
         images = self._crops[rows, :, top, left]
         if self._flip:
             images = torch.where(flip.view(-1, 1, 1, 1), images.flip(-1), images)
-        return self._normalize(images)
+        return (
+            self._normalize(images).unflatten(0, draws.order.shape),
+            self._labels[draws.order],
+        )
 
 
 def evaluation_batches(

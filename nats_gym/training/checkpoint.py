@@ -31,7 +31,7 @@ def save_checkpoint(
     identity: dict[str, Any],
     record: TrainingRecord,
     network: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: dict[str, Any],
 ) -> None:
     """Write a training's state, whole or not at all.
 
@@ -40,16 +40,24 @@ def save_checkpoint(
         identity: what the training is, plain values; one that goes on must have the same.
         record: its record so far.
         network: its weights and running statistics.
-        optimizer: its momentum.
+        optimizer: its momentum, as the ``state_dict`` of an optimizer of this network alone.
     """
+    weights = network.state_dict()
+    for name, value in weights.items():
+        weights[name] = own_storage(value)
     content = {
         "format": _FORMAT,
         "identity": json.dumps(identity),
         "record": json.dumps(record.to_content()),
-        "network": network.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "network": weights,
+        "optimizer": optimizer,
     }
     write_whole(path, content)
+
+
+def own_storage(tensor: torch.Tensor) -> torch.Tensor:
+    """A tensor whose storage holds it alone: of a part of another, all of that would be saved."""
+    return tensor.clone() if tensor.untyped_storage().nbytes() > tensor.nbytes else tensor
 
 
 def write_whole(path: Path, content: Any) -> None:

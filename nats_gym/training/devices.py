@@ -1,4 +1,4 @@
-"""Where trainings run, and with how many threads."""
+"""Where trainings run, with how many threads, and what lacks memory there."""
 
 from __future__ import annotations
 
@@ -32,10 +32,21 @@ def choose_device(device: torch.device | str = "auto") -> torch.device:
     raise InvalidInput(f"no device {shown(device)} here ({reason})")
 
 
+# How torch and CUDA's libraries say that they found no memory, where they have no exception for it.
+_NO_MEMORY = (
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+)
+
+
 def out_of_memory(error: Exception) -> bool:
     """Whether torch says that a device, or this machine, has no memory left."""
-    # On the CPU it is any RuntimeError, told by its words alone.
-    return isinstance(error, torch.cuda.OutOfMemoryError) or "can't allocate memory" in str(error)
+    if isinstance(error, (MemoryError, torch.cuda.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
 
 
 @contextmanager

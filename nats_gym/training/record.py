@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +17,13 @@ OF_THE_MACHINE = (TIMED_OUT, OUT_OF_MEMORY)
 
 
 class TrainingFailed(NatsGymError, RuntimeError):
-    """A training diverged or ran out of time or memory, and its recipe says to raise."""
+    """A training diverged or ran out of time or memory, and its recipe says to raise.
+
+    Attributes:
+        records: of the trainings together with which it ran, its own too.
+    """
+
+    records: Sequence[TrainingRecord] = ()
 
 
 @dataclass
@@ -55,6 +62,9 @@ class TrainingRecord:
         train: figures of the training batches as they were trained on.
         evaluated: figures of each split that the network was to be evaluated on.
         lost_seconds: real seconds spent in the epoch or evaluation that did not end.
+
+    Seconds of trainings together are each one's share: what passes is parted equally among those
+    that still train.
     """
 
     seed: int

@@ -1,16 +1,18 @@
-"""Trains one network: NATS-Bench's loop, on data that never leaves the device.
+"""Trains networks, one or many together: NATS-Bench's loop, on data that stays on the device.
 
 Order, flips and crops of an epoch are drawn from a hash of the training's seed and the epoch, so
-a training that was killed needs nothing but its last checkpoint to go on as if it had not been.
+a training that was killed needs nothing but its last checkpoint to go on as if it had not been,
+and one beside others sees what it would see alone.
 """
 
 from __future__ import annotations
 
+import gc
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
@@ -20,27 +22,31 @@ from torch import nn
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.files import check_folder
+from nats_gym.networks import Network
+from nats_gym.networks.group import NetworkGroup, SideBySide
 from nats_gym.streams import combine_int, seed_key
 from nats_gym.training.batches import TrainingBatches, evaluation_batches
-from nats_gym.training.checkpoint import load_checkpoint, save_checkpoint
+from nats_gym.training.captured import CountedSteps, CudaGraphs
 from nats_gym.training.data import ImageData
 from nats_gym.training.devices import choose_device as choose_device
 from nats_gym.training.devices import out_of_memory
+from nats_gym.training.member import Member
+from nats_gym.training.randomness import OwnDraws, own_randomness
 from nats_gym.training.recipe import Recipe
 from nats_gym.training.record import (
     DIVERGED,
     OUT_OF_MEMORY,
     TIMED_OUT,
-    Curve,
     TrainingFailed,
     TrainingRecord,
 )
+from nats_gym.training.step import Momentum, Step, Totals, autocast, member_losses
 
 #: When a network is evaluated: after every epoch, or after the last.
 EVALUATE = ("every", "last")
 
-# Images of an evaluation batch, at least.
-_EVALUATED_TOGETHER = 256
+# Images of an evaluation batch, at least, on the CPU; of all networks together on an accelerator.
+_EVALUATED_TOGETHER, _EVALUATED_ON_ACCELERATOR = 256, 4096
 # Batches between two looks at loss and clock: on an accelerator each look waits for it.
 _BATCHES_UNSEEN = 20
 
@@ -57,7 +63,7 @@ def seeded(build: Callable[[], nn.Module], seed: int) -> nn.Module:
     seed = checks.seed(seed)
     if not callable(build):
         raise InvalidInput(f"build is a function that returns a network, got {shown(build)}")
-    with _own_randomness(torch.device("cpu"), combine_int(seed_key(seed), _INIT)):
+    with own_randomness(torch.device("cpu"), combine_int(seed_key(seed), _INIT)):
         return build()
 
 
@@ -95,24 +101,141 @@ def train(
             another network may have the same shapes, and only a label tells them apart.
 
     Returns:
-        Curves, seconds and status. A loss that is not finite, or a training that outlives its
-        limit or finds no memory, ends it with that status.
+        Curves, seconds and status. A loss that is not finite, a training that outlives its limit,
+        or a device without memory for it, ends it with that status.
 
     Raises:
         InvalidInput: for an argument out of range, or a checkpoint of another training.
         UnreadableCheckpoint: for a damaged one.
         TrainingFailed: if the training fails and the recipe says to raise.
     """
+    return _train_all(
+        [network],
+        data,
+        recipe,
+        [seed],
+        [label],
+        [checkpoint],
+        device=device,
+        evaluate_on=evaluate_on,
+        evaluate=evaluate,
+        epochs=epochs,
+        time_limit=time_limit,
+    )[0]
+
+
+def train_together(
+    networks: Sequence[nn.Module],
+    data: ImageData,
+    recipe: Recipe | None = None,
+    *,
+    seeds: Sequence[int],
+    labels: Sequence[str] | None = None,
+    checkpoints: Sequence[str | os.PathLike[str] | None] | None = None,
+    device: torch.device | str = "auto",
+    evaluate_on: Sequence[str] = ("x-valid",),
+    evaluate: str = "last",
+    epochs: int | None = None,
+    time_limit: float | None = None,
+) -> list[TrainingRecord]:
+    """Train several networks in place, each as :func:`train` would, in one loop.
+
+    Each has order, flips and crops of its own seed, and a record of its own. One that diverges or
+    outlives its limit ends; the others go on. Those whose checkpoints are equally many epochs on
+    train together. Where they lack memory each half of them is trained by itself, from its
+    checkpoints or its beginning, and what lacks memory alone ends so; the time of such attempts is
+    nobody's. A network of others (not :class:`nats_gym.networks.Network`) draws, where it does,
+    from generators of its own.
+
+    Args:
+        networks: as :func:`train` takes them.
+        data, recipe: of all of them.
+        seeds: one each.
+        labels: likewise; default none.
+        checkpoints: likewise, or None; the files are those of :func:`train`, and what was begun
+            alone can go on together, and the other way round.
+        device, evaluate_on, evaluate, epochs: see :func:`train`.
+        time_limit: of each; seconds that pass are parted among those that train.
+
+    Returns:
+        The record of each.
+
+    Raises:
+        InvalidInput: see :func:`train`; for a list of another length, a network twice, or a
+            checkpoint twice.
+        UnreadableCheckpoint: for a damaged one.
+        TrainingFailed: if one fails and the recipe says to raise, once the others have ended; it
+            has their records.
+    """
+    networks = _as_list(networks, "networks")
+    each = []
+    for what, values in (("seeds", seeds), ("labels", labels), ("checkpoints", checkpoints)):
+        if values is None and what != "seeds":
+            values = ["" if what == "labels" else None] * len(networks)
+        found = _as_list(values, what)
+        if len(found) != len(networks):
+            raise InvalidInput(f"{what} are one a network: {len(networks)}, got {len(found)}")
+        each.append(found)
+    return _train_all(
+        networks,
+        data,
+        recipe,
+        *each,
+        device=device,
+        evaluate_on=evaluate_on,
+        evaluate=evaluate,
+        epochs=epochs,
+        time_limit=time_limit,
+    )
+
+
+def _as_list(values: Any, what: str) -> list[Any]:
+    found = checks.as_list(values)
+    if found is None:
+        raise InvalidInput(f"{what} are a list, got {shown(values)}")
+    return found
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What a call of :func:`train_together` asks of each of its networks."""
+
+    data: ImageData
+    recipe: Recipe
+    device: torch.device
+    splits: tuple[str, ...]
+    every: bool
+    last: int
+    time_limit: float
+
+
+def _train_all(
+    networks: list[nn.Module],
+    data: ImageData,
+    recipe: Recipe | None,
+    seeds: list[int],
+    labels: list[str],
+    checkpoints: list[str | os.PathLike[str] | None],
+    *,
+    device: torch.device | str,
+    evaluate_on: Sequence[str],
+    evaluate: str,
+    epochs: int | None,
+    time_limit: float | None,
+) -> list[TrainingRecord]:
     recipe = Recipe() if recipe is None else recipe
     for name, value, kind in (
-        ("network", network, nn.Module),
+        *(("network", network, nn.Module) for network in networks),
         ("data", data, ImageData),
         ("recipe", recipe, Recipe),
     ):
         if not isinstance(value, kind):
             raise InvalidInput(f"{name} is of type {kind.__name__}, got {shown(value)}")
+    if len({id(network) for network in networks}) < len(networks):
+        raise InvalidInput("networks that are trained together are different ones")
     chosen = choose_device(device)
-    seed, label = checks.seed(seed), checks.text(label, "label")
+    seeds = [checks.seed(seed) for seed in seeds]
+    labels = [checks.text(label, "label") for label in labels]
     evaluate = checks.word(evaluate, "evaluate", EVALUATE)
     splits = checks.as_list(evaluate_on)
     if splits is None:
@@ -122,49 +245,97 @@ def train(
     last = recipe.epochs
     if epochs is not None:
         last = checks.integer(epochs, "epochs, up to the recipe's,", 1, recipe.epochs)
-    path = None if checkpoint is None else checks.path(checkpoint, "checkpoint")
-    if path is not None:
+    paths = [None if one is None else checks.path(one, "checkpoint") for one in checkpoints]
+    given = [path for path in paths if path is not None]
+    for path in given:
         check_folder(path.parent)
-    training = _Training(network.to(chosen), data.to(chosen), recipe, seed, tuple(splits), label)
+    if len({path.absolute() for path in given}) < len(given):
+        raise InvalidInput("each training has a checkpoint of its own")
+    plan = _Plan(data.to(chosen), recipe, chosen, tuple(splits), evaluate == "every", last, limit)
+    chance = 100 / data.num_classes if recipe.on_failure == "chance" else 0.0
+    members = [
+        Member(
+            network,
+            seed,
+            path,
+            {
+                "network": label,
+                "data": f"{data.name}, {len(data.images)} images",
+                "recipe": recipe.digest,
+                "seed": str(seed),
+            },
+            recipe,
+            chance,
+        )
+        for network, seed, label, path in zip(networks, seeds, labels, paths, strict=True)
+    ]
+    if len(members) > 1:
+        for member in members:
+            member.keep_initial()
+    _train_members(members, plan)
+    records = [member.record for member in members]
+    for member in members:
+        if member.failed and recipe.on_failure == "raise":
+            failed = TrainingFailed(f"the training {member.failure}")
+            failed.records = records
+            raise failed
+    return records
+
+
+def _train_members(members: list[Member], plan: _Plan) -> None:
+    """Train each up to the last epoch, in groups of those that are equally far."""
+    for member in members:
+        member.begin(plan.last, plan.splits)
+    for epoch in sorted({member.record.epochs for member in members}):
+        _train_group([member for member in members if member.record.epochs == epoch], plan)
+
+
+def _train_group(members: list[Member], plan: _Plan) -> None:
+    """Train those that are equally far; in halves where they lack memory."""
+    start = perf_counter() - sum(member.record.seconds for member in members)
+    lacking = False
     try:
-        training.run(last, evaluate == "every", limit, path)
-    except _Failure as failure:
-        training.record.status = failure.status
-        training.record.lost_seconds = failure.seconds
-        if recipe.on_failure == "raise":
-            raise TrainingFailed(f"the training {failure}") from None
-    return training.record
-
-
-class _Failure(Exception):
-    """Ends a training early."""
-
-    def __init__(self, status: str, seconds: float, what: str) -> None:
-        super().__init__(what)
-        self.status, self.seconds = status, seconds
+        for member in members:
+            member.network.to(plan.device)
+        _Training(members, plan).run()
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        lacking = True
+    if not lacking:
+        return
+    # Only here, where no traceback holds what lay in memory.
+    for member in members:
+        member.network.zero_grad()
+    gc.collect()
+    if plan.device.type == "cuda":
+        torch.cuda.empty_cache()
+    if len(members) == 1:
+        (member,) = members
+        seconds = max(0.0, perf_counter() - start - member.record.seconds)
+        member.fail(
+            OUT_OF_MEMORY, seconds, f"ran out of memory after {member.record.epochs} epochs"
+        )
+        return
+    training = [member for member in members if not member.failed]
+    half = -(-len(training) // 2)
+    for part in (training[:half], training[half:]):
+        for member in part:
+            member.begin_again()
+        _train_members(part, plan)
 
 
 class _Training:
-    """One network with its data, optimizer and record, all on one device."""
+    """A group of networks with their data and optimizer, all equally far, on one device."""
 
-    def __init__(
-        self,
-        network: nn.Module,
-        data: ImageData,
-        recipe: Recipe,
-        seed: int,
-        evaluate_on: tuple[str, ...],
-        label: str,
-    ) -> None:
-        self._network, self._data, self._recipe = network, data, recipe
-        self._device = data.images.device
-        self._key = seed_key(seed)
+    def __init__(self, members: list[Member], plan: _Plan) -> None:
+        self._plan = plan
+        recipe, data, device = plan.recipe, plan.data, plan.device
         self._memory_format = (
             torch.channels_last if recipe.channels_last else torch.contiguous_format
         )
-        network.to(memory_format=self._memory_format)  # type: ignore[call-overload]
-        self._forward = _compile(network, recipe.compile) if recipe.compile else network
-        self._optimizer = _sgd(network, recipe)
+        for member in members:
+            member.network.to(memory_format=self._memory_format)  # type: ignore[call-overload]
         padding = data.crop_padding if recipe.crop_padding is None else recipe.crop_padding
         self._batches = TrainingBatches(
             data,
@@ -174,165 +345,201 @@ class _Training:
             padding,
             self._memory_format,
         )
-        self._evaluate_on = evaluate_on
-        for split in evaluate_on:
+        for split in plan.splits:
             data.rows(split)  # an unknown one is refused now
-        self._identity = {
-            "network": label,
-            "data": f"{data.name}, {len(data.images)} images",
-            "recipe": recipe.digest,
-            "seed": str(seed),
-        }
-        chance = 100 / data.num_classes
-        self.record = TrainingRecord(
-            seed, recipe.digest, chance if recipe.on_failure == "chance" else 0.0
-        )
         # Whoever trains on the CPU waits for every batch anyway.
-        self._unseen = 1 if self._device.type == "cpu" else _BATCHES_UNSEEN
+        self._unseen = 1 if device.type == "cpu" else _BATCHES_UNSEEN
+        self._assemble(members)
 
-    def run(self, last: int, every: bool, time_limit: float, checkpoint: Path | None) -> None:
-        """Train up to epoch ``last``, from the checkpoint if it is there."""
-        if checkpoint is not None and os.path.exists(checkpoint):
-            state = self._network, self._optimizer
-            self.record = load_checkpoint(checkpoint, self._identity, *state)
-            if self.record.epochs > last:
-                raise InvalidInput(
-                    f"{checkpoint} is {self.record.epochs} epochs on, asked for were {last}"
-                )
-        self._deadline = time_limit
-        for split in self._evaluate_on:
-            self.record.evaluated.setdefault(split, Curve())
-        start, before = perf_counter(), self.record.seconds
-        try:
-            while self.record.epochs < last:
-                self._train_epoch()
-                if every or self.record.epochs == last:
-                    self._evaluate()
-                if checkpoint is not None:
-                    state = self._network, self._optimizer
-                    save_checkpoint(checkpoint, self._identity, self.record, *state)
-            self._evaluate()  # what was saved may not have been evaluated, or not on these splits
-        except RuntimeError as error:
-            if not out_of_memory(error):
-                raise
-            lost = perf_counter() - start - (self.record.seconds - before)
-            what = f"ran out of memory after {self.record.epochs} epochs"
-            raise _Failure(OUT_OF_MEMORY, max(lost, 0.0), what) from None
+    def run(self) -> None:
+        """Train up to the last epoch."""
+        plan = self._plan
+        while self._training and self._epoch < plan.last:
+            self._train_epoch()
+            if plan.every or self._epoch == plan.last:
+                self._evaluate()
+            self._save()
+            if self._training and len(self._training) < len(self._members):
+                self._go_on_without_the_failed()
+        self._evaluate()  # what was saved may not have been evaluated, or not on these splits
+
+    @property
+    def _training(self) -> list[Member]:
+        """Those that have not failed."""
+        return [member for member in self._members if not member.failed]
+
+    @property
+    def _epoch(self) -> int:
+        return max(member.record.epochs for member in self._training)
+
+    def _assemble(self, members: list[Member]) -> None:
+        recipe, device = self._plan.recipe, self._plan.device
+        self._members = members
+        self._own_draws: list[OwnDraws] = []
+        self._group = self._grouped([member.network for member in members])
+        captured = _captures(device, recipe) and not self._own_draws
+        momenta = [member.momentum for member in members]
+        self._step = Step(self._group, recipe, device, momenta, rate_on_device=captured)
+        for member in members:
+            member.momentum = Momentum()  # from now on the step has it
+        self._counted: CountedSteps | None = None
+        if captured:
+            graphs = CudaGraphs(device)
+            self._counted = CountedSteps(self._batches, len(members), self._step, graphs)
+
+    def _grouped(self, networks: list[nn.Module]) -> NetworkGroup:
+        recipe = self._plan.recipe
+        forwards: list[Any] = list(networks)
+        if recipe.compile:
+            forwards = [_compile(network, recipe.compile) for network in networks]
+        if len(networks) > 1 and not all(type(network) is Network for network in networks):
+            # What others wrote may draw, which beside another it must do as alone.
+            self._own_draws = [
+                OwnDraws(network, forward, self._plan.device)
+                for network, forward in zip(networks, forwards, strict=True)
+            ]
+            forwards = [*self._own_draws]
+        return SideBySide(networks, forwards)
+
+    def _go_on_without_the_failed(self) -> None:
+        for member, momentum in zip(self._members, self._step.momenta(), strict=True):
+            member.momentum = momentum
+        self._assemble(self._training)
+
+    def _save(self) -> None:
+        for member, momentum in zip(self._members, self._step.momenta(), strict=True):
+            if not member.failed:
+                member.save(self._step, momentum)
 
     def _train_epoch(self) -> None:
-        epoch = self.record.epochs
-        seconds = self._stopwatch()
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._recipe.learning_rate_at(epoch)
-        self._network.train()
-        totals = _Totals(self._device)
-        order = combine_int(combine_int(self._key, _ORDER), epoch)
+        epoch = self._epoch
+        clock = _Clock(self._plan.device)
+        self._step.set_rate(self._plan.recipe.learning_rate_at(epoch))
+        self._set_mode(training=True)
+        totals = self._step.totals
+        totals.clear()
         # A network that draws (dropout, sampled paths) must not depend on what ran before.
-        forward = combine_int(combine_int(self._key, _FORWARD), epoch)
-        with _own_randomness(self._device, forward):
-            for number, (images, labels) in enumerate(self._batches.epoch(order)):
-                with self._autocast():
-                    logits = self._forward(images)
-                logits = logits.float()
-                loss = nn.functional.cross_entropy(logits, labels)
-                self._optimizer.zero_grad()
-                torch.autograd.backward(loss)
-                self._optimizer.step()
-                totals.add(loss, logits, labels)
-                if number % self._unseen == 0:
-                    self._check(totals, seconds())
-        self._check(totals, seconds())
-        self.record.train.add(epoch + 1, *totals.means(), seconds())
+        orders, forwards = (
+            [
+                combine_int(combine_int(seed_key(member.seed), tag), epoch)
+                for member in self._members
+            ]
+            for tag in (_ORDER, _FORWARD)
+        )
+        for network, seed in zip(self._own_draws, forwards, strict=False):
+            network.seed(seed)
+        count = 0
+        with own_randomness(self._plan.device, forwards[0]), self._steps(orders) as steps:
+            for number, size in enumerate(steps):
+                count += size
+                if number % self._unseen == 0 and not self._look(totals, clock):
+                    return
+        if not self._look(totals, clock):
+            return
+        for member, means in zip(self._members, totals.means(count), strict=True):
+            if not member.failed:
+                member.record.train.add(epoch + 1, *means, clock.seconds)
+
+    def _steps(self, orders: list[int]) -> AbstractContextManager[Iterator[int]]:
+        """An epoch, which takes a step whenever its images are asked for."""
+        if self._counted is not None:
+            return self._counted.epoch(orders)
+        return nullcontext(self._taken(orders))
+
+    def _taken(self, orders: list[int]) -> Iterator[int]:
+        for images, labels in self._batches.epochs(orders):
+            self._step(images, labels)
+            yield labels.shape[1]
 
     @torch.no_grad()
     def _evaluate(self) -> None:
-        self._network.eval()
-        together = max(self._recipe.batch_size, _EVALUATED_TOGETHER)
-        for split in self._evaluate_on:
-            curve = self.record.evaluated[split]
-            if curve.epochs and curve.epochs[-1] == self.record.epochs:
+        plan = self._plan
+        self._set_mode(training=False)
+        batch = max(plan.recipe.batch_size, _EVALUATED_TOGETHER)
+        if plan.device.type != "cpu":
+            batch = max(plan.recipe.batch_size, _EVALUATED_ON_ACCELERATOR // len(self._members))
+        for split in plan.splits:
+            asked = [
+                member
+                for member in self._training
+                if member.record.evaluated[split].epochs[-1:] != [member.record.epochs]
+            ]
+            if not asked:
                 continue
-            seconds = self._stopwatch()
-            totals = _Totals(self._device)
-            batches = evaluation_batches(self._data, split, together, self._memory_format)
-            for number, (images, labels) in enumerate(batches):
-                with self._autocast():
-                    logits = self._forward(images)
+            clock, count = _Clock(plan.device), 0
+            totals = Totals(len(self._members), plan.device)
+            batches = evaluation_batches(plan.data, split, batch, self._memory_format)
+            for number, batch_of_all in enumerate(batches):
+                images, labels = (
+                    one.expand(len(self._members), *one.shape) for one in batch_of_all
+                )
+                with autocast(plan.recipe, plan.device):
+                    logits = self._group(images)
                 logits = logits.float()
-                totals.add(nn.functional.cross_entropy(logits, labels), logits, labels)
-                if number % self._unseen == 0:
-                    self._check(totals, seconds())
-            self._check(totals, seconds())
-            curve.add(self.record.epochs, *totals.means(), seconds())
+                totals.add(member_losses(logits, labels), logits, labels)
+                count += labels.shape[1]
+                if number % self._unseen == 0 and not self._look(totals, clock, asked):
+                    return
+            if not self._look(totals, clock, asked):
+                return
+            for member, means in zip(self._members, totals.means(count), strict=True):
+                if member in asked and not member.failed:
+                    curve = member.record.evaluated[split]
+                    curve.add(member.record.epochs, *means, clock.seconds)
 
-    def _check(self, totals: _Totals, seconds: float) -> None:
-        if not totals.finite():
-            raise _Failure(DIVERGED, seconds, f"diverged after {self.record.epochs} epochs")
-        if self.record.seconds + seconds > self._deadline:
-            done = f"{self.record.epochs} epochs in {self._deadline:g} s"
-            raise _Failure(TIMED_OUT, seconds, f"ran out of time after {done}")
+    def _look(self, totals: Totals, clock: _Clock, asked: list[Member] | None = None) -> bool:
+        """End what has diverged or is out of time; whether anything is left."""
+        asked = self._members if asked is None else asked
+        going_on = [member for member in asked if not member.failed]
+        finite = totals.finite()
+        seconds = clock.read(len(going_on))
+        limit = self._plan.time_limit
+        for member, is_finite in zip(self._members, finite, strict=True):
+            if member not in going_on:
+                continue
+            epochs = member.record.epochs
+            if not is_finite:
+                member.fail(DIVERGED, seconds, f"diverged after {epochs} epochs")
+            elif member.record.seconds + seconds > limit:
+                done = f"{epochs} epochs in {limit:g} s"
+                member.fail(TIMED_OUT, seconds, f"ran out of time after {done}")
+        return any(not member.failed for member in asked)
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self._device.type, torch.bfloat16, enabled=self._recipe.amp)
-
-    def _stopwatch(self) -> Callable[[], float]:
-        """Seconds since now, once the device has done what it was told."""
-        start = perf_counter()
-
-        def seconds() -> float:
-            if self._device.type == "cuda":
-                torch.cuda.synchronize(self._device)
-            return perf_counter() - start
-
-        return seconds
+    def _set_mode(self, training: bool) -> None:
+        self._group.train(training)
+        for member in self._members:
+            member.network.train(training)
 
 
-class _Totals:
-    """Loss and right answers summed on the device, so that no batch waits for another's figures."""
+class _Clock:
+    """Seconds that pass, parted equally among those that train.
+
+    Attributes:
+        seconds: the share of one that has been there all the time.
+    """
 
     def __init__(self, device: torch.device) -> None:
-        self._loss = torch.zeros((), dtype=torch.float64, device=device)
-        self._correct = torch.zeros((), dtype=torch.int64, device=device)
-        self._count = 0
+        self._device, self.seconds, self._last = device, 0.0, perf_counter()
 
-    def add(self, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
-        """Add a batch and its mean loss."""
-        self._loss += loss.detach().double() * len(labels)
-        self._correct += (logits.detach().argmax(1) == labels).sum()
-        self._count += len(labels)
+    def read(self, members: int) -> float:
+        """Add what has passed since the last time, once the device has done what it was told.
 
-    def finite(self) -> bool:
-        """Whether the loss is a number; once it is not, it stays so."""
-        return math.isfinite(self._loss.item())
+        Args:
+            members: how many it was for.
+        """
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        now = perf_counter()
+        self.seconds += (now - self._last) / members
+        self._last = now
+        return self.seconds
 
-    def means(self) -> tuple[float, float]:
-        """Mean loss, and accuracy in percent."""
-        return self._loss.item() / self._count, 100 * self._correct.item() / self._count
+
+def _captures(device: torch.device, recipe: Recipe) -> bool:
+    """Whether steps are captured as CUDA graphs; what is compiled has its own way."""
+    return device.type == "cuda" and not recipe.compile
 
 
 def _compile(network: nn.Module, how: bool | str) -> Callable[..., torch.Tensor]:
     """A network compiled, with a mode of ``torch.compile`` if ``how`` names one."""
     return torch.compile(network, mode=None if how is True else str(how))
-
-
-def _sgd(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    options: dict[str, Any] = {
-        "lr": recipe.learning_rate,
-        "momentum": recipe.momentum,
-        "weight_decay": recipe.weight_decay,
-        "nesterov": recipe.momentum > 0,
-    }
-    try:
-        # One call for all parameters: small networks spend a third of a step here otherwise.
-        return torch.optim.SGD(network.parameters(), fused=True, **options)
-    except (TypeError, RuntimeError):  # torch before 2.4 cannot on every device
-        return torch.optim.SGD(network.parameters(), **options)
-
-
-@contextmanager
-def _own_randomness(device: torch.device, seed: int) -> Iterator[None]:
-    """Seed torch's global generators for a block and put them back afterwards."""
-    cuda = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(seed)
-        yield

@@ -388,11 +388,11 @@ KILLED = """
     from nats_gym.training import trainer
     network, data = t.seeded(t.small_network, 2), t.small_data()
     class Killing(trainer.TrainingBatches):
-        epochs = 0
-        def epoch(self, seed):
-            Killing.epochs += 1
-            for number, batch in enumerate(super().epoch(seed)):
-                if Killing.epochs == 2 and number == 2:
+        count = 0
+        def epochs(self, seeds):
+            Killing.count += 1
+            for number, batch in enumerate(super().epochs(seeds)):
+                if Killing.count == 2 and number == 2:
                     os.kill(os.getpid(), signal.SIGKILL)
                 yield batch
     trainer.TrainingBatches = Killing

@@ -1,0 +1,445 @@
+"""Many networks trained in one loop: each as if alone, whatever happens to the others."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from nats_gym.errors import InvalidInput
+from nats_gym.networks import build
+from nats_gym.training import captured, trainer
+from nats_gym.training.batches import TrainingBatches
+from nats_gym.training.data import ImageData
+from nats_gym.training.devices import out_of_memory
+from nats_gym.training.recipe import Recipe
+from nats_gym.training.record import (
+    COMPLETED,
+    DIVERGED,
+    OUT_OF_MEMORY,
+    TIMED_OUT,
+    TrainingFailed,
+    TrainingRecord,
+)
+from nats_gym.training.trainer import seeded, train, train_together
+
+torch.set_num_threads(1)
+
+CPU: dict[str, Any] = {"device": "cpu", "evaluate": "every"}
+RECIPE = Recipe(epochs=2, batch_size=16, learning_rate=0.05)
+
+
+def small_data(count: int = 70) -> ImageData:
+    """Four classes that differ in brightness by quarter; the last batch of 16 is smaller."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.randint(0, 4, (count,), generator=generator)
+    images = torch.randint(0, 100, (count, 3, 8, 8), generator=generator)
+    for row, label in enumerate(labels.tolist()):
+        top, left = 4 * (label // 2), 4 * (label % 2)
+        images[row, :, top : top + 4, left : left + 4] += 100
+    rows = torch.arange(count)
+    splits = {"train": rows[:-20], "x-valid": rows[-20:]}
+    mean, std = (0.3, 0.3, 0.3), (0.2, 0.2, 0.2)
+    return ImageData("quarters", 4, images.to(torch.uint8), labels, splits, mean, std, 1)
+
+
+def drawing() -> nn.Module:
+    """A network that draws."""
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Dropout(0.3),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(32, 4),
+    )
+
+
+def sized(index: int) -> nn.Module:
+    return build("sss", index, 4, cells_per_stage=1)
+
+
+def curves(record: TrainingRecord) -> list[Any]:
+    """All of a record that does not depend on the clock."""
+    parts = (record.train, *record.evaluated.values())
+    return [record.status, *([curve.epochs, curve.loss, curve.accuracy] for curve in parts)]
+
+
+def weights(network: nn.Module) -> list[tuple[str, bytes]]:
+    return [
+        (name, value.contiguous().numpy().tobytes()) for name, value in network.state_dict().items()
+    ]
+
+
+def make(builds: list[Callable[[], nn.Module]]) -> list[nn.Module]:
+    return [seeded(one, number) for number, one in enumerate(builds)]
+
+
+BUILDS = {
+    "networks that draw": [drawing] * 3,
+    "sizes": [lambda: sized(0), lambda: sized(7)],
+    "unlike ones": [drawing, lambda: sized(3)],
+}
+
+
+@pytest.mark.parametrize("builds", BUILDS.values(), ids=BUILDS)
+def test_each_is_trained_as_if_alone(builds: list[Any]) -> None:
+    recipe, data = replace(RECIPE, amp=len(builds) == 3), small_data()
+    together, alone = make(builds), make(builds)
+    seeds = [5, 6, 5][: len(builds)]
+    before = torch.get_rng_state()
+    records = train_together(together, data, recipe, seeds=seeds, **CPU)
+    assert torch.equal(torch.get_rng_state(), before)
+    for network, own, seed, record in zip(together, alone, seeds, records, strict=True):
+        wanted = train(own, data, recipe, seed=seed, **CPU)
+        assert curves(record) == curves(wanted)
+        assert weights(network) == weights(own)
+        assert record.seed == seed
+        assert all(seconds > 0 for seconds in record.train.seconds)
+    assert curves(records[0]) != curves(records[1])
+
+
+def test_the_seconds_of_all_are_those_that_passed() -> None:
+    networks = make([drawing] * 3)
+    start = time.perf_counter()
+    records = train_together(networks, small_data(), RECIPE, seeds=[0, 1, 2], **CPU)
+    passed = time.perf_counter() - start
+    assert 0 < sum(record.seconds for record in records) <= passed
+    assert len({record.seconds for record in records}) == 1
+
+
+def test_a_checkpoint_alone_is_one_together_and_the_other_way_round(tmp_path: Path) -> None:
+    builds, data = [drawing, lambda: sized(7), drawing], small_data()
+    options: dict[str, Any] = {"recipe": RECIPE, "data": data, **CPU}
+    wanted = make(builds)
+    records = [train(one, seed=seed, **options) for seed, one in enumerate(wanted)]
+    paths = [tmp_path / f"{number}.pt" for number in range(3)]
+    labels = ["a", "b", "c"]
+    # The first begins alone, the last joins late, and all end alone or together.
+    networks = make(builds)
+    train(networks[0], seed=0, epochs=1, checkpoint=paths[0], label="a", **options)
+    both: dict[str, Any] = {"seeds": [0, 1], "labels": ["a", "b"], "checkpoints": paths[:2]}
+    train_together(make(builds)[:2], epochs=1, **both, **options)
+    networks = [seeded(one, 90) for one in builds]  # their weights come from the files
+    networks[2] = seeded(drawing, 2)
+    found = train_together(networks, seeds=[0, 1, 2], labels=labels, checkpoints=paths, **options)
+    assert [curves(one) for one in found] == [curves(one) for one in records]
+    assert [weights(one) for one in networks] == [weights(one) for one in wanted]
+    for label, path, network, build_, seed in zip(
+        labels, paths, networks, builds, range(3), strict=True
+    ):
+        again = seeded(build_, 91)
+        record = train(again, seed=seed, checkpoint=path, label=label, **options)
+        assert curves(record) == curves(records[seed])
+        assert weights(again) == weights(network)
+    # The same file, key by key and number by number.
+    train(make(builds)[2], seed=2, checkpoint=tmp_path / "alone.pt", label="c", **options)
+    one, other = (torch.load(path, weights_only=True) for path in (tmp_path / "alone.pt", paths[2]))
+    assert [*one] == [*other]
+    assert one["identity"] == other["identity"]
+    assert one["optimizer"]["param_groups"] == other["optimizer"]["param_groups"]
+    states = [content["optimizer"]["state"] for content in (one, other)]
+    assert [*states[0]] == [*states[1]]
+    for number, state in states[0].items():
+        assert torch.equal(state["momentum_buffer"], states[1][number]["momentum_buffer"])
+
+
+class Exploding(nn.Module):
+    """Its loss is not a number from the given batch on."""
+
+    def __init__(self, batches: float) -> None:
+        super().__init__()
+        self.linear, self.left = nn.Linear(192, 4), batches
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.left -= self.training
+        logits = self.linear(images.flatten(1))
+        return logits if self.left >= 0 else logits * math.inf
+
+
+def test_one_that_diverges_leaves_the_others_as_they_were() -> None:
+    data = small_data()
+    networks = make([lambda: Exploding(5), drawing, lambda: Exploding(0), drawing])
+    records = train_together(networks, data, RECIPE, seeds=[0, 1, 2, 3], **CPU)
+    assert [one.status for one in records] == [DIVERGED, COMPLETED, DIVERGED, COMPLETED]
+    assert [one.epochs for one in records] == [1, 2, 0, 2]  # four batches are an epoch
+    assert [one.accuracy("x-valid") for one in records][::2] == [25.0, 25.0]
+    assert records[0].lost_seconds > 0
+    for at in (1, 3):
+        alone = seeded(drawing, at)
+        assert curves(records[at]) == curves(train(alone, data, RECIPE, seed=at, **CPU))
+        assert weights(networks[at]) == weights(alone)
+    failing = make([drawing, lambda: Exploding(5)])
+    with pytest.raises(TrainingFailed, match="the training diverged after 1 epochs") as caught:
+        train_together(failing, data, replace(RECIPE, on_failure="raise"), seeds=[0, 1], **CPU)
+    assert [one.status for one in caught.value.records] == [COMPLETED, DIVERGED]
+
+
+class Slow(nn.Module):
+    def __init__(self, seconds: float = 0.02) -> None:
+        super().__init__()
+        self.linear, self.seconds = nn.Linear(192, 4), seconds
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        time.sleep(self.seconds)
+        return self.linear(images.flatten(1))
+
+
+def test_a_time_limit_is_of_each_ones_share() -> None:
+    recipe = replace(RECIPE, epochs=500)
+    start = time.perf_counter()
+    records = train_together(
+        [Slow(), Slow()], small_data(), recipe, seeds=[0, 1], time_limit=0.3, **CPU
+    )
+    assert time.perf_counter() - start > 0.6
+    assert [one.status for one in records] == [TIMED_OUT] * 2
+    for one in records:
+        assert 0 < one.epochs < 500
+        assert one.seconds > 0.3
+
+
+def test_who_has_no_time_left_leaves_it_to_the_others(tmp_path: Path) -> None:
+    path, recipe = tmp_path / "slow.pt", replace(RECIPE, epochs=2)
+    options: dict[str, Any] = {**CPU, "recipe": recipe, "data": small_data()}
+    spent = train(Slow(0.1), seed=0, epochs=1, checkpoint=path, **options).seconds
+    quick = tmp_path / "quick.pt"
+    train(Slow(0.0), seed=1, epochs=1, checkpoint=quick, **options)
+    records = train_together(
+        [Slow(0.0), Slow(0.0)],
+        seeds=[0, 1],
+        checkpoints=[path, quick],
+        time_limit=spent,
+        **options,
+    )
+    assert [one.status for one in records] == [TIMED_OUT, COMPLETED]
+
+
+class Greedy(nn.Module):
+    """Takes memory of which there is only so much for all of its kind."""
+
+    taken = 0
+
+    def __init__(self, needs: int, room: int, steps: int = 0) -> None:
+        super().__init__()
+        self.linear, self.needs, self.room, self.steps = nn.Linear(192, 4), needs, room, steps
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        Greedy.taken += self.needs
+        logits = self.linear(images.flatten(1))
+        self.steps -= 1
+        if Greedy.taken > self.room and self.steps < 0:
+            Greedy.taken = 0
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return _Freed.apply(logits, self.needs)
+
+
+class _Freed(torch.autograd.Function):
+    """Gives the memory of a forward pass back in the backward pass."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: torch.Tensor, needs: int) -> torch.Tensor:
+        ctx.needs = needs
+        if not logits.requires_grad:
+            Greedy.taken -= needs
+        return logits.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        Greedy.taken -= ctx.needs
+        return gradient, None
+
+
+@pytest.mark.parametrize("steps", [0, 6])
+def test_what_does_not_fit_together_is_trained_in_halves(steps: int, tmp_path: Path) -> None:
+    data, needs = small_data(), [1, 1, 9, 1, 1]
+    paths = [tmp_path / f"{number}.pt" for number in range(5)]
+    for checkpoints in (None, paths):
+        Greedy.taken = 0
+        networks = make([lambda n=n: Greedy(n, 2, steps) for n in needs])
+        records = train_together(
+            networks, data, RECIPE, seeds=[*range(5)], checkpoints=checkpoints, **CPU
+        )
+        assert [one.status for one in records] == [
+            OUT_OF_MEMORY if n > 2 else COMPLETED for n in needs
+        ]
+        assert records[2].accuracy("x-valid") == 25.0
+        for number in (0, 1, 3, 4):
+            alone = seeded(lambda: Greedy(0, 2), number)
+            wanted = train(alone, data, RECIPE, seed=number, **CPU)
+            assert curves(records[number]) == curves(wanted)
+            assert weights(networks[number]) == weights(alone)
+
+
+def test_out_of_memory_alone_is_an_outcome() -> None:
+    Greedy.taken = 0
+    record = train(Greedy(3, 2, 5), small_data(), RECIPE, **CPU)
+    assert record.status == OUT_OF_MEMORY
+    assert record.accuracy("x-valid") == 25.0
+    assert record.seconds > 0
+    assert TrainingRecord.from_content(record.to_content()) == record
+    raising = replace(RECIPE, on_failure="raise")
+    with pytest.raises(TrainingFailed, match="the training ran out of memory after 0 epochs"):
+        train(Greedy(3, 2), small_data(), raising, **CPU)
+
+
+def test_what_says_that_memory_lacks() -> None:
+    for error in (
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("CUDA error: out of memory"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        MemoryError(),
+    ):
+        assert out_of_memory(error)
+    with pytest.raises(RuntimeError) as refused:
+        torch.empty(1 << 60)
+    assert out_of_memory(refused.value)
+    for error in (RuntimeError("shapes differ"), ValueError("out of memory")):
+        assert not out_of_memory(error)
+
+    class Wrong(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear = nn.Linear(5, 4)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.linear(images.flatten(1))
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        train_together([Wrong(), drawing()], small_data(), RECIPE, seeds=[0, 1], **CPU)
+
+
+def test_wrong_lists_are_refused(tmp_path: Path) -> None:
+    network, data = drawing(), small_data()
+    assert train_together([], data, RECIPE, seeds=[]) == []
+    path = tmp_path / "one.pt"
+    for options, message in (
+        ({"seeds": [0]}, "seeds are one a network: 2, got 1"),
+        ({"seeds": 3}, "seeds are a list, got 3"),
+        ({"seeds": [0, 1], "labels": ["a"]}, "labels are one a network: 2, got 1"),
+        ({"seeds": [0, 1], "checkpoints": [path] * 2}, "a checkpoint of its own"),
+        ({"seeds": [0, -1]}, "a seed is an integer from 0"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            train_together([network, drawing()], data, RECIPE, **options)
+    with pytest.raises(InvalidInput, match="different ones"):
+        train_together([network, network], data, RECIPE, seeds=[0, 1])
+
+
+# ── batches of several, and steps that the device counts ─────────────────────────────────────
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_batches_beside_each_other_are_those_of_each(memory_format: torch.memory_format) -> None:
+    batches = TrainingBatches(small_data(), "train", 16, True, 1, memory_format)
+    beside = [*batches.epochs([3, 4, 3])]
+    assert [labels.shape[1] for _, labels in beside] == [*batches.sizes()] == [16, 16, 16, 2]
+    for member, seed in enumerate((3, 4, 3)):
+        for (images, labels), (own, wanted) in zip(beside, batches.epoch(seed), strict=True):
+            assert torch.equal(images[member], own)
+            assert torch.equal(labels[member], wanted)
+            assert images[member].is_contiguous(memory_format=memory_format)
+
+
+class Replayed:
+    """Stands for CUDA graphs: what is captured is done at each replay, and not before."""
+
+    def __init__(self, *_: Any) -> None:
+        self.captured = self.replayed = self.entered = 0
+
+    def beside(self) -> Any:
+        self.entered += 1
+        return trainer.nullcontext()
+
+    def capture(self, work: Callable[[], None]) -> Any:
+        self.captured += 1
+        graphs = self
+
+        class Graph:
+            def replay(self) -> None:
+                graphs.replayed += 1
+                work()
+
+        return Graph()
+
+
+class Refused(Replayed):
+    def capture(self, work: Callable[[], None]) -> Any:
+        self.captured += 1
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Replayed]], list[Replayed]]:
+    """Trains on the CPU as on a GPU, with what stands for its graphs."""
+
+    def use(kind: type[Replayed]) -> list[Replayed]:
+        made: list[Replayed] = []
+
+        def graphs(device: torch.device) -> Replayed:
+            made.append(kind())
+            return made[-1]
+
+        monkeypatch.setattr(trainer, "CudaGraphs", graphs)
+        monkeypatch.setattr(trainer, "_captures", lambda device, recipe: not recipe.compile)
+        return made
+
+    return use
+
+
+@pytest.mark.parametrize("kind", [Replayed, Refused])
+@pytest.mark.parametrize("builds", [[drawing], [lambda: sized(0), lambda: sized(7)]])
+def test_counted_steps_are_those_of_the_loop(
+    kind: type[Replayed], builds: list[Any], counted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, data = replace(RECIPE, epochs=3), small_data()
+    wanted, seeds = make(builds), [*range(len(builds))]
+    records = [train(one, data, recipe, seed=seed, **CPU) for seed, one in enumerate(wanted)]
+    made = counted(kind)
+    monkeypatch.setattr(captured, "_BEFORE_SMALLER", 2)
+    networks = make(builds)
+    if kind is Refused:
+        with pytest.warns(captured.CaptureWarning, match="trained without: operation not"):
+            found = train_together(networks, data, recipe, seeds=seeds, **CPU)
+    else:
+        found = train_together(networks, data, recipe, seeds=seeds, **CPU)
+    assert [curves(one) for one in found] == [curves(one) for one in records]
+    assert [weights(one) for one in networks] == [weights(one) for one in wanted]
+    (graphs,) = made
+    if kind is Replayed:
+        # Nine steps of 16 images, three of 2: all but the first three, and two, are replays.
+        assert (graphs.captured, graphs.replayed, graphs.entered) == (2, 6 + 1, 3)
+    else:
+        assert (graphs.captured, graphs.replayed, graphs.entered) == (1, 0, 2)
+
+
+def test_counted_steps_go_on_from_a_checkpoint_and_without_the_failed(
+    counted: Any, tmp_path: Path
+) -> None:
+    data, paths = small_data(), [tmp_path / "0.pt", tmp_path / "1.pt"]
+    builds = [lambda: sized(0), lambda: sized(7)]
+    options: dict[str, Any] = {"data": data, "recipe": RECIPE, **CPU}
+    wanted = make(builds)
+    records = [train(one, seed=seed, **options) for seed, one in enumerate(wanted)]
+    train_together(make(builds), seeds=[0, 1], epochs=1, checkpoints=paths, **options)
+    made = counted(Replayed)
+    networks = make(builds)
+    found = train_together(networks, seeds=[0, 1], checkpoints=paths, **options)
+    assert [curves(one) for one in found] == [curves(one) for one in records]
+    assert [weights(one) for one in networks] == [weights(one) for one in wanted]
+    assert np.isclose(
+        torch.load(paths[0], weights_only=True)["optimizer"]["param_groups"][0]["lr"],
+        RECIPE.learning_rate_at(1),
+    )
+    assert len(made) == 1
+    diverging = [seeded(lambda: Exploding(5), 0), seeded(lambda: Exploding(math.inf), 1)]
+    statuses = [one.status for one in train_together(diverging, seeds=[0, 1], **options)]
+    assert statuses == [DIVERGED, COMPLETED]
