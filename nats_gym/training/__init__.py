@@ -2,8 +2,9 @@
 
 ``data`` loads the data sets (``loaders`` makes ours: ``archives`` reads their files, ``downloads``
 fetches them, ``splits`` says which image is for what), ``batches`` augments on the device,
-``recipe`` says how to train, ``trainer`` trains one network, ``checkpoint`` keeps it, ``record`` is
-what it returns.
+``recipe`` says how to train, ``trainer`` trains one network or several together, each a ``member``,
+by the ``step``, which a GPU replays as it was ``captured``; ``checkpoint`` keeps a training,
+``record`` is what it returns.
 ``batched`` trains many architectures in processes that stay.
 """
 

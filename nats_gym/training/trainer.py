@@ -356,10 +356,12 @@ class _Training:
         plan = self._plan
         while self._training and self._epoch < plan.last:
             self._train_epoch()
+            if not self._training:
+                return
             if plan.every or self._epoch == plan.last:
                 self._evaluate()
             self._save()
-            if self._training and len(self._training) < len(self._members):
+            if 0 < len(self._training) < len(self._members):
                 self._go_on_without_the_failed()
         self._evaluate()  # what was saved may not have been evaluated, or not on these splits
 
