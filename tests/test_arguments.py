@@ -212,7 +212,7 @@ def test_weight_sharing_searches(method: str) -> None:
 
 TRAINED = [
     *("device", "recipe", "network", "trials", "workers", "threads", "split", "data_dir"),
-    *("download", "time_limit", "timeout", "retries"),
+    *("download", "time_limit", "timeout", "retries", "together"),
 ]
 
 

@@ -23,6 +23,7 @@ def make_training_evaluator(
     trials: int | None = 1,
     workers: int = 1,
     threads: int = 1,
+    together: int | str = "auto",
     data_dir: str | os.PathLike[str] | None = None,
     download: bool = True,
     time_limit: float | None = None,
@@ -35,8 +36,8 @@ def make_training_evaluator(
 
     Args:
         space, dataset: what is searched.
-        device, recipe, network, trials, workers, threads, data_dir, download, time_limit,
-            timeout, retries: see :class:`TrainingEvaluator`.
+        device, recipe, network, trials, workers, threads, together, data_dir, download,
+            time_limit, timeout, retries: see :class:`TrainingEvaluator`.
         cache: path of the cache; True for the one under nats-gym's home, False for none.
         share_isomorphic: see :class:`CachedEvaluator`.
     """
@@ -49,6 +50,7 @@ def make_training_evaluator(
         trials=trials,
         workers=workers,
         threads=threads,
+        together=together,
         data_dir=data_dir,
         download=download,
         time_limit=time_limit,

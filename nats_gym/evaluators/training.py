@@ -22,13 +22,15 @@ from nats_gym.simulation.schedule import Epochs, check_epochs, trained_epochs
 from nats_gym.spaces import get_space
 from nats_gym.streams import combine, uniform_below
 from nats_gym.tables import MEASURED
-from nats_gym.training.architecture import check_network, preset, train_architecture
+from nats_gym.training.architecture import check_network, preset, train_architectures
 from nats_gym.training.batched import TrainingPool
 from nats_gym.training.data import ImageData, load_data, require_data, split_source
 from nats_gym.training.devices import choose_device, using_threads
 from nats_gym.training.recipe import Recipe
-from nats_gym.training.record import COMPLETED, TIMED_OUT, TrainingRecord
+from nats_gym.training.record import COMPLETED, TIMED_OUT, TrainingFailed, TrainingRecord
 
+#: Trainings in one loop: what a card's memory holds, and what "auto" asks of it.
+MOST_TOGETHER, _AUTO_TOGETHER = 1024, 16
 #: Trainings of an architecture to draw from: as many as a draw tells apart.
 MOST_TRIALS = 2**32
 
@@ -53,12 +55,17 @@ class TrainingEvaluator(StreamingEvaluator):
             of its own, 0, 1, …; None for a new one at every evaluation.
         workers: trainings at a time; more than one run in processes that stay.
         threads: of each training on the CPU.
+        together: architectures of a batch that are trained in one loop, by each of ``workers``.
+            ``"auto"`` is up to 16 on a CUDA device, where one alone leaves most of it idle, and 1
+            on the CPU: small images gain there, but sums may round otherwise than alone, so a
+            number above 1 is part of the :attr:`identity`.
         split: what the accuracy is of.
         data_dir: see :func:`nats_gym.training.data.load_data`.
         download: fetch the data set if it is not there.
-        time_limit: real seconds after which a training counts as failed.
+        time_limit: real seconds after which a training counts as failed; of several together,
+            each one's share of them.
         timeout: real seconds after which a worker process that does not answer is killed; its
-            training counts as failed.
+            training counts as failed. Several together have as many times that.
         retries: how often a training is begun again whose process died.
 
     Raises:
@@ -80,6 +87,7 @@ class TrainingEvaluator(StreamingEvaluator):
         trials: int | None = 1,
         workers: int = 1,
         threads: int = 1,
+        together: int | str = "auto",
         split: str = "x-valid",
         data_dir: str | os.PathLike[str] | None = None,
         download: bool = True,
@@ -103,6 +111,10 @@ class TrainingEvaluator(StreamingEvaluator):
         self._trials = None if trials is None else checks.integer(trials, "trials", 1, MOST_TRIALS)
         self._workers = checks.integer(workers, "workers", 1, checks.MOST_PROCESSES)
         self._threads = checks.integer(threads, "threads", 1, checks.MOST_THREADS)
+        self._together = together
+        if not (type(together) is str and together == "auto"):
+            what = "together, if not 'auto',"
+            self._together = checks.integer(together, what, 1, MOST_TOGETHER)
         self._retries = checks.integer(retries, "retries", 0, MOST_RETRIES)
         self._data_key = images.key
         self._split = checks.word(split, f"split of {self.dataset}", images.splits)
@@ -130,7 +142,10 @@ class TrainingEvaluator(StreamingEvaluator):
         source = split_source(self._data_key, self._split, self._data_dir)
         split = f"{self._split} ({source})" if source else self._split
         threads = "" if self._threads == 1 else f" {self._threads} threads"
-        return f"{self.dataset} {split} {recipe} {network}{threads}"
+        together = ""
+        if self._together not in ("auto", 1) and choose_device(self._device).type == "cpu":
+            together = f" {self._together} together"  # whose sums depend on one another's sizes
+        return f"{self.dataset} {split} {recipe} {network}{threads}{together}"
 
     @property
     def full_epochs(self) -> int:
@@ -163,35 +178,17 @@ class TrainingEvaluator(StreamingEvaluator):
         length = int(str(epochs).split("/")[-1])
         recipe = replace(self.recipe, epochs=length)
         until = trained_epochs(epochs)
+        options: dict[str, Any] = {
+            "recipe": recipe,
+            "evaluate_on": (self._split,),
+            "epochs": until,
+            "time_limit": self._time_limit,
+        }
         if self._workers == 1:
-            for position, (one, seed) in enumerate(
-                zip(index.tolist(), trials.tolist(), strict=True)
-            ):
-                data = self._loaded()
-                on_cpu = data.images.device.type == "cpu"
-                with using_threads(self._threads) if on_cpu else nullcontext():
-                    record = train_architecture(
-                        self.space.name,
-                        one,
-                        data,
-                        recipe,
-                        network=self.network,
-                        seed=seed,
-                        device=data.images.device,
-                        evaluate_on=(self._split,),
-                        epochs=until,
-                        time_limit=self._time_limit,
-                    )
-                yield position, self._answer(record)
+            yield from self._train_here(index, trials, options)
             return
         records = self._processes().train(
-            index,
-            trials,
-            recipe=recipe,
-            evaluate_on=(self._split,),
-            epochs=until,
-            time_limit=self._time_limit,
-            timeout=self._timeout,
+            index, trials, timeout=self._timeout, together=self._at_once(index.size), **options
         )
         for position, found in records:
             if isinstance(found, TaskTimedOut) and recipe.on_failure != "raise":
@@ -200,6 +197,43 @@ class TrainingEvaluator(StreamingEvaluator):
                 raise found
             else:
                 yield position, self._answer(found)
+
+    def _train_here(
+        self, index: NDArray[np.int64], trials: NDArray[np.uint64], options: dict[str, Any]
+    ) -> Iterator[tuple[int, Answer]]:
+        together = self._at_once(index.size)
+        for start in range(0, index.size, together):
+            part = slice(start, start + together)
+            data = self._loaded()
+            on_cpu = data.images.device.type == "cpu"
+            failed = None
+            with using_threads(self._threads) if on_cpu else nullcontext():
+                try:
+                    records = train_architectures(
+                        self.space.name,
+                        index[part].tolist(),
+                        data,
+                        network=self.network,
+                        seeds=trials[part].tolist(),
+                        device=data.images.device,
+                        **options,
+                    )
+                except TrainingFailed as error:
+                    records, failed = list(error.records), error
+            for place, record in enumerate(records):
+                if failed is None or record.status == COMPLETED:
+                    yield start + place, self._answer(record)
+            if failed is not None:
+                raise failed
+
+    def _at_once(self, batch: int) -> int:
+        """Architectures of a batch to train in one loop."""
+        if self._together != "auto":
+            return int(self._together)
+        if choose_device(self._device).type == "cpu":
+            return 1
+        each = -(-batch // self._workers)  # or some of the workers would have none
+        return max(1, min(_AUTO_TOGETHER, each))
 
     def close(self) -> None:
         """End the worker processes, if there are any; the next evaluation begins new ones."""

@@ -1,13 +1,13 @@
-"""One architecture trained from scratch: build, draw its initial weights, train."""
+"""Architectures trained from scratch: build, draw the initial weights, train."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
-from torch import nn
 
 from nats_gym import checks
 from nats_gym.datasets import find_dataset
@@ -15,7 +15,7 @@ from nats_gym.networks import build
 from nats_gym.training.data import ImageData
 from nats_gym.training.recipe import Recipe
 from nats_gym.training.record import TrainingRecord
-from nats_gym.training.trainer import seeded, train
+from nats_gym.training.trainer import seeded, train_together
 
 
 def preset(space: str, dataset: str) -> tuple[Recipe, dict[str, Any]]:
@@ -64,7 +64,41 @@ def train_architecture(
         options: of :func:`nats_gym.training.trainer.train`; the label is made here.
     """
 
-    def built() -> nn.Module:
-        return build(space, index, data.num_classes, **network)
+    (record,) = train_architectures(
+        space, [index], data, recipe, network=network, seeds=[seed], **_each(options)
+    )
+    return record
 
-    return train(seeded(built, seed), data, recipe, seed=seed, label=f"{space} {index}", **options)
+
+def train_architectures(
+    space: str,
+    index: Sequence[int],
+    data: ImageData,
+    recipe: Recipe,
+    *,
+    network: Mapping[str, Any],
+    seeds: Sequence[int],
+    **options: Any,
+) -> list[TrainingRecord]:
+    """Train architectures together, each as :func:`train_architecture` would.
+
+    Args:
+        space, data, recipe, network: see :func:`train_architecture`.
+        index: official indices.
+        seeds: one each.
+        options: of :func:`nats_gym.training.trainer.train_together`; the labels are made here.
+    """
+    networks = [
+        seeded(partial(build, space, one, data.num_classes, **network), seed)
+        for one, seed in zip(index, seeds, strict=True)
+    ]
+    labels = [f"{space} {one}" for one in index]
+    return train_together(networks, data, recipe, seeds=seeds, labels=labels, **options)
+
+
+def _each(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a training as those of several."""
+    given = dict(options)
+    if "checkpoint" in given:
+        given["checkpoints"] = [given.pop("checkpoint")]
+    return given

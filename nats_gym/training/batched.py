@@ -22,11 +22,11 @@ from nats_gym.files import check_folder
 from nats_gym.processes.pool import Pool, Task
 from nats_gym.simulation.schedule import LONGEST
 from nats_gym.spaces import get_space
-from nats_gym.training.architecture import check_network, train_architecture
+from nats_gym.training.architecture import check_network, train_architectures
 from nats_gym.training.data import ImageData
 from nats_gym.training.devices import choose_device
 from nats_gym.training.recipe import Recipe
-from nats_gym.training.record import TrainingRecord
+from nats_gym.training.record import TrainingFailed, TrainingRecord
 from nats_gym.training.trainer import EVALUATE
 
 
@@ -105,6 +105,7 @@ class TrainingPool:
         epochs: int | None = None,
         time_limit: float | None = None,
         timeout: float | None = None,
+        together: int = 1,
         checkpoints: str | os.PathLike[str] | None = None,
     ) -> Iterator[tuple[int, TrainingRecord | Exception]]:
         """Train architectures, each with its seed; yield each as it is done.
@@ -116,7 +117,10 @@ class TrainingPool:
             evaluate_on, evaluate, epochs, time_limit: as in
                 :func:`nats_gym.training.trainer.train`.
             timeout: real seconds after which a worker that has not answered is killed; for
-                what a ``time_limit``, which is looked at between batches, cannot end.
+                what a ``time_limit``, which is looked at between batches, cannot end. Several
+                together have as many times that.
+            together: how many each worker trains in one loop, see
+                :func:`nats_gym.training.trainer.train_together`; their records come together.
             checkpoints: folder for checkpoints. Each goes when the next record is asked for: by
                 then the caller has stored this one.
 
@@ -146,44 +150,61 @@ class TrainingPool:
             epochs = checks.integer(epochs, "epochs, up to the recipe's,", 1, LONGEST)
         time_limit = checks.limit(time_limit, "time_limit")
         timeout = checks.limit(timeout, "timeout")
+        together = checks.integer(together, "together")
         folder = None if checkpoints is None else checks.path(checkpoints, "checkpoints")
         if folder is not None:
             check_folder(folder)  # before the work, not after it
-        tasks, paths = [], []
-        for one, seed in zip(checked.tolist(), drawn, strict=True):
-            path = folder and folder / f"{self._space.name}-{one}-{seed}.pt"
-            paths.append(path)
-            tasks.append(
-                {
-                    "index": one,
-                    "seed": seed,
-                    "recipe": text,
-                    "evaluate_on": splits,
-                    "evaluate": evaluate,
-                    "epochs": epochs,
-                    "time_limit": time_limit,
-                    "checkpoint": path and str(path),
-                }
-            )
-        return self._records(tasks, paths, timeout)
+        index, seeds = checked.tolist(), [*drawn]
+        paths = [
+            folder and folder / f"{self._space.name}-{one}-{seed}.pt"
+            for one, seed in zip(index, seeds, strict=True)
+        ]
+        parts = [
+            slice(start, min(start + together, len(index)))
+            for start in range(0, len(index), together)
+        ]
+        tasks = [
+            {
+                "index": index[part],
+                "seeds": seeds[part],
+                "recipe": text,
+                "evaluate_on": splits,
+                "evaluate": evaluate,
+                "epochs": epochs,
+                "time_limit": time_limit,
+                "checkpoints": [path and str(path) for path in paths[part]],
+            }
+            for part in parts
+        ]
+        return self._records(tasks, parts, paths, timeout)
 
     def _records(
-        self, tasks: list[dict[str, Any]], paths: list[Path | None], timeout: float | None
+        self,
+        tasks: list[dict[str, Any]],
+        parts: list[slice],
+        paths: list[Path | None],
+        timeout: float | None,
     ) -> Iterator[tuple[int, TrainingRecord | Exception]]:
         positions = {
-            self._pool.submit(task, timeout): position for position, task in enumerate(tasks)
+            self._pool.submit(task, timeout and timeout * len(task["index"])): range(
+                part.start, part.stop
+            )
+            for task, part in zip(tasks, parts, strict=True)
         }
         try:
             for future in as_completed(positions):
-                position = positions[future]
                 error = future.exception()
                 if isinstance(error, Exception):
-                    yield position, error
+                    yield from ((position, error) for position in positions[future])
                     continue
-                yield position, TrainingRecord.from_content(future.result())
-                path = paths[position]
-                if path is not None:
-                    path.unlink(missing_ok=True)
+                for position, answer in zip(positions[future], future.result(), strict=True):
+                    if answer["failure"]:
+                        yield position, TrainingFailed(answer["failure"])
+                        continue
+                    yield position, TrainingRecord.from_content(answer["record"])
+                    path = paths[position]
+                    if path is not None:
+                        path.unlink(missing_ok=True)
         finally:
             for future in positions:
                 future.cancel()
@@ -197,12 +218,21 @@ def make_trainer(space: str, data: dict[str, Any], network: dict[str, Any], devi
     """What a worker of a :class:`TrainingPool` runs; see there."""
     images = ImageData(**_from_content(data)).to(device)
 
-    def trainer(index: int, seed: int, recipe: str, **options: Any) -> dict[str, Any]:
+    def trainer(
+        index: list[int], seeds: list[int], recipe: str, **options: Any
+    ) -> list[dict[str, Any]]:
         read = Recipe.from_json(recipe)
-        record = train_architecture(
-            space, index, images, read, network=network, seed=seed, device=device, **options
-        )
-        return record.to_content()
+        failures = [""] * len(index)
+        try:
+            records = train_architectures(
+                space, index, images, read, network=network, seeds=seeds, device=device, **options
+            )
+        except TrainingFailed as error:  # one that fails does not end the others
+            records, failures = [*error.records], [*error.failures]
+        return [
+            {"record": record.to_content(), "failure": failure}
+            for record, failure in zip(records, failures, strict=True)
+        ]
 
     return trainer
 

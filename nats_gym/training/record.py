@@ -21,9 +21,11 @@ class TrainingFailed(NatsGymError, RuntimeError):
 
     Attributes:
         records: of the trainings together with which it ran, its own too.
+        failures: how each of these failed; empty for those that did not.
     """
 
     records: Sequence[TrainingRecord] = ()
+    failures: Sequence[str] = ()
 
 
 @dataclass

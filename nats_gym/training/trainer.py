@@ -274,11 +274,11 @@ def _train_all(
             member.keep_initial()
     _train_members(members, plan)
     records = [member.record for member in members]
-    for member in members:
-        if member.failed and recipe.on_failure == "raise":
-            failed = TrainingFailed(f"the training {member.failure}")
-            failed.records = records
-            raise failed
+    failures = [f"the training {member.failure}" if member.failed else "" for member in members]
+    if recipe.on_failure == "raise" and any(failures):
+        failed = TrainingFailed(next(filter(None, failures)))
+        failed.records, failed.failures = records, failures
+        raise failed
     return records
 
 

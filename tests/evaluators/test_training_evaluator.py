@@ -29,6 +29,7 @@ from nats_gym.testing import check_evaluator
 from nats_gym.training.data import load_data
 from nats_gym.training.devices import using_threads
 from nats_gym.training.recipe import Recipe
+from nats_gym.training.record import TrainingFailed
 from nats_gym.training.trainer import seeded, train
 
 pytest.importorskip("sklearn")
@@ -118,13 +119,13 @@ def test_an_identity_tells_whose_split_it_is(dataset: str, tmp_path: Path) -> No
 
 def test_a_training_takes_one_thread_wherever_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
-    real = training.train_architecture
+    real = training.train_architectures
 
     def spied(*arguments: Any, **options: Any) -> Any:
         seen.append(torch.get_num_threads())
         return real(*arguments, **options)
 
-    monkeypatch.setattr(training, "train_architecture", spied)
+    monkeypatch.setattr(training, "train_architectures", spied)
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
@@ -141,10 +142,84 @@ def test_a_training_that_diverges_is_a_low_reward_or_an_exception() -> None:
     assert outcome.accuracy[0] == 10.0  # chance
     assert outcome.metrics["status"][0] == "diverged"
     wild["recipe"]["on_failure"] = "raise"
-    from nats_gym.training.record import TrainingFailed
-
     with pytest.raises(TrainingFailed):
         TrainingEvaluator("sss", "digits", **wild).evaluate(SMALL[:1], 2, keys(0))
+
+
+def test_a_batch_is_trained_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    real = training.train_architectures
+
+    def spied(space: str, index: list[int], *arguments: Any, **options: Any) -> Any:
+        sizes.append(len(index))
+        return real(space, index, *arguments, **options)
+
+    monkeypatch.setattr(training, "train_architectures", spied)
+    alone = TrainingEvaluator("sss", "digits", **QUICK)
+    wanted = alone.evaluate(SMALL, 1, keys(0, 0, 0))
+    assert sizes == [1, 1, 1]  # "auto" on the CPU, where one alone is exact
+    pair = TrainingEvaluator("sss", "digits", together=2, **QUICK)
+    found = pair.evaluate(SMALL, 1, keys(0, 0, 0))
+    assert sizes[3:] == [2, 1]
+    assert np.allclose(found.accuracy, wanted.accuracy, atol=2)
+    assert "2 together" in pair.identity
+    assert TrainingEvaluator("sss", "digits", together=1, **QUICK).identity == alone.identity
+
+
+def test_auto_fills_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluator = TrainingEvaluator("sss", "digits", **QUICK)
+    three = TrainingEvaluator("sss", "digits", workers=3, **QUICK)
+    four = TrainingEvaluator("sss", "digits", together=4, **QUICK)
+    assert [evaluator._at_once(batch) for batch in (0, 1, 40)] == [1, 1, 1]
+    monkeypatch.setattr(training, "choose_device", lambda _: torch.device("cuda"))
+    assert [evaluator._at_once(batch) for batch in (0, 1, 10, 40)] == [1, 1, 10, 16]
+    assert [three._at_once(batch) for batch in (1, 10, 90)] == [1, 4, 16]
+    assert [four._at_once(batch) for batch in (1, 40)] == [4, 4]
+    assert "together" not in four.identity  # no two trainings on a GPU are the same bits
+
+
+def test_a_vector_environment_hands_on_whole_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[int] = []
+    real = training.train_architectures
+
+    def spied(space: str, index: list[int], *arguments: Any, **options: Any) -> Any:
+        batches.append(len(index))
+        return real(space, index, *arguments, **options)
+
+    monkeypatch.setattr(training, "train_architectures", spied)
+    options = {"evaluator": "train", "cache": False, "together": 4, "epochs": 1, **QUICK}
+    envs = gym.make_vec("NATS-SSS-digits-v0", num_envs=6, **options)
+    envs.reset(seed=0)
+    for choice in (0, 0, 0, 0, 1):
+        actions = np.full(6, choice)
+        actions[3:] = 0
+        _, rewards, terminated, _, infos = envs.step(actions)
+    assert terminated.all()
+    assert batches == [4, 2]
+    assert (rewards > 0).all()
+    assert set(infos["status"]) == {"completed"}
+    envs.close()
+
+
+def test_one_that_fails_keeps_no_answer_of_the_others_back() -> None:
+    wild = {**QUICK, "recipe": {**QUICK["recipe"], "on_failure": "raise"}, "together": 3}
+    evaluator = TrainingEvaluator("sss", "digits", **wild)
+    real, found = seeded, []
+    with pytest.MonkeyPatch.context() as patch:
+        from nats_gym.training import architecture
+
+        def broken(build_: Any, seed: int) -> Any:
+            network = real(build_, seed)
+            if seed == 1:
+                with torch.no_grad():
+                    network.classifier.weight.fill_(float("nan"))
+            return network
+
+        patch.setattr(architecture, "seeded", broken)
+        answers = evaluator.stream(SMALL, 1, keys(0, 1, 2))
+        with pytest.raises(TrainingFailed, match="diverged after 0 epochs"):
+            found.extend((position, answer.metrics["status"]) for position, answer in answers)
+    assert found == [(0, "completed"), (2, "completed")]
 
 
 @pytest.mark.slow
@@ -331,6 +406,8 @@ def test_bad_options_of_evaluators_are_refused(options: Any, words: list[str]) -
         ({"retries": -1}, ["retries", "from 0", "-1"]),
         ({"retries": True}, ["retries", "True"]),
         ({"threads": 1.5}, ["threads", "1.5"]),
+        ({"together": 0}, ["together, if not 'auto',", "from 1", "0"]),
+        ({"together": "all"}, ["together, if not 'auto',", "'all'"]),
         ({"workers": "two"}, ["workers", "'two'"]),
         ({"download": "no"}, ["download", "'no'"]),
         ({"split": "x"}, ["split of digits 'x'", "x-valid"]),

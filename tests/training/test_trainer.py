@@ -768,6 +768,24 @@ def test_trainings_beside_each_other_equal_one_alone(trainings: Any) -> None:
     assert curves(records[0]) != curves(records[2])
 
 
+def test_workers_take_several_together(trainings: Any, tmp_path: Path) -> None:
+    index, seeds = [0, 7, 64], [0, 1, 2]
+    wanted = dict(trainings.train(index, seeds))
+    found = dict(trainings.train(index, seeds, together=2, checkpoints=tmp_path))
+    assert sorted(found) == [0, 1, 2]
+    for position, record in found.items():
+        assert np.allclose(record.train.loss, wanted[position].train.loss, rtol=1e-3)
+    assert not [*tmp_path.iterdir()]
+    failing = dict(
+        trainings.train(
+            index, seeds, together=3, time_limit=1e-6, recipe=replace(RECIPE, on_failure="raise")
+        )
+    )
+    for error in failing.values():
+        assert isinstance(error, TrainingFailed)
+        assert "ran out of time after 0 epochs" in str(error)
+
+
 def test_one_that_fails_does_not_end_the_others(trainings: Any) -> None:
     answers = dict(trainings.train([0, 1], [0, 0], time_limit=1e-6))
     assert [answers[at].status for at in (0, 1)] == [TIMED_OUT] * 2
