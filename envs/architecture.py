@@ -415,7 +415,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         return self._values_of(name).copy()
 
     def _values_of(self, name: str) -> NDArray[np.float64]:
-        """:meth:`figure`, not to be changed: the same array every time."""
+        """:meth:`figure`, read-only: the same array every time."""
         return self._find_figure(name).values
 
     def _find_figure(self, name: str) -> Figure:

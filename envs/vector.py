@@ -24,7 +24,7 @@ from nats_gym.streams import combine, seed_key
 from .architecture import RESET_OPTIONS, START, TRIAL, ArchitectureEnv
 from .rendering import draw, text
 from .scene import Scene
-from .vector_infos import METRICS, Bools, Metrics, dictionaries, part, spread, union
+from .vector_infos import METRICS, Bools, Metrics, make_dictionaries, merge, select, spread
 
 #: Copies that still fit into memory, about a kilobyte each.
 MAX_ENVS = 1_000_000
@@ -304,7 +304,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         found: dict[str, NDArray[Any]] = {}
         if not isinstance(evaluator, TableEvaluator):
             outcome = checked(outcome, count)
-            found[METRICS] = dictionaries(outcome.metrics, count)
+            found[METRICS] = make_dictionaries(outcome.metrics, count)
         found["accuracy"], found["seconds"] = outcome.accuracy, outcome.seconds
         found["provenance"] = self._objects(outcome.provenance, count)
         found["seconds_provenance"] = self._objects(outcome.seconds_provenance, count)
@@ -384,11 +384,11 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         """Begin the next episodes within the step; what the ended ones say goes to final_info."""
         last = self._observations.copy()
         last[~ended] = 0.0
-        final = self._infos(part(evaluated, ended), ended, ended)
+        final = self._infos(select(evaluated, ended), ended, ended)
         begun = self._begin_again(ended)
         if begun and self.render_mode:
             self._note_last(*begun)
-        infos = self._infos(union(part(evaluated, ~ended), begun), self._everyone)
+        infos = self._infos(merge(select(evaluated, ~ended), begun), self._everyone)
         infos["final_obs"], infos["_final_obs"] = last, ended.copy()
         infos["final_info"], infos["_final_info"] = final, ended.copy()
         return infos

@@ -22,7 +22,7 @@ def spread(
     infos: dict[str, Any] = {}
     if METRICS in metrics:
         metrics = dict(metrics)
-        for name, rows, values in _columns(metrics.pop(METRICS)):
+        for name, rows, values in _gather_columns(metrics.pop(METRICS)):
             infos.update(spread(which[rows], {name: values}, copies))
     if len(which) == copies:
         for name, values in metrics.items():
@@ -39,7 +39,7 @@ def spread(
     return infos
 
 
-def dictionaries(metrics: dict[str, NDArray[Any]], count: int) -> NDArray[Any]:
+def make_dictionaries(metrics: dict[str, NDArray[Any]], count: int) -> NDArray[Any]:
     """Figures by name as an array of objects: a dictionary for each evaluation."""
     columns = {name: values.tolist() for name, values in metrics.items()}
     found = np.empty(count, object)
@@ -48,7 +48,7 @@ def dictionaries(metrics: dict[str, NDArray[Any]], count: int) -> NDArray[Any]:
     return found
 
 
-def _columns(
+def _gather_columns(
     dictionaries: NDArray[Any],
 ) -> Iterator[tuple[str, NDArray[np.int64], NDArray[Any]]]:
     """Of every name in them: which have it, and its values."""
@@ -58,7 +58,7 @@ def _columns(
         yield name, rows, values.astype(object) if values.dtype.kind == "U" else values
 
 
-def part(evaluated: Metrics | None, of: Bools) -> Metrics | None:
+def select(evaluated: Metrics | None, of: Bools) -> Metrics | None:
     """What was evaluated of some copies; None for nothing."""
     if evaluated is None:
         return None
@@ -71,7 +71,7 @@ def part(evaluated: Metrics | None, of: Bools) -> Metrics | None:
     return which[kept], {name: values[kept] for name, values in metrics.items()}
 
 
-def union(one: Metrics | None, other: Metrics | None) -> Metrics | None:
+def merge(one: Metrics | None, other: Metrics | None) -> Metrics | None:
     """What was evaluated in two parts of a step."""
     if one is None or other is None:
         return one or other

@@ -11,6 +11,7 @@ import tarfile
 import tomllib
 import venv
 import zipfile
+from functools import cache
 from graphlib import TopologicalSorter
 from importlib.metadata import version
 from pathlib import Path
@@ -156,6 +157,7 @@ def modules() -> dict[str, Path]:
     }
 
 
+@cache
 def names_imported(module: str, source: str) -> set[str]:
     """What a module's source imports, anywhere in it, for types too: modules, or names in them."""
     names: set[str] = set()

@@ -142,6 +142,18 @@ def test_a_reward_asks_for_figures_where_nothing_changes() -> None:
     assert envs.step(np.repeat(space.digits(7)[0], 2))[1].tolist() == [expected, expected]
 
 
+def test_a_reward_cannot_change_what_everyone_looks_up() -> None:
+    env = gym.make("NATS-TSS-cifar10-v0").unwrapped
+    before = env.figure("latency")
+    for name in ("latency", "flops", "accuracy"):
+        with pytest.raises(ValueError, match="read-only"):
+            env._values_of(name)[0] = 0.0
+    env.figure("latency")[0] = 0.0  # a copy
+    np.testing.assert_array_equal(env.figure("latency"), before)
+    env.evaluator.table.latency()[0] = 0.0  # of the caller's own
+    np.testing.assert_array_equal(env.evaluator.table.latency(), before)
+
+
 def test_figures_that_nobody_knows_are_refused() -> None:
     for make in (gym.make, gym.make_vec):
         with pytest.raises(InvalidInput, match=r"unknown figure 'flop'.*Did you mean 'flops'"):

@@ -21,6 +21,7 @@ from nats_gym.evaluators.protocol import (
     check_answers,
 )
 from nats_gym.extras import require
+from nats_gym.processes.pool import MOST_RETRIES
 from nats_gym.simulation.schedule import Epochs
 
 
@@ -28,8 +29,8 @@ class ClusterFailed(NatsGymError, RuntimeError):
     """A cluster cannot be reached, or an evaluation failed on it as often as it was tried."""
 
 
-#: Processors or GPUs of a task, and how often one is started again.
-MOST_RESOURCES, MOST_RETRIES = 10_000, 1_000
+#: Processors or GPUs of a task.
+MOST_RESOURCES = 10_000
 
 
 class RayEvaluator(ForwardingEvaluator):

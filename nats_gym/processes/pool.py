@@ -117,7 +117,7 @@ class Pool:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
         self._lock = threading.Lock()
-        self._workers: dict[int, _Worker] = {}
+        self._processes: dict[int, _Process] = {}
         self._drivers = [
             threading.Thread(target=self._drive, args=(slot, each[slot % len(each)]), daemon=True)
             for slot in range(workers)
@@ -135,7 +135,7 @@ class Pool:
     def pids(self) -> list[int]:
         """Process numbers of the workers there are now."""
         with self._lock:
-            return [worker.pid for worker in self._workers.values()]
+            return [process.pid for process in self._processes.values()]
 
     def submit(self, arguments: Mapping[str, Any], timeout: float | None = None) -> Future[Any]:
         """Queue a task.
@@ -176,9 +176,9 @@ class Pool:
         """End the workers, whatever they are doing, and drop what waits."""
         with self._lock:
             self._closed = True
-            workers = list(self._workers.values())
-        for worker in workers:
-            worker.kill()
+            processes = list(self._processes.values())
+        for process in processes:
+            process.kill()
         for _ in self._drivers:
             self._jobs.put(None)
         for driver in self._drivers:
@@ -191,25 +191,26 @@ class Pool:
     def _drive(self, slot: int, arguments: Mapping[str, Any]) -> None:
         """Feed one worker, and its successors, until the pool is closed."""
         with suppress(_Died, NatsGymError):  # told to the first task, which tries again
-            self._worker(slot, arguments)
+            self._ready_process(slot, arguments)
         while (job := self._jobs.get()) is not None:
             if job.future.set_running_or_notify_cancel():
                 try:
-                    job.future.set_result(self._answer(slot, arguments, job))
+                    job.future.set_result(self._run(slot, arguments, job))
                 except Exception as error:
                     job.future.set_exception(error)
         with self._lock:
-            worker = self._workers.pop(slot, None)
-        if worker is not None:
-            worker.end()
+            process = self._processes.pop(slot, None)
+        if process is not None:
+            process.end()
 
-    def _answer(self, slot: int, arguments: Mapping[str, Any], job: _Job) -> Any:
+    def _run(self, slot: int, arguments: Mapping[str, Any], job: _Job) -> Any:
+        """A job's answer; it is tried again in another process if this one dies."""
         tries = 1 + self._retries
         for attempt in range(tries):
             if self._closed:
                 break
             try:
-                return self._worker(slot, arguments).ask(job.arguments, job.timeout)
+                return self._ready_process(slot, arguments).ask(job.arguments, job.timeout)
             except _Died as death:
                 if attempt + 1 == tries and not self._closed:
                     error = WorkerDied(
@@ -220,19 +221,19 @@ class Pool:
                     raise error from None
         raise WorkerDied(_SHUT_DOWN)
 
-    def _worker(self, slot: int, arguments: Mapping[str, Any]) -> _Worker:
-        """The slot's worker; a new one if it has none, or a dead one."""
-        worker = self._workers.get(slot)
-        if worker is None or not worker.alive:
-            if worker is not None:
-                worker.end()
-            worker = _Worker(self._threads, self._quiet)
+    def _ready_process(self, slot: int, arguments: Mapping[str, Any]) -> _Process:
+        """The slot's process; a new one if it has none, or a dead one."""
+        process = self._processes.get(slot)
+        if process is None or not process.alive:
+            if process is not None:
+                process.end()
+            process = _Process(self._threads, self._quiet)
             with self._lock:
-                self._workers[slot] = worker
+                self._processes[slot] = process
             if self._closed:
-                worker.kill()
-            worker.start(self._factory, arguments)
-        return worker
+                process.kill()
+            process.start(self._factory, arguments)
+        return process
 
 
 @dataclass(eq=False)
@@ -244,7 +245,7 @@ class _Died(Exception):
     noted: Any
 
 
-class _Worker:
+class _Process:
     """One process and the pipes to it."""
 
     def __init__(self, threads: int, quiet: bool) -> None:
@@ -308,6 +309,10 @@ class _Worker:
             return ([""] + [line.strip() for line in errors if line.strip()])[-1]
 
     def _exchange(self, message: Any) -> Any:
+        """Send a message and wait for its answer, past what is noted on the way.
+
+        Raises what the other side raised, or ``_Died`` with how it ended.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         noted = None
@@ -323,11 +328,11 @@ class _Worker:
             how = f"status {code}" if code >= 0 else f"{signal.strsignal(-code)} (signal {-code})"
             raise _Died(code, how + (f", {shown(line)}" if line else ""), noted) from None
         if "error" in answer:
-            raise _raised(answer)
+            raise _rebuild_error(answer)
         return answer["answer"]
 
 
-def _raised(answer: dict[str, str]) -> NatsGymError:
+def _rebuild_error(answer: dict[str, str]) -> NatsGymError:
     """The exception of nats-gym that a task raised, else a ``TaskFailed`` with its traceback."""
     with suppress(Exception):
         kind = getattr(import_module(answer["module"]), answer["kind"])
@@ -376,16 +381,17 @@ def main() -> None:
         task = getattr(import_module(module), name)(**hello["arguments"])
         write_message(answers, {"answer": None})
     except Exception as error:
-        write_message(answers, _described(error))
+        write_message(answers, _describe_error(error))
         return
     while True:
         try:
             write_message(answers, {"answer": task(**waiting.get())})
         except Exception as error:  # the task's own, or an answer that cannot be sent
-            write_message(answers, _described(error))
+            write_message(answers, _describe_error(error))
 
 
-def _described(error: Exception) -> dict[str, str]:
+def _describe_error(error: Exception) -> dict[str, str]:
+    """An exception as plain values, of which :func:`_rebuild_error` makes one again."""
     return {
         "error": str(error),
         "kind": type(error).__name__,

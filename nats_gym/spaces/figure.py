@@ -38,7 +38,8 @@ class Figure:
     Attributes:
         name: what it is looked up by.
         quantity: what it counts.
-        values: by official index, ``(arch,)``, at least 0; NaN where it is not known.
+        values: by official index, ``(arch,)``, at least 0, read-only: whoever looks the figure up
+            may get the same array; NaN where it is not known.
         provenance: :data:`CLOSED_FORM`, or that of a table's column.
     """
 
@@ -46,3 +47,8 @@ class Figure:
     quantity: Quantity
     values: NDArray[np.float64]
     provenance: str
+
+    def __post_init__(self) -> None:
+        values = self.values.view()
+        values.flags.writeable = False
+        object.__setattr__(self, "values", values)

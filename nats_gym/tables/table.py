@@ -195,7 +195,7 @@ class Table:
 
     def latency(self, epochs: Epochs | None = None) -> NDArray[np.float64]:
         """Seconds of a forward pass over a batch of 256, ``(arch,)``."""
-        return self.figure("latency", epochs).values
+        return self.figure("latency", epochs).values.copy()
 
     def figure(self, name: str, epochs: Epochs | None = None) -> Figure:
         """What is known of every architecture, by name: a mean over trials, or a closed form.
