@@ -182,10 +182,8 @@ class TrainingBatches:
         images = self._crops[rows, :, top, left]
         if self._flip:
             images = torch.where(flip.view(-1, 1, 1, 1), images.flip(-1), images)
-        return (
-            self._normalize(images).unflatten(0, draws.order.shape),
-            self._labels[draws.order],
-        )
+        images = self._normalize(images)
+        return images.view(*draws.order.shape, *images.shape[1:]), self._labels[draws.order]
 
 
 def evaluation_batches(

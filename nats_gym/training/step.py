@@ -71,10 +71,11 @@ class Step:
 
     def momenta(self) -> list[Momentum]:
         """Each member's momentum, of what a step has trained."""
+        state = self._optimizer.state
         found = {
-            parameter: state["momentum_buffer"]
-            for parameter, state in self._optimizer.state.items()
-            if parameter.grad is not None and state.get("momentum_buffer") is not None
+            parameter: state[parameter]["momentum_buffer"]
+            for parameter in self._group.parameters()
+            if parameter.grad is not None and state[parameter].get("momentum_buffer") is not None
         }
         return self._group.by_member(found)
 
