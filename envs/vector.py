@@ -84,9 +84,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
 
         architectures = self.shared.architecture_space
         self._n, self._k = architectures.num_decisions, architectures.num_choices
-        self._names = np.array(
-            [architectures.name_of(index) for index in range(architectures.size)], dtype=object
-        )
+        self._names = architectures.names
         self._limited = bool(self.shared.limits)
         self._masked = self._limited or self.always_masked
         width = self.single_observation_space.shape[0]  # type: ignore[index]

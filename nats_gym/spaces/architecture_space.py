@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -205,6 +206,13 @@ class ArchitectureSpace(ABC):
         if name is None:
             name = self._names[index] = str(self.string(self.digits(index)))
         return name
+
+    @cached_property
+    def names(self) -> NDArray[np.object_]:
+        """Official strings of all architectures by official index, ``(size,)``, read-only."""
+        names = np.array([self._string(tuple(row)) for row in self.all_digits().tolist()], object)
+        names.flags.writeable = False
+        return names
 
     # ── moving about ─────────────────────────────────────────────────────────────────────────
 

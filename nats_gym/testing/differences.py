@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+_PLAIN = {bool, int, float, str, type(None), np.bool_, np.int64, np.float32, np.float64}
+
 
 class Difference(NamedTuple):
     """Where two values differ, and what they are there."""
@@ -18,6 +20,8 @@ class Difference(NamedTuple):
 
 def find_difference(mine: Any, theirs: Any, place: str = "") -> Difference | None:
     """Where two values differ first, nested ones too; None if they are equal, NaN to NaN."""
+    if _are_plainly_equal(mine, theirs):
+        return None
     pairs: Iterable[tuple[Any, Any, Any]]
     if isinstance(mine, Mapping) and isinstance(theirs, Mapping):
         if mine.keys() != theirs.keys():
@@ -38,6 +42,16 @@ def find_difference(mine: Any, theirs: Any, place: str = "") -> Difference | Non
         if found:
             return found
     return None
+
+
+def _are_plainly_equal(mine: Any, theirs: Any) -> bool:
+    """Whether two plain values or arrays of one type are equal: most are; this tells it fast."""
+    if type(mine) is not type(theirs):
+        return False
+    if type(mine) is np.ndarray:
+        same = mine.shape == theirs.shape and mine.dtype == theirs.dtype != object
+        return same and bool((mine == theirs).all())
+    return type(mine) in _PLAIN and mine == theirs
 
 
 def _difference_of_arrays(mine: Any, theirs: Any, place: str) -> Difference | None:
