@@ -78,6 +78,7 @@ class ArchitectureSpace(ABC):
     def __init__(self) -> None:
         self.size = self.num_choices**self.num_decisions
         self._names: dict[int, str] = {}
+        self._figures: dict[tuple[str, str], Figure] = {}
         self.place_values = self.num_choices ** np.arange(
             self.num_decisions - 1, -1, -1, dtype=np.int64
         )
@@ -252,9 +253,11 @@ class ArchitectureSpace(ABC):
         Raises:
             InvalidInput: for a name that is not one of :attr:`closed_forms`.
         """
-        name = checks.word(name, "figure", self.closed_forms)
-        values = getattr(self, name)(self.all_digits(), dataset)
-        return Figure(name, self.closed_forms[name], values, CLOSED_FORM)
+        key = checks.word(name, "figure", self.closed_forms), get_dataset(dataset).name
+        if key not in self._figures:
+            values = getattr(self, name)(self.all_digits(), dataset)
+            self._figures[key] = Figure(name, self.closed_forms[name], values, CLOSED_FORM)
+        return self._figures[key]
 
     @abstractmethod
     def params(self, digits: ArrayLike, dataset: str) -> Figures:

@@ -277,12 +277,12 @@ class _Pair:
         for name in theirs:
             if name in masks:
                 continue
-            here = f"{path}[{shown(name)}]"
             mask = theirs.get(f"_{name}", self._everyone if whose is None else whose)
+            if name != "final_obs" and _are_equal_where(mask, mine[name], theirs[name]):
+                continue
+            here = f"{path}[{shown(name)}]"
             if isinstance(theirs[name], dict) and name != "final_obs":
                 self._compare_infos(where, here, mine[name], theirs[name], mask)
-                continue
-            if name != "final_obs" and _are_equal_where(mask, mine[name], theirs[name]):
                 continue
             for i in np.flatnonzero(mask).tolist():
                 one, two = (self._entry(where, here, of[name], i) for of in (mine, theirs))
