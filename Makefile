@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 INSTALL := -m pip install --quiet --disable-pip-version-check
 PIP := $(BIN)/python $(INSTALL) -c constraints.txt
 
-.PHONY: demo setup test test-slow test-attack test-lowest test-rllib lint bench docs site study data release clean
+.PHONY: demo setup test test-slow test-attack test-lowest test-rllib gpu lint bench docs site study data release clean
 
 demo: $(VENV)/.demo
 	$(BIN)/python examples/compare_agents.py
@@ -36,6 +36,10 @@ test-lowest: $(LOWEST)/.dev
 test-rllib: $(RLLIB)/.dev
 	$(RLLIB)/bin/python -m pytest -m 'slow or not slow' tests/test_examples.py tests/test_libraries.py \
 		-k 'rllib or rl_zoo or librar' $(PYTEST_ARGS)
+
+# Proves every GPU path and measures it, into results/gpu; without a GPU in miniature, on the CPU.
+gpu: $(VENV)/.dev
+	$(BIN)/python scripts/gpu_check.py $(GPU_ARGS)
 
 # mypy reads the installed wheel: it cannot follow an editable install's folder mapping.
 lint: $(VENV)/.dev

@@ -21,13 +21,16 @@ def main(folder: Path) -> None:
     report = folder / "report"
     table = (report / "headline.md").read_text(encoding="utf-8")
     table = re.sub(r"^## (.*)$", r"**\1**", table, flags=re.MULTILINE).strip()
-    readme = ROOT / "README.md"
-    text = readme.read_text(encoding="utf-8")
-    before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    readme.write_text(f"{before}{BEGIN}\n{table}\n{END}{after}", encoding="utf-8")
+    put_between(ROOT / "README.md", BEGIN, END, table)
     (ROOT / "docs" / "images").mkdir(exist_ok=True)
     shutil.copyfile(report / "plots" / PICTURE, ROOT / "docs" / "images" / "nats-bench.png")
+
+
+def put_between(page: Path, begin: str, end: str, text: str) -> None:
+    """Put a text between two lines of a page, in place of what stands there."""
+    before, rest = page.read_text(encoding="utf-8").split(begin)
+    after = rest.split(end)[1]
+    page.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -117,7 +117,8 @@ class SupernetSearch:
             dataset = text(dataset, "dataset, unless it is an ImageData,")
         name = dataset if isinstance(dataset, str) else dataset.name
         self._device = choose_device(device)
-        data_folder(data_dir)
+        if data_dir is not None:
+            data_folder(data_dir)
         check_budget(budget)
         self._checkpoint = check_checkpoint(checkpoint)
         identifying = identifying_arguments(

@@ -75,12 +75,16 @@ def train_once(
 
 @torch.no_grad()
 def latency(
-    network: nn.Module, resolution: int, device: torch.device, channels_last: bool
+    network: nn.Module,
+    resolution: int,
+    device: torch.device,
+    channels_last: bool,
+    batch: int = _LATENCY_BATCH,
 ) -> float:
-    """Seconds of a forward pass over a batch of 256, in float32: the median of three."""
+    """Seconds of a forward pass over a batch, in float32: the median of three."""
     network.eval()
     layout = torch.channels_last if channels_last else torch.contiguous_format
-    images = torch.rand(_LATENCY_BATCH, 3, resolution, resolution, device=device)
+    images = torch.rand(batch, 3, resolution, resolution, device=device)
     images = images.to(memory_format=layout)
     seconds = []
     for _ in range(1 + _LATENCY_PASSES):

@@ -48,7 +48,7 @@ def describe_machine(device: torch.device) -> dict[str, Any]:
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version() if cuda else None,
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "triton": _version("triton"),
         "numpy": _version("numpy"),
         "gymnasium": _version("gymnasium"),

@@ -1,6 +1,6 @@
 """Runs the checks of tests/gpu, without pytest, in a process that a broken device may end.
 
-    python scripts/gpu_checking/proof.py DEVICE NAME…
+    python scripts/gpu_checking/proof.py DEVICE FOLDER NAME…
 
 prints a line of JSON for each check that is named.
 """
@@ -23,6 +23,7 @@ from typing import Any
 from unittest import SkipTest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+#: Where the checks lie.
 CHECKS = ROOT / "tests" / "gpu"
 #: Begins the lines that are answers: others may print too.
 _MARK = "@check "
@@ -83,7 +84,9 @@ def run_check(name: str, check: Callable[[Any], None], place: Any) -> Outcome:
     }
 
 
-def prove(device: str, names: list[str], longest: float = LONGEST) -> Iterator[Outcome]:
+def prove(
+    device: str, names: list[str], longest: float = LONGEST, folder: Path = CHECKS
+) -> Iterator[Outcome]:
     """Run checks in a child process, and in another where that one ends; yield as they are done.
 
     A check that ends its process, breaks the device for it or takes too long has failed; the others
@@ -93,21 +96,24 @@ def prove(device: str, names: list[str], longest: float = LONGEST) -> Iterator[O
         device: name of it.
         names: of the checks, from :func:`find_checks`.
         longest: seconds that one may take.
+        folder: where they lie.
     """
     left = list(names)
     while left:
-        for outcome in _in_a_child(device, left, longest):
+        for outcome in _in_a_child(device, left, longest, folder):
             yield outcome
             left.remove(outcome["check"])
 
 
-def _in_a_child(device: str, names: list[str], longest: float) -> Iterator[Outcome]:
+def _in_a_child(device: str, names: list[str], longest: float, folder: Path) -> Iterator[Outcome]:
     """Outcomes up to the end of the process; of the check that ended it, too."""
-    command = [sys.executable, str(Path(__file__).resolve()), device, *names]
-    with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+    command = [sys.executable, str(Path(__file__).resolve()), device, str(folder), *names]
+    left, overdue = list(names), False
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
         assert process.stdout is not None
-        left, overdue = list(names), False
 
         def end() -> None:
             nonlocal overdue
@@ -130,19 +136,20 @@ def _in_a_child(device: str, names: list[str], longest: float) -> Iterator[Outco
                 watch.start()
         finally:
             watch.cancel()
-            process.kill()
-            code = process.wait()
+            if left:  # whoever asked has had enough
+                process.kill()
+        code = process.wait()
         if not left or (code == BROKEN and len(left) < len(names)):
             return
         errors.seek(0)
-        tail = errors.read()[-2000:]
-        reason = f"took longer than {longest:g} s" if overdue else f"its process ended with {code}"
         yield {
             "check": left[0],
             "outcome": "failed",
-            "reason": reason,
+            "reason": f"took longer than {longest:g} s"
+            if overdue
+            else f"its process ended with {code}",
             "seconds": round(perf_counter() - start, 3),
-            "detail": tail,
+            "detail": errors.read()[-2000:],
         }
 
 
@@ -152,18 +159,18 @@ BROKEN = 75
 
 def main() -> int:
     """Run the checks that the command line names."""
-    device, *names = sys.argv[1:]
+    device, folder, *names = sys.argv[1:]
     import torch
 
-    checks = find_checks()
+    checks = find_checks(Path(folder))
     from gpu_place import Place
 
     warnings.simplefilter("default")
     if device == "cpu":
         torch.set_num_threads(1)
     for name in names:
-        with tempfile.TemporaryDirectory() as folder:
-            place = Place(torch.device(device), Path(folder), miniature=device == "cpu")
+        with tempfile.TemporaryDirectory() as empty:
+            place = Place(torch.device(device), Path(empty), miniature=device == "cpu")
             outcome = run_check(name, checks[name], place)
         print(_MARK + json.dumps(outcome), flush=True)
         if outcome["outcome"] == "failed":

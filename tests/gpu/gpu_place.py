@@ -62,13 +62,21 @@ class Place:
 
     def need_compiler(self) -> None:
         """Leave a check out that translates: it takes a compiler, and Triton on a GPU."""
-        if not (shutil.which("g++") or shutil.which("gcc") or shutil.which("cc")):
-            raise SkipTest("no C++ compiler here")
-        if self.device.type == "cuda":
-            if find_spec("triton") is None:
-                raise SkipTest("no Triton here")
-            if not Path(sysconfig.get_paths()["include"], "Python.h").is_file():
-                raise SkipTest("no Python.h here, which Triton needs")
+        if lacking := compiler_lacks(self.device):
+            raise SkipTest(lacking)
+
+
+def compiler_lacks(device: torch.device) -> str:
+    """What ``torch.compile`` lacks here; an empty string if nothing."""
+    if not any(map(shutil.which, ("c++", "g++", "gcc", "cc"))):
+        return "no C++ compiler here"
+    packages = ("filelock", "triton") if device.type == "cuda" else ("filelock",)
+    for package in packages:
+        if find_spec(package) is None:
+            return f"no {package} here, which torch.compile needs"
+    if not Path(sysconfig.get_paths()["include"], "Python.h").is_file():
+        return "no Python.h here, which torch.compile needs"
+    return ""
 
 
 def each(*cases: Any) -> Callable[[Check], Check]:

@@ -1,0 +1,125 @@
+"""Prove every GPU path and measure it, in minutes, with nothing to download.
+
+    python scripts/gpu_check.py [--miniature] [--out FOLDER] [--seconds N] [--only NAME …]
+
+Needs torch, numpy and gymnasium alone, and this source tree. Writes FOLDER/gpu.json and
+FOLDER/gpu.md, after every part. Without a GPU the same runs in miniature on the CPU, and says what
+it could not do. The exit code is 0 if nothing failed, 1 if something did, 2 for wrong arguments.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from time import perf_counter
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from gpu_checking.figures import MINIATURE, Figures, Scale
+from gpu_checking.machine import describe_machine
+from gpu_checking.proof import find_checks, prove
+from gpu_checking.report import Report
+
+from nats_gym import checks
+from nats_gym.errors import NatsGymError
+from nats_gym.files import check_folder
+from nats_gym.training.devices import choose_device
+
+ROOT = Path(__file__).resolve().parent.parent
+#: Seconds of a whole run, and of one in miniature.
+BUDGET, SMALL_BUDGET = 480.0, 270.0
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Return the exit code."""
+    start = perf_counter()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--miniature", action="store_true", help="small, on the CPU")
+    parser.add_argument("--out", default=str(ROOT / "results" / "gpu"), help="a folder")
+    parser.add_argument("--device", default="auto", help="cuda, cuda:1, …")
+    parser.add_argument("--seconds", help="after which nothing more is begun to be measured")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", help="proof, figures, or the names of some of them"
+    )
+    given = parser.parse_args(arguments)
+    try:
+        device = choose_device("cpu" if given.miniature else given.device)
+        miniature = device.type == "cpu"
+        budget = SMALL_BUDGET if miniature else BUDGET
+        if given.seconds is not None:
+            budget = checks.limit(_number(given.seconds), "--seconds") or budget
+        out = checks.path(given.out, "--out")
+        check_folder(out)
+        known = list(find_checks())
+        report = Report(out, describe_machine(device), miniature, budget)
+        scale = MINIATURE if miniature else Scale()
+        figures = Figures(device, report, scale, start + budget)
+        proof, parts = _chosen(given.only, known, list(figures.parts))
+    except NatsGymError as error:
+        print(f"gpu_check: {error}", file=sys.stderr)
+        return 2
+    if miniature:
+        torch.set_num_threads(1)
+    _prove(device, proof, report)
+    for part in parts:
+        begun = perf_counter()
+        figures.measure(part)
+        print(f"{part}: {perf_counter() - begun:.1f} s", flush=True)
+    report.save()
+    print((out / "gpu.md").read_text(encoding="utf-8"))
+    print(f"{out / 'gpu.json'}: {perf_counter() - start:.0f} s, {report.failures} failed")
+    return 1 if report.failures else 0
+
+
+def _number(text: str) -> float | str:
+    """What is no number is refused by whoever wants one."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _chosen(
+    only: list[str] | None, known: list[str], parts: list[str]
+) -> tuple[list[str], list[str]]:
+    """Names of the checks and of the figures that were asked for."""
+    if only is None:
+        return known, parts
+    files = sorted({name.split(".")[0] for name in known})
+    proof: list[str] = []
+    figures: list[str] = []
+    for name in only:
+        plain = [check.split("[")[0] for check in known]
+        name = checks.word(name, "--only", ("proof", "figures", *parts, *files, *plain, *known))
+        if name in ("figures", *parts):
+            figures += parts if name == "figures" else [name]
+        else:
+            proof += [
+                check
+                for check in known
+                if name in ("proof", check, check.split("[")[0], check.split(".")[0])
+            ]
+    return list(dict.fromkeys(proof)), [part for part in parts if part in figures]
+
+
+def _prove(device: torch.device, names: list[str], report: Report) -> None:
+    if not names:
+        return
+    start = perf_counter()
+    for outcome in prove(str(device), names):
+        report.content["proof"].append(outcome)
+        reason = outcome["reason"] and f": {outcome['reason']}"
+        print(
+            f"{outcome['outcome']:<8} {outcome['check']} ({outcome['seconds']:.1f} s){reason}",
+            flush=True,
+        )
+        if outcome["outcome"] == "failed":
+            print(outcome["detail"][-1500:], flush=True)
+    report.content["seconds"]["proof"] = round(perf_counter() - start, 2)
+    report.save()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,267 @@
+"""scripts/gpu_check.py: its command line, its proof, the shape of what it writes."""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest import SkipTest
+
+import pytest
+import torch
+
+sys.path.append(str(Path(__file__).parent.parent / "scripts"))
+import document_gpu
+import gpu_check
+from gpu_checking import figures, proof
+from gpu_checking.machine import card_teraflops
+from gpu_checking.proof import run_check
+from gpu_checking.report import SHAPE, VERSION, check_shape, to_markdown
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def checked(tmp_path: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
+    """Exit code and report of a run in miniature."""
+    code = gpu_check.main(["--miniature", "--out", str(tmp_path), *arguments])
+    return code, json.loads((tmp_path / "gpu.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--only", "figurs"], "Did you mean 'figures'"),
+        (["--only", "data", "latency"], "Did you mean 'latencies'"),
+        (["--seconds", "soon"], "--seconds"),
+        (["--seconds", "-1"], "--seconds"),
+        (["--device", "gpu"], "no device 'gpu' here"),
+        (["--out", "/dev/null/x"], "cannot be"),
+    ],
+)
+def test_wrong_arguments(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert gpu_check.main(arguments) == 2
+    printed = capsys.readouterr()
+    assert said in printed.err
+    assert printed.err.count("\n") == 1
+    assert printed.out == ""
+
+
+def test_some_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, report = checked(tmp_path, "--only", "ceilings", "ours", "latencies")
+    assert code == 0
+    check_shape(report)
+    assert report["version"] == VERSION
+    assert report["miniature"] is True
+    assert len(report["figures"]["ceilings"]) == 3
+    assert len(report["figures"]["latencies"]) == 8
+    assert [one["what"] for one in report["left_out"]] == ["ours: ours"]
+    assert list(report["seconds"]) == ["ceilings", "ours", "latencies"]
+    written = (tmp_path / "gpu.md").read_text()
+    assert written == to_markdown(report) + "\n"
+    assert "| ms of a forward pass | batch 1 | batch 16 |" in written
+    assert written.strip() in capsys.readouterr().out
+    assert {path.name for path in tmp_path.iterdir()} == {"gpu.json", "gpu.md"}
+
+
+@pytest.mark.slow
+def test_some_checks(tmp_path: Path) -> None:
+    code, report = checked(tmp_path, "--only", "data", "devices.zero_cost_scores")
+    assert code == 0
+    check_shape(report)
+    proved = {one["check"]: one["outcome"] for one in report["proof"]}
+    assert proved["data.flips_and_crops_are_the_cpus_bits[1]"] == "passed"
+    assert proved["devices.zero_cost_scores"] == "left out"
+    assert all(name.startswith(("data.", "devices.zero_cost")) for name in proved)
+    assert list(report["seconds"]) == ["proof"]
+
+
+def test_what_the_time_does_not_reach_is_left_out(tmp_path: Path) -> None:
+    code, report = checked(tmp_path, "--seconds", "0.001", "--only", "ceilings", "supernets")
+    assert code == 0
+    check_shape(report)
+    assert not any(report["figures"].values())
+    assert len(report["left_out"]) == 3 + 9
+    assert {one["reason"] for one in report["left_out"]} == {"the time is spent"}
+
+
+def test_a_figure_that_fails_stops_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no such kernel\nand more")
+
+    monkeypatch.setattr(figures.Figures, "_copy", fail)
+    code, report = checked(tmp_path, "--only", "ceilings")
+    assert code == 1
+    check_shape(report)
+    assert len(report["figures"]["ceilings"]) == 2
+    assert report["failed"] == [
+        {"what": "ceilings: copy", "reason": "RuntimeError: no such kernel"}
+    ]
+
+
+# ── the proof ────────────────────────────────────────────────────────────────────────────────
+
+CHECKS = """
+import os, time
+from unittest import SkipTest
+from gpu_place import each
+def test_fine(place): assert place.folder.is_dir() and place.miniature
+@each(1, 2)
+def test_cases(place, case): assert case == 1, f"case is {case}"
+def test_left_out(place): raise SkipTest("no moon")
+def test_dies(place): os._exit(0)
+def test_late(place): time.sleep(60)
+def test_zlast(place): pass
+"""
+
+
+@pytest.mark.slow
+def test_a_check_that_fails_stops_no_other(tmp_path: Path) -> None:
+    (tmp_path / "test_gpu_toy.py").write_text(CHECKS)
+    place = proof.CHECKS / "gpu_place.py"
+    (tmp_path / "gpu_place.py").write_text(place.read_text())
+    names = [
+        *("toy.fine", "toy.cases[1]", "toy.cases[2]", "toy.left_out"),
+        *("toy.dies", "toy.late", "toy.zlast"),
+    ]
+    found = {one["check"]: one for one in proof.prove("cpu", names, longest=12.0, folder=tmp_path)}
+    assert list(found) == names
+    outcomes = [found[name]["outcome"] for name in names]
+    assert outcomes == ["passed", "passed", "failed", "left out", "failed", "failed", "passed"]
+    assert "case is 2" in found["toy.cases[2]"]["reason"]
+    assert found["toy.left_out"]["reason"] == "no moon"
+    assert "ended with 0" in found["toy.dies"]["reason"]
+    assert "longer than 12 s" in found["toy.late"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("raised", "outcome", "reason"),
+    [
+        (None, "passed", ""),
+        (SkipTest("no such device"), "left out", "no such device"),
+        (ValueError("a\nb"), "failed", "ValueError in test_gpu_check.py"),
+        (AssertionError(), "failed", "AssertionError in"),
+    ],
+)
+def test_an_outcome(raised: Exception | None, outcome: str, reason: str) -> None:
+    def check(place: Any) -> None:
+        if raised is not None:
+            raise raised
+
+    found = run_check("one", check, None)
+    assert (found["check"], found["outcome"]) == ("one", outcome)
+    assert found["reason"].startswith(reason)
+    assert "\n" not in found["reason"]
+
+
+def test_every_file_has_checks() -> None:
+    names = list(proof.find_checks())
+    assert len(names) == len(set(names)) > 40
+    files = {path.stem.removeprefix("test_gpu_") for path in proof.CHECKS.glob("test_*.py")}
+    assert {name.split(".")[0] for name in names} == files
+
+
+# ── what is written ──────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> dict[str, Any]:
+    """A row in each table."""
+    made = gpu_check.Report(tmp_path, gpu_check.describe_machine(torch.device("cpu")), True, 60.0)
+    made.save()
+    content = copy.deepcopy(made.content)
+    row = {"space": "tss", "index": 7, "batch": 256, "peak_mib": None, "utilisation": 0.25}
+    content["figures"]["alone"] = [
+        {
+            **row,
+            "way": way,
+            "precision": "tf32",
+            "gflop_per_image": 0.75,
+            "images_per_second": 12_345.6,
+            "of_card": None,
+        }
+        for way in ("ours", "plain loop, DataLoader")
+    ]
+    content["figures"]["together"] = [
+        {
+            **row,
+            "index": [7, 7],
+            "what": "trials",
+            "way": "ours",
+            "count": 2,
+            "images_per_second": 100.0,
+            "plain_images_per_second": 20.0,
+            "times_plain": 5.0,
+        }
+    ]
+    content["proof"] = [
+        {"check": "a", "outcome": "failed", "reason": "b", "seconds": 1, "detail": ""}
+    ]
+    content["left_out"] = [{"what": "c", "reason": "d"}]
+    check_shape(content)
+    return content
+
+
+def test_markdown(report: dict[str, Any]) -> None:
+    lines = to_markdown(report).splitlines()
+    head = "| images a second | GFLOP an image | plain loop, DataLoader | ours |"
+    assert lines[lines.index(head) + 1 : lines.index(head) + 3] == [
+        "| --- | ---: | ---: | ---: |",
+        "| tss 7 | 0.75 | 12,346 | 12,346 |",
+    ]
+    assert "| tss 7 | 0.75 | 25 / – | 25 / – |" in lines
+    assert "| 2 tss, trials, ours | 100 | 20 | 5.00× | 25 | – |" in lines
+    assert "Proof: 0 passed, 1 failed, 0 left out." in lines
+    assert "- a failed: b" in lines
+    assert "- left out (d): c" in lines
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda report: report.pop("proof"), "lacks or has too much: proof"),
+        (lambda report: report["machine"].update(gpu="x"), "report.machine lacks"),
+        (lambda report: report.update(version="1"), "report.version is '1', not int"),
+        (lambda report: report["figures"].update(alone={}), "report.figures.alone is no list"),
+        (
+            lambda report: report["figures"]["together"][0]["index"].append(0.5),
+            r"together\[0\].index\[2\] is 0.5",
+        ),
+        (lambda report: report.update(seconds=3), "report.seconds has no fields"),
+        (lambda report: report["seconds"].update(proof=None), "seconds.proof is None"),
+    ],
+)
+def test_another_shape_is_refused(
+    report: dict[str, Any], change: Callable[[dict[str, Any]], Any], said: str
+) -> None:
+    change(report)
+    with pytest.raises(ValueError, match=said):
+        check_shape(report)
+    assert set(SHAPE) == set(gpu_check.Report(Path(), {}, True, 1.0).content)
+
+
+def test_cards() -> None:
+    assert card_teraflops("NVIDIA H200", "bf16") == 989.4
+    assert card_teraflops("NVIDIA H100 PCIe", "tf32") == 378.0
+    assert card_teraflops("NVIDIA H100 80GB HBM3", "tf32") == 494.7
+    assert card_teraflops("AMD EPYC", "tf32") is None
+
+
+def test_a_report_goes_into_the_page(report: dict[str, Any], tmp_path: Path) -> None:
+    page = tmp_path / "gpu.md"
+    page.write_text(f"before\n{document_gpu.BEGIN}\nold\n{document_gpu.END}\nafter\n")
+    (tmp_path / "gpu.json").write_text(json.dumps(report))
+    with pytest.raises(SystemExit, match="in miniature"):
+        document_gpu.main(tmp_path, page)
+    report["miniature"] = False
+    (tmp_path / "gpu.json").write_text(json.dumps(report))
+    document_gpu.main(tmp_path, page)
+    wanted = f"{document_gpu.BEGIN}\n{to_markdown(report)}\n{document_gpu.END}"
+    assert page.read_text() == f"before\n{wanted}\nafter\n"
+    assert document_gpu.BEGIN in document_gpu.PAGE.read_text()
