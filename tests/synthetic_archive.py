@@ -195,8 +195,7 @@ def _weights(rng: np.random.Generator) -> dict[str, Any]:
 
 def meta(space: str) -> dict[str, Any]:
     """Content of ``meta.pickle.pbz2``."""
-    architectures = get_space(space)
-    strings = [architectures.name_of(index) for index in range(architectures.size)]
+    strings = get_space(space).names.tolist()
     return {
         "meta_archs": strings,
         "total_archs": len(strings),
