@@ -97,7 +97,7 @@ class NetworkGroup(nn.Module):
 
     def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
         """What ``to`` and its like do; afterwards the members are views of what is new."""
-        super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         for member, name, holder, view in self._held:
             self.members[member].get_parameter(name).data = view(holder.data)
         for member, name, module, key, view in self._held_buffers:
@@ -136,7 +136,9 @@ class SideBySide(NetworkGroup):
         forwards: Sequence[Callable[[torch.Tensor], torch.Tensor]] | None = None,
     ) -> None:
         super().__init__(members)
-        self._forwards = tuple(members if forwards is None else forwards)
+        self._forwards: tuple[Callable[[torch.Tensor], torch.Tensor], ...] = tuple(
+            members if forwards is None else forwards
+        )
         self.networks = nn.ModuleList(members)
         for number, network in enumerate(members):
             for name, parameter in network.named_parameters():
@@ -151,7 +153,7 @@ class SideBySide(NetworkGroup):
             )
         here = torch.cuda.current_stream(images.device)
         while len(self._streams) < len(self.members):
-            self._streams.append(torch.cuda.Stream(images.device))
+            self._streams.append(torch.cuda.Stream(images.device))  # type: ignore[no-untyped-call]
         logits = []
         for forward, own, stream in zip(self._forwards, images, self._streams, strict=True):
             stream.wait_stream(here)

@@ -72,6 +72,8 @@ class StackedNetworks(NetworkGroup):
         InvalidInput: for what :func:`find_obstacle` finds an obstacle in.
     """
 
+    counts: torch.Tensor
+
     def __init__(self, members: Sequence[Network]) -> None:
         obstacle = find_obstacle(members)
         if obstacle:
@@ -79,7 +81,7 @@ class StackedNetworks(NetworkGroup):
         super().__init__(members)
         everyone = range(len(members))
         self._counters: list[tuple[int, str]] = []
-        width = max(one.stem[0].out_channels for one in members)
+        width = max(cast(nn.Conv2d, one.stem[0]).out_channels for one in members)
         self.stem = _ConvNorm(self, everyone, "stem.0", "stem.1", 3, width)
         cells: list[nn.Module] = []
         for number, cell in enumerate(members[0].cells):
@@ -139,6 +141,8 @@ class StackedNetworks(NetworkGroup):
 class _Norm(nn.Module):
     """The batch norms of some members, side by side."""
 
+    weight: nn.Parameter
+    bias: nn.Parameter
     running_mean: torch.Tensor
     running_var: torch.Tensor
 
@@ -202,7 +206,7 @@ class _Conv(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if self._pointwise and x.device.type == "cpu" and x.dtype == self.weight.dtype:
-            y: torch.Tensor = _Pointwise.apply(self._groups, x, self.weight)
+            y: torch.Tensor = _Pointwise.apply(self._groups, x, self.weight)  # type: ignore[no-untyped-call]
             return y
         return nn.functional.conv2d(
             x, self.weight, None, self._stride, self._padding, 1, self._groups
@@ -345,7 +349,9 @@ class _Cell(nn.Module):
             for rectified, operations in readers.items():
                 given = x.relu() if rectified else x
                 some = [operation.index for operation in operations if not operation.everyone]
-                parts = iter(_Take.apply(self._members, some, given) if some else ())
+                parts = iter(())
+                if some:
+                    parts = iter(_Take.apply(self._members, some, given))  # type: ignore[no-untyped-call]
                 for operation in operations:
                     value = operation(given if operation.everyone else next(parts))
                     sums[operation.target].append((operation, value))
@@ -356,7 +362,8 @@ class _Cell(nn.Module):
                 x = _add(summands)
             else:
                 indices = [operation.index for operation, _ in summands]
-                x = _Put.apply(self._members, indices, *(value for _, value in summands))
+                values = (value for _, value in summands)
+                x = _Put.apply(self._members, indices, *values)  # type: ignore[no-untyped-call]
         return x
 
 
