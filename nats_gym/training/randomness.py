@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -23,17 +23,11 @@ class OwnDraws:
 
     Args:
         network: which.
-        forward: what computes it, such as the compiled network.
         device: where.
     """
 
-    def __init__(
-        self,
-        network: nn.Module,
-        forward: Callable[[torch.Tensor], torch.Tensor],
-        device: torch.device,
-    ) -> None:
-        self._network, self._forward, self._device = network, forward, device
+    def __init__(self, network: nn.Module, device: torch.device) -> None:
+        self._network, self._device = network, device
         self._states = self._read()
 
     def seed(self, seed: int) -> None:
@@ -44,14 +38,18 @@ class OwnDraws:
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
         """What the network returns."""
         if not self._network.training:
-            return self._forward(images)
+            return self._compute(images)
         others = self._read()
         self._write(self._states)
         try:
-            return self._forward(images)
+            return self._compute(images)
         finally:
             self._states = self._read()
             self._write(others)
+
+    def _compute(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self._network(images)
+        return logits
 
     def _read(self) -> list[torch.Tensor]:
         states = [torch.get_rng_state()]

@@ -24,6 +24,7 @@ from nats_gym.errors import InvalidInput, shown
 from nats_gym.files import check_folder
 from nats_gym.networks import Network
 from nats_gym.networks.group import NetworkGroup, SideBySide
+from nats_gym.networks.grouping import choose_group
 from nats_gym.streams import combine_int, seed_key
 from nats_gym.training.batches import TrainingBatches, evaluation_batches
 from nats_gym.training.captured import CountedSteps, CudaGraphs
@@ -145,7 +146,7 @@ def train_together(
     train together. Where they lack memory each half of them is trained by itself, from its
     checkpoints or its beginning, and what lacks memory alone ends so; the time of such attempts is
     nobody's. A network of others (not :class:`nats_gym.networks.Network`) draws, where it does,
-    from generators of its own.
+    from generators of its own. Where the recipe compiles, one is trained after the other.
 
     Args:
         networks: as :func:`train` takes them.
@@ -284,10 +285,14 @@ def _train_all(
 
 def _train_members(members: list[Member], plan: _Plan) -> None:
     """Train each up to the last epoch, in groups of those that are equally far."""
-    for member in members:
+    groups: dict[int, list[Member]] = {}
+    for number, member in enumerate(members):
         member.begin(plan.last, plan.splits)
-    for epoch in sorted({member.record.epochs for member in members}):
-        _train_group([member for member in members if member.record.epochs == epoch], plan)
+        # What is compiled is computed by itself.
+        key = number if plan.recipe.compile else member.record.epochs
+        groups.setdefault(key, []).append(member)
+    for key in sorted(groups):
+        _train_group(groups[key], plan)
 
 
 def _train_group(members: list[Member], plan: _Plan) -> None:
@@ -302,11 +307,12 @@ def _train_group(members: list[Member], plan: _Plan) -> None:
         if not out_of_memory(error):
             raise
         lacking = True
+    if lacking or plan.device.type != "cpu":
+        for member in members:
+            member.network.zero_grad()  # gradients may keep all of a graph's memory
     if not lacking:
         return
     # Only here, where no traceback holds what lay in memory.
-    for member in members:
-        member.network.zero_grad()
     gc.collect()
     if plan.device.type == "cuda":
         torch.cuda.empty_cache()
@@ -390,18 +396,16 @@ class _Training:
             self._counted = CountedSteps(self._batches, len(members), self._step, graphs)
 
     def _grouped(self, networks: list[nn.Module]) -> NetworkGroup:
-        recipe = self._plan.recipe
-        forwards: list[Any] = list(networks)
+        recipe, device = self._plan.recipe, self._plan.device
         if recipe.compile:
-            forwards = [_compile(network, recipe.compile) for network in networks]
-        if len(networks) > 1 and not all(type(network) is Network for network in networks):
-            # What others wrote may draw, which beside another it must do as alone.
-            self._own_draws = [
-                OwnDraws(network, forward, self._plan.device)
-                for network, forward in zip(networks, forwards, strict=True)
-            ]
-            forwards = [*self._own_draws]
-        return SideBySide(networks, forwards)
+            return SideBySide(networks, [_compile(one, recipe.compile) for one in networks])
+        if len(networks) == 1:
+            return SideBySide(networks)
+        if all(type(network) is Network for network in networks):
+            return choose_group(networks, self._plan.data.resolution, recipe.batch_size)
+        # What others wrote may draw, which beside another it must do as alone.
+        self._own_draws = [OwnDraws(network, device) for network in networks]
+        return SideBySide(networks, self._own_draws)
 
     def _go_on_without_the_failed(self) -> None:
         for member, momentum in zip(self._members, self._step.momenta(), strict=True):
