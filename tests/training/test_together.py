@@ -12,10 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from quarters import quarters
 from torch import nn
 
 from nats_gym.errors import InvalidInput
 from nats_gym.networks import build
+from nats_gym.networks.group import SideBySide
+from nats_gym.networks.stacked import StackedNetworks
 from nats_gym.training import captured, trainer
 from nats_gym.training.batches import TrainingBatches
 from nats_gym.training.data import ImageData
@@ -37,18 +40,15 @@ CPU: dict[str, Any] = {"device": "cpu", "evaluate": "every"}
 RECIPE = Recipe(epochs=2, batch_size=16, learning_rate=0.05)
 
 
-def small_data(count: int = 70) -> ImageData:
-    """Four classes that differ in brightness by quarter; the last batch of 16 is smaller."""
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.randint(0, 4, (count,), generator=generator)
-    images = torch.randint(0, 100, (count, 3, 8, 8), generator=generator)
-    for row, label in enumerate(labels.tolist()):
-        top, left = 4 * (label // 2), 4 * (label % 2)
-        images[row, :, top : top + 4, left : left + 4] += 100
-    rows = torch.arange(count)
-    splits = {"train": rows[:-20], "x-valid": rows[-20:]}
-    mean, std = (0.3, 0.3, 0.3), (0.2, 0.2, 0.2)
-    return ImageData("quarters", 4, images.to(torch.uint8), labels, splits, mean, std, 1)
+@pytest.fixture(autouse=True)
+def one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Computed so, networks together have the bits that each has alone."""
+    monkeypatch.setattr(trainer, "choose_group", lambda networks, *_: SideBySide(networks))
+
+
+def small_data() -> ImageData:
+    """Fifty to train on: three batches of 16, and one of 2."""
+    return quarters(70)
 
 
 def drawing() -> nn.Module:
@@ -106,6 +106,77 @@ def test_each_is_trained_as_if_alone(builds: list[Any]) -> None:
         assert record.seed == seed
         assert all(seconds > 0 for seconds in record.train.seconds)
     assert curves(records[0]) != curves(records[1])
+
+
+def test_stacked_they_learn_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    made: list[StackedNetworks] = []
+
+    def stack(networks: list[Any], resolution: int, batch_size: int) -> StackedNetworks:
+        assert (resolution, batch_size) == (8, 16)
+        made.append(StackedNetworks(networks))
+        return made[-1]
+
+    monkeypatch.setattr(trainer, "choose_group", stack)
+    builds = [lambda n=n: sized(n) for n in (0, 7, 8)]
+    data, recipe = small_data(), replace(RECIPE, epochs=2, learning_rate=0.02)
+    wanted = make(builds)
+    alone = [train(one, data, recipe, seed=seed, **CPU) for seed, one in enumerate(wanted)]
+    options: dict[str, Any] = {"seeds": [0, 1, 2], **CPU}
+    paths = [tmp_path / f"{number}.pt" for number in range(3)]
+    train_together(make(builds), data, recipe, epochs=1, checkpoints=paths, **options)
+    networks = make(builds)
+    found = train_together(networks, data, recipe, checkpoints=paths, **options)
+    assert len(made) == 2
+    for one, other, network, own in zip(found, alone, networks, wanted, strict=True):
+        # The first epoch before roundings have grown, and all of what is learnt.
+        assert np.allclose(one.train.loss[0], other.train.loss[0], rtol=1e-3)
+        assert np.allclose(one.train.loss, other.train.loss, rtol=0.03)
+        for name, value in own.state_dict().items():
+            assert value.dtype == network.state_dict()[name].dtype
+            assert network.state_dict()[name].shape == value.shape
+    ranks = [np.argsort([one.train.loss[-1] for one in records]) for records in (found, alone)]
+    assert ranks[0].tolist() == ranks[1].tolist()
+    # No larger than one of a training alone: a part of all was not saved with all.
+    train(make(builds)[0], data, recipe, seed=0, checkpoint=tmp_path / "alone.pt", **CPU)
+    assert abs(paths[0].stat().st_size - (tmp_path / "alone.pt").stat().st_size) < 2_000
+    again = seeded(builds[0], 9)  # it ends alone
+    assert curves(train(again, data, recipe, seed=0, checkpoint=paths[0], **CPU)) == curves(
+        found[0]
+    )
+    failing = make(builds)
+    with torch.no_grad():
+        failing[1].classifier.weight.fill_(math.nan)
+    left = train_together(failing, data, recipe, **options)
+    assert [one.status for one in left] == [COMPLETED, DIVERGED, COMPLETED]
+    assert np.allclose(left[2].train.loss, alone[2].train.loss, rtol=0.03)
+    assert len(made[-1].members) == 2
+
+
+def test_stacked_they_begin_again_where_memory_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Scarce(StackedNetworks):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            logits = super().forward(images)
+            if len(self.members) > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return logits
+
+    monkeypatch.setattr(trainer, "choose_group", lambda networks, *_: Scarce(networks))
+    builds = [lambda n=n: sized(n) for n in (0, 7, 1)]
+    networks, wanted = make(builds), make(builds)
+    found = train_together(networks, small_data(), RECIPE, seeds=[0, 1, 2], **CPU)
+    pair = train_together(wanted[:2], small_data(), RECIPE, seeds=[0, 1], **CPU)
+    last = train(wanted[2], small_data(), RECIPE, seed=2, **CPU)
+    assert [curves(one) for one in found] == [curves(one) for one in (*pair, last)]
+    assert [weights(one) for one in networks] == [weights(one) for one in wanted]
+
+
+def test_what_is_compiled_is_trained_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", lambda network, mode: network)
+    data, networks, alone = small_data(), make([drawing] * 2), make([drawing] * 2)
+    recipe = replace(RECIPE, compile=True)
+    found = train_together(networks, data, recipe, seeds=[3, 4], **CPU)
+    assert curves(found[1]) == curves(train(alone[1], data, recipe, seed=4, **CPU))
+    assert weights(networks[1]) == weights(alone[1])
 
 
 def test_the_seconds_of_all_are_those_that_passed() -> None:
