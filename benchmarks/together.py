@@ -23,7 +23,7 @@ from nats_gym.datasets.known import CIFAR10, DIGITS, Dataset
 from nats_gym.machine import describe
 from nats_gym.networks import Network, build
 from nats_gym.networks.grouping import choose_group
-from nats_gym.networks.stacked import StackedNetworks, find_obstacle
+from nats_gym.networks.stacked import StackedNetworks
 from nats_gym.training.recipe import Recipe
 
 MEMBERS = 8
@@ -47,11 +47,9 @@ def trials(dataset: Dataset) -> list[Network]:
 
 
 def topologies(dataset: Dataset) -> list[Network]:
-    """Random ones that can be stacked."""
-    indices = map(int, np.random.default_rng(0).permutation(15_625))
-    networks = (topology(dataset, index) for index in indices)
-    suited = (network for network in networks if not find_obstacle([network]))
-    return [network for network, _ in zip(suited, range(MEMBERS), strict=False)]
+    """Random ones."""
+    indices = np.random.default_rng(0).integers(15_625, size=MEMBERS)
+    return [topology(dataset, int(index)) for index in indices]
 
 
 def topology(dataset: Dataset, architecture: int | tuple[int, ...]) -> Network:
@@ -75,7 +73,7 @@ def sgd(module: nn.Module) -> torch.optim.Optimizer:
 def grouped_step(
     group: nn.Module, images: torch.Tensor, labels: torch.Tensor
 ) -> Callable[[], object]:
-    """A training step of all members."""
+    """A training step of all members at once."""
     optimizer = sgd(group)
 
     def step() -> None:
@@ -91,7 +89,7 @@ def grouped_step(
 def separate_step(
     networks: Sequence[nn.Module], images: torch.Tensor, labels: torch.Tensor
 ) -> Callable[[], object]:
-    """A training step of each."""
+    """A training step of one after another."""
     optimizers = [sgd(network) for network in networks]
 
     def step() -> None:

@@ -10,7 +10,13 @@ from torch import nn
 from nats_gym.networks.cell import Cell
 from nats_gym.networks.group import NetworkGroup, SideBySide
 from nats_gym.networks.network import Network
-from nats_gym.networks.stacked import StackedNetworks, find_obstacle, find_operations, width_of
+from nats_gym.networks.stacked import (
+    StackedNetworks,
+    find_obstacle,
+    find_operations,
+    find_readers,
+    width_of,
+)
 
 # Measured on one core: 2 to 16 networks, images of 8 to 32 pixels, batches of 24 to 256. Stacking
 # wins while a member's largest activations, times what padding adds to them, are at most so many
@@ -30,14 +36,18 @@ def choose_group(networks: Sequence[nn.Module], resolution: int, batch_size: int
     """
     if len(networks) > 1 and not find_obstacle(networks):
         stackable = cast(Sequence[Network], networks)
+        # What does not read its input is hardly computed in either kind.
+        computed = [stackable[one] for one in find_readers(stackable)]
         device = stackable[0].classifier.weight.device.type
-        if device == "cpu" and _stacking_pays(stackable, batch_size * resolution**2):
+        if device == "cpu" and _stacking_pays(computed, batch_size * resolution**2):
             return StackedNetworks(stackable)
     return SideBySide(networks)
 
 
 def _stacking_pays(networks: Sequence[Network], pixels: int) -> bool:
     """Whether fewer operations save more than padding, copies and full caches cost."""
+    if len(networks) < 2:
+        return False
     widths = [[width_of(cell) for cell in one.cells] for one in networks]
     padded = [max(place) for place in zip(*widths, strict=True)]
     padding = sum(padded) * len(networks) / sum(map(sum, widths))

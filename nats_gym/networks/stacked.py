@@ -42,9 +42,16 @@ def find_obstacle(networks: Sequence[nn.Module]) -> str:
         return "they differ in their number of classes"
     if len({(one.dtype, one.device) for network in networks for one in network.parameters()}) > 1:
         return "they differ in device or precision"
-    if not all(cast(Cell, cast(Network, one).cells[-1]).reads_input for one in networks):
-        return "the last cell of one does not read its input"
     return ""
+
+
+def find_readers(networks: Sequence[Network]) -> list[int]:
+    """Positions of the networks whose last cell reads its input."""
+    return [
+        position
+        for position, network in enumerate(networks)
+        if cast(Cell, network.cells[-1]).reads_input
+    ]
 
 
 def find_operations(cells: Sequence[Cell]) -> list[tuple[int, list[int]]]:
@@ -73,6 +80,7 @@ class StackedNetworks(NetworkGroup):
     """
 
     counts: torch.Tensor
+    readers: torch.Tensor
 
     def __init__(self, members: Sequence[Network]) -> None:
         obstacle = find_obstacle(members)
@@ -81,15 +89,28 @@ class StackedNetworks(NetworkGroup):
         super().__init__(members)
         everyone = range(len(members))
         self._counters: list[tuple[int, str]] = []
-        width = max(cast(nn.Conv2d, one.stem[0]).out_channels for one in members)
-        self.stem = _ConvNorm(self, everyone, "stem.0", "stem.1", 3, width)
+        # Before its last cell a network is computed only if that one reads its input.
+        readers = find_readers(members)
+        self._all_read = len(readers) == len(members)
+        device = members[0].classifier.weight.device
+        self.register_buffer(
+            "readers", torch.tensor(readers, dtype=torch.long, device=device), persistent=False
+        )
+        *places, last = zip(*(one.cells for one in members), strict=True)
         cells: list[nn.Module] = []
-        for number, cell in enumerate(members[0].cells):
-            wide = max(width_of(one.cells[number]) for one in members)
-            kind = _Cell if isinstance(cell, Cell) else _ResidualBlock
-            cells.append(kind(self, number, width, wide))
-            width = wide
+        width = 1
+        if readers:
+            width = max(cast(nn.Conv2d, members[one].stem[0]).out_channels for one in readers)
+            self.stem = _ConvNorm(self, readers, "stem.0", "stem.1", 3, width)
+            for number, place in enumerate(places):
+                wide = max(width_of(place[one]) for one in readers)
+                kind = _Cell if isinstance(place[0], Cell) else _ResidualBlock
+                cells.append(kind(self, readers, number, width, wide))
+                width = wide
         self.cells = nn.ModuleList(cells)
+        wide = max(map(width_of, last))
+        self.last = _Cell(self, everyone, len(places), width, wide)
+        width = wide
         self.lastact = _Norm(self, everyone, "lastact.0", width)
         sizes = [(one.classifier.out_features, one.classifier.in_features) for one in members]
         classes = sizes[0][0]
@@ -103,10 +124,8 @@ class StackedNetworks(NetworkGroup):
             [_cut(one, 0) for one in everyone],
             (len(members), 1, classes),
         )
-        device = self.bias.device
-        self.register_buffer(
-            "counts", torch.zeros(len(self._counters), dtype=torch.long).to(device)
-        )
+        counts = torch.zeros(len(self._counters), dtype=torch.long, device=device)
+        self.register_buffer("counts", counts)
         for position, (member, name) in enumerate(self._counters):
             self.hold_buffer(member, name, self, "counts", _cut(position))
         self.train(members[0].training)
@@ -116,10 +135,18 @@ class StackedNetworks(NetworkGroup):
         if self.training:
             self.counts.add_(1)
         members, batch, channels, height, width = images.shape
-        x = images.permute(1, 3, 4, 0, 2).reshape(batch, height, width, members * channels)
-        x = self.stem(x.permute(0, 3, 1, 2))
-        for cell in self.cells:
-            x = cell(x)
+        own = images if self._all_read else images[self.readers]
+        x = own.permute(1, 3, 4, 0, 2).reshape(batch, height, width, len(own) * channels)
+        x = x.permute(0, 3, 1, 2)
+        if len(own):
+            x = self.stem(x)
+            for cell in self.cells:
+                x = cell(x)
+            if not self._all_read:
+                x = _Put.apply(members, [self.readers], x)  # type: ignore[no-untyped-call]
+        else:
+            x = images.new_zeros(batch, members, height // 4, width // 4)
+        x = self.last(x)
         means = self.lastact(x).relu_().mean((2, 3)).view(batch, members, -1).transpose(0, 1)
         return torch.baddbmm(self.bias, means, self.weight.transpose(1, 2))
 
@@ -263,13 +290,20 @@ class _ConvNorm(nn.Module):
 class _ResidualBlock(nn.Module):
     """See :class:`nats_gym.networks.blocks.ResidualBlock`."""
 
-    def __init__(self, group: StackedNetworks, number: int, c_in: int, c_out: int) -> None:
+    def __init__(
+        self,
+        group: StackedNetworks,
+        members: Sequence[int],
+        number: int,
+        c_in: int,
+        c_out: int,
+    ) -> None:
         super().__init__()
-        everyone, name = range(len(group.members)), f"cells.{number}"
+        name = f"cells.{number}"
         a, b = f"{name}.conv_a.op", f"{name}.conv_b.op"
-        self.conv_a = _ConvNorm(group, everyone, f"{a}.1", f"{a}.2", c_in, c_out)
-        self.conv_b = _ConvNorm(group, everyone, f"{b}.1", f"{b}.2", c_out, c_out)
-        self.downsample = _Conv(group, everyone, f"{name}.downsample.1", c_in, c_out)
+        self.conv_a = _ConvNorm(group, members, f"{a}.1", f"{a}.2", c_in, c_out)
+        self.conv_b = _ConvNorm(group, members, f"{b}.1", f"{b}.2", c_out, c_out)
+        self.downsample = _Conv(group, members, f"{name}.downsample.1", c_in, c_out)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         inner = self.conv_a(x.relu()).relu_()
@@ -283,8 +317,8 @@ class _Operation(nn.Module):
         target: the node it leads to.
         rectified: whether it reads its node through a ReLU.
         fresh: whether nobody else holds what it returns.
-        everyone: whether all members have it.
-        index: the members.
+        everyone: whether all members of the cell have it.
+        index: which ones.
     """
 
     index: torch.Tensor
@@ -292,21 +326,23 @@ class _Operation(nn.Module):
     def __init__(
         self,
         group: StackedNetworks,
+        members: Sequence[int],
+        positions: Sequence[int],
         cell: int,
         edge: int,
-        members: Sequence[int],
         c_in: int,
         c_out: int,
     ) -> None:
         super().__init__()
+        self.everyone = len(positions) == len(members)
+        members = [members[position] for position in positions]
         name = f"cells.{cell}.layers.{edge}"
         layer = group.members[members[0]].get_submodule(name)
         self.target = EDGES[edge][0]
         self.rectified = isinstance(layer, ConvBN | ProjectedPool)
         self.fresh = not isinstance(layer, nn.Identity)
-        self.everyone = len(members) == len(group.members)
-        device = next(group.members[0].parameters()).device
-        self.register_buffer("index", torch.tensor(members, device=device), persistent=False)
+        index = torch.tensor(positions, device=group.readers.device)
+        self.register_buffer("index", index, persistent=False)
         self._pools = not isinstance(layer, ConvBN | Projection | nn.Identity)
         self._widths = (len(members), c_in, c_out)
         self.conv: _ConvNorm | None = None
@@ -330,16 +366,24 @@ class _Operation(nn.Module):
 class _Cell(nn.Module):
     """See :class:`nats_gym.networks.cell.Cell`."""
 
-    def __init__(self, group: StackedNetworks, number: int, c_in: int, c_out: int) -> None:
+    def __init__(
+        self,
+        group: StackedNetworks,
+        members: Sequence[int],
+        number: int,
+        c_in: int,
+        c_out: int,
+    ) -> None:
         super().__init__()
-        self._members, self._c_out = len(group.members), c_out
-        cells = [cast(Cell, cast(Network, one).cells[number]) for one in group.members]
+        self._members, self._c_out = len(members), c_out
+        cells = [cast(Cell, cast(Network, group.members[one]).cells[number]) for one in members]
         self.operations = nn.ModuleList()
         # By source, and by whether they read it through a ReLU.
         self._readers: list[dict[bool, list[_Operation]]] = [{} for _ in range(OUTPUT)]
-        for edge, members in find_operations(cells):
+        for edge, positions in find_operations(cells):
             source = EDGES[edge][1]
-            operation = _Operation(group, number, edge, members, c_out if source else c_in, c_out)
+            wide = c_out if source else c_in
+            operation = _Operation(group, members, positions, number, edge, wide, c_out)
             self.operations.append(operation)
             self._readers[source].setdefault(operation.rectified, []).append(operation)
 
