@@ -383,7 +383,7 @@ def test_what_was_not_evaluated_before_is_evaluated_now(tmp_path: Path) -> None:
 
 KILLED = """
     import os, signal, sys
-    sys.path.insert(0, {tests!r})
+    sys.path[:0] = [{tests!r}, os.path.dirname({tests!r})]
     import test_trainer as t
     from nats_gym.training import trainer
     network, data = t.seeded(t.small_network, 2), t.small_data()
