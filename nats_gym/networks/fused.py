@@ -20,10 +20,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
+from nats_gym.errors import InvalidInput
 from nats_gym.networks.blocks import ConvBN, Pool, ProjectedPool, Projection, ResidualBlock
 from nats_gym.networks.cell import OUTPUT, Cell
-from nats_gym.networks.group import NetworkGroup
+from nats_gym.networks.group import NetworkGroup, View
 from nats_gym.networks.network import Network
+from nats_gym.networks.stacked import find_obstacle
 from nats_gym.spaces.topology import EDGES
 
 #: Channels that a program of a kernel holds.
@@ -89,27 +91,19 @@ class _Link(NamedTuple):
     pooled: bool
 
 
-def refuse(networks: Sequence[nn.Module]) -> str:
-    """Why networks cannot be fused; empty if they can."""
-    device = next(networks[0].parameters()).device
-    if device.type != "cuda":
+def find_fusing_obstacle(networks: Sequence[nn.Module]) -> str:
+    """Say why networks cannot be fused; an empty string if they can."""
+    if obstacle := _find_shape_obstacle(networks):
+        return obstacle
+    if any(parameter.device.type != "cuda" for parameter in networks[0].parameters()):
         return "the kernels are for CUDA"
-    if find_spec("triton") is None:
-        return "Triton is not installed"
-    return refuse_shapes(networks)
+    return "" if find_spec("triton") else "Triton is not installed"
 
 
-def refuse_shapes(networks: Sequence[nn.Module]) -> str:
-    """Why networks are not of one skeleton that the kernels know; empty if they are."""
-    skeletons = set()
+def _find_shape_obstacle(networks: Sequence[nn.Module]) -> str:
+    if obstacle := find_obstacle(networks):
+        return obstacle
     for network in networks:
-        if not isinstance(network, Network):
-            return "a network is not one of the two spaces'"
-        last = network.cells[-1]
-        assert isinstance(last, Cell)
-        if not last.reads_input:
-            return "a network does not depend on its images"
-        skeletons.add((network.classifier.out_features, *(type(cell) for cell in network.cells)))
         for module in network.modules():
             if isinstance(module, nn.Conv2d):
                 widths = {module.out_channels, module.in_channels} - {_COLOURS}
@@ -117,28 +111,32 @@ def refuse_shapes(networks: Sequence[nn.Module]) -> str:
                     return f"a width is not among 8, 16 … {WIDEST}"
             if isinstance(module, ProjectedPool):
                 return "a pool changes the width"
-    return "" if len(skeletons) == 1 else "networks differ in the number of their cells"
+        if any(parameter.dtype != torch.float32 for parameter in network.parameters()):
+            return "the kernels are for float32"
+    return ""
 
 
 class FusedNetworks(NetworkGroup):
     """Networks of one skeleton, computed together by Triton kernels.
 
     Args:
-        members: networks for which :func:`refuse` has nothing to say.
+        members: the networks, on their device.
 
     Activations are float32, or what autocast says; sums, statistics and all that belongs to
     parameters are float32. Products are TF32 where ``torch.backends.cudnn.allow_tf32`` says so.
 
     Raises:
-        ValueError: if there is something.
+        InvalidInput: for networks of another kind, several skeletons, or other widths than
+            multiples of 8 up to :data:`WIDEST`.
     """
 
     def __init__(self, members: Sequence[Network]) -> None:
+        if obstacle := _find_shape_obstacle(members):
+            raise InvalidInput(f"these networks cannot be fused: {obstacle}")
         super().__init__(members)
-        if reason := refuse_shapes(members):
-            raise ValueError(reason)
         device = next(members[0].parameters()).device
-        self._batches_seen = torch.zeros((), dtype=torch.int64, device=device)
+        self.batches_seen: torch.Tensor
+        self.register_buffer("batches_seen", torch.zeros((), dtype=torch.int64, device=device))
         count = range(len(members))
         stems = [
             _Unit(m, 0, 1, "stem.0", *members[m].stem, "stem.1", rectified=False)  # type: ignore[misc]
@@ -151,14 +149,16 @@ class FusedNetworks(NetworkGroup):
             units = [unit for some, _ in found for unit in some]
             links = [link for _, some in found for link in some]
             nodes = 2 if isinstance(members[0].cells[number], ResidualBlock) else OUTPUT
-            blocks.append(_Block(self, blocks[-1].widths, units, links, nodes, _out(members, number)))
+            blocks.append(
+                _Block(self, blocks[-1].widths, units, links, nodes, _out(members, number))
+            )
         self.blocks = nn.ModuleList(blocks)
         self.head = _Head(self, blocks[-1].widths)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """See :class:`NetworkGroup`."""
         if self.training:
-            self._batches_seen += 1
+            self.batches_seen += 1
         batch, size = images.shape[1], images.shape[-1]
         kind, storage = images.device.type, torch.float32
         if torch.is_autocast_enabled(kind):
@@ -169,13 +169,15 @@ class FusedNetworks(NetworkGroup):
         logits: torch.Tensor = self.head(x, batch)
         return logits
 
-    def hold_statistics(self, member: int, name: str, mean: torch.Tensor, var: torch.Tensor) -> None:
-        """Move a batch norm's running statistics into the group's."""
-        norm = self.members[member].get_submodule(name)
-        for key, place in (("running_mean", mean), ("running_var", var)):
-            place.copy_(norm._buffers[key])
-            norm._buffers[key] = place
-        norm._buffers["num_batches_tracked"] = self._batches_seen
+    def hold_statistics(self, member: int, name: str, module: nn.Module, view: View) -> None:
+        """Move a batch norm's running statistics into those of a module of the group's."""
+        for key in ("running_mean", "running_var"):
+            self.hold_buffer(member, f"{name}.{key}", module, key, view)
+        self.hold_buffer(member, f"{name}.num_batches_tracked", self, "batches_seen", _itself)
+
+
+def _itself(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor
 
 
 def _out(members: Sequence[Network], number: int) -> list[int]:
@@ -272,8 +274,10 @@ class _Block(nn.Module):
             flags = unit.rectified, unit.norm is not None, unit.shared
             shape = unit.conv.in_channels, unit.conv.out_channels
             rows.append(
-                (*shape, *own, channel, weight, unit.side, padding, *flags)
-                + (unit.source, unit.target)
+                (
+                    *(*shape, *own, channel, weight, unit.side, padding, *flags),
+                    *(unit.source, unit.target),
+                )
             )
         self.register_buffer("normed", normed.to(device))
         self.units = _table(rows, device)
@@ -350,9 +354,7 @@ class _Block(nn.Module):
         if unit.norm is not None:
             group.hold(unit.member, f"{unit.norm_name}.weight", self.gamma, part)
             group.hold(unit.member, f"{unit.norm_name}.bias", self.beta, part)
-            group.hold_statistics(
-                unit.member, unit.norm_name, part(self.running_mean), part(self.running_var)
-            )
+            group.hold_statistics(unit.member, unit.norm_name, self, part)
 
     def forward(self, x: torch.Tensor, batch: int, size: int) -> tuple[torch.Tensor, int]:
         """The last node of a flat input, and its height and width."""
@@ -369,7 +371,7 @@ class _Launch(NamedTuple):
 
 
 class _Kernels(NamedTuple):
-    """Units whose kernels are of one side and stride, and the part of the weights that is theirs."""
+    """Units whose kernels are of one side and stride, and their part of the weights."""
 
     side: int
     stride: int
@@ -393,7 +395,7 @@ class _Computed(torch.autograd.Function):
         size: int,
     ) -> torch.Tensor:
         out = size // 2 if block.halves else size
-        pixels_in, pixels = batch * size**2, batch * out**2
+        pixels = batch * out**2
         z = x.new_empty(block.convolved * pixels)
         means, deviations, scale, shift = gamma.new_empty(4, block.convolved)
         training = block.training
@@ -484,7 +486,7 @@ class _Computed(torch.autograd.Function):
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
         block, (batch, size, out) = ctx.block, ctx.shape
         weights, gamma, means, deviations, scale, z, *sources = ctx.saved_tensors
-        kernels, pixels_in, pixels = _kernels(), batch * size**2, batch * out**2
+        kernels, pixels = _kernels(), batch * out**2
         gamma_gradient, beta_gradient = gamma.new_zeros(2, block.convolved)
         last = gradient.contiguous()
         gradients = [last] * (block.nodes + 1)
@@ -621,9 +623,7 @@ class _Head(nn.Module):
                 group.hold(number, f"lastact.0.{name}", holder, row)
             group.hold(number, "classifier.weight", self.weight, row)
             group.hold(number, "classifier.bias", self.bias, lambda t, n=number: t[n])
-            group.hold_statistics(
-                number, "lastact.0", row(self.running_mean), row(self.running_var)
-            )
+            group.hold_statistics(number, "lastact.0", self, row)
 
     def forward(self, x: torch.Tensor, batch: int) -> torch.Tensor:
         """Logits ``(G, B, classes)`` of the last node, flat."""

@@ -39,13 +39,10 @@ def _jit(kernel: Any) -> Any:
     return triton.jit(kernel, do_not_specialize=_NUMBERS & {*signature(kernel).parameters})
 
 
-
 @triton.jit
 def _rectified(place, rows, columns, floor):
     """Activations, none below ``floor``; zero where there are none, and as the next tap reads."""
-    values = tl.load(
-        place, mask=rows[:, None] & columns[None, :], other=0.0, cache_modifier=".ca"
-    )
+    values = tl.load(place, mask=rows[:, None] & columns[None, :], other=0.0, cache_modifier=".ca")
     # Of bfloat16 the greater would be float32.
     return tl.maximum(values, floor, propagate_nan=tl.PropagateNan.ALL).to(values.dtype)
 
@@ -619,9 +616,7 @@ def differentiate_weights(
                 tl.trans(values), gradient, middle_total, input_precision=PRECISION
             )
             values = _shifted(x, image, top, left + 2, inputs, ci, inside, floor, size_in)
-            right_total = tl.dot(
-                tl.trans(values), gradient, right_total, input_precision=PRECISION
-            )
+            right_total = tl.dot(tl.trans(values), gradient, right_total, input_precision=PRECISION)
     there = (inputs < ci)[:, None] & (outputs < co)[None, :]
     place = part.to(tl.int64) * size + tl.load(row + 5) - begin + line * SIDE * ci * co
     offset = inputs[:, None] * co + outputs[None, :]

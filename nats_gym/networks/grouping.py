@@ -8,6 +8,7 @@ from typing import cast
 from torch import nn
 
 from nats_gym.networks.cell import Cell
+from nats_gym.networks.fused import FusedNetworks, find_fusing_obstacle
 from nats_gym.networks.group import NetworkGroup, SideBySide
 from nats_gym.networks.network import Network
 from nats_gym.networks.stacked import (
@@ -34,6 +35,8 @@ def choose_group(networks: Sequence[nn.Module], resolution: int, batch_size: int
         resolution: height and width of the images, pixels.
         batch_size: images of each network in a step.
     """
+    if not find_fusing_obstacle(networks):
+        return FusedNetworks(cast(Sequence[Network], networks))
     if len(networks) > 1 and not find_obstacle(networks):
         stackable = cast(Sequence[Network], networks)
         # What does not read its input is hardly computed in either kind.
