@@ -286,9 +286,13 @@ def params(net: nn.Module) -> float:
 
 
 def flops(net: nn.Module, side: int, num_classes: int) -> float:
-    """Multiply-accumulates of an image in millions, by torch's counter, plus the last bias."""
+    """Multiply-accumulates of an image in millions, by torch's counter, plus the last bias.
+
+    On the CPU, with whatever weights: for shapes alone torch takes each batch norm apart, in Python.
+    """
+    net.to_empty(device="cpu")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        net.eval()(torch.empty(1, 3, side, side, device="meta"))
+        net.eval()(torch.zeros(1, 3, side, side))
     return (counter.get_total_flops() / 2 + num_classes) / 1e6
 
 
