@@ -288,7 +288,7 @@ def params(net: nn.Module) -> float:
 def flops(net: nn.Module, side: int, num_classes: int) -> float:
     """Multiply-accumulates of an image in millions, by torch's counter, plus the last bias.
 
-    On the CPU, with whatever weights: for shapes alone torch takes each batch norm apart, in Python.
+    On the CPU, with whatever weights: of shapes alone torch takes each batch norm apart in Python.
     """
     net.to_empty(device="cpu")
     with FlopCounterMode(display=False) as counter, torch.no_grad():
