@@ -80,7 +80,7 @@ class Scale:
     counts: tuple[int, ...] = (16, 8, 4, 2)
     images: int = 25_000
     supernet_batch: int = 64
-    supernet_steps: int = 10
+    supernet_steps: int = 5
     matrix: int = 8192
     network: dict[str, Any] = field(default_factory=dict)
     supernet: dict[str, Any] | None = None

@@ -100,11 +100,11 @@ def exact_float32() -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
-def images() -> ImageData:
+def images(folder: Path) -> ImageData:
     """Few digits where scikit-learn is, else quarters: what can be learnt within seconds."""
     if find_spec("sklearn") is None:
         return quarters(400)
-    data = load_data("digits")
+    data = load_data("digits", folder)  # where home is, another package says
     splits = {"train": data.splits["train"][:600], "x-valid": data.splits["x-valid"][:200]}
     return replace(data, splits=splits)
 

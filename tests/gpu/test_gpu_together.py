@@ -119,12 +119,13 @@ def test_trained_together_as_one_after_another(place: Place, case: str) -> None:
         assert moved(one, other, start) < 0.05
 
 
-def same_record(found: TrainingRecord, wanted: TrainingRecord) -> None:
+def same_record(found: TrainingRecord, wanted: TrainingRecord, within: float = 2e-3) -> None:
     """Two trainings ended alike."""
     assert found.status == wanted.status == "completed"
     assert found.seed == wanted.seed
-    close(found.train.loss, wanted.train.loss, 2e-3, "the training loss")
-    assert abs(found.accuracy("x-valid") - wanted.accuracy("x-valid")) <= 10
+    close(found.train.loss, wanted.train.loss, within, "the training loss")
+    # Of twenty images, three.
+    assert abs(found.accuracy("x-valid") - wanted.accuracy("x-valid")) <= 15
 
 
 def test_processes_train_as_one_after_another(place: Place) -> None:
@@ -142,4 +143,5 @@ def test_processes_train_as_one_after_another(place: Place) -> None:
         same_record(
             record,
             train_architecture("tss", one, data, RECIPE, network=SMALL, seed=seed, device=device),
+            within=1e-2,  # both by tensor cores: the processes are as they come
         )

@@ -51,7 +51,10 @@ def test_first_steps_are_the_cpus(place: Place, case: tuple[str, str]) -> None:
 
 @each(("tss", TOPOLOGIES[1]), ("sss", SIZES[2]))
 def test_the_same_is_learnt(place: Place, case: tuple[str, str]) -> None:
-    data, recipe = images(), replace(RECIPE, epochs=3, batch_size=24, learning_rate=0.02)
+    data, recipe = (
+        images(place.folder),
+        replace(RECIPE, epochs=3, batch_size=24, learning_rate=0.02),
+    )
     accuracies = []
     for device in (place.device, torch.device("cpu")):
         one = network(*case, classes=data.num_classes)
