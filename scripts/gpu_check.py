@@ -30,6 +30,8 @@ from nats_gym.training.devices import choose_device
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds of a whole run, and of one in miniature.
 BUDGET, SMALL_BUDGET = 480.0, 270.0
+#: Seconds that a check with a compiler may take.
+COMPILING = 45.0
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -62,11 +64,16 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     if miniature:
         torch.set_num_threads(1)
-    _prove(device, proof, report)
+    # A compiler takes as long as all else: what needs it comes last, and goes first.
+    late = [name for name in proof if "compiled" in name]
+    _prove(device, [name for name in proof if name not in late], report)
     for part in parts:
+        if part == "compiled":
+            late = _prove_late(device, late, report, start + budget)
         begun = perf_counter()
         figures.measure(part)
         print(f"{part}: {perf_counter() - begun:.1f} s", flush=True)
+    _prove_late(device, late, report, start + budget)
     report.save()
     print((out / "gpu.md").read_text(encoding="utf-8"))
     print(f"{out / 'gpu.json'}: {perf_counter() - start:.0f} s, {report.failures} failed")
@@ -104,6 +111,18 @@ def _chosen(
     return list(dict.fromkeys(proof)), [part for part in parts if part in figures]
 
 
+def _prove_late(
+    device: torch.device, names: list[str], report: Report, deadline: float
+) -> list[str]:
+    """Run checks while there is time for them; none are left to do."""
+    for name in names:
+        if perf_counter() + COMPILING < deadline:
+            _prove(device, [name], report)
+        else:
+            report.content["left_out"].append({"what": name, "reason": "the time is spent"})
+    return []
+
+
 def _prove(device: torch.device, names: list[str], report: Report) -> None:
     if not names:
         return
@@ -117,7 +136,8 @@ def _prove(device: torch.device, names: list[str], report: Report) -> None:
         )
         if outcome["outcome"] == "failed":
             print(outcome["detail"][-1500:], flush=True)
-    report.content["seconds"]["proof"] = round(perf_counter() - start, 2)
+    seconds = report.content["seconds"]
+    seconds["proof"] = round(seconds.get("proof", 0.0) + perf_counter() - start, 2)
     report.save()
 
 
