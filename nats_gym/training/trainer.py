@@ -457,41 +457,41 @@ class _Training:
             self._step(images, labels)
             yield labels.shape[1]
 
-    @torch.no_grad()
     def _evaluate(self) -> None:
-        plan = self._plan
+        """Evaluate those that have not been since their last epoch, on each split."""
         self._set_mode(training=False)
-        batch = max(plan.recipe.batch_size, _EVALUATED_TOGETHER)
-        if plan.device.type != "cpu":
-            batch = max(plan.recipe.batch_size, _EVALUATED_ON_ACCELERATOR // len(self._members))
-        for split in plan.splits:
+        for split in self._plan.splits:
             asked = [
                 member
                 for member in self._training
                 if member.record.evaluated[split].epochs[-1:] != [member.record.epochs]
             ]
-            if not asked:
-                continue
-            clock, count = _Clock(plan.device), 0
-            totals = Totals(len(self._members), plan.device)
-            batches = evaluation_batches(plan.data, split, batch, self._memory_format)
-            for number, batch_of_all in enumerate(batches):
-                images, labels = (
-                    one.expand(len(self._members), *one.shape) for one in batch_of_all
-                )
-                with autocast(plan.recipe, plan.device):
-                    logits = self._group(images)
-                logits = logits.float()
-                totals.add(member_losses(logits, labels), logits, labels)
-                count += labels.shape[1]
-                if number % self._unseen == 0 and not self._look(totals, clock, asked):
-                    return
-            if not self._look(totals, clock, asked):
+            if asked:
+                self._evaluate_on(split, asked)
+
+    @torch.no_grad()
+    def _evaluate_on(self, split: str, asked: list[Member]) -> None:
+        plan, together = self._plan, len(self._members)
+        batch = max(plan.recipe.batch_size, _EVALUATED_TOGETHER)
+        if plan.device.type != "cpu":
+            batch = max(plan.recipe.batch_size, _EVALUATED_ON_ACCELERATOR // together)
+        clock, totals, count = _Clock(plan.device), Totals(together, plan.device), 0
+        batches = evaluation_batches(plan.data, split, batch, self._memory_format)
+        for number, batch_of_each in enumerate(batches):
+            images, labels = (one.expand(together, *one.shape) for one in batch_of_each)
+            with autocast(plan.recipe, plan.device):
+                logits = self._group(images)
+            logits = logits.float()
+            totals.add(member_losses(logits, labels), logits, labels)
+            count += labels.shape[1]
+            if number % self._unseen == 0 and not self._look(totals, clock, asked):
                 return
-            for member, means in zip(self._members, totals.means(count), strict=True):
-                if member in asked and not member.failed:
-                    curve = member.record.evaluated[split]
-                    curve.add(member.record.epochs, *means, clock.seconds)
+        if not self._look(totals, clock, asked):
+            return
+        for member, means in zip(self._members, totals.means(count), strict=True):
+            if member in asked and not member.failed:
+                curve = member.record.evaluated[split]
+                curve.add(member.record.epochs, *means, clock.seconds)
 
     def _look(self, totals: Totals, clock: _Clock, asked: list[Member] | None = None) -> bool:
         """End what has diverged or is out of time; whether anything is left."""
