@@ -193,7 +193,7 @@ def report(tmp_path: Path) -> dict[str, Any]:
             **row,
             "index": [7, 7],
             "what": "trials",
-            "way": "ours",
+            "group": "SideBySide",
             "count": 2,
             "images_per_second": 100.0,
             "plain_images_per_second": 20.0,
@@ -216,7 +216,7 @@ def test_markdown(report: dict[str, Any]) -> None:
         "| tss 7 | 0.75 | 12,346 | 12,346 |",
     ]
     assert "| tss 7 | 0.75 | 25 / – | 25 / – |" in lines
-    assert "| 2 tss, trials, ours | 100 | 20 | 5.00× | 25 | – |" in lines
+    assert "| 2 tss, trials, SideBySide | 100 | 20 | 5.00× | 25 | – |" in lines
     assert "Proof: 0 passed, 1 failed, 0 left out." in lines
     assert "- a failed: b" in lines
     assert "- left out (d): c" in lines

@@ -367,14 +367,16 @@ class Figures:
         indices = drawn if what == "random" else trials
         images = self._scale.batch * self._scale.steps_together
         recipe = self._recipe(epochs=3)
-        records = trainer.train_together(
-            [self._network(space, index, seed) for seed, index in enumerate(indices)],
-            self._data(self._scale.steps_together),
-            recipe,
-            seeds=list(range(count)),
-            device=self._device,
-            evaluate_on=(),
-        )
+        groups: list[str] = []
+        with patch.object(trainer, "choose_group", partial(_noting, groups, trainer.choose_group)):
+            records = trainer.train_together(
+                [self._network(space, index, seed) for seed, index in enumerate(indices)],
+                self._data(self._scale.steps_together),
+                recipe,
+                seeds=list(range(count)),
+                device=self._device,
+                evaluate_on=(),
+            )
         seconds = _seconds_of_epoch(records)
         plain = self._plain_one_by_one(space, indices)
         flop = sum(self._flop(space, index) for index in indices)
@@ -383,7 +385,7 @@ class Figures:
             {
                 "space": space,
                 "what": what,
-                "way": self._is_ours(),
+                "group": ", ".join(dict.fromkeys(groups)),
                 "count": count,
                 "index": indices,
                 "batch": self._scale.batch,
@@ -550,6 +552,13 @@ class _Unmeasured(Exception):
 
 def _refuse(reason: str) -> None:
     raise _Unmeasured(reason)
+
+
+def _noting(groups: list[str], choose: Callable[..., nn.Module], *arguments: Any) -> nn.Module:
+    """Note the class of a group that is chosen."""
+    group = choose(*arguments)
+    groups.append(type(group).__name__)
+    return group
 
 
 @cache

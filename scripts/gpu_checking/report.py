@@ -67,12 +67,13 @@ SHAPE: dict[str, Any] = {
                 "peak_mib": MAYBE_NUMBER,
             }
         ],
-        # So many at once; the plain loop's images a second are of the same, one after another.
+        # So many at once, in a group of which class; the plain loop's images a second are of the
+        # same, one after another.
         "together": [
             {
                 "space": TEXT,
                 "what": TEXT,
-                "way": TEXT,
+                "group": TEXT,
                 "count": COUNT,
                 "index": [COUNT],
                 "batch": COUNT,
@@ -287,7 +288,7 @@ def _together(figures: Mapping[str, Any]) -> str:
         ["at once", "images a second", "plain loop, one by one", "ratio", "percent used", "MiB"],
         [
             [
-                f"{row['count']} {row['space']}, {row['what']}, {row['way']}",
+                f"{row['count']} {row['space']}, {row['what']}, {row['group']}",
                 _number(row["images_per_second"]),
                 _number(row["plain_images_per_second"]),
                 "–" if row["times_plain"] is None else f"{row['times_plain']:.2f}×",

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import Any
 from unittest import SkipTest
 
+import numpy as np
 import torch
 from gpu_place import (
     RECIPE,
@@ -24,6 +25,7 @@ from gpu_place import (
 from quarters import quarters
 from torch import nn
 
+from nats_gym.evaluators.training import TrainingEvaluator
 from nats_gym.networks.group import NetworkGroup, SideBySide
 from nats_gym.spaces import get_space
 from nats_gym.training import trainer
@@ -126,6 +128,24 @@ def same_record(found: TrainingRecord, wanted: TrainingRecord, within: float = 2
     close(found.train.loss, wanted.train.loss, within, "the training loss")
     # Of twenty images, three.
     assert abs(found.accuracy("x-valid") - wanted.accuracy("x-valid")) <= 15
+
+
+def test_an_evaluator_trains_a_batch_together(place: Place) -> None:
+    if find_spec("sklearn") is None:
+        raise SkipTest("no scikit-learn here, whose digits an evaluator trains on")
+    index = np.array([get_space("tss").resolve(one) for one in TOPOLOGIES])
+    keys = np.arange(3, dtype=np.uint64)
+    accuracies = []
+    for together in (3 if place.miniature else "auto", 1):
+        evaluator = TrainingEvaluator(
+            "tss", "digits", device=str(place.device), together=together, data_dir=place.folder
+        )
+        with exact_float32():
+            outcome = evaluator.evaluate(index, 1, keys)
+        assert outcome.metrics["status"].tolist() == ["completed"] * 3
+        assert (outcome.seconds > 0).all()
+        accuracies.append(outcome.accuracy)
+    assert np.abs(accuracies[0] - accuracies[1]).max() < 10, f"accuracies are {accuracies}"
 
 
 def test_processes_train_as_one_after_another(place: Place) -> None:
