@@ -399,10 +399,10 @@ class _Training:
         recipe, device = self._plan.recipe, self._plan.device
         if recipe.compile:
             return SideBySide(networks, [_compile(one, recipe.compile) for one in networks])
-        if len(networks) == 1:
-            return SideBySide(networks)
         if all(type(network) is Network for network in networks):
             return choose_group(networks, self._plan.data.resolution, recipe.batch_size)
+        if len(networks) == 1:
+            return SideBySide(networks)
         # What others wrote may draw, which beside another it must do as alone.
         self._own_draws = [OwnDraws(network, device) for network in networks]
         return SideBySide(networks, self._own_draws)

@@ -111,8 +111,10 @@ def test_each_is_trained_as_if_alone(builds: list[Any]) -> None:
 def test_stacked_they_learn_the_same(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     made: list[StackedNetworks] = []
 
-    def stack(networks: list[Any], resolution: int, batch_size: int) -> StackedNetworks:
+    def stack(networks: list[Any], resolution: int, batch_size: int) -> Any:
         assert (resolution, batch_size) == (8, 16)
+        if len(networks) == 1:
+            return SideBySide(networks)
         made.append(StackedNetworks(networks))
         return made[-1]
 
@@ -160,7 +162,10 @@ def test_stacked_they_begin_again_where_memory_lacks(monkeypatch: pytest.MonkeyP
                 raise torch.OutOfMemoryError("CUDA out of memory.")
             return logits
 
-    monkeypatch.setattr(trainer, "choose_group", lambda networks, *_: Scarce(networks))
+    def choose(networks: list[Any], *_: int) -> Any:
+        return Scarce(networks) if len(networks) > 1 else SideBySide(networks)
+
+    monkeypatch.setattr(trainer, "choose_group", choose)
     builds = [lambda n=n: sized(n) for n in (0, 7, 1)]
     networks, wanted = make(builds), make(builds)
     found = train_together(networks, small_data(), RECIPE, seeds=[0, 1, 2], **CPU)
