@@ -1,7 +1,8 @@
 """Torch networks of both spaces: built from an architecture, or loaded with official weights.
 
 ``blocks`` holds what an edge can be, ``cell`` computes the edges that matter, ``network`` puts
-stem, cells and classifier together, ``official`` reads weights.
+stem, cells and classifier together, ``official`` reads weights. ``group`` makes one module of
+several networks, ``stacked`` does so by grouped convolutions, ``grouping`` chooses.
 
 >>> import torch
 >>> network = build("sss", "8:16:24:32:32", num_classes=10)
