@@ -48,6 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         device = choose_device("cpu" if given.miniature else given.device)
+        if device.type == "cuda" and device.index is None:
+            device = torch.device("cuda", torch.cuda.current_device())
         miniature = device.type == "cpu"
         budget = SMALL_BUDGET if miniature else BUDGET
         if given.seconds is not None:

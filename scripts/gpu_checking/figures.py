@@ -165,6 +165,7 @@ class Figures:
                 what = f"{part}: {measurement.name}"
                 self._report.content["failed"].append({"what": what, "reason": reason[:500]})
                 print(f"  FAILED {what}\n{traceback.format_exc()[-3000:]}", flush=True)
+            self._report.save()
             self._free()
             longest = max(longest, perf_counter() - begun)
         seconds = perf_counter() - start

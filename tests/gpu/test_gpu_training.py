@@ -77,6 +77,14 @@ def test_any_batch_size(place: Place, case: int) -> None:
     close(*losses, 1e-2, "the training loss")
 
 
+def test_auto_takes_the_device(place: Place) -> None:
+    place.need_gpu("the CPU is what it takes else")
+    one = network("tss", TOPOLOGIES[1])
+    found = train(one, quarters(), RECIPE, seed=1, device="auto")
+    assert next(one.parameters()).device.type == "cuda"
+    close(found.train.loss, trained(place).train.loss, 1e-2, "the training loss")
+
+
 def test_bfloat16_is_nearly_the_same(place: Place) -> None:
     plain, rounded = trained(place), trained(place, replace(RECIPE, amp=True))
     assert plain.train.loss != rounded.train.loss
