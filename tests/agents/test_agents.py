@@ -6,6 +6,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from plain_agents import streams
 
 import nats_gym
 from nats_gym.agents import AGENTS, get_agent
@@ -17,10 +18,6 @@ from nats_gym.evaluators import Outcome
 from nats_gym.simulation.clock import SimulatedClock
 from nats_gym.spaces import get_space
 from nats_gym.streams import RunStreams, run_keys, run_seeds
-
-
-def streams(runs: int, seed: int = 0) -> RunStreams:
-    return RunStreams(run_keys(run_seeds(seed, runs)))
 
 
 def outcome(accuracy: list[float]) -> Outcome:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from plain_agents import Draws, Plain, streams
 
 import nats_gym
 from nats_gym.agents import get_agent
@@ -34,32 +35,8 @@ AGENTS: dict[str, Callable[..., Any]] = {
 }  # fmt: skip
 RUNS, EVALUATIONS = 4, 120
 
-# A plain architecture is a tuple of ints; a search yields them and is sent what they scored.
-Plain = tuple[int, ...]
+# A search yields plain architectures and is sent what they scored.
 Search = Iterator[Plain]
-
-
-class Draws:
-    """The stream of one run, number by number."""
-
-    def __init__(self, seed: int) -> None:
-        self.streams = RunStreams(run_keys([seed]))
-
-    def uniform(self) -> float:
-        return float(self.streams.random((1,))[0])
-
-    def below(self, count: int) -> int:
-        return int(self.uniform() * count)
-
-    def normal(self) -> float:
-        return float(self.streams.normal((1,))[0])
-
-    def shuffled(self, count: int) -> list[int]:
-        draws = [self.uniform() for _ in range(count)]
-        return sorted(range(count), key=lambda place: draws[place])
-
-    def architecture(self, space: ArchitectureSpace) -> Plain:
-        return tuple(self.below(space.num_choices) for _ in range(space.num_decisions))
 
 
 def plain_rea(space: ArchitectureSpace, draws: Draws) -> Any:
@@ -158,10 +135,6 @@ def play(agent: Any, accuracy: np.ndarray, evaluations: int = EVALUATIONS) -> np
         asked.append(agent.space.index(agent.ask()))
         agent.tell(Outcome(accuracy[asked[-1]], np.ones(len(asked[-1]))))
     return np.stack(asked, axis=1)
-
-
-def streams(runs: int, seed: int = 0) -> RunStreams:
-    return RunStreams(run_keys(run_seeds(seed, runs)))
 
 
 @pytest.mark.parametrize("name", ["tss", "sss"])

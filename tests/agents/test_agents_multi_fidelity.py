@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from plain_agents import Draws, Plain
 
 import nats_gym
 from nats_gym.agents import bohb, hyperband
@@ -33,8 +34,6 @@ AGENTS: dict[str, Callable[..., Any]] = {
 }
 SYNCHRONOUS = [name for name in AGENTS if name != "asha"]
 RUNS, EVALUATIONS, RUNGS = 2, 120, 3
-
-Plain = tuple[int, ...]
 
 
 # ── driving an agent ─────────────────────────────────────────────────────────────────────────
@@ -109,22 +108,6 @@ def make(name: str, space: ArchitectureSpace, seeds: list[int], rungs: int = RUN
 
 
 # ── plain references: one run, lists ─────────────────────────────────────────────────────────
-
-
-class Draws:
-    """The stream of one run, number by number."""
-
-    def __init__(self, seed: int) -> None:
-        self.streams = RunStreams(run_keys([seed]))
-
-    def uniform(self) -> float:
-        return float(self.streams.random((1,))[0])
-
-    def below(self, count: int) -> int:
-        return int(self.uniform() * count)
-
-    def architecture(self, space: ArchitectureSpace) -> Plain:
-        return tuple(self.below(space.num_choices) for _ in range(space.num_decisions))
 
 
 class PlainHalving:

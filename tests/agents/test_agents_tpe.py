@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import optuna
 import pytest
+from plain_agents import streams
 
 import nats_gym
 from nats_gym.agents.random_search import RandomSearch
@@ -15,13 +16,8 @@ from nats_gym.agents.tpe import Tpe
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import Outcome
 from nats_gym.spaces import ArchitectureSpace, get_space
-from nats_gym.streams import RunStreams, run_keys, run_seeds
 
 BUDGET = 2_000.0
-
-
-def streams(runs: int, seed: int = 0) -> RunStreams:
-    return RunStreams(run_keys(run_seeds(seed, runs)))
 
 
 def score(digits: np.ndarray) -> np.ndarray:

@@ -16,14 +16,8 @@ from nats_gym.spaces import ArchitectureSpace
 from nats_gym.tables.column import MEASURED, Column
 from nats_gym.tables.folder import sha256_of, write_table
 from nats_gym.tables.official.archive import ARCHIVE_FILE, FORMAT, OfficialArchive, write_facts
-from nats_gym.tables.official.extraction import (
-    Record,
-    RunKey,
-    RunShape,
-    Shard,
-    column_names,
-    merge_shapes,
-)
+from nats_gym.tables.official.extraction import Record, RunKey, RunShape
+from nats_gym.tables.official.shards import Shard, column_names, merge_shapes
 
 #: Of NATS-Bench's figures, and of those that do not say.
 LICENCE, UNSTATED = "MIT", "unstated"

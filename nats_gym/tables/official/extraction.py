@@ -1,20 +1,16 @@
-"""An official record → rows of figures, and rows of many records → a shard.
+"""An official record → rows of figures, and their shape: data set keys, schedules, seeds and sets.
 
-A shard holds some architectures' trials and knows its own shape: which data set keys, schedules,
-seeds and sets occur. Shards are joined only when all are there, so an archive may vary. A record
-comes from strange hands: every value is looked at before it is used, and :func:`boundary` turns
-whatever a record raises into one line that names it.
+A record comes from strange hands: every value is looked at before it is used, and :func:`boundary`
+turns whatever a record raises into one line that names it.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,11 +18,9 @@ from numpy.typing import NDArray
 
 from nats_gym.datasets import EVERY_DATASET
 from nats_gym.errors import InvalidInput, NatsGymError, shown
-from nats_gym.files import replacing
 from nats_gym.spaces import SPACES, get_space
-from nats_gym.tables.official.runs import COSTS, KEYS, TRAIN
+from nats_gym.tables.official.runs import KEYS, TRAIN
 from nats_gym.tables.official.unpickling import UnreadableFile
-from nats_gym.untrusted import open_arrays
 
 #: What official files call schedules, and the most epochs that each may have: its name says how
 #: many. With the evaluation sets these become names of files.
@@ -451,93 +445,3 @@ def _check_curves(record: Record) -> None:
         accuracy = np.concatenate(curves)[:, 0]
         if ((accuracy < 0) | (accuracy > 100)).any():  # NaN is neither
             raise ValueError("an accuracy outside 0…100 percent in a learning curve")
-
-
-# ── shards ───────────────────────────────────────────────────────────────────────────────────
-
-
-def write_shard(
-    path: Path, records: list[Record], unreadable: list[str], digests: dict[str, str]
-) -> None:
-    """Write some architectures' rows as one ``.npz``, whole or not at all.
-
-    Args:
-        path: the file.
-        records: the rows.
-        unreadable: what could not be read, in words.
-        digests: SHA-256 of each record's bytes by official index, for the archive's content digest.
-    """
-    shapes = merge_shapes((record.shapes, f"record {record.index}") for record in records)
-    arrays: dict[str, NDArray[Any]] = {}
-    for (key, hp), shape in shapes.items():
-        found = [
-            (record.index, seed, trial)
-            for record in records
-            for seed in shape.seeds
-            if (trial := record.trials.get((key, hp, seed)))
-        ]
-        names, run = column_names(shape.sets), f"{key}@{hp}"
-        arrays[f"{run}#trials"] = np.array([(index, seed) for index, seed, _ in found], np.int64)
-        rows = [[trial.final.get(name, np.nan) for name in names] for *_, trial in found]
-        arrays[run] = np.array(rows)
-        for name in shape.curve_sets:
-            curves = np.full((len(found), shape.epochs, 2), np.nan, np.float32)
-            for row, (*_, trial) in enumerate(found):
-                if name in trial.curves:
-                    curves[row] = trial.curves[name]
-            arrays[f"{run}/{name}"] = curves
-    facts = {
-        "shapes": [[*run, vars(shape)] for run, shape in shapes.items()],
-        "unreadable": unreadable,
-        "digests": digests,
-        "count": len(records),
-    }
-    arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type,unused-ignore]
-
-
-@dataclass
-class Shard:
-    """What :func:`write_shard` wrote; figures are read when asked for."""
-
-    path: Path
-    shapes: dict[RunKey, RunShape]
-    unreadable: list[str]
-    digests: dict[str, str]
-    count: int
-
-    @classmethod
-    def read(cls, path: Path) -> Shard:
-        """Read a shard's facts."""
-        with open_arrays(path) as arrays:
-            facts = json.loads(arrays["facts"].tobytes())
-        shapes = {(key, hp): RunShape(**shape) for key, hp, shape in facts["shapes"]}
-        return cls(path, shapes, facts["unreadable"], facts["digests"], facts["count"])
-
-    def figures(self, run: RunKey, curve: str = "") -> tuple[NDArray[np.int64], NDArray[Any]]:
-        """Index and seed of each trial of a run key, ``(trial, 2)``, and a row for each.
-
-        A row has the final figures, in the order of :func:`column_names`, or, of a curve,
-        ``(epoch, 2)``.
-        """
-        name = "@".join(run)
-        with open_arrays(self.path) as arrays:
-            return arrays[f"{name}#trials"], arrays[f"{name}/{curve}" if curve else name]
-
-
-def column_names(sets: Iterable[str]) -> list[str]:
-    """Names of the final figures of a trial evaluated on ``sets``."""
-    figures = ("accuracy", "loss", "seconds")
-    return [f"{name}-{figure}" for name in (TRAIN, *sets) for figure in figures] + list(COSTS)
-
-
-def merge_shapes(shapes: Iterable[tuple[dict[RunKey, RunShape], str]]) -> dict[RunKey, RunShape]:
-    """One shape per data set key and schedule that holds all of ``shapes``."""
-    merged: dict[RunKey, RunShape] = {}
-    for some, where in shapes:
-        for run, shape in some.items():
-            if run not in merged:
-                merged[run] = RunShape(shape.epochs)
-            merged[run].merge(shape, where)
-    return merged

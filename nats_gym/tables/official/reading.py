@@ -26,8 +26,8 @@ from nats_gym.tables.official.extraction import (
     boundary,
     describe,
     extract,
-    write_shard,
 )
+from nats_gym.tables.official.shards import write_shard
 from nats_gym.tables.official.unpickling import UnreadableFile, load_bytes
 
 # Fewer records than this are read in the importing process: an interpreter takes longer to start.

@@ -18,15 +18,10 @@ from typing import Any
 
 from nats_gym.errors import shown
 from nats_gym.spaces import SPACES, get_space
-from nats_gym.tables.official.extraction import (
-    Description,
-    Record,
-    describe,
-    extract,
-    write_shard,
-)
+from nats_gym.tables.official.extraction import Description, Record, describe, extract
 from nats_gym.tables.official.opcodes import Admitted, Interpreter, damage_named
 from nats_gym.tables.official.plain_numpy import PlainType
+from nats_gym.tables.official.shards import write_shard
 from nats_gym.tables.official.store import wrong_space
 from nats_gym.tables.official.unpickling import (
     MAX_RECORD_BYTES,
