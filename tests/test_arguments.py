@@ -280,6 +280,17 @@ def test_a_training(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> 
     for name in (*names, "time_limit", "label"):
         given = {"network": network, "data": data, "recipe": trainer.Recipe(epochs=1)}
         attack(lambda value, given=given, name=name: trainer.train(**{**given, name: value}))  # type: ignore[misc]
+    given = {"data": data, "recipe": trainer.Recipe(epochs=1), "seeds": [0]}
+    attack(lambda value: trainer.train_together(value, **{**given, "seeds": []}))
+    for name in ("seeds", "labels", "checkpoints"):
+        for many in (False, True):  # in place of the list, and within it
+
+            def together(value: Any, name: str = name, many: bool = many) -> Any:
+                return trainer.train_together(
+                    [network], **{**given, name: [value] if many else value}
+                )
+
+            attack(together)
 
 
 def test_pools_of_processes() -> None:
