@@ -172,7 +172,11 @@ class TrainingPool:
                 "evaluate": evaluate,
                 "epochs": epochs,
                 "time_limit": time_limit,
-                "checkpoints": [path and str(path) for path in paths[part]],
+                # One file is one training's: of what is asked for twice, the first has it.
+                "checkpoints": [
+                    str(path) if path and path not in paths[part.start : at] else None
+                    for at, path in enumerate(paths[part], part.start)
+                ],
             }
             for part in parts
         ]

@@ -769,7 +769,7 @@ def test_trainings_beside_each_other_equal_one_alone(trainings: Any) -> None:
 
 
 def test_workers_take_several_together(trainings: Any, tmp_path: Path) -> None:
-    index, seeds = [0, 7, 64], [0, 1, 2]
+    index, seeds = [0, 0, 64], [0, 0, 2]
     wanted = dict(trainings.train(index, seeds))
     found = dict(trainings.train(index, seeds, together=2, checkpoints=tmp_path))
     assert sorted(found) == [0, 1, 2]
