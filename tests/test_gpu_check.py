@@ -215,7 +215,7 @@ def test_markdown(report: dict[str, Any]) -> None:
         "| --- | ---: | ---: | ---: |",
         "| tss 7 | 0.75 | 12,346 | 12,346 |",
     ]
-    assert "| tss 7 | 0.75 | 25 / – | 25 / – |" in lines
+    assert "| tss 7 | 0.75 | 25 / – / – | 25 / – / – |" in lines
     assert "| 2 tss, trials, SideBySide | 100 | 20 | 5.00× | 25 | – |" in lines
     assert "Proof: 0 passed, 1 failed, 0 left out." in lines
     assert "- a failed: b" in lines

@@ -270,7 +270,7 @@ class Figures:
             raise _Unmeasured(lacking)
         recipe = self._recipe(epochs=3, amp=way == _BFLOAT16)
         if way in (_WORKERS, _RESIDENT):
-            seconds = self._plain_seconds(way, space, index, recipe)
+            seconds = self._plain_seconds(way, space, index, recipe, self._scale.steps)
         else:
             with self._way(way):
                 recipe = replace(recipe, compile=way == _COMPILED)
@@ -321,11 +321,10 @@ class Figures:
             return patch.object(torch, "compile", partial(torch.compile, backend="eager"))
         return nullcontext()
 
-    def _plain_seconds(self, way: str, space: str, index: int, recipe: Recipe) -> float:
+    def _plain_seconds(self, way: str, space: str, index: int, recipe: Recipe, steps: int) -> float:
         """Seconds of an epoch of the plain loop, after some steps for warming up."""
-        steps = self._scale.steps
         if way == _WORKERS:
-            batches = self._loader
+            batches = self._loader  # of as many steps as one network's epochs have
         else:
             batches = ResidentImages(self._data(steps), recipe.batch_size)
         network = trainer.seeded(lambda: reference(space, index, 10, **self._scale.network), 0).to(
@@ -349,10 +348,9 @@ class Figures:
                 yield Measurement(f"{space} {index}", partial(self._one_plain_random, space, index))
 
     def _one_plain_random(self, space: str, index: int) -> None:
-        images = self._scale.batch * self._scale.steps
-        recipe = self._recipe()
-        seconds = self._plain_seconds(_RESIDENT, space, index, recipe)
-        self._plain_speed[space, index] = images / seconds
+        steps = self._scale.steps_together
+        seconds = self._plain_seconds(_RESIDENT, space, index, self._recipe(), steps)
+        self._plain_speed[space, index] = self._scale.batch * steps / seconds
 
     # ── several at once ──────────────────────────────────────────────────────────────────────
 

@@ -248,13 +248,13 @@ def _alone(figures: Mapping[str, Any]) -> str:
 
 
 def _use(figures: Mapping[str, Any]) -> str:
-    table = _by_network(
-        "percent of the measured matrix product / MiB",
+    return _by_network(
+        "percent of the measured matrix product / of the maker's figure / MiB",
         figures["alone"],
         lambda row: row["utilisation"] and 100 * row["utilisation"],
+        lambda row: row["of_card"] and 100 * row["of_card"],
         lambda row: row["peak_mib"],
     )
-    return table
 
 
 def _by_network(what: str, rows: list[dict[str, Any]], *values: Any) -> str:
