@@ -101,7 +101,7 @@ class Analysis(Findings):
             InvalidInput: if ``folder`` cannot be written.
         """
         from nats_gym.analysis.figures import draw
-        from nats_gym.results.plots import save_figure
+        from nats_gym.results.figure_files import save_figure
 
         folder = checks.path(folder, "folder")
         check_folder(folder)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +14,6 @@ from nats_gym import checks
 from nats_gym.errors import InvalidInput
 from nats_gym.files import replacing
 from nats_gym.results.result import SearchResult
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GRID_POINTS = 200
@@ -160,38 +155,3 @@ def plot_alphas(result: SearchResult, path: str | os.PathLike[str], run: int = 0
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=150, format="png")
     return path
-
-
-def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 200) -> tuple[Path, Path]:
-    """Write ``path`` + ``.png`` and ``path`` + ``.svg``; the same figure gives the same bytes.
-
-    Returns:
-        The two files.
-    """
-    png, svg = (Path(f"{os.fspath(path)}.{suffix}") for suffix in ("png", "svg"))
-    with replacing(svg) as temporary:
-        temporary.write_text(svg_of(figure), encoding="utf-8")
-    layout = figure.get_layout_engine()
-    if layout is not None:  # done by now: once for both files
-        figure.set_layout_engine("none")
-    with replacing(png) as temporary:
-        figure.savefig(temporary, format="png", dpi=dpi)
-    if layout is not None:
-        figure.set_layout_engine(layout)
-    return png, svg
-
-
-def svg_of(figure: Figure) -> str:
-    """The figure as SVG, its letters as shapes; the same figure gives the same text."""
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
-    file = io.StringIO()
-    canvas, dpi = figure.canvas, figure.dpi
-    with matplotlib.rc_context({"svg.hashsalt": "nats-gym", "svg.fonttype": "path"}):
-        # Lays out and draws in one pass; savefig would draw once more to lay out.
-        svg: Any = FigureCanvasSVG(figure)  # which has no types
-        svg.print_svg(file, metadata={"Date": None})
-    figure.set_canvas(canvas)
-    figure.set_dpi(dpi)
-    return file.getvalue()

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym import checks
+
 #: Provenance of what a space computes: as exact as a measurement.
 CLOSED_FORM = "closed form"
 
@@ -41,6 +43,9 @@ class Figure:
         values: by official index, ``(arch,)``, at least 0, read-only: whoever looks the figure up
             may get the same array; NaN where it is not known.
         provenance: :data:`CLOSED_FORM`, or that of a table's column.
+
+    Raises:
+        InvalidInput: for what is none of these.
     """
 
     name: str
@@ -49,6 +54,9 @@ class Figure:
     provenance: str
 
     def __post_init__(self) -> None:
-        values = self.values.view()
+        checks.text(self.name, "a figure's name")
+        checks.instance(self.quantity, Quantity, "quantity")
+        checks.text(self.provenance, "provenance")
+        values = checks.numbers(self.values, "a figure's values are numbers (arch,)")
         values.flags.writeable = False
         object.__setattr__(self, "values", values)

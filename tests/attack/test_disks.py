@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from small_study import study_text
 from synthetic_archive import SHORT, write_archive
 
 from nats_gym import cli
@@ -23,24 +24,12 @@ from nats_gym.evaluators.cached import UnreadableCache
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs, drops rights")
 
-STUDY = """
-runs = 2
-[[searches]]
-space = "tss"
-dataset = "cifar10"
-epochs = 12
-budget = 1500
-[agents]
-random = {}
-rea = {}
-"""
-
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the commands read."""
     folder = tmp_path_factory.mktemp("here")
-    (folder / "study.toml").write_text(STUDY)
+    (folder / "study.toml").write_text(study_text(2, 1500, "random", "rea"))
     write_archive(folder / "archive", "tss", range(40), schedules=SHORT["tss"])
     (folder / "home").mkdir()
     return folder

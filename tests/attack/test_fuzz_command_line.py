@@ -19,6 +19,7 @@ from command_line import COMMAND, commands, is_position, typed
 from hypothesis import given
 from hypothesis import strategies as st
 from judging import Hang, alone, bounded, profile
+from small_study import study_text
 
 from nats_gym import cli
 from nats_gym.building import building
@@ -55,16 +56,6 @@ SPEC: dict[str, Any] = {
     "searches": [{"space": "tss", "dataset": "cifar10", "epochs": 12, "budget": 700.0}],
     "agents": {"random": {}, "rea": {}},
 }
-STUDY = """
-runs = 1
-[[searches]]
-space = "tss"
-dataset = "cifar10"
-epochs = 12
-budget = 700
-[agents.random]
-[agents.rea]
-"""
 WORDS = (
     *(
         "",
@@ -216,7 +207,7 @@ def here(alone: None, ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MPLCONFIGDIR", os.environ.get("MPLCONFIGDIR", str(ran.parent / "mpl")))
     (tmp_path / "ran").symlink_to(ran)
-    (tmp_path / "study.toml").write_text(STUDY)
+    (tmp_path / "study.toml").write_text(study_text(1, 700, "random", "rea"))
     (tmp_path / "line\nbreak").write_text("x")
     (tmp_path / "unreadable").write_text("x")
     (tmp_path / "unreadable").chmod(0)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import call
+from small_study import study_text
 
 import nats_gym
 from nats_gym.errors import InvalidInput, MissingStudy, NotInTable, UnreadableResult
@@ -287,22 +288,10 @@ def test_agents_of_ones_own_lie_beside_the_file_or_are_called(tmp_path: Path) ->
 
 # ── killed ───────────────────────────────────────────────────────────────────────────────────
 
-LONG = """
-runs = 20
-[[searches]]
-space = "tss"
-dataset = "cifar10"
-epochs = 12
-budget = 1500
-[agents]
-rea = {}
-ppo = {}
-"""
-
 
 @pytest.mark.slow
 def test_a_study_killed_within_a_cell_goes_on_to_the_same_results(tmp_path: Path) -> None:
-    (tmp_path / "long.toml").write_text(LONG)
+    (tmp_path / "long.toml").write_text(study_text(20, 1500, "rea", "ppo"))
     out = tmp_path / "out"
     command = [sys.executable, "-m", "nats_gym", "study", str(tmp_path / "long.toml")]
     with subprocess.Popen(

@@ -17,7 +17,7 @@ from matplotlib.text import Text
 
 import nats_gym
 from nats_gym.errors import InvalidInput
-from nats_gym.results.plots import save_figure
+from nats_gym.results.figure_files import save_figure
 from nats_gym.results.result import RECORDED, SearchResult
 from nats_gym.study.curves import regret_at
 from nats_gym.study.drawing import agent_styles
