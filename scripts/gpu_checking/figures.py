@@ -29,6 +29,7 @@ from nats_gym.agents.weight_sharing import METHODS, get_method
 from nats_gym.agents.weight_sharing.supernet_search import SupernetSearch
 from nats_gym.building.worker import latency
 from nats_gym.networks import build
+from nats_gym.networks.group import SideBySide
 from nats_gym.spaces import get_space
 from nats_gym.training import trainer
 from nats_gym.training.data import ImageData
@@ -46,7 +47,7 @@ from .machine import card_teraflops
 from .report import WAYS, Report
 
 SPACES = ("tss", "sss")
-_WORKERS, _RESIDENT, _EAGER, _OURS, _BFLOAT16, _COMPILED = WAYS
+_WORKERS, _RESIDENT, _EAGER, _UNFUSED, _OURS, _BFLOAT16, _COMPILED = WAYS
 #: Settings of searches that compare candidates: a step is what is measured.
 SETTINGS: dict[str, dict[str, Any]] = {
     "setn": {"candidates": 1},
@@ -142,6 +143,7 @@ class Figures:
             "plain-workers": partial(self._alone, _WORKERS),
             "together-fewer": partial(self._together, scale.counts[1:]),
             "bfloat16": partial(self._alone, _BFLOAT16),
+            "not-fused": partial(self._alone, _UNFUSED),
             "eager": partial(self._alone, _EAGER),
             "trainings-together": partial(self._schedules, scale.counts[0]),
             "compiled": partial(self._alone, _COMPILED),
@@ -250,8 +252,8 @@ class Figures:
     # ── one network at a time ────────────────────────────────────────────────────────────────
 
     def _alone(self, way: str) -> Iterator[Measurement]:
-        if way == _OURS and way != self._is_ours():
-            reason = "there are no CUDA graphs without a GPU: ours is eager here"
+        if way in (_OURS, _UNFUSED) and self._device.type != "cuda":
+            reason = "no CUDA graphs and fused kernels without a GPU: ours is eager here"
             yield Measurement(way, partial(_refuse, reason))
             return
         for space in SPACES:
@@ -308,14 +310,12 @@ class Figures:
             "of_card": card and teraflops / card,
         }
 
-    def _is_ours(self) -> str:
-        """What our trainer does here of itself."""
-        return _OURS if self._device.type == "cuda" else _EAGER
-
     def _way(self, way: str) -> AbstractContextManager[Any]:
         """Make the trainer train so."""
         if way == _EAGER and self._device.type == "cuda":
             return patch.object(trainer, "_captures", lambda *_: False)
+        if way == _UNFUSED:
+            return patch.object(trainer, "choose_group", lambda networks, *_: SideBySide(networks))
         if way == _COMPILED and self._device.type == "cpu":
             # Traced, and not translated: a compiler takes minutes, and here it proves nothing.
             return patch.object(torch, "compile", partial(torch.compile, backend="eager"))

@@ -185,6 +185,7 @@ WAYS = (
     "plain loop, DataLoader",
     "plain loop, images on the device",
     "ours, eager",
+    "ours, not fused",
     "ours",
     "ours, bfloat16",
     "ours, compiled",
