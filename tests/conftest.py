@@ -15,6 +15,7 @@ if "OMP_NUM_THREADS" not in os.environ:
         threadpoolctl.threadpool_limits(1, "blas")
 
 import bz2
+import gc
 import hashlib
 import io
 import pickle
@@ -65,6 +66,11 @@ def place(tmp_path: Path) -> Any:
     if os.environ.get("NATS_GYM_GPU") != "miniature":
         pytest.skip("no GPU here")
     return Place(torch.device("cpu"), tmp_path, miniature=True)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests and whole libraries stay to the end: no use in looking at them again."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
