@@ -82,6 +82,21 @@ class _Unit(NamedTuple):
         return 2 if self.shared else self.conv.stride[0]
 
 
+def _bundle(units: Sequence[_Unit]) -> list[list[_Unit]]:
+    """Units of one member, input and kernel, to be computed as one: its input is read once.
+
+    Kernels of one side and stride come together.
+    """
+    found: dict[tuple[Any, ...], list[list[_Unit]]] = {}
+    for unit in units:
+        kind = unit.side, unit.stride, unit.member, unit.source, unit.rectified
+        same = found.setdefault(kind, [[]])
+        if sum(one.conv.out_channels for one in (*same[-1], unit)) > WIDEST:
+            same.append([])
+        same[-1].append(unit)
+    return [bundle for kind in sorted(found) for bundle in found[kind] if bundle]
+
+
 class _Link(NamedTuple):
     """A skip, or a pool, of one member."""
 
@@ -245,17 +260,17 @@ class _Block(nn.Module):
         widths: list[int],
     ) -> None:
         super().__init__()
-        # Kernels of one side and stride have their weights side by side.
-        units = sorted(units, key=lambda unit: (unit.side, unit.stride))
         self.widths, self.nodes = widths, nodes
         self.halves = any(unit.shared for unit in units)
         self.aligned = 1 if input_widths[0] % 8 else 8
         self.input_block, self.block = _power(max(input_widths)), _power(max(widths))
         device = units[0].conv.weight.device
         before = [_sums_before(some) for some in (input_widths, widths)]
-        self.input_channels, self.channels = sum(input_widths), sum(widths)
-        taps = [unit.conv.weight.numel() for unit in units]
-        outputs = [unit.conv.out_channels for unit in units]
+        self.channels = sum(widths)
+        bundles = _bundle(units)
+        units = [unit for bundle in bundles for unit in bundle]  # in the order of their channels
+        taps = [sum(unit.conv.weight.numel() for unit in bundle) for bundle in bundles]
+        outputs = [sum(unit.conv.out_channels for unit in bundle) for bundle in bundles]
         offsets, channels = _sums_before(taps), _sums_before(outputs)
         self.convolved = sum(outputs)
         self.weights = nn.Parameter(torch.empty(sum(taps), device=device))
@@ -264,36 +279,46 @@ class _Block(nn.Module):
         self.register_buffer("running_mean", torch.zeros(self.convolved, device=device))
         self.register_buffer("running_var", torch.ones(self.convolved, device=device))
         normed = torch.zeros(self.convolved, dtype=torch.bool)
-        rows = []
-        for unit, weight, channel in zip(units, offsets, channels, strict=True):
-            part = slice(channel, channel + unit.conv.out_channels)
-            self._hold(group, unit, slice(weight, weight + unit.conv.weight.numel()), part)
-            normed[part] = unit.norm is not None
-            own = before[unit.source > 0][unit.member], before[1][unit.member]
-            padding = unit.conv.padding[0]
-            flags = unit.rectified, unit.norm is not None, unit.shared
-            shape = unit.conv.in_channels, unit.conv.out_channels
-            rows.append(
-                (
-                    *(*shape, *own, channel, weight, unit.side, padding, *flags),
-                    *(unit.source, unit.target),
-                )
-            )
+        bundle_rows, unit_rows = [], []
+        for number, bundle in enumerate(bundles):
+            offset, first, wide = offsets[number], channels[number], outputs[number]
+            weights = slice(offset, offset + taps[number])
+            channel = first
+            for unit in bundle:
+                co = unit.conv.out_channels
+                part = slice(channel, channel + co)
+                within = slice(channel - first, channel - first + co)
+                self._hold(group, unit, weights, wide, within, part)
+                normed[part] = unit.norm is not None
+                own = before[unit.source > 0][unit.member], before[1][unit.member]
+                kernel = unit.side, unit.conv.padding[0]
+                flags = unit.rectified, unit.norm is not None, unit.shared
+                rest = *own, channel, offset, *kernel, *flags, unit.source, first, wide
+                unit_rows.append((unit.conv.in_channels, co, *rest))
+                if unit is bundle[0]:
+                    bundle_rows.append((unit.conv.in_channels, wide, *rest))
+                channel += co
         self.register_buffer("normed", normed.to(device))
-        self.units = _table(rows, device)
+        self.units, self.bundles = _table(unit_rows, device), _table(bundle_rows, device)
+
+        def launch(chosen: list[int], wide: bool = True) -> _Launch:
+            width = max((outputs[n] for n in chosen), default=1) if wide else max(widths)
+            return _Launch(len(chosen), _table([chosen], device), _power(width))
+
+        firsts = [bundle[0] for bundle in bundles]
         self.leaving = [
-            _launch([n for n, unit in enumerate(units) if unit.source == source], device)
+            launch([n for n, one in enumerate(firsts) if one.source == source])
             for source in range(nodes)
         ]
         self.entering = [
-            _launch([n for n, unit in enumerate(units) if unit.target == target], device)
+            launch([n for n, unit in enumerate(units) if unit.target == target], wide=False)
             for target in range(nodes + 1)
         ]
         self.kernels: list[_Kernels] = []
-        for side, stride in dict.fromkeys((unit.side, unit.stride) for unit in units):
-            same = [n for n, unit in enumerate(units) if (unit.side, unit.stride) == (side, stride)]
+        for side, stride in dict.fromkeys((one.side, one.stride) for one in firsts):
+            same = [n for n, one in enumerate(firsts) if (one.side, one.stride) == (side, stride)]
             begin, end = offsets[same[0]], offsets[same[-1]] + taps[same[-1]]
-            self.kernels.append(_Kernels(side, stride, _launch(same, device), begin, end))
+            self.kernels.append(_Kernels(side, stride, launch(same), begin, end))
         #: Whether anything reads a node, and whether anything goes into it.
         edges = [(one.source, one.target) for one in (*units, *links)]
         self.read = [any(source == node for source, _ in edges) for node in range(nodes)] + [True]
@@ -326,12 +351,10 @@ class _Block(nn.Module):
             entries, made = [], []
             for member in members:
                 own = [
-                    n
-                    for n, unit in enumerate(units)
-                    if (unit.member, unit.source) == (member, node)
+                    n for n, one in enumerate(firsts) if (one.member, one.source) == (member, node)
                 ]
-                own.sort(key=lambda n: not units[n].rectified)
-                rectified = sum(units[n].rectified for n in own)
+                own.sort(key=lambda n: not firsts[n].rectified)
+                rectified = sum(firsts[n].rectified for n in own)
                 mine = [link for link in links if (link.member, link.source) == (member, node)]
                 width = widths[member] if node else input_widths[member]
                 place = width, before[node > 0][member], before[1][member]
@@ -341,11 +364,20 @@ class _Block(nn.Module):
                 entries += own
             self.inputs.append((_table(made, device), _table([entries], device)))
 
-    def _hold(self, group: FusedNetworks, unit: _Unit, weights: slice, channels: slice) -> None:
-        co, ci, *side = unit.conv.weight.shape
+    def _hold(
+        self,
+        group: FusedNetworks,
+        unit: _Unit,
+        weights: slice,
+        wide: int,
+        within: slice,
+        channels: slice,
+    ) -> None:
+        """Move a convolution's parameters into those of its bundle, ``wide`` channels in all."""
+        _, ci, *side = unit.conv.weight.shape
 
         def kernel(flat: torch.Tensor) -> torch.Tensor:
-            return flat[weights].view(*side, ci, co).permute(3, 2, 0, 1)
+            return flat[weights].view(*side, ci, wide)[..., within].permute(3, 2, 0, 1)
 
         def part(flat: torch.Tensor) -> torch.Tensor:
             return flat[channels]
@@ -364,14 +396,15 @@ class _Block(nn.Module):
 
 
 class _Launch(NamedTuple):
-    """Units that one launch is for: how many, and their numbers."""
+    """What one launch is for: how many, their numbers, and the block that holds the widest."""
 
     count: int
     table: torch.Tensor
+    block: int
 
 
 class _Kernels(NamedTuple):
-    """Units whose kernels are of one side and stride, and their part of the weights."""
+    """Bundles whose kernels are of one side and stride, and their part of the weights."""
 
     side: int
     stride: int
@@ -411,17 +444,17 @@ class _Computed(torch.autograd.Function):
                 resolution = size if source == 0 else out
                 read = batch * resolution**2
                 input_block = block.input_block if source == 0 else block.block
-                tile, options = _CONVOLVING[max(input_block, block.block)]
+                tile, options = _CONVOLVING[max(input_block, launch.block)]
                 tiles = -(-pixels // tile)
                 together = _tiles_of_program(tiles, launch.count)
                 programs = -(-tiles // together)
-                partial = gamma.new_empty(2, launch.count, programs, block.block)
+                partial = gamma.new_empty(2, launch.count, programs, launch.block)
                 _kernels().convolve[programs, launch.count](
                     sources[source],
                     weights,
                     z,
                     *partial,
-                    block.units,
+                    block.bundles,
                     launch.table,
                     read,
                     pixels,
@@ -432,7 +465,7 @@ class _Computed(torch.autograd.Function):
                     ALIGNED=block.aligned if source == 0 else 8,
                     TILE=tile,
                     CI=input_block,
-                    CO=block.block,
+                    CO=launch.block,
                     PRECISION=_precision(),
                     **options,
                 )
@@ -447,15 +480,15 @@ class _Computed(torch.autograd.Function):
                         deviations,
                         scale,
                         shift,
-                        block.units,
+                        block.bundles,
                         launch.table,
                         pixels,
                         programs,
                         tile * together,
                         EPSILON,
                         MOMENTUM,
-                        CO=block.block,
-                        ROWS=_NUMBERS // block.block,
+                        CO=launch.block,
+                        ROWS=_NUMBERS // launch.block,
                     )
             if not block.read[node]:
                 sources.append(x)  # never read
@@ -544,14 +577,15 @@ class _Computed(torch.autograd.Function):
             rows, leaving = block.inputs[source]
             gradients[source] = torch.empty_like(sources[source])
             input_block = block.block if source else block.input_block
-            part, options = _INPUTS[max(input_block, block.block)]
+            leaving_block = block.leaving[source].block
+            part, options = _INPUTS[max(input_block, leaving_block)]
             kernels.differentiate_input[-(-read // part), members](
                 gradients[source],
                 sources[source],
                 weights,
                 z,
                 *(gradients[min(max(number, node), block.nodes)] for number in (1, 2, 3)),
-                block.units,
+                block.bundles,
                 leaving,
                 rows,
                 read,
@@ -561,23 +595,25 @@ class _Computed(torch.autograd.Function):
                 STRIDE=resolution // out,
                 TILE=part,
                 CI=input_block,
-                CO=block.block,
+                CO=leaving_block,
                 PRECISION=_precision(),
                 **options,
             )
         weight_gradient = torch.empty_like(weights)
         for side, stride, launch, begin, end in block.kernels:
             rows_of_kernel = 3 if side == 3 else 1
-            tile, options = _WEIGHTS[max(block.block, block.input_block)]
+            widest = (
+                block.input_block if block.aligned == 1 else max(block.block, block.input_block)
+            )
+            tile, options = _WEIGHTS[max(widest, launch.block)]
             parts = _PROGRAMS // (launch.count * rows_of_kernel)
             parts = max(1, min(-(-pixels // (4 * tile)), parts))
             partial = weights.new_empty(parts, end - begin)
-            widest = max(block.block, block.input_block)
             kernels.differentiate_weights[parts, launch.count, rows_of_kernel](
                 partial,
                 *(sources[min(number, block.nodes - 1)] for number in range(3)),
                 z,
-                block.units,
+                block.bundles,
                 launch.table,
                 begin,
                 end - begin,
@@ -589,8 +625,8 @@ class _Computed(torch.autograd.Function):
                 SIDE=side,
                 ALIGNED=block.aligned,
                 TILE=tile,
-                CI=block.input_block if block.aligned == 1 else widest,
-                CO=block.block,
+                CI=widest,
+                CO=launch.block,
                 PRECISION=_precision(),
                 **options,
             )
@@ -669,10 +705,6 @@ def _precision() -> str:
 
 def _table(rows: Sequence[Sequence[int]], device: torch.device) -> torch.Tensor:
     return torch.tensor(rows, dtype=torch.int32, device=device)
-
-
-def _launch(numbers: list[int], device: torch.device) -> _Launch:
-    return _Launch(len(numbers), _table([numbers], device))
 
 
 def _sums_before(numbers: Sequence[int]) -> list[int]:

@@ -1,10 +1,11 @@
 """Triton kernels of :mod:`nats_gym.networks.fused`: each serves all edges of all members at once.
 
 Activations are flat, one network's after another's, channels last. A *unit* is a convolution of
-one member: an edge of a cell, a convolution of a residual block, the stem. ``units`` has a row of
-:data:`COLUMNS` for each; ``chosen`` says which units a launch is for. Whatever differs from unit
-to unit (widths, kernel, whether its input is rectified) is read from there, so one launch serves
-3×3 and 1×1 convolutions of any widths.
+one member: an edge of a cell, a convolution of a residual block, the stem. Units of one input and
+kernel are a *bundle*, computed as one convolution: their outputs lie beside each other, pixel by
+pixel. ``units`` and ``bundles`` have a row of :data:`COLUMNS` for each; ``chosen`` says which a
+launch is for. Whatever differs from one to the next (widths, kernel, whether the input is
+rectified) is read from there, so one launch serves 3×3 and 1×1 convolutions of any widths.
 
 Batch norm's statistics are merged from tiles by Chan's formula, in a fixed order: the same bits
 at every run.
@@ -18,14 +19,14 @@ from typing import Any
 import triton
 import triton.language as tl
 
-#: Of a unit: widths of its input and output; channels before its member's in the source node, in
-#: the target node, and before its own among the convolutions' outputs; offset of its weights;
-#: side of its kernel, and padding; whether its input is rectified; whether it has a batch norm;
-#: whether its taps share one weight (a mean of pixels before a 1×1 convolution); its source and
-#: its target node.
+#: Of a unit or bundle: widths of its input and output; channels before its member's in the source
+#: node, in the target node, and before its own among the convolutions' outputs; offset of its
+#: weights; side of its kernel, and padding; whether its input is rectified; whether it has a batch
+#: norm; whether its taps share one weight (a mean of pixels before a 1×1 convolution); its source;
+#: channels before its bundle's, and the bundle's width.
 COLUMNS = (
     *("ci", "co", "source_before", "target_before", "before", "weights"),
-    *("side", "padding", "rectified", "normed", "shared", "source", "target"),
+    *("side", "padding", "rectified", "normed", "shared", "source", "bundle_before", "pitch"),
 )
 _NUMBERS = {
     *("pixels", "pixels_in", "pixels_out", "size", "size_in", "size_out"),
@@ -54,7 +55,7 @@ def convolve(
     z,
     tile_means,
     tile_squares,
-    units,
+    bundles,
     chosen,
     pixels_in,
     pixels_out,
@@ -70,11 +71,10 @@ def convolve(
 ):
     """Convolutions of one source node, and of each tile of their outputs mean and squares.
 
-    Grid: (programs, units). A program computes ``tiles`` tiles of TILE pixels.
+    Grid: (programs, bundles). A program computes ``tiles`` tiles of TILE pixels.
     """
     program, programs = tl.program_id(0), tl.num_programs(0)
-    unit = tl.load(chosen + tl.program_id(1))
-    row = units + unit * _WIDTH
+    row = bundles + tl.load(chosen + tl.program_id(1)) * _WIDTH
     ci = tl.multiple_of(tl.load(row), ALIGNED)
     co = tl.multiple_of(tl.load(row + 1), 8)
     x += tl.multiple_of(tl.load(row + 2), ALIGNED).to(tl.int64) * pixels_in
@@ -141,7 +141,7 @@ def finish_statistics(
     deviations,
     scale,
     shift,
-    units,
+    bundles,
     chosen,
     pixels_out,
     programs,
@@ -151,11 +151,11 @@ def finish_statistics(
     CO: tl.constexpr,
     ROWS: tl.constexpr,
 ):
-    """Batch norm's statistics of whole batches from those of tiles; grid: (units,).
+    """Batch norm's statistics of whole batches from those of tiles; grid: (bundles,).
 
     ``scale`` and ``shift`` are what a convolution's output is to be multiplied by and added.
     """
-    row = units + tl.load(chosen + tl.program_id(0)) * _WIDTH
+    row = bundles + tl.load(chosen + tl.program_id(0)) * _WIDTH
     co, before, normed = tl.load(row + 1), tl.load(row + 4), tl.load(row + 9)
     outputs = tl.arange(0, CO)
     first = tl.program_id(0) * programs
@@ -198,6 +198,13 @@ def finish_statistics(
     else:
         tl.store(scale + channel, tl.full((CO,), 1.0, tl.float32), mask=there)
         tl.store(shift + channel, tl.zeros((CO,), tl.float32), mask=there)
+
+
+@triton.jit
+def _begin(row, pixels):
+    """Where a unit's outputs begin among those of all convolutions."""
+    before = tl.multiple_of(tl.load(row + 12), 8)
+    return before.to(tl.int64) * pixels + (tl.multiple_of(tl.load(row + 4), 8) - before)
 
 
 @triton.jit
@@ -277,7 +284,11 @@ def assemble(
     for entry in range(tl.load(row + 3), tl.load(row + 4)):
         unit = tl.load(entering + entry)
         first = tl.multiple_of(tl.load(units + unit * _WIDTH + 4), 8)
-        values = tl.load(z + first.to(tl.int64) * pixels + offset, mask=there, other=0.0)
+        convolved = z + _begin(units + unit * _WIDTH, pixels)
+        pitch = tl.multiple_of(tl.load(units + unit * _WIDTH + 13), 8)
+        values = tl.load(
+            convolved + (pixel * pitch)[:, None] + channels[None, :], mask=there, other=0.0
+        )
         weight = tl.load(scale + first + channels, mask=channels < c, other=0.0)
         bias = tl.load(shift + first + channels, mask=channels < c, other=0.0)
         total += values.to(tl.float32) * weight[None, :] + bias[None, :]
@@ -317,7 +328,8 @@ def reduce_gradients(
     co = tl.multiple_of(tl.load(row + 1), 8)
     gradient += tl.multiple_of(tl.load(row + 3), 8).to(tl.int64) * pixels
     before = tl.multiple_of(tl.load(row + 4), 8)
-    z += before.to(tl.int64) * pixels
+    z += _begin(row, pixels)
+    pitch = tl.multiple_of(tl.load(row + 13), 8)
     outputs = tl.arange(0, CO)
     sums = tl.zeros((CO,), tl.float32)
     products = tl.zeros((CO,), tl.float32)
@@ -329,7 +341,8 @@ def reduce_gradients(
             there = (pixel < pixels)[:, None] & (outputs < co)[None, :]
             offset = pixel[:, None] * co + outputs[None, :]
             own = tl.load(gradient + offset, mask=there, other=0.0).to(tl.float32)
-            values = tl.load(z + offset, mask=there, other=0.0).to(tl.float32)
+            near = pixel[:, None] * pitch + outputs[None, :]
+            values = tl.load(z + near, mask=there, other=0.0).to(tl.float32)
             sums += tl.sum(own, 0)
             products += tl.sum(own * (values - mean[None, :]), 0)
         products *= deviation
@@ -387,15 +400,17 @@ def undo_norm(
     co = tl.multiple_of(tl.load(row + 1), 8)
     gradient += tl.multiple_of(tl.load(row + 3), 8).to(tl.int64) * pixels
     before = tl.multiple_of(tl.load(row + 4), 8)
-    z += before.to(tl.int64) * pixels
+    z += _begin(row, pixels)
+    pitch = tl.multiple_of(tl.load(row + 13), 8)
     pixel = tl.program_id(0) * TILE + tl.arange(0, TILE)
     outputs = tl.arange(0, CO)
     channel, known = before + outputs, outputs < co
     there = (pixel < pixels)[:, None] & known[None, :]
     offset = pixel[:, None] * co + outputs[None, :]
+    place = pixel[:, None] * pitch + outputs[None, :]
     own = tl.load(gradient + offset, mask=there, other=0.0).to(tl.float32)
     if tl.load(row + 9) == 1:
-        values = tl.load(z + offset, mask=there, other=0.0).to(tl.float32)
+        values = tl.load(z + place, mask=there, other=0.0).to(tl.float32)
         mean = tl.load(means + channel, mask=known, other=0.0)
         deviation = tl.load(deviations + channel, mask=known, other=0.0)
         weight = tl.load(scale + channel, mask=known, other=0.0)
@@ -404,7 +419,7 @@ def undo_norm(
         lean = deviation * products / pixels
         own -= (sums / pixels)[None, :] + (values - mean[None, :]) * lean[None, :]
         own *= weight[None, :]
-    tl.store(z + offset, own.to(z.dtype.element_ty), mask=there)
+    tl.store(z + place, own.to(z.dtype.element_ty), mask=there)
 
 
 @triton.jit
@@ -412,7 +427,7 @@ def _transposed(
     total,
     entry,
     leaving,
-    units,
+    bundles,
     z,
     weights,
     pixels_out,
@@ -428,7 +443,7 @@ def _transposed(
 ):
     """Add what a convolution's gradient means for its input."""
     outputs = tl.arange(0, CO)
-    row = units + tl.load(leaving + entry) * _WIDTH
+    row = bundles + tl.load(leaving + entry) * _WIDTH
     ci = tl.multiple_of(tl.load(row), 8)
     co = tl.multiple_of(tl.load(row + 1), 8)
     z += tl.multiple_of(tl.load(row + 4), 8).to(tl.int64) * pixels_out
@@ -471,7 +486,7 @@ def differentiate_input(
     gradient1,
     gradient2,
     gradient3,
-    units,
+    bundles,
     leaving,
     nodes,
     pixels_in,
@@ -487,7 +502,7 @@ def differentiate_input(
     """The gradient of a source node from all that read it; grid: (tiles, members).
 
     ``nodes`` has a row for each member: width, channels before its own in this node and in the
-    nodes after the input, first of its units in ``leaving``, end of those that rectify it, end of
+    nodes after the input, first of its bundles in ``leaving``, end of those that rectify it, end of
     all, and the targets, as bits, that add it as it is, and those that pool it.
     """
     row = nodes + tl.program_id(1) * 8
@@ -508,7 +523,7 @@ def differentiate_input(
     total = tl.zeros((TILE, CI), tl.float32)
     for entry in range(first, middle):
         total = _transposed(
-            total, entry, leaving, units, z, weights, pixels_out, image, y, across, inside,
+            total, entry, leaving, bundles, z, weights, pixels_out, image, y, across, inside,
             inputs, size_out, STRIDE, CO, PRECISION,
         )  # fmt: skip
     if middle > first:
@@ -516,7 +531,7 @@ def differentiate_input(
         total = tl.where(values > 0, total, 0.0)
     for entry in range(middle, last):
         total = _transposed(
-            total, entry, leaving, units, z, weights, pixels_out, image, y, across, inside,
+            total, entry, leaving, bundles, z, weights, pixels_out, image, y, across, inside,
             inputs, size_out, STRIDE, CO, PRECISION,
         )  # fmt: skip
     if (skips | pools) > 0:
@@ -550,7 +565,7 @@ def differentiate_weights(
     source1,
     source2,
     z,
-    units,
+    bundles,
     chosen,
     begin,
     size,
@@ -566,14 +581,14 @@ def differentiate_weights(
     CO: tl.constexpr,
     PRECISION: tl.constexpr,
 ):
-    """Gradients of kernels of one side, of parts of the pixels; grid: (parts, units, rows).
+    """Gradients of kernels of one side, of parts of the pixels; grid: (parts, bundles, rows).
 
     A program computes a row of the kernel, all taps that share one weight together. ``partial`` is
     ``(parts, size)``, its first weight number ``begin``.
     """
     part, parts = tl.program_id(0), tl.num_programs(0)
     line = tl.program_id(2)
-    row = units + tl.load(chosen + tl.program_id(1)) * _WIDTH
+    row = bundles + tl.load(chosen + tl.program_id(1)) * _WIDTH
     ci = tl.multiple_of(tl.load(row), ALIGNED)
     co = tl.multiple_of(tl.load(row + 1), 8)
     source = tl.load(row + 11)
