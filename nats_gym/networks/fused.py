@@ -33,13 +33,15 @@ WIDEST = 64
 
 # Channels of the images.
 _COLOURS = 3
+# Channels of a bundle, at most: more make programs that hold too much at once (measured).
+_TOGETHER = 32
 # Pixels of a tile, and how a kernel is compiled, by the widest that it holds: of convolutions, of
 # the gradients of their inputs, and of those of their weights.
 _Tiling = dict[int, tuple[int, dict[str, int]]]
 _CONVOLVING: _Tiling = {
     16: (128, {"num_warps": 4, "num_stages": 3}),
     32: (128, {"num_warps": 4, "num_stages": 3}),
-    64: (128, {"num_warps": 8, "num_stages": 2}),
+    64: (128, {"num_warps": 4, "num_stages": 2}),
 }
 _INPUTS: _Tiling = {
     16: (128, {"num_warps": 4, "num_stages": 3}),
@@ -91,7 +93,7 @@ def _bundle(units: Sequence[_Unit]) -> list[list[_Unit]]:
     for unit in units:
         kind = unit.side, unit.stride, unit.member, unit.source, unit.rectified
         same = found.setdefault(kind, [[]])
-        if sum(one.conv.out_channels for one in (*same[-1], unit)) > WIDEST:
+        if sum(one.conv.out_channels for one in (*same[-1], unit)) > _TOGETHER:
             same.append([])
         same[-1].append(unit)
     return [bundle for kind in sorted(found) for bundle in found[kind] if bundle]

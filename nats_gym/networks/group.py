@@ -143,25 +143,79 @@ class SideBySide(NetworkGroup):
         for number, network in enumerate(members):
             for name, parameter in network.named_parameters():
                 self._held.append(_Held(number, name, parameter, _itself))
-        self._streams: list[torch.cuda.Stream] = []
+        self._streams = _Streams()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """See :class:`NetworkGroup`."""
-        if images.device.type != "cuda" or len(self.members) == 1:
-            return torch.stack(
-                [forward(own) for forward, own in zip(self._forwards, images, strict=True)]
-            )
-        here = torch.cuda.current_stream(images.device)
-        while len(self._streams) < len(self.members):
-            self._streams.append(torch.cuda.Stream(images.device))  # type: ignore[no-untyped-call]
-        logits = []
-        for forward, own, stream in zip(self._forwards, images, self._streams, strict=True):
+        return torch.stack(self._streams.run(self._forwards, list(images)))
+
+
+class Parts(NetworkGroup):
+    """Groups of different kinds, one after the other; on a GPU each in a stream of its own.
+
+    Args:
+        parts: the groups.
+        places: of each group's members in this one, each place once.
+    """
+
+    def __init__(self, parts: Sequence[NetworkGroup], places: Sequence[Sequence[int]]) -> None:
+        placed = {
+            place: member
+            for part, some in zip(parts, places, strict=True)
+            for place, member in zip(some, part.members, strict=True)
+        }
+        super().__init__([placed[place] for place in range(len(placed))])
+        self.parts = nn.ModuleList(parts)
+        self._places = [list(some) for some in places]
+        order = [place for some in places for place in some]
+        self._order = sorted(range(len(order)), key=order.__getitem__)
+        self._streams = _Streams()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """See :class:`NetworkGroup`."""
+        own = [torch.stack([images[place] for place in some]) for some in self._places]
+        logits = [one for part in self._streams.run(list(self.parts), own) for one in part]
+        return torch.stack([logits[number] for number in self._order])
+
+    def by_member(
+        self, tensors: Mapping[nn.Parameter, torch.Tensor]
+    ) -> list[dict[str, torch.Tensor]]:
+        """See :class:`NetworkGroup`."""
+        found = [
+            one
+            for part in self.parts
+            if isinstance(part, NetworkGroup)
+            for one in part.by_member(tensors)
+        ]
+        return [found[number] for number in self._order]
+
+
+class _Streams:
+    """Streams that work is done in side by side, where there are such."""
+
+    def __init__(self) -> None:
+        self._streams: list[torch.cuda.Stream] = []
+
+    def run(
+        self,
+        works: Sequence[Callable[[torch.Tensor], torch.Tensor]],
+        inputs: Sequence[torch.Tensor],
+    ) -> list[torch.Tensor]:
+        """What each work makes of its input."""
+        device = inputs[0].device
+        if device.type != "cuda" or len(works) == 1:
+            return [work(own) for work, own in zip(works, inputs, strict=True)]
+        here = torch.cuda.current_stream(device)
+        while len(self._streams) < len(works):
+            self._streams.append(torch.cuda.Stream(device))  # type: ignore[no-untyped-call]
+        made = []
+        for work, own, stream in zip(works, inputs, self._streams, strict=True):
             stream.wait_stream(here)
             with torch.cuda.stream(stream):
-                logits.append(forward(own))
+                made.append(work(own))
         for stream in self._streams:
             here.wait_stream(stream)
-        return torch.stack(logits)
+        return made
 
 
 def _itself(tensor: torch.Tensor) -> torch.Tensor:

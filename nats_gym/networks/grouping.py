@@ -9,7 +9,7 @@ from torch import nn
 
 from nats_gym.networks.cell import Cell
 from nats_gym.networks.fused import FusedNetworks, find_fusing_obstacle
-from nats_gym.networks.group import NetworkGroup, SideBySide
+from nats_gym.networks.group import NetworkGroup, Parts, SideBySide
 from nats_gym.networks.network import Network
 from nats_gym.networks.stacked import (
     StackedNetworks,
@@ -23,6 +23,9 @@ from nats_gym.networks.stacked import (
 # wins while a member's largest activations, times what padding adds to them, are at most so many
 # numbers: a tenth to a half at that size, twice to three times the throughput at a tenth of it.
 _LARGEST = 2**17
+# Channels of the first stage, where most of the work is. Measured on an H200, alone, as captured
+# graphs: ours are 1.1 to 2.7 times as fast as PyTorch's kernels up to so many, 0.6 to 0.8 above.
+_WIDEST_FUSED = 32
 # Members that share an operation, on the mean, if not all do: fewer do not save what copies cost.
 _SHARING = 3.0
 
@@ -35,8 +38,13 @@ def choose_group(networks: Sequence[nn.Module], resolution: int, batch_size: int
         resolution: height and width of the images, pixels.
         batch_size: images of each network in a step.
     """
-    if not find_fusing_obstacle(networks):
-        return FusedNetworks(cast(Sequence[Network], networks))
+    narrow = [one for one, network in enumerate(networks) if _fusing_pays(network)]
+    if narrow and not find_fusing_obstacle([networks[one] for one in narrow]):
+        fused = FusedNetworks([cast(Network, networks[one]) for one in narrow])
+        wide = [one for one in range(len(networks)) if one not in narrow]
+        if not wide:
+            return fused
+        return Parts([fused, SideBySide([networks[one] for one in wide])], [narrow, wide])
     if len(networks) > 1 and not find_obstacle(networks):
         stackable = cast(Sequence[Network], networks)
         # What does not read its input is hardly computed in either kind.
@@ -45,6 +53,15 @@ def choose_group(networks: Sequence[nn.Module], resolution: int, batch_size: int
         if device == "cpu" and _stacking_pays(computed, batch_size * resolution**2):
             return StackedNetworks(stackable)
     return SideBySide(networks)
+
+
+def _fusing_pays(network: nn.Module) -> bool:
+    """Whether our kernels are quicker than PyTorch's."""
+    return (
+        isinstance(network, Network)
+        and not find_fusing_obstacle([network])
+        and cast(nn.Conv2d, network.stem[0]).out_channels <= _WIDEST_FUSED
+    )
 
 
 def _stacking_pays(networks: Sequence[Network], pixels: int) -> bool:
