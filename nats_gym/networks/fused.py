@@ -33,8 +33,8 @@ WIDEST = 64
 
 # Channels of the images.
 _COLOURS = 3
-# Channels of a bundle, at most: more make programs that hold too much at once (measured).
-_TOGETHER = 32
+# Channels of a bundle, at most: the narrowest block, which more would widen (no gain was measured).
+_TOGETHER = 16
 # Pixels of a tile, and how a kernel is compiled, by the widest that it holds: of convolutions, of
 # the gradients of their inputs, and of those of their weights.
 _Tiling = dict[int, tuple[int, dict[str, int]]]
