@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
-from gpu_place import RECIPE, TOPOLOGIES, Place, close, each, exact_float32, moved, network
-from quarters import quarters
+from gpu_place import TOPOLOGIES, Place, each, exact_float32, network, train_alike
+from torch import nn
 
+from nats_gym.training.data import ImageData
+from nats_gym.training.recipe import Recipe
+from nats_gym.training.record import TrainingRecord
 from nats_gym.training.trainer import train
 
 
 @each(("device", "cpu"), ("cpu", "device"), ("device", "device"))
 def test_goes_on_across_devices(place: Place, case: tuple[str, str]) -> None:
-    start, data = network("tss", TOPOLOGIES[1]), quarters()
-    whole, begun = copy.deepcopy(start), copy.deepcopy(start)
     path = place.folder / "training.pt"
     first, second = (place.device if word == "device" else torch.device("cpu") for word in case)
-    with exact_float32():
-        wanted = train(whole, data, RECIPE, seed=2, device="cpu", evaluate="every")
-        train(begun, data, RECIPE, seed=2, device=first, epochs=1, checkpoint=path)
+
+    def interrupted(
+        networks: list[nn.Module], data: ImageData, recipe: Recipe
+    ) -> list[TrainingRecord]:
+        (begun,) = networks
+        path.unlink(missing_ok=True)
+        train(begun, data, recipe, seed=2, device=first, epochs=1, checkpoint=path)
         resumed = network("tss", TOPOLOGIES[1], seed=99)  # its weights come from the checkpoint
-        found = train(
-            resumed, data, RECIPE, seed=2, device=second, evaluate="every", checkpoint=path
-        )
-    assert found.epochs == wanted.epochs == RECIPE.epochs
-    close(found.train.loss, wanted.train.loss, 2e-3, "the training loss")
-    apart = moved(resumed, whole, start)
-    assert apart < 0.05, f"weights have parted by {apart:.3f} of their way"
-    assert next(resumed.parameters()).device.type == second.type
+        record = train(resumed, data, recipe, seed=2, device=second, checkpoint=path)
+        assert next(resumed.parameters()).device.type == second.type
+        begun.load_state_dict(resumed.state_dict())
+        return [record]
+
+    def whole(networks: list[nn.Module], data: ImageData, recipe: Recipe) -> list[TrainingRecord]:
+        return [train(one, data, recipe, seed=2, device="cpu") for one in networks]
+
+    with exact_float32():
+        train_alike([network("tss", TOPOLOGIES[1])], interrupted, whole)
