@@ -28,6 +28,8 @@ from nats_gym.networks.network import Network
 from nats_gym.networks.stacked import find_obstacle
 from nats_gym.spaces.topology import EDGES
 
+#: Compute capability of the oldest card that the kernels are for.
+OLDEST = 7, 5
 #: Channels that a program of a kernel holds.
 WIDEST = 64
 
@@ -112,8 +114,15 @@ def find_fusing_obstacle(networks: Sequence[nn.Module]) -> str:
     """Say why networks cannot be fused; an empty string if they can."""
     if obstacle := _find_shape_obstacle(networks):
         return obstacle
-    if any(parameter.device.type != "cuda" for parameter in networks[0].parameters()):
+    return _find_device_obstacle(next(networks[0].parameters()).device)
+
+
+def _find_device_obstacle(device: torch.device) -> str:
+    # AMD's cards are "cuda" to torch too, which is then built without CUDA.
+    if device.type != "cuda" or torch.version.cuda is None:
         return "the kernels are for CUDA"
+    if torch.cuda.get_device_capability(device) < OLDEST:
+        return f"the kernels are for a compute capability of {OLDEST[0]}.{OLDEST[1]} and later"
     return "" if find_spec("triton") else "Triton is not installed"
 
 
@@ -131,6 +140,10 @@ def _find_shape_obstacle(networks: Sequence[nn.Module]) -> str:
         if any(parameter.dtype != torch.float32 for parameter in network.parameters()):
             return "the kernels are for float32"
     return ""
+
+
+class FusingWarning(UserWarning):
+    """Kernels of ours fail here; networks are computed by PyTorch's."""
 
 
 class FusedNetworks(NetworkGroup):

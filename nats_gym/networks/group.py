@@ -89,6 +89,13 @@ class NetworkGroup(nn.Module):
         buffer.data = place
         self._held_buffers.append(_HeldBuffer(member, name, module, holder, view))
 
+    def release(self) -> None:
+        """Give its members tensors of their own again; the group is of no use afterwards."""
+        for network in self.members:
+            for tensor in (*network.parameters(), *network.buffers()):
+                tensor.data = tensor.data.clone(memory_format=torch.contiguous_format)
+                tensor.grad = None
+
     def train(self, mode: bool = True) -> Self:
         """Set the mode of the group and of its members."""
         for network in self.members:

@@ -20,9 +20,10 @@ import torch
 from torch import nn
 
 from nats_gym import checks
-from nats_gym.errors import InvalidInput, shown
+from nats_gym.errors import InvalidInput, said, shown, warn_caller
 from nats_gym.files import check_folder
 from nats_gym.networks import Network
+from nats_gym.networks.fused import FusedNetworks, FusingWarning
 from nats_gym.networks.group import NetworkGroup, SideBySide
 from nats_gym.networks.grouping import choose_group
 from nats_gym.streams import combine_int, seed_key
@@ -400,12 +401,55 @@ class _Training:
         if recipe.compile:
             return SideBySide(networks, [_compile(one, recipe.compile) for one in networks])
         if all(type(network) is Network for network in networks):
-            return choose_group(networks, self._plan.data.resolution, recipe.batch_size)
+            group = choose_group(networks, self._plan.data.resolution, recipe.batch_size)
+            return self._working(group)
         if len(networks) == 1:
             return SideBySide(networks)
         # What others wrote may draw, which beside another it must do as alone.
         self._own_draws = [OwnDraws(network, device) for network in networks]
         return SideBySide(networks, self._own_draws)
+
+    def _working(self, group: NetworkGroup) -> NetworkGroup:
+        """A group, or its members side by side where kernels are translated and that fails."""
+        if not any(isinstance(part, FusedNetworks) for part in group.modules()):
+            return group
+        failure = self._try(group)
+        if not failure:
+            return group
+        warn_caller(f"fused kernels fail here and PyTorch's are used: {failure}", FusingWarning)
+        group.release()
+        for network in group.members:
+            network.to(memory_format=self._memory_format)  # type: ignore[call-overload]
+        return SideBySide(group.members)
+
+    def _try(self, group: NetworkGroup) -> str:
+        """Why a group cannot take a step, which changes nothing of it; an empty string if it can.
+
+        Triton needs a compiler, a card that holds what a kernel holds, and a folder to write to:
+        only a step can tell.
+        """
+        plan, members = self._plan, len(group.members)
+        batch = min(plan.recipe.batch_size, len(plan.data.rows("train")))
+        images = torch.zeros(members, batch, *plan.data.images.shape[1:], device=plan.device)
+        labels = torch.zeros(members, batch, dtype=torch.int64, device=plan.device)
+        before = [buffer.clone() for buffer in group.buffers()]
+        group.train()
+        failure = ""
+        try:
+            with autocast(plan.recipe, plan.device):
+                logits = group(images)
+            torch.autograd.backward(member_losses(logits.float(), labels))
+            if plan.device.type == "cuda":
+                torch.cuda.synchronize(plan.device)
+        except Exception as error:  # of a compiler's many
+            if out_of_memory(error):
+                raise
+            failure = said(error) or type(error).__name__
+        group.zero_grad()
+        with torch.no_grad():
+            for buffer, value in zip(group.buffers(), before, strict=True):
+                buffer.copy_(value)
+        return failure
 
     def _go_on_without_the_failed(self) -> None:
         for member, momentum in zip(self._members, self._step.momenta(), strict=True):

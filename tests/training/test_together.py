@@ -16,8 +16,9 @@ from quarters import quarters
 from torch import nn
 
 from nats_gym.errors import InvalidInput
-from nats_gym.networks import build
-from nats_gym.networks.group import SideBySide
+from nats_gym.networks import build, fused
+from nats_gym.networks.fused import FusedNetworks, FusingWarning, find_fusing_obstacle
+from nats_gym.networks.group import NetworkGroup, Parts, SideBySide
 from nats_gym.networks.stacked import StackedNetworks
 from nats_gym.training import captured, trainer
 from nats_gym.training.batches import TrainingBatches
@@ -519,3 +520,76 @@ def test_counted_steps_go_on_from_a_checkpoint_and_without_the_failed(
     diverging = [seeded(lambda: Exploding(5), 0), seeded(lambda: Exploding(math.inf), 1)]
     statuses = [one.status for one in train_together(diverging, seeds=[0, 1], **options)]
     assert statuses == [DIVERGED, COMPLETED]
+
+
+class Failing(torch.autograd.Function):
+    """Kernels whose backward pass cannot be translated."""
+
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:
+        return values.clone()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> Any:
+        raise RuntimeError("out of resource: shared memory")
+
+
+def failing(group: FusedNetworks, images: torch.Tensor) -> torch.Tensor:
+    """Takes half a step: running statistics are no more what they were."""
+    with torch.no_grad():
+        for buffer in group.buffers():
+            if buffer.dtype is not torch.bool:
+                buffer.add_(1)
+    return Failing.apply(images.mean((2, 3, 4))[..., None] * group.head.bias[:, None])  # type: ignore[no-any-return, no-untyped-call]
+
+
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("mixed", [False, True])
+def test_kernels_that_fail_end_no_training(
+    half: bool, mixed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_kernels() -> Any:
+        raise RuntimeError("Failed to find C compiler")
+
+    def choose(networks: Any, *_: Any) -> NetworkGroup:
+        if not mixed:
+            return FusedNetworks(networks)
+        return Parts([FusedNetworks(networks[1:]), SideBySide(networks[:1])], [[1, 2], [0]])
+
+    builds = [lambda: sized(0), lambda: sized(9), lambda: sized(7)]
+    wanted, networks, seeds = make(builds), make(builds), [4, 5, 6]
+    records = train_together(wanted, small_data(), RECIPE, seeds=seeds, **CPU)
+    monkeypatch.setattr(trainer, "choose_group", choose)
+    monkeypatch.setattr(fused, "_kernels", no_kernels)
+    if half:
+        monkeypatch.setattr(FusedNetworks, "forward", failing)
+    said = "shared memory" if half else "C compiler"
+    with pytest.warns(FusingWarning, match=f"PyTorch's are used: .*{said}") as caught:
+        found = train_together(networks, small_data(), RECIPE, seeds=seeds, **CPU)
+    assert len(caught) == 1
+    assert [curves(one) for one in found] == [curves(one) for one in records]
+    assert [weights(one) for one in networks] == [weights(one) for one in wanted]
+
+
+def test_kernels_without_memory_are_no_failure_of_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory() -> Any:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(trainer, "choose_group", lambda networks, *_: FusedNetworks(networks))
+    monkeypatch.setattr(fused, "_kernels", no_memory)
+    (record,) = train_together([sized(0)], small_data(), RECIPE, seeds=[0], **CPU)
+    assert record.status == OUT_OF_MEMORY
+
+
+def test_devices_that_kernels_are_not_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert find_fusing_obstacle([sized(0)]) == "the kernels are for CUDA"
+    card = torch.device("cuda")
+    monkeypatch.setattr(torch.version, "cuda", None)  # as where torch is for AMD's
+    assert fused._find_device_obstacle(card) == "the kernels are for CUDA"
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    for capability, wanted in (((7, 0), "capability of 7.5"), ((6, 1), "capability of 7.5")):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _, c=capability: c)
+        assert wanted in fused._find_device_obstacle(card)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
+    monkeypatch.setattr(fused, "find_spec", lambda name: object())
+    assert fused._find_device_obstacle(card) == ""
