@@ -130,6 +130,8 @@ def _find_shape_obstacle(networks: Sequence[nn.Module]) -> str:
     if obstacle := find_obstacle(networks):
         return obstacle
     for network in networks:
+        if not _last_cell(network).reads_input:
+            return "a network never reads its images"  # alone it trains its last cell only
         for module in network.modules():
             if isinstance(module, nn.Conv2d):
                 widths = {module.out_channels, module.in_channels} - {_COLOURS}
@@ -144,6 +146,13 @@ def _find_shape_obstacle(networks: Sequence[nn.Module]) -> str:
 
 class FusingWarning(UserWarning):
     """Kernels of ours fail here; networks are computed by PyTorch's."""
+
+
+def _last_cell(network: nn.Module) -> Cell:
+    assert isinstance(network, Network)
+    cell = network.cells[-1]
+    assert isinstance(cell, Cell)
+    return cell
 
 
 class FusedNetworks(NetworkGroup):
@@ -279,7 +288,7 @@ class _Block(nn.Module):
         self.halves = any(unit.shared for unit in units)
         self.aligned = 1 if input_widths[0] % 8 else 8
         self.input_block, self.block = _power(max(input_widths)), _power(max(widths))
-        device = units[0].conv.weight.device
+        device = next(group.members[0].parameters()).device
         before = [_sums_before(some) for some in (input_widths, widths)]
         self.channels = sum(widths)
         bundles = _bundle(units)

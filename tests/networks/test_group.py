@@ -12,9 +12,10 @@ from test_networks import SPECIAL
 from torch import nn
 
 from nats_gym.errors import InvalidInput
-from nats_gym.networks import Network, build
+from nats_gym.networks import Network, build, fused, grouping
 from nats_gym.networks.cell import Cell
-from nats_gym.networks.group import NetworkGroup, SideBySide
+from nats_gym.networks.fused import FusedNetworks
+from nats_gym.networks.group import NetworkGroup, Parts, SideBySide
 from nats_gym.networks.grouping import choose_group
 from nats_gym.networks.stacked import StackedNetworks, find_obstacle
 
@@ -166,6 +167,16 @@ def test_one_alone() -> None:
     check_stack([topology((3, 1, 4, 2, 1, 3))])
 
 
+def test_groups_of_several_kinds_side_by_side() -> None:
+    networks = [topology(digits, width) for width, digits in ((4, 11_711), (8, 5), (4, 9_000))]
+    networks = [one.double() for one in [*networks, *odd_sizes(1)[:1]]]
+    alone = copy.deepcopy(networks)
+    parts = SideBySide([networks[2], networks[0]]), StackedNetworks([networks[3], networks[1]])
+    group = Parts(parts, [[2, 0], [3, 1]])
+    assert all(ours is one for ours, one in zip(group.members, networks, strict=True))
+    check_equal(group, alone, 1e-10)  # in which the order of logits, gradients and momenta counts
+
+
 def test_side_by_side() -> None:
     networks = [topology(digits).double() for digits in list(SPECIAL.values())[::4]]
     alone = copy.deepcopy(networks)
@@ -248,6 +259,28 @@ def test_the_kind_of_group_that_is_chosen() -> None:
     assert chosen(random_topologies(4, 0)) is SideBySide  # they share too little
     wide = [build("sss", sizes, CLASSES) for sizes in ("8:8:8:8:8", "64:8:8:8:8")]
     assert chosen(wide) is SideBySide  # half of it were padding
+
+
+def test_what_is_fused_where_kernels_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on CUDA, but that no kernel runs here."""
+    monkeypatch.setattr(grouping, "find_fusing_obstacle", fused._find_shape_obstacle)
+    trial = (3, 1, 4, 2, 1, 3)
+    narrow, deaf, wide, odd = (
+        topology(trial, 8),
+        topology((3, 3, 3, 0, 0, 0), 8),
+        build("sss", "64:64:64:64:64", CLASSES, cells_per_stage=1),
+        nn.Flatten(),
+    )
+    assert type(choose_group([narrow, topology(1_000, 16)], 32, 256)) is FusedNetworks
+    assert type(choose_group([wide, odd], 32, 256)) is SideBySide
+    group = choose_group([odd, narrow, wide, topology(1_000, 8), deaf], 32, 256)
+    assert isinstance(group, Parts)
+    assert [type(part) for part in group.parts] == [FusedNetworks, SideBySide]
+    assert [len(part.members) for part in group.parts] == [2, 3]  # type: ignore[arg-type]
+    assert group.members[:3] == (odd, narrow, wide)
+    # Of another skeleton than each other, no two are fused.
+    both = [narrow, topology(1_000, 8, cells=2)]
+    assert type(choose_group(both, 32, 256)) is SideBySide
 
 
 def test_what_cannot_be_stacked_is_refused() -> None:
