@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import json
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -122,7 +124,8 @@ def test_zlast(place): pass
 
 
 @pytest.mark.slow
-def test_a_check_that_fails_stops_no_other(tmp_path: Path) -> None:
+@pytest.mark.parametrize("side_by_side", [1, 3])
+def test_a_check_that_fails_stops_no_other(side_by_side: int, tmp_path: Path) -> None:
     (tmp_path / "test_gpu_toy.py").write_text(CHECKS)
     place = proof.CHECKS / "gpu_place.py"
     (tmp_path / "gpu_place.py").write_text(place.read_text())
@@ -130,14 +133,28 @@ def test_a_check_that_fails_stops_no_other(tmp_path: Path) -> None:
         *("toy.fine", "toy.cases[1]", "toy.cases[2]", "toy.left_out"),
         *("toy.dies", "toy.late", "toy.zlast"),
     ]
-    found = {one["check"]: one for one in proof.prove("cpu", names, longest=12.0, folder=tmp_path)}
-    assert list(found) == names
+    options: dict[str, Any] = {"longest": 12.0, "side_by_side": side_by_side}
+    found = {one["check"]: one for one in proof.prove("cpu", names, folder=tmp_path, **options)}
+    assert sorted(found) == sorted(names)
+    assert side_by_side > 1 or list(found) == names
     outcomes = [found[name]["outcome"] for name in names]
     assert outcomes == ["passed", "passed", "failed", "left out", "failed", "failed", "passed"]
     assert "case is 2" in found["toy.cases[2]"]["reason"]
     assert found["toy.left_out"]["reason"] == "no moon"
     assert "ended with 0" in found["toy.dies"]["reason"]
     assert "longer than 12 s" in found["toy.late"]["reason"]
+
+
+@pytest.mark.slow
+def test_who_has_had_enough_leaves_no_process(tmp_path: Path) -> None:
+    (tmp_path / "test_gpu_toy.py").write_text(CHECKS)
+    (tmp_path / "gpu_place.py").write_text((proof.CHECKS / "gpu_place.py").read_text())
+    proved = proof.prove("cpu", ["toy.fine", "toy.late"], folder=tmp_path, side_by_side=2)
+    assert next(proved)["check"] == "toy.fine"
+    start = time.monotonic()
+    proved.close()
+    assert time.monotonic() - start < 30  # where toy.late sleeps for a minute
+    assert not any(isinstance(one, proof._Prover) for one in threading.enumerate())
 
 
 @pytest.mark.parametrize(
