@@ -17,6 +17,7 @@ from nats_gym.errors import InvalidInput
 from nats_gym.networks import Network, build
 from nats_gym.networks import fused as fused_module
 from nats_gym.networks.fused import FusedNetworks, find_fusing_obstacle
+from nats_gym.spaces.topology import EDGES
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -134,12 +135,12 @@ def test_members_follow_a_group_that_is_moved() -> None:
 def test_a_tables_rows_as_counted_by_hand() -> None:
     """Edges 0→1: 3×3, 0→3: 1×1, 0→2: pool, 1→2: 1×1, 1→3: skip, 2→3: 3×3, of two trials."""
     digits = [0] * 6
-    for edge, (target, source) in enumerate(fused_module.EDGES):
+    for edge, (target, source) in enumerate(EDGES):
         digits[edge] = {(1, 0): 3, (3, 0): 2, (2, 0): 4, (2, 1): 2, (3, 1): 1, (3, 2): 3}[
             target, source
         ]
     group = FusedNetworks([topology(*digits), topology(*digits)])
-    cell = group.blocks[1]
+    cell = group.blocks[1].tables
     # ci, co, before in source and target, own channels before, weights before, side, padding,
     # rectified, normed, shared, source, bundle's channels before and width. 1×1 come before 3×3.
     one, three = (1, 0, 1, 1, 0), (3, 1, 1, 1, 0)
@@ -154,7 +155,7 @@ def test_a_tables_rows_as_counted_by_hand() -> None:
         (8, 8, 8, 8, 56, 1984, *three, 2, 56, 8),
     ]
     assert cell.units.tolist() == cell.bundles.tolist() == [list(row) for row in units]
-    assert len(cell.weights) == 2560
+    assert cell.weights == 2560
     assert [launch.table.tolist() for launch in cell.leaving] == [
         [[0, 2, 4, 6]],
         [[1, 3]],
@@ -186,7 +187,7 @@ def test_a_tables_rows_as_counted_by_hand() -> None:
 
 
 def test_convolutions_of_one_input_and_kernel_are_one_bundle() -> None:
-    cell = FusedNetworks([topology(3, 3, 3, 3, 3, 3)]).blocks[1]
+    cell = FusedNetworks([topology(3, 3, 3, 3, 3, 3)]).blocks[1].tables
     # Node 0 is read by three, of which 16 channels fit together; node 1 by two; node 2 by one.
     assert [row[13] for row in cell.bundles.tolist()] == [16, 8, 16, 8]
     assert [row[4] for row in cell.bundles.tolist()] == [0, 16, 24, 40]
