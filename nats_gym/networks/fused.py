@@ -84,7 +84,7 @@ class FusedNetworks(StatisticsGroup):
         members: the networks, on their device.
 
     Activations are float32, or what autocast says; sums, statistics and all that belongs to
-    parameters are float32. Products are TF32 where ``torch.backends.cudnn.allow_tf32`` says so.
+    parameters are float32. Products are TF32 where torch's convolutions are.
 
     Raises:
         InvalidInput: for networks of another kind, several skeletons, or other widths than

@@ -422,7 +422,11 @@ def _kernels() -> Any:
 
 def _precision() -> str:
     """How the matrix units multiply float32, as in torch's convolutions."""
-    return "tf32" if torch.backends.cudnn.allow_tf32 else "ieee"
+    cudnn = torch.backends.cudnn
+    # Where a program uses the names that torch has since 2.9, the old one may refuse to be read.
+    conv = getattr(cudnn, "conv", None)
+    allowed = conv.fp32_precision == "tf32" if conv is not None else cudnn.allow_tf32
+    return "tf32" if allowed else "ieee"
 
 
 def _tiles_of_program(tiles: int, units: int) -> int:

@@ -6,6 +6,7 @@ core too: a step is lost in starting its many operations. A group starts them fo
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Self
 
@@ -30,7 +31,7 @@ class _HeldBuffer(NamedTuple):
 
     member: int
     name: str
-    module: nn.Module
+    module: weakref.ref[nn.Module]  # the group itself, maybe: what it held would outlive its use
     holder: str
     view: View
 
@@ -87,7 +88,7 @@ class NetworkGroup(nn.Module):
         buffer = self.members[member].get_buffer(name)
         place.copy_(buffer)
         buffer.data = place
-        self._held_buffers.append(_HeldBuffer(member, name, module, holder, view))
+        self._held_buffers.append(_HeldBuffer(member, name, weakref.ref(module), holder, view))
 
     def release(self) -> None:
         """Give its members tensors of their own again; the group is of no use afterwards."""
@@ -108,7 +109,9 @@ class NetworkGroup(nn.Module):
         for member, name, holder, view in self._held:
             self.members[member].get_parameter(name).data = view(holder.data)
         for member, name, module, key, view in self._held_buffers:
-            self.members[member].get_buffer(name).data = view(module.get_buffer(key))
+            own = module()
+            assert own is not None
+            self.members[member].get_buffer(name).data = view(own.get_buffer(key))
         return self
 
     def by_member(

@@ -7,6 +7,7 @@ them, trains, and adds one.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Protocol
@@ -71,11 +72,19 @@ class CudaGraphs:
     def capture(self, work: Callable[[], None]) -> Graph:
         """See :class:`Graphs`."""
         graph = torch.cuda.CUDAGraph()
-        # Graphs that never run at once, and hand nothing on, may share their memory.
-        with torch.cuda.graph(
-            graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
-        ):
-            work()
+        # Graphs that never run at once, and hand nothing on, may share their memory. What is left
+        # of another training goes now: its memory cannot be given back while a stream is captured.
+        gc.collect()
+        collects = gc.isenabled()
+        gc.disable()
+        try:
+            with torch.cuda.graph(
+                graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
+            ):
+                work()
+        finally:
+            if collects:
+                gc.enable()
         self._pool = graph.pool()
         return graph
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 
@@ -32,6 +33,11 @@ def choose_device(device: torch.device | str = "auto") -> torch.device:
     raise InvalidInput(f"no device {shown(device)} here ({reason})")
 
 
+def working_on(device: torch.device) -> AbstractContextManager[Any]:
+    """Make a GPU the current one in a block: Triton launches there, wherever its tensors are."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
+
+
 # How torch and CUDA's libraries say that they found no memory, where they have no exception for it.
 _NO_MEMORY = (
     "out of memory",
@@ -39,6 +45,7 @@ _NO_MEMORY = (
     "not enough memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
+    "ALLOCATION_FAILED",  # of cuDNN's later words
 )
 
 

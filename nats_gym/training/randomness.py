@@ -11,10 +11,16 @@ from torch import nn
 
 @contextmanager
 def own_randomness(device: torch.device, seed: int) -> Iterator[None]:
-    """Seed torch's global generators for a block and put them back afterwards."""
+    """Seed the CPU's and a device's generators for a block and put them back afterwards."""
     cuda = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=cuda):
-        torch.manual_seed(seed)
+        # torch.manual_seed would seed those of all GPUs, too, which nothing puts back.
+        torch.default_generator.manual_seed(seed)
+        if device.type not in ("cpu", "cuda"):
+            torch.manual_seed(seed)
+        if cuda:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
         yield
 
 

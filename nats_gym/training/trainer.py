@@ -31,7 +31,7 @@ from nats_gym.training.batches import TrainingBatches, evaluation_batches
 from nats_gym.training.captured import CountedSteps, CudaGraphs
 from nats_gym.training.data import ImageData
 from nats_gym.training.devices import choose_device as choose_device
-from nats_gym.training.devices import out_of_memory
+from nats_gym.training.devices import out_of_memory, working_on
 from nats_gym.training.member import Member
 from nats_gym.training.randomness import OwnDraws, own_randomness
 from nats_gym.training.recipe import Recipe
@@ -274,7 +274,8 @@ def _train_all(
     if len(members) > 1:
         for member in members:
             member.keep_initial()
-    _train_members(members, plan)
+    with working_on(chosen):
+        _train_members(members, plan)
     records = [member.record for member in members]
     failures = [f"the training {member.failure}" if member.failed else "" for member in members]
     if recipe.on_failure == "raise" and any(failures):
@@ -360,6 +361,13 @@ class _Training:
 
     def run(self) -> None:
         """Train up to the last epoch."""
+        try:
+            self._run()
+        finally:
+            if self._plan.device.type != "cpu":
+                self._group.zero_grad()  # gradients may keep all of a graph's memory
+
+    def _run(self) -> None:
         plan = self._plan
         while self._training and self._epoch < plan.last:
             self._train_epoch()
@@ -454,6 +462,7 @@ class _Training:
     def _go_on_without_the_failed(self) -> None:
         for member, momentum in zip(self._members, self._step.momenta(), strict=True):
             member.momentum = momentum
+        self._group.zero_grad()  # likewise
         self._assemble(self._training)
 
     def _save(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import time
+import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,7 @@ from quarters import quarters
 from torch import nn
 
 from nats_gym.errors import InvalidInput
-from nats_gym.networks import build, fused
+from nats_gym.networks import build, fused, fused_blocks
 from nats_gym.networks.fused import FusedNetworks, FusingWarning, find_fusing_obstacle
 from nats_gym.networks.group import NetworkGroup, Parts, SideBySide
 from nats_gym.networks.stacked import StackedNetworks
@@ -373,6 +375,7 @@ def test_what_says_that_memory_lacks() -> None:
         torch.OutOfMemoryError("CUDA out of memory."),
         RuntimeError("CUDA error: out of memory"),
         RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED"),
         MemoryError(),
     ):
         assert out_of_memory(error)
@@ -560,7 +563,7 @@ def test_kernels_that_fail_end_no_training(
     wanted, networks, seeds = make(builds), make(builds), [4, 5, 6]
     records = train_together(wanted, small_data(), RECIPE, seeds=seeds, **CPU)
     monkeypatch.setattr(trainer, "choose_group", choose)
-    monkeypatch.setattr(fused, "_kernels", no_kernels)
+    monkeypatch.setattr(fused_blocks, "_kernels", no_kernels)
     if half:
         monkeypatch.setattr(FusedNetworks, "forward", failing)
     said = "shared memory" if half else "C compiler"
@@ -576,7 +579,7 @@ def test_kernels_without_memory_are_no_failure_of_theirs(monkeypatch: pytest.Mon
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(trainer, "choose_group", lambda networks, *_: FusedNetworks(networks))
-    monkeypatch.setattr(fused, "_kernels", no_memory)
+    monkeypatch.setattr(fused_blocks, "_kernels", no_memory)
     (record,) = train_together([sized(0)], small_data(), RECIPE, seeds=[0], **CPU)
     assert record.status == OUT_OF_MEMORY
 
@@ -593,3 +596,41 @@ def test_devices_that_kernels_are_not_for(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (9, 0))
     monkeypatch.setattr(fused, "find_spec", lambda name: object())
     assert fused._find_device_obstacle(card) == ""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        SideBySide,
+        StackedNetworks,
+        FusedNetworks,
+        lambda networks: Parts([FusedNetworks(networks[:1]), SideBySide(networks[1:])], [[0], [1]]),
+    ],
+)
+def test_a_group_goes_when_it_is_no_more_used(kind: Any) -> None:
+    """And so do its gradients, which may keep the memory of a whole CUDA graph."""
+    gc.disable()
+    try:
+        group = kind([sized(0), sized(0)])
+        gone = weakref.ref(group)
+        del group
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_products_are_rounded_as_in_torchs_convolutions() -> None:
+    cudnn = torch.backends.cudnn
+    before = cudnn.allow_tf32
+    try:
+        for allowed in (True, False):
+            cudnn.allow_tf32 = allowed
+            assert fused_blocks._precision() == ("tf32" if allowed else "ieee")
+        cudnn.allow_tf32 = True
+        if hasattr(cudnn, "conv"):  # after which the old name cannot be read
+            cudnn.conv.fp32_precision = "ieee"
+            assert fused_blocks._precision() == "ieee"
+    finally:
+        if hasattr(cudnn, "conv"):
+            cudnn.conv.fp32_precision = "tf32"
+        cudnn.allow_tf32 = before

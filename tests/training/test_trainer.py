@@ -202,6 +202,15 @@ def test_the_loop_equals_plain_torch(channels_last: bool) -> None:
     assert record.seconds > sum(record.train.seconds)
 
 
+def test_draws_of_the_cpu_leave_gpus_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    for name in ("manual_seed", "manual_seed_all"):
+        monkeypatch.setattr(torch.cuda, name, seen.append)
+    network = seeded(small_network, 3)
+    train(network, small_data(), RECIPE, device="cpu")
+    assert not seen
+
+
 def test_it_learns() -> None:
     network = seeded(small_network, 0)
     recipe = replace(RECIPE, epochs=12)
