@@ -15,7 +15,8 @@ from nats_gym.spaces import get_space
 BATCH, RESOLUTION = 256, 32
 # Measured on one NVIDIA H200.
 BYTES_PER_SECOND = 4.2e12
-FLOP_PER_SECOND = {4: 412e12, 2: 790e12}  # TF32 of float32, bfloat16
+# Bytes of an activation, and operations a second; float32 is multiplied as TF32.
+KINDS = {"float32": (4, 412e12), "bfloat16": (2, 790e12)}
 
 
 def count(network: Network) -> tuple[int, int]:
@@ -71,17 +72,17 @@ def reads_images(space: str, index: int) -> bool:
 
 
 def main() -> None:
-    print(f"a step of one network, batch {BATCH}, {RESOLUTION}×{RESOLUTION} images, at least")
-    print(f"{'':25}{'':>9}{'float32, TF32':>27}{'bfloat16':>27}")
-    columns = f"{'MB':>9}{'ms moved':>9}{'computed':>9}"
-    print(f"{'space, index':25}{'GFLOP':>9}{columns}{columns}")
+    print(f"A step of one network, batch {BATCH}, {RESOLUTION}×{RESOLUTION} images, at least:\n")
+    columns = ["network", "GFLOP"]
+    columns += [f"{kind}: {what}" for kind in KINDS for what in ("GB", "moved, ms", "computed, ms")]
+    print(f"| {' | '.join(columns)} |\n|---{'|---:' * (len(columns) - 1)}|")
     for space, label, index in choose():
         moved, flop = (BATCH * one for one in count(build(space, index, 10)))
-        row = f"{f'{label} of {space}, {index}':25}{flop / 1e9:9.1f}"
-        for width, rate in FLOP_PER_SECOND.items():
-            seconds = width * moved / BYTES_PER_SECOND, flop / rate
-            row += f"{width * moved / 1e6:9.0f}" + "".join(f"{1e3 * one:9.3f}" for one in seconds)
-        print(row)
+        row = [f"{space} {index}, {label}", f"{flop / 1e9:.1f}"]
+        for width, rate in KINDS.values():
+            milliseconds = 1e3 * width * moved / BYTES_PER_SECOND, 1e3 * flop / rate
+            row += [f"{width * moved / 1e9:.2f}", *(f"{one:.3f}" for one in milliseconds)]
+        print(f"| {' | '.join(row)} |")
 
 
 if __name__ == "__main__":
