@@ -17,7 +17,7 @@ from test_group import CLASSES, check_equal, mean_losses, sgd
 from torch import nn
 from triton.runtime import interpreter
 
-from nats_gym.networks import Network, build
+from nats_gym.networks import Network, build, fused_blocks
 from nats_gym.networks.fused import FusedNetworks, _find_shape_obstacle
 from nats_gym.networks.group import Parts, SideBySide
 
@@ -57,6 +57,15 @@ def check(*networks: Network) -> None:
     alone = copy.deepcopy(networks)
     assert not _find_shape_obstacle(networks)
     check_equal(FusedNetworks(networks), alone, 2e-3)
+
+
+def check_several_tiles_a_program() -> None:
+    """As where there are thousands of tiles: statistics are merged within programs too."""
+    busy, fused_blocks._BUSY = fused_blocks._BUSY, 0
+    try:
+        check(topology(3, 2, 0, 1, 0, 3))
+    finally:
+        fused_blocks._BUSY = busy
 
 
 def check_half_precision() -> None:
@@ -105,6 +114,7 @@ CASES: dict[str, Callable[[], None]] = {
     "cells that project": lambda: check(
         with_biases(Network([3, 1, 3, 1, 0, 2], [8, 24, 16, 8, 24], 1, CLASSES))
     ),
+    "several tiles a program": check_several_tiles_a_program,
     "half precision": check_half_precision,
     "beside others": check_parts,
 }

@@ -36,7 +36,7 @@ def test_kernels_by_the_interpreter_compute_what_members_compute_alone() -> None
     command = [sys.executable, "-W", "error", str(CASES)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=900)
     assert not done.returncode, done.stdout + done.stderr
-    assert len(done.stdout.splitlines()) == 6, done.stdout
+    assert len(done.stdout.splitlines()) == 7, done.stdout
 
 
 def topology(*digits: int, width: int = 8, cells: int = 1, classes: int = 10) -> Network:
