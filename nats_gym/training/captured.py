@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any, Protocol
 
 import torch
@@ -20,6 +20,9 @@ from nats_gym.training.batches import EpochDraws, TrainingBatches
 # Steps that are taken before one is captured: libraries choose and load what they compute with.
 # A smaller batch comes once an epoch: a graph of its own pays after some.
 _BEFORE_CAPTURE, _BEFORE_SMALLER = 3, 8
+
+# What could not be captured: torch's allocator may look at it as long as there is a process.
+_REFUSED: list[torch.cuda.CUDAGraph] = []
 
 #: Takes a step by images ``(G, B, 3, H, W)`` and labels ``(G, B)``.
 TakeStep = Callable[[torch.Tensor, torch.Tensor], None]
@@ -56,7 +59,8 @@ class CudaGraphs:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
-        self._pool: Any = None
+        # Graphs that never run at once, and hand nothing on, may share their memory.
+        self._pool = torch.cuda.graph_pool_handle()
 
     @contextmanager
     def beside(self) -> Iterator[None]:
@@ -72,9 +76,7 @@ class CudaGraphs:
     def capture(self, work: Callable[[], None]) -> Graph:
         """See :class:`Graphs`."""
         graph = torch.cuda.CUDAGraph()
-        # Graphs that never run at once, and hand nothing on, may share their memory. What is left
-        # of another training goes now: its memory cannot be given back while a stream is captured.
-        gc.collect()
+        # What a stream that is captured may not do, freeing what is left of other graphs may.
         collects = gc.isenabled()
         gc.disable()
         try:
@@ -82,11 +84,24 @@ class CudaGraphs:
                 graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"
             ):
                 work()
+        except Exception:
+            self._undo(graph)
+            raise
         finally:
             if collects:
                 gc.enable()
-        self._pool = graph.pool()
         return graph
+
+    def _undo(self, graph: torch.cuda.CUDAGraph) -> None:
+        """Put torch's generators and allocator back to where they were before a capture."""
+        graph.reset()
+        _REFUSED.append(graph)
+        # Where the capture could not be ended the allocator goes on with it, and would not give
+        # back what it keeps, for the rest of the process.
+        end = getattr(torch._C, "_cuda_endAllocateToPool", None)
+        if end is not None:
+            with suppress(RuntimeError):  # it was ended
+                end(self._stream.device_index, self._pool)
 
 
 class CountedSteps:

@@ -160,6 +160,11 @@ def test_what_cannot_be_captured_is_trained_one_by_one(place: Place) -> None:
         [network("tss", TOPOLOGIES[1])], quarters(), RECIPE, seeds=[0], device=place.device
     )
     assert again[0].status == COMPLETED  # the device is as it was
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_reserved(place.device)
+    torch.empty(256 << 20, dtype=torch.uint8, device=place.device)
+    torch.cuda.empty_cache()
+    assert torch.cuda.memory_reserved(place.device) == before, "memory is not given back"
 
 
 def test_one_that_diverges_leaves_the_graphs_of_the_others(place: Place) -> None:

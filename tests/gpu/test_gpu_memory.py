@@ -1,15 +1,28 @@
-"""Out of memory is the outcome of one architecture, and the next one is trained."""
+"""Out of memory, or kernels that fail, end no search; and no training leaves memory behind."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+import warnings
+from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
+from unittest import mock
 
-from gpu_place import TOPOLOGIES, Place
+import torch
+from gpu_place import RECIPE, TOPOLOGIES, Place, network
+from quarters import quarters
 
 import nats_gym
+from nats_gym.networks import fused_blocks
+from nats_gym.networks.fused import FusingWarning
+from nats_gym.training.record import COMPLETED
+from nats_gym.training.trainer import train_together
+
+# Epochs that are captured.
+_LONG = replace(RECIPE, epochs=3)
 
 # What needs little, what needs more than there is, and again what needs little.
 _FEW, _MANY = "|skip_connect~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|", TOPOLOGIES[0]
@@ -64,3 +77,30 @@ def test_out_of_memory_ends_one_training_alone(place: Place) -> None:
     first, second, third = (line.split(",") for line in done.stdout.splitlines())
     assert first[0] == third[0] == "completed", done.stdout
     assert second == ["out of memory", "10.0"], done.stdout
+
+
+def test_memory_does_not_grow_from_training_to_training(place: Place) -> None:
+    place.need_gpu("who counts the CPU's memory counts all of Python's")
+    held = []
+    for number in range(5):
+        networks = [network("tss", one, number) for one in TOPOLOGIES]
+        seeds = [number] * len(networks)
+        train_together(networks, quarters(), _LONG, seeds=seeds, device=place.device)
+        del networks
+        held.append(torch.cuda.memory_allocated(place.device) / 2**20)
+    # The first of all loads libraries, which keep some for themselves.
+    assert held[-1] <= held[1] + 1, f"MiB that are left: {held}"
+
+
+def test_kernels_that_fail_end_no_training(place: Place) -> None:
+    place.need_gpu("the fused kernels are Triton's")
+    place.need_compiler()
+
+    def no_kernels() -> NoReturn:
+        raise RuntimeError("Failed to find C compiler")
+
+    networks = [network("tss", one) for one in TOPOLOGIES]
+    with mock.patch.object(fused_blocks, "_kernels", no_kernels), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FusingWarning)
+        records = train_together(networks, quarters(), RECIPE, seeds=[1, 2, 3], device=place.device)
+    assert [one.status for one in records] == [COMPLETED] * 3
