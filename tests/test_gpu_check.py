@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest import SkipTest
@@ -15,13 +16,20 @@ from unittest import SkipTest
 import pytest
 import torch
 
-sys.path.append(str(Path(__file__).parent.parent / "scripts"))
+sys.path += [str(Path(__file__).parent.parent / "scripts"), str(Path(__file__).parent / "gpu")]
 import document_gpu
 import gpu_check
+import gpu_place
 from gpu_checking import figures, proof
 from gpu_checking.machine import card_teraflops
 from gpu_checking.proof import run_check
 from gpu_checking.report import SHAPE, VERSION, check_shape, to_markdown
+from torch import nn
+
+from nats_gym.training.data import ImageData
+from nats_gym.training.recipe import Recipe
+from nats_gym.training.record import TrainingRecord
+from nats_gym.training.trainer import train
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -282,3 +290,45 @@ def test_a_report_goes_into_the_page(report: dict[str, Any], tmp_path: Path) -> 
     wanted = f"{document_gpu.BEGIN}\n{to_markdown(report)}\n{document_gpu.END}"
     assert page.read_text() == f"before\n{wanted}\nafter\n"
     assert document_gpu.BEGIN in document_gpu.PAGE.read_text()
+
+
+# ── what the checks allow ────────────────────────────────────────────────────────────────────
+
+
+def on_the_cpu(seed: int = 1, noise: float = 0.0, rate: float = 1.0) -> gpu_place.Training:
+    """Training, with what each convolution makes, and its gradient, changed by noise."""
+
+    def noisy(values: torch.Tensor) -> torch.Tensor:
+        return values + noise * values.detach().std() * torch.randn_like(values)
+
+    def change(module: nn.Module, given: Any, made: torch.Tensor) -> torch.Tensor:
+        made = noisy(made)
+        if made.requires_grad:
+            made.register_hook(noisy)
+        return made
+
+    def way(networks: list[nn.Module], data: ImageData, recipe: Recipe) -> list[TrainingRecord]:
+        recipe = replace(recipe, learning_rate=rate * recipe.learning_rate)
+        hooks = [
+            module.register_forward_hook(change)
+            for network in networks
+            for module in network.modules()
+            if isinstance(module, nn.Conv2d) and noise
+        ]
+        records = [train(one, data, recipe, seed=seed, device="cpu") for one in networks]
+        for hook in hooks:
+            hook.remove()
+        return records
+
+    return way
+
+
+@pytest.mark.slow
+def test_checks_allow_rounding_and_nothing_else() -> None:
+    starts, plain = [gpu_place.network("tss", gpu_place.TOPOLOGIES[2])], on_the_cpu()
+    for noise in (1e-6, 1e-5):
+        gpu_place.train_alike(starts, on_the_cpu(noise=noise), plain)
+    with pytest.raises(AssertionError, match="first loss"):
+        gpu_place.train_alike(starts, on_the_cpu(seed=2), plain)
+    with pytest.raises(AssertionError, match="loss of the first steps"):
+        gpu_place.train_alike(starts, on_the_cpu(rate=1.1), plain)
