@@ -217,7 +217,7 @@ class _Streams:
             return [work(own) for work, own in zip(works, inputs, strict=True)]
         here = torch.cuda.current_stream(device)
         while len(self._streams) < len(works):
-            self._streams.append(torch.cuda.Stream(device))  # type: ignore[no-untyped-call]
+            self._streams.append(lend_stream(self, device))
         made = []
         for work, own, stream in zip(works, inputs, self._streams, strict=True):
             stream.wait_stream(here)
@@ -226,6 +226,20 @@ class _Streams:
         for stream in self._streams:
             here.wait_stream(stream)
         return made
+
+
+_FREE: dict[torch.device, list[torch.cuda.Stream]] = {}
+
+
+def lend_stream(owner: object, device: torch.device) -> torch.cuda.Stream:
+    """A stream that nobody else has, until its owner is gone.
+
+    The next one gets it then: cuBLAS keeps tens of MiB for every stream that it has ever seen.
+    """
+    free = _FREE.setdefault(device, [])
+    stream = free.pop() if free else torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    weakref.finalize(owner, free.append, stream).atexit = False
+    return stream
 
 
 def _itself(tensor: torch.Tensor) -> torch.Tensor:

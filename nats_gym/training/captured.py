@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import torch
 
 from nats_gym.errors import said, warn_caller
+from nats_gym.networks.group import lend_stream
 from nats_gym.training.batches import EpochDraws, TrainingBatches
 
 # Steps that are taken before one is captured: libraries choose and load what they compute with.
@@ -58,7 +59,7 @@ class CudaGraphs:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+        self._stream = lend_stream(self, device)
         # Graphs that never run at once, and hand nothing on, may share their memory.
         self._pool = torch.cuda.graph_pool_handle()
 

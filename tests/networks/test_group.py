@@ -15,7 +15,7 @@ from nats_gym.errors import InvalidInput
 from nats_gym.networks import Network, build, fused, grouping
 from nats_gym.networks.cell import Cell
 from nats_gym.networks.fused import FusedNetworks
-from nats_gym.networks.group import NetworkGroup, Parts, SideBySide
+from nats_gym.networks.group import NetworkGroup, Parts, SideBySide, lend_stream
 from nats_gym.networks.grouping import choose_group
 from nats_gym.networks.stacked import StackedNetworks, find_obstacle
 
@@ -296,3 +296,24 @@ def test_what_cannot_be_stacked_is_refused() -> None:
         with pytest.raises(InvalidInput, match="cannot be stacked"):
             StackedNetworks(networks)  # type: ignore[arg-type]
     assert not find_obstacle([one, topology(1_000, width=9)])
+
+
+def test_streams_are_lent_again_once_their_owner_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stream:
+        def __init__(self, device: torch.device) -> None:
+            self.device = device
+
+    class Owner:
+        pass
+
+    monkeypatch.setattr(torch.cuda, "Stream", Stream)
+    monkeypatch.setattr("nats_gym.networks.group._FREE", {})
+    card, other = torch.device("cuda", 0), torch.device("cuda", 1)
+    one, two = Owner(), Owner()
+    lent = [lend_stream(one, card), lend_stream(one, card), lend_stream(two, card)]
+    assert len(set(map(id, lent))) == 3
+    del one
+    assert lend_stream(two, other) not in lent
+    again = [lend_stream(two, card) for _ in range(3)]
+    assert set(map(id, lent[:2])) < set(map(id, again))
+    assert lent[2] not in again
