@@ -27,6 +27,7 @@ from gpu_place import (
 from quarters import quarters
 from torch import nn
 
+from nats_gym.errors import InvalidInput
 from nats_gym.evaluators.training import TrainingEvaluator
 from nats_gym.networks.fused import FusedNetworks
 from nats_gym.networks.group import NetworkGroup, Parts, SideBySide
@@ -130,6 +131,15 @@ def test_streams_compute_as_alone(place: Place, case: str) -> None:
 
 @each(*GROUPS)
 def test_stacked_compute_as_alone(place: Place, case: str) -> None:
+    if place.device.type != "cpu":
+        members: Any = [network(*one).to(place.device) for one in GROUPS[case]]
+        said = ""
+        try:
+            StackedNetworks(members)
+        except InvalidInput as error:
+            said = str(error)
+        assert "not on the CPU" in said, "networks on a GPU were stacked"
+        return
     same_step(place, [network(*one) for one in GROUPS[case]], StackedNetworks)
 
 
@@ -170,11 +180,14 @@ def test_an_evaluator_trains_a_batch_together(place: Place) -> None:
             "tss", "digits", device=str(place.device), together=together, data_dir=place.folder
         )
         with exact_float32():
-            outcome = evaluator.evaluate(index, 1, keys)
+            outcome = evaluator.evaluate(index, 1 if place.miniature else 4, keys)
         assert outcome.metrics["status"].tolist() == ["completed"] * 3
         assert (outcome.seconds > 0).all()
         accuracies.append(outcome.accuracy)
-    assert np.abs(accuracies[0] - accuracies[1]).max() < 10, f"accuracies are {accuracies}"
+    # A relative 1e-6 of the initial weights moves accuracies by 15 points after one epoch, and by 4
+    # after four (measured on a CPU).
+    allowed = 25 if place.miniature else 12
+    assert np.abs(accuracies[0] - accuracies[1]).max() < allowed, f"accuracies are {accuracies}"
 
 
 def test_processes_train_as_one_after_another(place: Place) -> None:
