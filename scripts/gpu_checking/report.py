@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
 from nats_gym.files import make_folder, replacing
@@ -191,12 +192,16 @@ WAYS = (
     "ours, compiled",
 )
 
+#: What the others are compared with.
+PLAIN = WAYS[1]
+
 
 def to_markdown(content: Mapping[str, Any]) -> str:
     """The tables of a report, as ``docs/gpu.md`` takes them."""
     parts = [_machine(content), _proof(content)]
     figures = content["figures"]
-    for table in (_ceilings, _alone, _use, _together, _schedules, _supernets, _latencies):
+    tables = _ceilings, _alone, _gain, _use, _together, _schedules, _supernets, _latencies
+    for table in tables:
         parts.append(table(figures))
     parts.append(_missing(content))
     return "\n\n".join(part for part in parts if part)
@@ -246,6 +251,23 @@ def _ceilings(figures: Mapping[str, Any]) -> str:
 
 def _alone(figures: Mapping[str, Any]) -> str:
     return _by_network("images a second", figures["alone"], lambda row: row["images_per_second"])
+
+
+def _gain(figures: Mapping[str, Any]) -> str:
+    """Each way against the plain loop whose images are on the device."""
+    speeds: dict[tuple[str, str], dict[int, float]] = {}
+    for row in figures["alone"]:
+        speeds.setdefault((row["space"], row["way"]), {})[row["index"]] = row["images_per_second"]
+    rows = []
+    for (space, way), found in speeds.items():
+        plain = speeds.get((space, PLAIN), {})
+        ratios = [speed / plain[index] for index, speed in found.items() if index in plain]
+        if ratios and way != PLAIN:
+            low, mean, high = min(ratios), geometric_mean(ratios), max(ratios)
+            rows.append([space, way, f"{mean:.2f}×", f"{low:.2f}× to {high:.2f}×"])
+    rows.sort()
+    head = [f"against: {PLAIN}, in float32", "way", "geometric mean", "of all networks"]
+    return _table(head, rows) if rows else ""
 
 
 def _use(figures: Mapping[str, Any]) -> str:
