@@ -501,6 +501,28 @@ def test_counted_steps_are_those_of_the_loop(
         assert (graphs.captured, graphs.replayed, graphs.entered) == (1, 0, 2)
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_counted_steps_of_random_shapes(
+    seed: int, counted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(seed)
+    count, batch_size, epochs, members = rng.integers([25, 2, 1, 1], [90, 40, 5, 4]).tolist()
+    change = {"horizontal_flip": bool(seed % 2), "crop_padding": int(rng.integers(3))}
+    recipe = replace(RECIPE, epochs=epochs, batch_size=batch_size, **change)
+    data, sizes = quarters(count), rng.choice([0, 1, 8, 9, 64, 512], members).tolist()  # narrow
+    builds = [lambda index=index: sized(index) for index in sizes]
+    wanted = make(builds)
+    records = [train(one, data, recipe, seed=number, **CPU) for number, one in enumerate(wanted)]
+    counted(Replayed)
+    before = rng.integers(5, size=2).tolist()
+    monkeypatch.setattr(captured, "_BEFORE_CAPTURE", before[0])
+    monkeypatch.setattr(captured, "_BEFORE_SMALLER", before[1])
+    networks = make(builds)
+    found = train_together(networks, data, recipe, seeds=[*range(members)], **CPU)
+    assert [curves(one) for one in found] == [curves(one) for one in records]
+    assert [weights(one) for one in networks] == [weights(one) for one in wanted]
+
+
 def test_counted_steps_go_on_from_a_checkpoint_and_without_the_failed(
     counted: Any, tmp_path: Path
 ) -> None:
