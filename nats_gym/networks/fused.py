@@ -100,6 +100,7 @@ class FusedNetworks(StatisticsGroup):
         structures = list(find_structures(members))
         self.blocks = nn.ModuleList(Block(self, structure) for structure in structures)
         self.head = _Head(self, structures[-1].widths)
+        self.train(members[0].training)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """See :class:`NetworkGroup`."""

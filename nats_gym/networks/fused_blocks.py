@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import nn
 
+from nats_gym.errors import InvalidInput
 from nats_gym.networks.fused_tables import Kernels, Place, Structure, Tables, Unit
 from nats_gym.networks.group import NetworkGroup, View
 
@@ -167,12 +168,16 @@ class _Computed(torch.autograd.Function):
             else:
                 sources.append(x)  # never read
         ctx.block, ctx.shape = block, shape
+        ctx.spent = "" if block.training else "fused networks have no gradient in evaluation"
         kept = norm.means, norm.deviations, norm.scale, z, *sources[:-1]
         ctx.save_for_backward(weights, gamma, *kept)
         return sources[-1]
 
     @staticmethod
     def backward(ctx: Any, *gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        if ctx.spent:
+            raise RuntimeError(ctx.spent)
+        ctx.spent = "the gradient of fused networks is computed once for a forward pass"
         block, shape = ctx.block, ctx.shape
         weights, gamma, means, deviations, scale, z, *sources = ctx.saved_tensors
         tables = block.tables
@@ -415,8 +420,10 @@ def _differentiate_weights(
 
 def _kernels() -> Any:
     """The kernels; importing them takes Triton."""
-    from nats_gym.networks import fused_kernels
-
+    try:
+        from nats_gym.networks import fused_kernels
+    except ModuleNotFoundError:
+        raise InvalidInput("fused networks take Triton, which is not installed here") from None
     return fused_kernels
 
 

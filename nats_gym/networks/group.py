@@ -13,6 +13,8 @@ from typing import NamedTuple, Self
 import torch
 from torch import nn
 
+from nats_gym.errors import InvalidInput
+
 #: Where a member's tensor lies in one of the group's: makes the view of it.
 View = Callable[[torch.Tensor], torch.Tensor]
 
@@ -49,6 +51,8 @@ class NetworkGroup(nn.Module):
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()
+        if len({id(member) for member in members}) < len(members):
+            raise InvalidInput("each network is a member of a group once")
         self.members = tuple(members)
         self._held: list[_Held] = []
         self._held_buffers: list[_HeldBuffer] = []

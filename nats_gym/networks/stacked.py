@@ -29,12 +29,16 @@ _PLACES: dict[type[nn.Module], tuple[str, str]] = {
 }
 
 
+# Epsilon and momentum of torch's batch norms.
+_NORM = 1e-5, 0.1
+
+
 def find_obstacle(networks: Sequence[nn.Module]) -> str:
-    """Say why networks cannot be stacked; an empty string if they can."""
+    """Say why networks cannot be computed as one; an empty string if they can."""
     if not networks:
         return "there is no network"
     if any(type(network) is not Network for network in networks):
-        return "only networks as nats_gym.networks.build makes them are stacked"
+        return "one is not as nats_gym.networks.build makes them"
     skeletons = {tuple(map(type, cast(Network, one).cells)) for one in networks}
     if len(skeletons) > 1:
         return "they differ in their cells per stage"
@@ -42,6 +46,14 @@ def find_obstacle(networks: Sequence[nn.Module]) -> str:
         return "they differ in their number of classes"
     if len({(one.dtype, one.device) for network in networks for one in network.parameters()}) > 1:
         return "they differ in device or precision"
+    for network in networks:
+        if not all(parameter.requires_grad for parameter in network.parameters()):
+            return "some parameters of one are not to be trained"
+        for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d) and (module.eps, module.momentum) != _NORM:
+                return "a batch norm of one is not as build makes it"
+            if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks:
+                return "a module of one has hooks, which see nothing in a group"
     return ""
 
 

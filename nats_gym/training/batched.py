@@ -127,7 +127,8 @@ class TrainingPool:
         Yields:
             Position in the batch, and the record; or what kept it from being one: ``WorkerDied``,
             ``TaskTimedOut``, ``TaskFailed``, or an exception of nats-gym. One that fails does not
-            end the others.
+            end the others; what is raised in a group, as for one's damaged checkpoint, is raised
+            for all of that group.
 
         Raises:
             InvalidInput: for an index out of range, or another number of seeds.

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from nats_gym.errors import InvalidInput
+from nats_gym.networks import Network
 from nats_gym.training.checkpoint import load_checkpoint, own_storage, save_checkpoint
 from nats_gym.training.recipe import Recipe
 from nats_gym.training.record import COMPLETED, Curve, TrainingRecord
@@ -91,9 +92,16 @@ class Member:
     def begin_again(self) -> None:
         """Go back to the initial weights, and out of the group whose views they were."""
         for name, tensor in self._tensors():
-            tensor.data = self._initial[name].to(tensor.device)
+            # A copy, for training writes into it, and it may have to begin once more.
+            tensor.data = self._initial[name].to(tensor.device, copy=True)
             tensor.grad = None
         self.record, self.momentum = self._fresh(), Momentum()
+
+    def leave_group(self) -> None:
+        """Have its network hold tensors of its own: its group's were those of all members."""
+        if type(self.network) is Network:
+            for _, tensor in self._tensors():
+                tensor.data = own_storage(tensor.data)
 
     def fail(self, status: str, seconds: float, failure: str) -> None:
         """End it early.

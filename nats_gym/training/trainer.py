@@ -192,7 +192,7 @@ def train_together(
 
 
 def _as_list(values: Any, what: str) -> list[Any]:
-    found = checks.as_list(values)
+    found = list(values) if isinstance(values, range | nn.ModuleList) else checks.as_list(values)
     if found is None:
         raise InvalidInput(f"{what} are a list, got {shown(values)}")
     return found
@@ -251,7 +251,7 @@ def _train_all(
     given = [path for path in paths if path is not None]
     for path in given:
         check_folder(path.parent)
-    if len({path.absolute() for path in given}) < len(given):
+    if len({os.path.realpath(path) for path in given}) < len(given):
         raise InvalidInput("each training has a checkpoint of its own")
     plan = _Plan(data.to(chosen), recipe, chosen, tuple(splits), evaluate == "every", last, limit)
     chance = 100 / data.num_classes if recipe.on_failure == "chance" else 0.0
@@ -313,6 +313,8 @@ def _train_group(members: list[Member], plan: _Plan) -> None:
         for member in members:
             member.network.zero_grad()  # gradients may keep all of a graph's memory
     if not lacking:
+        for member in members:
+            member.leave_group()
         return
     # Only here, where no traceback holds what lay in memory.
     gc.collect()

@@ -50,7 +50,7 @@ TRIAL = (3, 1, 4, 2, 1, 3)
     ("networks", "words"),
     [
         ([], "no network"),
-        ([nn.Identity()], "only networks as"),
+        ([nn.Identity()], "not as nats_gym.networks.build"),
         ([topology(*TRIAL), topology(*TRIAL, cells=2)], "cells per stage"),
         ([topology(*TRIAL), topology(*TRIAL, classes=3)], "number of classes"),
         ([topology(*TRIAL), topology(*TRIAL, width=4)], "a width is not among"),

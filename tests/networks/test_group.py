@@ -296,6 +296,15 @@ def test_what_cannot_be_stacked_is_refused() -> None:
         with pytest.raises(InvalidInput, match="cannot be stacked"):
             StackedNetworks(networks)  # type: ignore[arg-type]
     assert not find_obstacle([one, topology(1_000, width=9)])
+    frozen, other, watched = topology(3), topology(3), topology(3)
+    frozen.classifier.bias.requires_grad_(False)
+    other.lastact[0].momentum = 0.9
+    watched.stem.register_forward_hook(lambda *_: None)
+    for network, why in ((frozen, "not to be trained"), (other, "batch norm"), (watched, "hooks")):
+        assert why in find_obstacle([one, network])
+    for kind in (SideBySide, StackedNetworks):
+        with pytest.raises(InvalidInput, match="once"):
+            kind([one, one])
 
 
 def test_streams_are_lent_again_once_their_owner_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:

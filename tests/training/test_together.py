@@ -178,6 +178,43 @@ def test_stacked_they_begin_again_where_memory_lacks(monkeypatch: pytest.MonkeyP
     assert [weights(one) for one in networks] == [weights(one) for one in wanted]
 
 
+def test_they_begin_anew_however_often_memory_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four at once fail after some steps, and so do two."""
+
+    class Scarce(SideBySide):
+        steps = 0
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            self.steps += self.training
+            if self.steps > 2 and len(self.members) > 1:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+            return super().forward(images)
+
+    monkeypatch.setattr(trainer, "choose_group", lambda networks, *_: Scarce(networks))
+    builds = [lambda n=n: sized(n) for n in (0, 7, 1, 8)]
+    networks, wanted = make(builds), make(builds)
+    found = train_together(networks, small_data(), RECIPE, seeds=range(4), **CPU)
+    alone = [train(one, small_data(), RECIPE, seed=n, **CPU) for n, one in enumerate(wanted)]
+    assert [curves(one) for one in found] == [curves(one) for one in alone]
+    assert [weights(one) for one in networks] == [weights(one) for one in wanted]
+
+
+def test_what_is_not_to_be_trained_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    networks = make([lambda n=n: sized(n) for n in (0, 1)])
+    networks[1].stem.requires_grad_(False)
+    before = weights(networks[1].stem)
+    train_together(networks, small_data(), RECIPE, seeds=[0, 1], **CPU)
+    assert weights(networks[1].stem)[0] == before[0]  # its statistics move
+
+
+def test_afterwards_networks_hold_what_is_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trainer, "choose_group", lambda networks, *_: StackedNetworks(networks))
+    networks = make([lambda n=n: sized(n) for n in (0, 7)])
+    train_together(networks, small_data(), replace(RECIPE, epochs=1), seeds=[0, 1], **CPU)
+    for tensor in networks[0].state_dict().values():
+        assert tensor.untyped_storage().nbytes() == tensor.nbytes
+
+
 def test_what_is_compiled_is_trained_one_after_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch, "compile", lambda network, mode: network)
     data, networks, alone = small_data(), make([drawing] * 2), make([drawing] * 2)
