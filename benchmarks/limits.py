@@ -6,6 +6,8 @@ are those of one NVIDIA H200.
 
 from __future__ import annotations
 
+import argparse
+
 import numpy as np
 
 from nats_gym.networks import Network, build
@@ -72,6 +74,7 @@ def reads_images(space: str, index: int) -> bool:
 
 
 def main() -> None:
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     print(f"A step of one network, batch {BATCH}, {RESOLUTION}×{RESOLUTION} images, at least:\n")
     columns = ["network", "GFLOP"]
     columns += [f"{kind}: {what}" for kind in KINDS for what in ("GB", "moved, ms", "computed, ms")]

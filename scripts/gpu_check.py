@@ -3,8 +3,10 @@
     python scripts/gpu_check.py [--miniature] [--out FOLDER] [--seconds N] [--only NAME …]
 
 Needs torch, numpy and gymnasium alone, and this source tree. Writes FOLDER/gpu.json and
-FOLDER/gpu.md, after every part. Without a GPU the same runs in miniature on the CPU, and says what
-it could not do. The exit code is 0 if nothing failed, 1 if something did, 2 for wrong arguments.
+FOLDER/gpu.md, after every part, in place of what is there. Without a GPU the same runs in
+miniature on the CPU, and says what it could not do. FOLDER is results/gpu, or
+results/gpu-miniature. The exit code is 0 if nothing failed, 1 if something did, 2 for wrong
+arguments.
 """
 
 from __future__ import annotations
@@ -18,13 +20,13 @@ from time import perf_counter
 import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-from gpu_checking.figures import MINIATURE, Figures, Scale
+from gpu_checking.figures import MINIATURE, NEEDS, Figures, Scale
 from gpu_checking.machine import describe_machine
 from gpu_checking.proof import find_checks, prove
 from gpu_checking.report import Report
 
 from nats_gym import checks
-from nats_gym.errors import NatsGymError
+from nats_gym.errors import InvalidInput, NatsGymError, did_you_mean, shown
 from nats_gym.files import check_folder
 from nats_gym.training.devices import choose_device
 
@@ -42,11 +44,11 @@ def main(arguments: list[str] | None = None) -> int:
     start = perf_counter()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--miniature", action="store_true", help="small, on the CPU")
-    parser.add_argument("--out", default=str(ROOT / "results" / "gpu"), help="a folder")
+    parser.add_argument("--out", help="a folder; results/gpu, in miniature results/gpu-miniature")
     parser.add_argument("--device", default="auto", help="cuda, cuda:1, …")
     parser.add_argument("--seconds", help="after which nothing more is begun to be measured")
     parser.add_argument(
-        "--only", nargs="+", metavar="NAME", help="proof, figures, or the names of some of them"
+        "--only", nargs="*", metavar="NAME", help="proof, figures, or the names of some of them"
     )
     given = parser.parse_args(arguments)
     try:
@@ -57,7 +59,9 @@ def main(arguments: list[str] | None = None) -> int:
         budget = SMALL_BUDGET if miniature else BUDGET
         if given.seconds is not None:
             budget = checks.limit(_number(given.seconds), "--seconds") or budget
-        out = checks.path(given.out, "--out")
+        # A miniature, which a machine without a GPU makes unasked, replaces no GPU's report.
+        place = ROOT / "results" / ("gpu-miniature" if miniature else "gpu")
+        out = place if given.out is None else checks.path(given.out, "--out")
         check_folder(out)
         known = list(find_checks())
         report = Report(out, describe_machine(device), miniature, budget)
@@ -97,23 +101,30 @@ def _number(text: str) -> float | str:
 def _chosen(
     only: list[str] | None, known: list[str], parts: list[str]
 ) -> tuple[list[str], list[str]]:
-    """Names of the checks and of the figures that were asked for."""
+    """Names of the checks and of the figures that were asked for, and of what those need."""
     if only is None:
         return known, parts
     files = sorted({name.split(".")[0] for name in known})
+    listed = sorted({"proof", "figures", *parts, *files})
+    if not only:
+        raise InvalidInput(f"--only takes names, such as {', '.join(listed)}")
     proof: list[str] = []
     figures: list[str] = []
     for name in only:
-        plain = [check.split("[")[0] for check in known]
-        name = checks.word(name, "--only", ("proof", "figures", *parts, *files, *plain, *known))
-        if name in ("figures", *parts):
-            figures += parts if name == "figures" else [name]
-        else:
-            proof += [
-                check
-                for check in known
-                if name in ("proof", check, check.split("[")[0], check.split(".")[0])
-            ]
+        # A name may be a figure's and that of a file of checks: then both are meant.
+        chosen = parts if name == "figures" else [part for part in parts if part == name]
+        proved = [
+            check
+            for check in known
+            if name in ("proof", check, check.split("[")[0], check.split(".")[0])
+        ]
+        if not chosen and not proved:
+            raise InvalidInput(
+                f"unknown --only {shown(name)}; allowed: {', '.join(listed)}, and checks such as "
+                f"{known[0]}.{did_you_mean(name, [*listed, *known])}"
+            )
+        figures += [one for part in chosen for one in (part, *NEEDS.get(part, ()))]
+        proof += proved
     return list(dict.fromkeys(proof)), [part for part in parts if part in figures]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import sys
 import threading
 import time
@@ -45,6 +46,8 @@ def checked(tmp_path: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
     [
         (["--only", "figurs"], "Did you mean 'figures'"),
         (["--only", "data", "latency"], "Did you mean 'latencies'"),
+        (["--only", "data.flips_and_crops_are_bits"], "Did you mean 'data.flips_and_crops"),
+        (["--only"], "--only takes names, such as bfloat16, "),
         (["--seconds", "soon"], "--seconds"),
         (["--seconds", "-1"], "--seconds"),
         (["--device", "gpu"], "no device 'gpu' here"),
@@ -76,6 +79,42 @@ def test_some_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "| ms of a forward pass | batch 1 | batch 16 |" in written
     assert written.strip() in capsys.readouterr().out
     assert {path.name for path in tmp_path.iterdir()} == {"gpu.json", "gpu.md"}
+
+
+def test_a_name_of_figures_and_of_checks_is_both() -> None:
+    known = ["data.flips[1]", "together.a[x y]", "together.b", "training.c"]
+    parts = ["plain", "plain-random", "together", "training", "latencies"]
+    assert gpu_check._chosen(["training"], known, parts) == (["training.c"], ["training"])
+    # What several at once are compared with is measured along.
+    assert gpu_check._chosen(["together"], known, parts) == (known[1:3], parts[:3])
+    assert gpu_check._chosen(["together.a"], known, parts) == (known[1:2], [])
+    assert gpu_check._chosen(["latencies", "proof"], known, parts) == (known, ["latencies"])
+    assert gpu_check._chosen(["figures"], known, parts) == ([], parts)
+    assert gpu_check._chosen(None, known, parts) == (known, parts)
+
+
+def test_what_is_needed_is_a_figure_measured_before(tmp_path: Path) -> None:
+    report = gpu_check.Report(tmp_path, {}, True, 1.0)
+    parts = list(figures.Figures(torch.device("cpu"), report, figures.MINIATURE, 0.0).parts)
+    for part, needed in figures.NEEDS.items():
+        assert all(parts.index(one) < parts.index(part) for one in needed)
+
+
+def test_a_wrong_name_is_told_each_name_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert gpu_check.main(["--only", "x" * 10_000]) == 2
+    said = capsys.readouterr().err
+    assert len(said) < 600
+    listed = said.partition("allowed: ")[2].partition(", and checks")[0].split(", ")
+    assert listed == sorted(set(listed))
+    assert {"proof", "figures", "training", "together", "weight_sharing"} < set(listed)
+
+
+def test_a_miniature_lies_beside_a_gpus_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu_check, "ROOT", tmp_path)
+    assert gpu_check.main(["--miniature", "--only", "ceilings"]) == 0
+    assert [path.name for path in (tmp_path / "results").iterdir()] == ["gpu-miniature"]
 
 
 @pytest.mark.slow
@@ -278,6 +317,25 @@ def test_cards() -> None:
     assert card_teraflops("AMD EPYC", "tf32") is None
 
 
+PARTS = (
+    *("ceilings", "ours", "plain", "plain-random", "together", "training", "supernets"),
+    *("latencies", "plain-workers", "together-fewer", "bfloat16", "not-fused", "eager"),
+    *("trainings-together", "compiled"),
+)
+
+
+def proved(check: str) -> dict[str, Any]:
+    return {"check": check, "outcome": "passed", "reason": "", "seconds": 1.0, "detail": ""}
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", '"' + "x" * 10_000 + '"'])
+def test_no_report_is_refused_in_a_line(text: str | None, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "gpu.json").write_text(text)
+    with pytest.raises(SystemExit, match=r"gpu\.json is no report: .{5,200}$"):
+        document_gpu.main(tmp_path)
+
+
 def test_a_report_goes_into_the_page(report: dict[str, Any], tmp_path: Path) -> None:
     page = tmp_path / "gpu.md"
     page.write_text(f"before\n{document_gpu.BEGIN}\nold\n{document_gpu.END}\nafter\n")
@@ -285,6 +343,26 @@ def test_a_report_goes_into_the_page(report: dict[str, Any], tmp_path: Path) -> 
     with pytest.raises(SystemExit, match="in miniature"):
         document_gpu.main(tmp_path, page)
     report["miniature"] = False
+    checks = list(proof.find_checks())
+    # A part of which the time left all out has been run, and a check left out is said to be.
+    for missing, lacking in (
+        ("missing: proof, ceilings, ours, plain, plain-random and 11 more", {"proof": []}),
+        (f"missing: ceilings, ours, plain, plain-random, together and {10 + len(checks)} more", {}),
+        ("missing: compiled$", {"seconds": dict.fromkeys(PARTS[:-1], 1.0), "proof": checks}),
+        (
+            f"missing: {re.escape(checks[-1])}$",
+            {"seconds": dict.fromkeys(PARTS, 1.0), "proof": checks[:-1]},
+        ),
+    ):
+        made = report | lacking
+        made["proof"] = [one if isinstance(one, dict) else proved(one) for one in made["proof"]]
+        (tmp_path / "gpu.json").write_text(json.dumps(made))
+        with pytest.raises(SystemExit, match=missing):
+            document_gpu.main(tmp_path, page)
+        assert "old" in page.read_text()
+    report["seconds"] = dict.fromkeys(PARTS, 1.0)
+    report["proof"] = [proved(one) for one in checks[:-1]]
+    report["left_out"] = [{"what": checks[-1], "reason": "the time is spent"}]
     (tmp_path / "gpu.json").write_text(json.dumps(report))
     document_gpu.main(tmp_path, page)
     wanted = f"{document_gpu.BEGIN}\n{to_markdown(report)}\n{document_gpu.END}"

@@ -48,6 +48,8 @@ from .report import WAYS, Report
 
 SPACES = ("tss", "sss")
 _WORKERS, _RESIDENT, _EAGER, _UNFUSED, _OURS, _BFLOAT16, _COMPILED = WAYS
+#: Parts that others' ratios are to: the plain loop over random networks, and over the middle one.
+NEEDS = dict.fromkeys(("together", "together-fewer"), ("plain-random", "plain"))
 #: Settings of searches that compare candidates: a step is what is measured.
 SETTINGS: dict[str, dict[str, Any]] = {
     "setn": {"candidates": 1},
