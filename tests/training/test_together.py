@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from exploding import Exploding
 from quarters import quarters
 from torch import nn
 
@@ -267,19 +268,6 @@ def test_a_checkpoint_alone_is_one_together_and_the_other_way_round(tmp_path: Pa
     assert [*states[0]] == [*states[1]]
     for number, state in states[0].items():
         assert torch.equal(state["momentum_buffer"], states[1][number]["momentum_buffer"])
-
-
-class Exploding(nn.Module):
-    """Its loss is not a number from the given batch on."""
-
-    def __init__(self, batches: float) -> None:
-        super().__init__()
-        self.linear, self.left = nn.Linear(192, 4), batches
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        self.left -= self.training
-        logits = self.linear(images.flatten(1))
-        return logits if self.left >= 0 else logits * math.inf
 
 
 def test_one_that_diverges_leaves_the_others_as_they_were() -> None:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from exploding import Exploding
 from quarters import quarters as small_data
 from torch import nn
 
@@ -257,19 +258,6 @@ def test_compiled_computes_nearly_the_same(how: bool | str) -> None:
         records.append(train(network, small_data(), recipe, device="cpu"))
         assert all(not name.startswith("_orig_mod") for name in network.state_dict())
     assert np.allclose(records[0].train.loss, records[1].train.loss, rtol=1e-3)
-
-
-class Exploding(nn.Module):
-    """Its loss is not a number from the given batch on."""
-
-    def __init__(self, batches: int) -> None:
-        super().__init__()
-        self.linear, self.left = nn.Linear(192, 4), batches
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        self.left -= self.training
-        logits = self.linear(images.flatten(1))
-        return logits if self.left >= 0 else logits * math.inf
 
 
 def test_a_loss_that_is_no_number_ends_the_training() -> None:
