@@ -218,7 +218,7 @@ class _Memo:
         size = array("I").itemsize
         string = int.from_bytes(row[position * size : (position + 1) * size], sys.byteorder)
         if not string:
-            raise UnreadableFile("a record refers into an earlier one")
+            raise LookupError("a record refers into an earlier one")
         return self._by_number[string]
 
 
