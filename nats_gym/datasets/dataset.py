@@ -92,6 +92,8 @@ class Dataset:
         package: import name of what loading takes, if not in the core.
         embedded: name of its table inside the package; ``""`` for none.
         evaluator: what answers in an environment where nothing is asked for; ``""`` for a table.
+        stem_width: channels of the stem of networks, by space; what is missing is the official
+            number.
     """
 
     name: str
@@ -119,6 +121,7 @@ class Dataset:
     package: str = ""
     embedded: str = ""
     evaluator: str = ""
+    stem_width: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Fill the title in."""

@@ -428,7 +428,7 @@ def test_a_single_archive_holds_an_architecture_once() -> None:
 def test_a_record_that_refers_into_one_before() -> None:
     inner = [1.5]
     pickled = pickle.dumps({"arch2infos": {0: {"a": inner}, 1: {"a": inner}}}, protocol=4)
-    with pytest.raises(UnreadableFile, match="^a file: .*refers into an earlier one"):
+    with pytest.raises(UnreadableFile, match=r"^a file: .*refers into an earlier one"):
         StreamUnpickler(iter([pickled]), "a file", lambda index, content: None).run()
 
 
