@@ -26,7 +26,7 @@ independent runs::
 
     class MyAgent:
         def __init__(self, space, streams): ...      # streams.runs runs, one random stream each
-        def ask(self): ...                           # digits (runs, n)
+        def ask(self): ...                           # choices (runs, n)
         def tell(self, outcome): ...                 # what they scored, arrays of (runs,)
 
 A *multi-fidelity agent* is told the number of rungs of a ladder of schedules, too, as ``rungs=``,
@@ -35,7 +35,7 @@ and says how far each architecture is trained::
     class MyAgent:
         continuing = "difference"                    # what going on with a training costs
         def __init__(self, space, streams, rungs): ...
-        def ask(self): ...                           # a Question: digits, rung, continues
+        def ask(self): ...                           # a Question: choices, rung, continues
         def tell(self, outcome, evaluation): ...     # which evaluations these outcomes answer
 
 An *environment agent* learns in a Gymnasium environment, one run at a time::
@@ -50,7 +50,7 @@ when it is called with a data set.
 ``nats_gym.search`` takes a name of :data:`AGENTS`, ``"my_module:MyAgent"``, or whatever makes an
 agent when it is called: a class, ``functools.partial(PPOAgent, settings)``, a function. What it is
 called with tells its kind. What takes ``among`` besides is told the architectures of a partial
-table, digits ``(m, n)``, and asks for no others; what does not can fail there.
+table, choices ``(m, n)``, and asks for no others; what does not can fail there.
 """
 
 from __future__ import annotations

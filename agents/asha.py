@@ -53,12 +53,12 @@ class Asha:
 
     def ask(self) -> Question:
         """A promotion in each run that has one, else a uniform architecture at rung 0."""
-        digits = self.space.sample(self.streams, (self.streams.runs,))
+        choices = self.space.sample(self.streams, (self.streams.runs,))
         rung = np.zeros(self.streams.runs, np.int64)
         continues = np.full(self.streams.runs, -1)
         for below in reversed(range(len(self._rungs) - 1)):
             runs = np.flatnonzero(self._rungs[below].promotable(self.eta) & (continues < 0))
-            continues[runs], digits[runs] = self._rungs[below].promote(runs)
+            continues[runs], choices[runs] = self._rungs[below].promote(runs)
             rung[runs] = below + 1
 
         if self._asked == self._rung.shape[1]:
@@ -66,9 +66,9 @@ class Asha:
         self._rung[:, self._asked] = rung
         for number, results in enumerate(self._rungs):
             runs = np.flatnonzero(rung == number)
-            self._place[runs, self._asked] = results.add(runs, self._asked, digits[runs])
+            self._place[runs, self._asked] = results.add(runs, self._asked, choices[runs])
         self._asked += 1
-        return Question(digits, rung, continues)
+        return Question(choices, rung, continues)
 
     def tell(self, outcome: Outcome, evaluation: NDArray[np.int64]) -> None:
         """What evaluation number ``evaluation (runs,)`` scored; arrays are ``(runs,)``."""
@@ -98,21 +98,21 @@ class Rung:
         self.rank = np.full(runs, np.iinfo(np.int64).max)
         # By place, (runs, places) and (runs, places, n).
         self._number = np.zeros((runs, ROOM), np.int64)
-        self._digits = np.zeros((runs, ROOM, n), np.int8)
+        self._choices = np.zeros((runs, ROOM, n), np.int8)
         self._accuracy = np.full((runs, ROOM), -np.inf)  # until it is answered
         self._waiting = self._accuracy.copy()  # and once it is promoted
 
     def add(
-        self, runs: NDArray[np.int64], number: int, digits: NDArray[np.int64]
+        self, runs: NDArray[np.int64], number: int, choices: NDArray[np.int64]
     ) -> NDArray[np.int64]:
-        """Begin evaluation ``number`` of ``digits (batch, n)`` in ``runs``; its places."""
+        """Begin evaluation ``number`` of ``choices (batch, n)`` in ``runs``; its places."""
         if self.asked.max() == self._number.shape[1]:
-            self._number, self._digits = widen(self._number, 0), widen(self._digits, 0)
+            self._number, self._choices = widen(self._number, 0), widen(self._choices, 0)
             self._accuracy = widen(self._accuracy, -np.inf)
             self._waiting = widen(self._waiting, -np.inf)
         places = self.asked[runs]
         self._number[runs, places] = number
-        self._digits[runs, places] = digits
+        self._choices[runs, places] = choices
         self.asked[runs] += 1
         return places
 
@@ -131,11 +131,11 @@ class Rung:
         return np.asarray(self.rank < self.results // eta)
 
     def promote(self, runs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
-        """Promote the best that waits in ``runs``: numbers ``(batch,)``, digits ``(batch, n)``."""
+        """Promote the best that waits in ``runs``: numbers ``(batch,)``, choices ``(batch, n)``."""
         best = self.best[runs]
         self._waiting[runs, best] = -np.inf
         self._find_best(runs)
-        return self._number[runs, best], self._digits[runs, best]
+        return self._number[runs, best], self._choices[runs, best]
 
     def _find_best(self, runs: NDArray[np.int64]) -> None:
         """Look for the best result that waits in ``runs``."""

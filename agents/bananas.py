@@ -46,7 +46,7 @@ class Bananas:
     def __init__(self, space: ArchitectureSpace, streams: RunStreams) -> None:
         self.space = space
         self.streams = streams
-        self._encoding = encode(space, space.digits(space.rank_to_index))  # by rank
+        self._encoding = encode(space, space.choices(space.rank_to_index))  # by rank
         features = self._encoding.shape[1]
         weights = streams.normal((streams.runs, features, ENSEMBLE * HIDDEN))
         self._weights = weights / np.sqrt(self._encoding.sum(axis=1).mean())
@@ -55,7 +55,7 @@ class Bananas:
         self._queue = space.sample(streams, (streams.runs, INITIAL))
 
     def ask(self) -> NDArray[np.int64]:
-        """The next of the architectures chosen at the last fit: digits ``(runs, n)``."""
+        """The next of the architectures chosen at the last fit: choices ``(runs, n)``."""
         if not self._queue.shape[1]:
             self._queue = self._choose()
         asked, self._queue = self._queue[:, 0], self._queue[:, 1:]
@@ -106,25 +106,25 @@ class Bananas:
         return layer.reshape(*ranks.shape, ENSEMBLE, HIDDEN).swapaxes(1, 2)
 
 
-def encode(space: ArchitectureSpace, digits: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Features ``(..., features)`` of ``digits (..., n)``, the last always 1.
+def encode(space: ArchitectureSpace, choices: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Features ``(..., features)`` of ``choices (..., n)``, the last always 1.
 
     The topology space's are the paper's: which sequences of operations lead from input to output
     (155 of one to three operations; those through ``none`` lead nowhere). The size space has one
     path, so its features say of every width which steps it reaches.
     """
-    one = np.ones((*digits.shape[:-1], 1))
+    one = np.ones((*choices.shape[:-1], 1))
     if not isinstance(space, TopologySpace):
-        reached = digits[..., None] >= np.arange(1, space.num_choices)
-        return np.concatenate([reached.reshape(*digits.shape[:-1], -1), one], axis=-1)
+        reached = choices[..., None] >= np.arange(1, space.num_choices)
+        return np.concatenate([reached.reshape(*choices.shape[:-1], -1), one], axis=-1)
     edge = {pair: place for place, pair in enumerate(EDGES)}
     columns = []
     for length, paths in PATHS.items():
         for operations in itertools.product(range(space.num_choices), repeat=length):
-            present = np.zeros(digits.shape[:-1], dtype=bool)
+            present = np.zeros(choices.shape[:-1], dtype=bool)
             for nodes in () if NONE in operations else paths:
                 steps = [edge[target, source] for source, target in itertools.pairwise(nodes)]
-                present |= (digits[..., steps] == operations).all(axis=-1)
+                present |= (choices[..., steps] == operations).all(axis=-1)
             columns.append(present)
     return np.concatenate([np.stack(columns, axis=-1), one], axis=-1)
 

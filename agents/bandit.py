@@ -64,7 +64,7 @@ class Bandit:
         self._squares = np.zeros(streams.runs)  # their summed squares about it
 
     def ask(self) -> NDArray[np.int64]:
-        """The choice that every decision of a run likes best now: digits ``(runs, n)``."""
+        """The choice that every decision of a run likes best now: choices ``(runs, n)``."""
         if self._evaluations < self._first.shape[-1]:
             self._asked = self._first[..., self._evaluations]
             return self._asked

@@ -72,10 +72,10 @@ class Bohb:
         self.space = space
         self.streams = streams
         self._brackets = Brackets(itertools.cycle(brackets(rungs, eta)), self._draw)
-        # Results of every rung as they came: number and accuracy (runs,), digits (runs, n).
+        # Results of every rung as they came: number and accuracy (runs,), choices (runs, n).
         self._numbers: list[list[NDArray[np.int64]]] = [[] for _ in range(rungs)]
         self._accuracy: list[list[NDArray[np.float64]]] = [[] for _ in range(rungs)]
-        self._digits: list[list[NDArray[np.int8]]] = [[] for _ in range(rungs)]
+        self._choices: list[list[NDArray[np.int8]]] = [[] for _ in range(rungs)]
         self._model: tuple[Density, Density] | None = None  # of the good and of the bad
         self._model_rung = 0
 
@@ -93,7 +93,7 @@ class Bohb:
         rung = self._brackets.rung
         self._numbers[rung].append(evaluation)
         self._accuracy[rung].append(outcome.accuracy)
-        self._digits[rung].append(self._brackets.answered(evaluation).astype(np.int8))
+        self._choices[rung].append(self._brackets.answered(evaluation).astype(np.int8))
         self._brackets.tell(outcome.accuracy, evaluation)
         if rung >= self._model_rung:  # the highest rung that has enough points has the model
             self._fit(rung)
@@ -105,7 +105,7 @@ class Bohb:
             return
         numbers, accuracy = np.stack(self._numbers[rung]), np.stack(self._accuracy[rung])
         order = np.lexsort((numbers, -accuracy), axis=0)[: good + bad, :, None]
-        points = np.take_along_axis(np.stack(self._digits[rung]), order, axis=0)
+        points = np.take_along_axis(np.stack(self._choices[rung]), order, axis=0)
         choices, normalised = self.space.num_choices, self._normalised
         self._model = (
             Density(points[:good], choices, normalised),
@@ -183,11 +183,11 @@ class Density:
                 (points == choice).any(axis=0).astype(int) for choice in range(choices)
             )
 
-    def __call__(self, digits: NDArray[np.int64]) -> NDArray[np.float64]:
+    def __call__(self, choices: NDArray[np.int64]) -> NDArray[np.float64]:
         """Density ``(runs, m)`` of architectures ``(runs, m, n)``."""
         # The runs come last in memory: they are many.
         points = np.ascontiguousarray(self.points.transpose(2, 0, 1))[:, :, None]
-        at = np.ascontiguousarray(digits.transpose(2, 1, 0).astype(np.int8))
+        at = np.ascontiguousarray(choices.transpose(2, 1, 0).astype(np.int8))
         kernel = np.ones((len(self.points), *at.shape[1:]))  # (points, m, runs)
         with np.errstate(divide="ignore", invalid="ignore"):
             others = (self.bandwidth / (self._levels - 1)).T.copy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, NamedTuple, Protocol
 
 import gymnasium as gym
@@ -20,7 +21,7 @@ class AskTellAgent(Protocol):
     """
 
     def ask(self) -> NDArray[np.int64]:
-        """The next architecture of every run: digits ``(runs, n)``."""
+        """The next architecture of every run: choices ``(runs, n)``."""
 
     def tell(self, outcome: Outcome) -> None:
         """What the architectures asked for last scored; outcome arrays are ``(runs,)``."""
@@ -47,16 +48,22 @@ class Question(NamedTuple):
     """What a multi-fidelity agent asks for in every run.
 
     Attributes:
-        digits: the architectures, ``(runs, n)``.
+        choices: the architectures, ``(runs, n)``.
         rung: the rung of the ladder to train each to, ``(runs,)``, 0 the cheapest.
         continues: number of the evaluation (counted from 0 in each run) whose training goes on,
             ``(runs,)``; -1 where one begins. It must be answered, of the same architecture, and
             of a lower rung.
     """
 
-    digits: NDArray[np.int64]
+    choices: NDArray[np.int64]
     rung: NDArray[np.int64]
     continues: NDArray[np.int64]
+
+    @property
+    def digits(self) -> NDArray[np.int64]:
+        """What ``choices`` was called; this goes after a release."""
+        warnings.warn("digits of a Question is choices now", DeprecationWarning, stacklevel=2)
+        return self.choices
 
 
 class MultiFidelityAgent(Protocol):

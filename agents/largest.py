@@ -52,7 +52,7 @@ class Largest:
             known = ", ".join(space.closed_forms)
             raise InvalidInput(f"proxies are a list of some of {known}, got {shown(proxies)}")
         limits = mapping({} if limits is None else limits, "limits are numbers by names of proxies")
-        architectures = space.all_digits()
+        architectures = space.all_choices()
         fits = np.ones(space.size, dtype=bool)
         for name, limit in limits.items():
             most = number(limit, f"the limit of {shown(name)}", infinite=True)
@@ -73,7 +73,7 @@ class Largest:
         self._queue = np.zeros((streams.runs, 0, space.num_decisions), dtype=np.int64)
 
     def ask(self) -> NDArray[np.int64]:
-        """The next largest per run, from the start again at the end: digits ``(runs, n)``."""
+        """The next largest per run, from the start again at the end: choices ``(runs, n)``."""
         if not self._queue.shape[1]:
             equals = self._groups[self._entered % len(self._groups)]
             self._entered += 1

@@ -57,7 +57,7 @@ class LocalSearch:
         self._evaluated: list[NDArray[np.int64]] = []  # ranks (runs,) of every evaluation
 
     def ask(self) -> NDArray[np.int64]:
-        """The next neighbour of each run, or a uniform start: digits ``(runs, n)``."""
+        """The next neighbour of each run, or a uniform start: choices ``(runs, n)``."""
         start = self.space.sample(self.streams, (self.streams.runs,))
         neighbor = self._queue[np.arange(self.streams.runs), -self._left]
         self._asked = np.where(self._starting[:, None], start, neighbor)

@@ -20,7 +20,7 @@ class RandomSearch:
     Args:
         space: what to search.
         streams: one random stream per run.
-        among: digits of the architectures to draw from, ``(m, n)``; None for all of the space.
+        among: choices of the architectures to draw from, ``(m, n)``; None for all of the space.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class RandomSearch:
         self.among = among
 
     def ask(self) -> NDArray[np.int64]:
-        """A uniform architecture per run: digits ``(runs, n)``."""
+        """A uniform architecture per run: choices ``(runs, n)``."""
         if self.among is None:
             return self.space.sample(self.streams, (self.streams.runs,))
         return self.among[uniform_integers(self.streams, len(self.among), (self.streams.runs,))]

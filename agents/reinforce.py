@@ -42,16 +42,16 @@ class Reinforce:
         self._updates = 0
 
     def ask(self) -> NDArray[np.int64]:
-        """Sample an architecture per run from its policy: digits ``(runs, n)``."""
+        """Sample an architecture per run from its policy: choices ``(runs, n)``."""
         exponentials = np.exp(self.logits - self.logits.max(axis=-1, keepdims=True))
         self._policy = exponentials / exponentials.sum(axis=-1, keepdims=True)
         thresholds = self._policy.cumsum(axis=-1)[..., :-1]  # the last is 1, up to rounding
         uniform = self.streams.random(self.logits.shape[:-1])
-        self._digits = (uniform[..., None] >= thresholds).sum(axis=-1)
-        return self._digits
+        self._choices = (uniform[..., None] >= thresholds).sum(axis=-1)
+        return self._choices
 
     def tell(self, outcome: Outcome) -> None:
-        """One policy-gradient step per run on ``-log p(digits) · (reward - baseline)``."""
+        """One policy-gradient step per run on ``-log p(choices) · (reward - baseline)``."""
         self._updates += 1
         # The baseline takes the reward in before the advantage is taken, as in the reference; so
         # the first advantage is 0. In this form the bias-corrected average is exact there.
@@ -59,7 +59,7 @@ class Reinforce:
         self.baseline = self.baseline + weight * (outcome.accuracy - self.baseline)
         advantage = outcome.accuracy - self.baseline  # (runs,)
 
-        taken = np.arange(self.logits.shape[-1]) == self._digits[..., None]  # (runs, n, k)
+        taken = np.arange(self.logits.shape[-1]) == self._choices[..., None]  # (runs, n, k)
         self._adam_step((self._policy - taken) * advantage[:, None, None])
 
     def _adam_step(self, gradient: NDArray[np.float64]) -> None:

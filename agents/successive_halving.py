@@ -85,7 +85,7 @@ class Brackets:
 
     Args:
         plan: the brackets, without end.
-        draw: draws a new architecture per run, digits ``(runs, n)``, when one is asked for.
+        draw: draws a new architecture per run, choices ``(runs, n)``, when one is asked for.
 
     Attributes:
         rung: what was asked for last is trained to.
@@ -97,10 +97,10 @@ class Brackets:
         self._draw = draw
         self._sizes: tuple[int, ...] = (0,)  # of this rung and those above it
         self._first = 0  # number of the rung's first evaluation
-        # The rung's evaluations: digits (runs, n), and number and accuracy (runs,) as they came.
+        # The rung's evaluations: choices (runs, n), and number and accuracy (runs,) as they came.
         self._asked: list[NDArray[np.int64]] = []
         self._told: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
-        # What was promoted to it: number (size, runs) and digits (size, runs, n).
+        # What was promoted to it: number (size, runs) and choices (size, runs, n).
         self._promoted: tuple[NDArray[np.int64], NDArray[np.int64]] | None = None
 
     def ask(self) -> Question | None:
@@ -110,24 +110,24 @@ class Brackets:
                 return None
             self._begin_rung()
         if self._promoted is None:
-            digits = self._draw()
-            continues = np.full(len(digits), -1)
+            choices = self._draw()
+            continues = np.full(len(choices), -1)
         else:
-            continues, digits = (column[len(self._asked)] for column in self._promoted)
-        self._asked.append(digits)
-        return Question(digits, np.full(len(digits), self.rung), continues)
+            continues, choices = (column[len(self._asked)] for column in self._promoted)
+        self._asked.append(choices)
+        return Question(choices, np.full(len(choices), self.rung), continues)
 
     def tell(self, accuracy: NDArray[np.float64], evaluation: NDArray[np.int64]) -> None:
         """Remember what evaluation number ``evaluation (runs,)`` scored, ``(runs,)``."""
         self._told.append((evaluation, accuracy))
 
     def answered(self, evaluation: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Digits ``(runs, n)`` of this rung's evaluations ``(runs,)``."""
-        digits = np.empty_like(self._asked[0])
+        """Choices ``(runs, n)`` of this rung's evaluations ``(runs,)``."""
+        choices = np.empty_like(self._asked[0])
         for number in np.unique(evaluation):
             which = evaluation == number
-            digits[which] = self._asked[number - self._first][which]
-        return digits
+            choices[which] = self._asked[number - self._first][which]
+        return choices
 
     def _begin_rung(self) -> None:
         """Promote the best, or begin the next bracket after the last rung."""

@@ -86,7 +86,7 @@ class Tpe:
         self._trials: list[Trial] = []
 
     def ask(self) -> NDArray[np.int64]:
-        """The sampler's next architecture of every run: digits ``(runs, n)``."""
+        """The sampler's next architecture of every run: choices ``(runs, n)``."""
         self._trials = [study.ask(self._distributions) for study in self._studies]
         return np.array(
             [[trial.params[name] for name in self._distributions] for trial in self._trials]

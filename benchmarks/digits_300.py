@@ -1,4 +1,4 @@
-"""What the shipped table of digits says: its spread, its trials, its size, and a fit's errors."""
+"""What the shipped table of choices says: its spread, its trials, its size, and a fit's errors."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def main() -> None:
         trials = table.accuracy("valid")  # (arch, trial)
         held = np.flatnonzero(~np.isnan(trials).any(axis=1))
         trials, mean = trials[held], table.mean_accuracy("valid")[held]
-        digits = table.space.digits(held)
+        choices = table.space.choices(held)
         figures = {
-            "params": table.space.params(digits, "digits"),
-            "FLOPs": table.space.flops(digits, "digits"),
+            "params": table.space.params(choices, "digits"),
+            "FLOPs": table.space.flops(choices, "digits"),
             "test accuracy": table.mean_accuracy("test")[held],
         }
         spread = " ".join(

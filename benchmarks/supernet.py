@@ -113,9 +113,9 @@ def main() -> None:
     space, ratios = get_space("tss"), []
     rng = np.random.default_rng(0)
     for index in rng.choice(space.size, arguments.architectures, replace=False).tolist():
-        digits = space.digits(index).tolist()
+        choices = space.choices(index).tolist()
         network = build("tss", index, CLASSES, cells_per_stage=arguments.cells).to(device)
-        path = step(supernet, lambda batch, digits=digits: supernet.path(batch, digits), images)
+        path = step(supernet, lambda batch, choices=choices: supernet.path(batch, choices), images)
         mine, other = paired(path, step(network, network, images), arguments.pairs)
         ratios.append(mine / other)
         print(

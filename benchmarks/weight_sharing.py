@@ -1,4 +1,4 @@
-"""Ranks, in the shipped table of digits, of what weight-sharing searches and Random found.
+"""Ranks, in the shipped table of choices, of what weight-sharing searches and Random found.
 
 ``python benchmarks/weight_sharing.py [FOLDER]`` runs studies/weight-sharing-digits.toml, about 14
 minutes on two cores, or what a folder of its results lacks.

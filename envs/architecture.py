@@ -309,21 +309,21 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         """The observation of an architecture at an episode's start, ``(width,)``.
 
         Args:
-            architecture: official index, official string, or digits ``(..., n)`` with -1 for
+            architecture: official index, official string, or choices ``(..., n)`` with -1 for
                 decisions that are open; leading dimensions lead in the result.
 
         Raises:
             InvalidInput: for what is no architecture of the space.
         """
-        given = checks.array(architecture, "an architecture is an index, a string or digits")
+        given = checks.array(architecture, "an architecture is an index, a string or choices")
         if given.dtype.kind == "U":
-            digits = self.architecture_space.parse(given)
+            choices = self.architecture_space.parse(given)
         else:
-            digits = given if given.ndim else self.architecture_space.digits(given)
-        return self._view.encode(digits, self._first_figures)
+            choices = given if given.ndim else self.architecture_space.choices(given)
+        return self._view.encode(choices, self._first_figures)
 
     def decode(self, observation: ArrayLike) -> NDArray[np.int64]:
-        """Digits ``(..., n)`` of observations ``(..., width)``; -1 where a decision is open."""
+        """Choices ``(..., n)`` of observations ``(..., width)``; -1 where a decision is open."""
         return self._view.decode(observation)
 
     @property

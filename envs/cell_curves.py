@@ -23,7 +23,7 @@ SIZE = (400, 304)
 NODES: tuple[Point, ...] = ((34.0, 196.0), (158.0, 112.0), (242.0, 262.0), (366.0, 196.0))
 NODE_RADIUS = 17.0
 LINE, SMALL_LINE, HALO = 4.0, 2.2, 13.0
-#: Control points of each edge's cubic Bézier curve, in the order of the digits.
+#: Control points of each edge's cubic Bézier curve, in the order of the choices.
 CONTROLS: tuple[tuple[Point, Point], ...] = (
     ((66.0, 158.0), (112.0, 126.0)),  # 1←0
     ((80.0, 264.0), (150.0, 290.0)),  # 2←0
@@ -67,7 +67,7 @@ class Mask:
 
 @cache
 def curves() -> tuple[Curve, ...]:
-    """The edges, in the order of the digits."""
+    """The edges, in the order of the choices."""
     return tuple(_curve(edge) for edge in range(len(EDGES)))
 
 

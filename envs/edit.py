@@ -56,7 +56,7 @@ class EditEnv(ArchitectureEnv):
 
     ## Starting State
     A uniform architecture among those that meet the limits, or the one of
-    `reset(options={"start": index, string or digits})`, evaluated and charged. `info` holds what
+    `reset(options={"start": index, string or choices})`, evaluated and charged. `info` holds what
     its evaluation found. Starts and trials are drawn from the seed and numbered from
     `reset(seed=...)` on; a `reset()` without a seed goes on counting. `reset(options={"trial":
     ...})` sets the trial of this episode.
@@ -122,7 +122,7 @@ class EditEnv(ArchitectureEnv):
             draw = combine_int(combine_int(self._stream, self._evaluations), START_DRAW)
             among = self.limits.feasible
             start = among.item((draw >> 32) * len(among) >> 32)
-        self._choices = self.architecture_space.digits(start).tolist()
+        self._choices = self.architecture_space.choices(start).tolist()
         self._view.begin(self._choices)
         self._index = start
         info = self._evaluate(start, self.epochs)
@@ -217,9 +217,9 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         self._rank_to_index, self._index_to_rank = space.rank_to_index, space.index_to_rank
         self._places = space.place_values
         self._edits = self.shared.limits.edits[self._rank_to_index]  # (rank, n·k)
-        self._digits = np.zeros((self.num_envs, self._n), np.int64)
-        self._flat_digits = self._digits.reshape(-1)  # a view
-        self._own_digits = np.arange(self.num_envs) * self._n
+        self._choices = np.zeros((self.num_envs, self._n), np.int64)
+        self._flat_choices = self._choices.reshape(-1)  # a view
+        self._own_choices = np.arange(self.num_envs) * self._n
         self._rank = np.zeros(self.num_envs, np.int64)
         self._steps = np.zeros(self.num_envs, np.int64)
         self._previous = np.zeros(self.num_envs)
@@ -253,9 +253,9 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         if start is not None:
             index = np.full(len(which), start)
         self._rank[which] = rank = self._index_to_rank[index]
-        digits = rank[:, None] // self._places % self._k
-        self._digits[which] = digits
-        one_hot = digits[:, :, None] == np.arange(self._k)
+        choices = rank[:, None] // self._places % self._k
+        self._choices[which] = choices
+        one_hot = choices[:, :, None] == np.arange(self._k)
         self._observations[which, : self._n * self._k] = one_hot.reshape(len(which), -1)
 
     def _charge(
@@ -330,16 +330,16 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._flat_digits = self._digits.reshape(-1)
+        self._flat_choices = self._choices.reshape(-1)
 
     def _edit(self, actions: NDArray[np.int64], resetting: Bools | None) -> Bools:
         """Make the changes; which copies they change."""
         decision = actions // self._k
         choice = actions - decision * self._k
-        here = self._own_digits + decision
-        old = self._flat_digits.take(here)
+        here = self._own_choices + decision
+        old = self._flat_choices.take(here)
         self._steps += 1
-        self._flat_digits[here] = choice
+        self._flat_choices[here] = choice
         first = self._row + decision * self._k
         self._flat[first + old] = 0.0
         self._flat[first + choice] = 1.0
@@ -362,7 +362,7 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         return Scene(
             shared.architecture_space,
             shared.dataset,
-            self._digits[i].tolist(),
+            self._choices[i].tolist(),
             **self._scene_of_last(i),
             clock=float(self._clock[i]),
             budget=self._budget,

@@ -60,7 +60,7 @@ class Limits:
 
     @cached_property
     def feasible(self) -> NDArray[np.int64]:
-        """Official indices of the architectures that meet all limits, in order of digits."""
+        """Official indices of the architectures that meet all limits, in order of choices."""
         return np.asarray(self._space.rank_to_index[self._meets])
 
     # ── building: one decision after another ─────────────────────────────────────────────────
@@ -96,8 +96,8 @@ class Limits:
     @cached_property
     def marginal(self) -> Mask:
         """Which choices of each decision occur in an architecture that meets the limits, (n, k)."""
-        digits = self._space.digits(self.feasible)  # (feasible, n)
-        occurs = (digits[:, :, None] == np.arange(self._k)).any(axis=0)
+        choices = self._space.choices(self.feasible)  # (feasible, n)
+        occurs = (choices[:, :, None] == np.arange(self._k)).any(axis=0)
         return np.asarray(occurs.astype(np.int8))
 
     # ── editing: one decision changed ────────────────────────────────────────────────────────
@@ -109,18 +109,18 @@ class Limits:
         ``(arch, n·k)``. Where no edit does, those that lower the cost of a violation; where none
         does either, those that leave the architecture as it is.
         """
-        digits = self._space.all_digits()  # (arch, n)
+        choices = self._space.all_choices()  # (arch, n)
         ranks = self._space.index_to_rank
         places = self._space.place_values
         choice = np.arange(self._k)
-        kept = digits[:, :, None] == choice  # (arch, n, k)
-        target = ranks[:, None, None] + (choice - digits[:, :, None]) * places[:, None]
+        kept = choices[:, :, None] == choice  # (arch, n, k)
+        target = ranks[:, None, None] + (choice - choices[:, :, None]) * places[:, None]
         cost = self.cost[self._space.rank_to_index]
         admitted = self._meets[target] & ~kept
         for way_out in (cost[target] < cost[ranks][:, None, None], kept):
             stuck = ~admitted.any(axis=(1, 2))
             admitted[stuck] = way_out[stuck]
-        return np.asarray(admitted.reshape(len(digits), -1).astype(np.int8))
+        return np.asarray(admitted.reshape(len(choices), -1).astype(np.int8))
 
 
 @cache

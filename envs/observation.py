@@ -14,7 +14,7 @@ from nats_gym.errors import InvalidInput
 from nats_gym.spaces import ArchitectureSpace
 
 Observation = NDArray[np.float32]
-#: A decision that is not taken yet, among digits.
+#: A decision that is not taken yet, among choices.
 OPEN = -1
 
 
@@ -83,23 +83,23 @@ class FlatObservation:
 
     # ── between observation and architecture ─────────────────────────────────────────────────
 
-    def encode(self, digits: ArrayLike, figures: Sequence[float]) -> Observation:
-        """Observations ``(..., width)`` of ``digits (..., n)``, where -1 is an open decision.
+    def encode(self, choices: ArrayLike, figures: Sequence[float]) -> Observation:
+        """Observations ``(..., width)`` of ``choices (..., n)``, where -1 is an open decision.
 
         Args:
-            digits: choices; the first open decision comes next.
+            choices: choices; the first open decision comes next.
             figures: those of the episode, for all of them.
 
         Raises:
             InvalidInput: for anything but n choices of 0…k-1 or -1.
         """
-        array = checks.array(digits, "digits are integers")
+        array = checks.array(choices, "choices are integers")
         if array.ndim == 0 or array.shape[-1] != self._n or array.dtype.kind not in "iu":
             raise InvalidInput(
-                f"digits need a last axis of {self._n} integers, got {array.dtype} {array.shape}"
+                f"choices need a last axis of {self._n} integers, got {array.dtype} {array.shape}"
             )
         if np.any((array < OPEN) | (array >= self._k)):
-            raise InvalidInput(f"a digit is in 0…{self._k - 1}, or {OPEN} while it is open")
+            raise InvalidInput(f"a choice is in 0…{self._k - 1}, or {OPEN} while it is open")
         values = np.zeros((*array.shape[:-1], self._values.size), np.float32)
         one_hot = array[..., None] == np.arange(self._k)  # (..., n, k)
         values[..., self.decided] = one_hot.reshape(*array.shape[:-1], self._n * self._k)
@@ -111,7 +111,7 @@ class FlatObservation:
         return values
 
     def decode(self, observation: ArrayLike) -> NDArray[np.int64]:
-        """Digits ``(..., n)`` of observations ``(..., width)``; -1 where a decision is open.
+        """Choices ``(..., n)`` of observations ``(..., width)``; -1 where a decision is open.
 
         Raises:
             InvalidInput: for another width.

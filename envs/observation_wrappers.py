@@ -190,5 +190,5 @@ def _discrete_space(view: FlatObservation) -> MultiDiscrete:
 
 
 def _as_discrete(view: FlatObservation, observation: Observation) -> NDArray[np.int64]:
-    digits = view.decode(observation)
-    return np.where(digits == OPEN, view.choices, digits)
+    choices = view.decode(observation)
+    return np.where(choices == OPEN, view.choices, choices)

@@ -127,7 +127,7 @@ class OneShotVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
 
     def __init__(self, num_envs: int = 1, **options: Any) -> None:
         super().__init__(num_envs, **options)
-        self._digits = np.zeros((self.num_envs, self._n), np.int64)
+        self._choices = np.zeros((self.num_envs, self._n), np.int64)
 
     def _begin_episodes(self, mask: Bools, start: Any) -> Metrics | None:
         self._observations[mask] = 0.0
@@ -147,7 +147,7 @@ class OneShotVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
             which = np.flatnonzero(~resetting)
             if not len(which):
                 return None
-        self._digits[which] = actions[which]
+        self._choices[which] = actions[which]
         places = self._row[which, None] + np.arange(self._n) * self._k + actions[which]
         self._flat[places] = 1.0
         metrics = self._evaluate(self._answers(which), which)
@@ -160,7 +160,7 @@ class OneShotVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
 
     def _answers(self, ended: NDArray[np.int64]) -> NDArray[np.int64]:
         space = self.shared.architecture_space
-        return np.asarray(space.rank_to_index[self._digits[ended] @ space.place_values])
+        return np.asarray(space.rank_to_index[self._choices[ended] @ space.place_values])
 
     def _masks(self) -> NDArray[np.int8]:
         return np.repeat(self.shared.limits.marginal[None], self.num_envs, axis=0)
@@ -171,7 +171,7 @@ class OneShotVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         return Scene(
             shared.architecture_space,
             shared.dataset,
-            self._digits[i].tolist() if known else [OPEN] * self._n,
+            self._choices[i].tolist() if known else [OPEN] * self._n,
             **self._scene_of_last(i),
             clock=float(self._clock[i]),
             evaluations=int(self._evaluations[i]),

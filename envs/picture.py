@@ -300,15 +300,15 @@ def _draw_incumbent(canvas: ImageDraw.ImageDraw, scene: Scene, y: int) -> None:
         return
     _write(canvas, (PANEL_LEFT, y + 44), f"index {index}", 13, 100, GREY)
     corner = (PANEL_RIGHT - 80, y + 2)
-    digits = scene.space.digits(index).tolist()
+    choices = scene.space.choices(index).tolist()
     if _is_cell(scene):
-        for edge, choice in enumerate(digits):
+        for edge, choice in enumerate(choices):
             if choice != NONE:
                 mask = cell_curves.small_edge_mask(edge, THUMBNAIL_SCALE)
                 _paste(canvas, mask, OPERATION_COLOURS[OPERATIONS[choice]], corner)
         _paste(canvas, cell_curves.node_mask(17.0, THUMBNAIL_SCALE), INK, corner)
     else:
-        for row, choice in enumerate(digits):
+        for row, choice in enumerate(choices):
             half, top = WIDTHS[choice] // 2, corner[1] + 12 * row
             box = (corner[0] + 40 - half, top, corner[0] + 39 + half, top + 7)
             canvas.rectangle(box, REDUCTION_COLOUR if row % 2 else CELL_COLOUR)

@@ -10,7 +10,7 @@ from nats_gym.evaluators import Outcome
 class WideButSmall:
     def evaluate(self, index, epochs, trial_keys):  # arrays (batch,)
         space = nats_gym.get_space("sss")
-        params = space.params(space.digits(index), "cifar10")  # millions
+        params = space.params(space.choices(index), "cifar10")  # millions
         accuracy = np.where(params < 0.2, 100 * params / 0.2, 0.0)  # percent
         return Outcome(accuracy, seconds=np.ones(len(index)), provenance="made up")
 

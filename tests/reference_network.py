@@ -68,10 +68,10 @@ class Zero(nn.Module):
 
 
 class Cell(nn.Module):
-    def __init__(self, digits: Sequence[int], c_in: int, c_out: int, by_product: bool) -> None:
+    def __init__(self, choices: Sequence[int], c_in: int, c_out: int, by_product: bool) -> None:
         super().__init__()
         self.layers = nn.ModuleList()
-        for digit, (_, source) in zip(digits, ENDS, strict=True):
+        for digit, (_, source) in zip(choices, ENDS, strict=True):
             wide = c_out if source else c_in
             operation = OPERATIONS[digit]
             if operation == "none":
@@ -104,12 +104,12 @@ class Residual(nn.Module):
 
 
 class ReferenceNetwork(nn.Module):
-    """See the module; ``digits`` are those of the space."""
+    """See the module; ``choices`` are those of the space."""
 
     def __init__(
         self,
         space: str,
-        digits: Sequence[int],
+        choices: Sequence[int],
         num_classes: int,
         cells_per_stage: int | None = None,
         stem_width: int = 16,
@@ -118,9 +118,9 @@ class ReferenceNetwork(nn.Module):
         super().__init__()
         if space == "tss":
             widths = [stem_width * factor for factor in (1, 2, 2, 4, 4)]
-            cell, repeats = tuple(digits), cells_per_stage or 5
+            cell, repeats = tuple(choices), cells_per_stage or 5
         else:
-            widths = [8 * (digit + 1) for digit in digits]
+            widths = [8 * (digit + 1) for digit in choices]
             cell, repeats = SIZE_CELL, cells_per_stage or 1
         self.stem = nn.Sequential(
             nn.Conv2d(3, widths[0], 3, padding=1, bias=False), nn.BatchNorm2d(widths[0])
@@ -147,5 +147,5 @@ class ReferenceNetwork(nn.Module):
 
 def reference(space: str, index: int, num_classes: int, **options: int) -> ReferenceNetwork:
     """The plain network of an official index."""
-    digits = get_space(space).digits(index).tolist()
-    return ReferenceNetwork(space, digits, num_classes, **options)
+    choices = get_space(space).choices(index).tolist()
+    return ReferenceNetwork(space, choices, num_classes, **options)

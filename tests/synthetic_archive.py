@@ -61,10 +61,10 @@ def seeds_of(space: str, hp: str, key: str, index: int, seed: int = 0) -> list[i
 def _costs(space: str) -> dict[str, tuple[Any, Any]]:
     """Closed-form params and FLOPs of every architecture, by data set key."""
     architectures = get_space(space)
-    digits = architectures.all_digits()
+    choices = architectures.all_choices()
     names = {key: "cifar10" if key == "cifar10-valid" else key for key in KEYS}
     return {
-        key: (architectures.params(digits, name), architectures.flops(digits, name))
+        key: (architectures.params(choices, name), architectures.flops(choices, name))
         for key, name in names.items()
     }
 

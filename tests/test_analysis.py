@@ -38,7 +38,7 @@ TSS, SSS = TopologySpace(), SizeSpace()
 def separable(space: ArchitectureSpace, seed: int = 0) -> Values:
     """Accuracies to which every decision adds its share."""
     shares = np.random.default_rng(seed).uniform(0, 10, (space.num_decisions, space.num_choices))
-    return shares[np.arange(space.num_decisions), space.all_digits()].sum(axis=1)
+    return shares[np.arange(space.num_decisions), space.all_choices()].sum(axis=1)
 
 
 def table_of(
@@ -128,11 +128,11 @@ def test_noise_alone_puts_no_two_trials_at_odds() -> None:
 def test_distance_counts_the_decisions_that_differ_from_the_nearest(
     space: ArchitectureSpace,
 ) -> None:
-    digits = space.all_digits()
+    choices = space.all_choices()
     chosen = np.random.default_rng(1).choice(space.size, 3, replace=False)
     targets = np.zeros(space.size, bool)
     targets[chosen] = True
-    expected = np.min([(digits != digits[target]).sum(axis=1) for target in chosen], axis=0)
+    expected = np.min([(choices != choices[target]).sum(axis=1) for target in chosen], axis=0)
     assert np.array_equal(distance_to(targets, neighbor_indices(space)), expected)
 
 
@@ -156,8 +156,8 @@ def test_a_separable_landscape_has_one_peak_and_decays_as_its_graph_does(
 def test_accuracy_that_falls_with_distance_has_fitness_distance_correlation_minus_one(
     space: ArchitectureSpace,
 ) -> None:
-    digits = space.all_digits()
-    distance = (digits != digits[123]).sum(axis=1)
+    choices = space.all_choices()
+    distance = (choices != choices[123]).sum(axis=1)
     accuracy = 90.0 - 5 * distance
     found = distance_to(accuracy == accuracy.max(), neighbor_indices(space))
     assert pearson(accuracy, found) == pytest.approx(-1)
@@ -178,7 +178,7 @@ def test_a_constant_landscape_is_all_plateau() -> None:
 
 def test_climbs_and_basins_equal_a_plain_loop() -> None:
     accuracy = np.round(np.random.default_rng(2).uniform(10, 90, TSS.size), 1)  # with ties
-    value = dict(zip(map(tuple, TSS.all_digits().tolist()), accuracy.tolist(), strict=True))
+    value = dict(zip(map(tuple, TSS.all_choices().tolist()), accuracy.tolist(), strict=True))
 
     def step(cell: tuple[int, ...]) -> tuple[int, ...]:
         best = cell
@@ -191,7 +191,7 @@ def test_climbs_and_basins_equal_a_plain_loop() -> None:
 
     climbs = climb(accuracy, neighbor_indices(TSS))
     for start in np.random.default_rng(3).choice(TSS.size, 200, replace=False):
-        cell, steps = tuple(TSS.digits(start).tolist()), 0
+        cell, steps = tuple(TSS.choices(start).tolist()), 0
         while (ahead := step(cell)) != cell:
             cell, steps = ahead, steps + 1
         assert (climbs.end[start], climbs.steps[start]) == (TSS.index(cell), steps)
@@ -237,7 +237,7 @@ def test_topology_as_its_columns_and_scipy_have_it(topology: Analysis) -> None:
     assert first.quantiles[50] == pytest.approx(np.median(mean))
     assert sum(first.counts) == 15_625
     found = {(c.between, c.among): c for c in topology.costs + topology.datasets}
-    flops = TSS.flops(TSS.all_digits(), "cifar10")
+    flops = TSS.flops(TSS.all_choices(), "cifar10")
     costs = found[("accuracy", "FLOPs [M]"), "all"]
     assert costs.kendall == pytest.approx(stats.kendalltau(mean, flops).statistic)
     other = load_table("tss", "ImageNet16-120", "embedded")
@@ -290,13 +290,13 @@ def test_a_partial_table_is_analysed_as_far_as_it_goes(tmp_path: Path) -> None:
     accuracy[held] = separable(TSS)[held, None] + rng.normal(0, 3, (300, 2))
     found = analyse("tss", "cifar10", table_of(tmp_path / "table", accuracy, trials=(0, 1)))
     assert found.distributions[0].architectures == 300
-    params = TSS.params(TSS.digits(held), "cifar10")
+    params = TSS.params(TSS.choices(held), "cifar10")
     mean = accuracy[held].mean(axis=1)
     assert found.costs[0].kendall == pytest.approx(stats.kendalltau(mean, params).statistic)
     assert [c.architectures for c in found.trials] == [300, 30]
     assert (found.datasets, found.schedules, found.neighborhoods) == ([], [], [])
     fitness = found.fitness_distance[0]
-    distance = (TSS.digits(held) != TSS.digits(held[mean.argmax()])).sum(axis=1)
+    distance = (TSS.choices(held) != TSS.choices(held[mean.argmax()])).sum(axis=1)
     assert fitness.pearson == pytest.approx(stats.pearsonr(mean, distance).statistic)
     assert sum(fitness.architectures) == 300
     assert "15,325 of 15,625" in found.left_out["neighbourhoods"]
@@ -327,10 +327,10 @@ def test_a_build_that_has_just_begun(held: int, tmp_path: Path) -> None:
 
 
 def test_cells_that_compute_the_same_as_the_best_are_as_near(tmp_path: Path) -> None:
-    classes = TSS.isomorphism_class(TSS.all_digits())
+    classes = TSS.isomorphism_class(TSS.all_choices())
     best = int(np.flatnonzero(classes == np.bincount(classes).argmax())[0])
-    digits = TSS.all_digits()
-    accuracy = 90.0 - (digits != digits[best]).sum(axis=1)
+    choices = TSS.all_choices()
+    accuracy = 90.0 - (choices != choices[best]).sum(axis=1)
     found = analyse("tss", "cifar10", table_of(tmp_path / "table", accuracy))
     alone, with_same = found.fitness_distance
     assert (alone.targets, alone.pearson) == (1, pytest.approx(-1))
@@ -409,8 +409,8 @@ TRUST = {
 def test_what_estimates_say_against_real_figures(shared_figures: Path) -> None:
     rows = np.genfromtxt(shared_figures / "sss.csv.gz", delimiter=",", names=True)
     index = rows["index"].astype(int)
-    digits = SSS.digits(index)
-    real = {"params": SSS.params(digits, "cifar10"), "FLOPs": SSS.flops(digits, "cifar10")}
+    choices = SSS.choices(index)
+    real = {"params": SSS.params(choices, "cifar10"), "FLOPs": SSS.flops(choices, "cifar10")}
     estimated = dict(real)
     for dataset in ("cifar10", "cifar100", "ImageNet16-120"):
         real[dataset] = rows[f"{dataset}_test_90".replace("-", "")]
@@ -464,7 +464,7 @@ def test_an_analysis_needs_no_heavy_module() -> None:
 
 def test_neighbors_are_the_spaces(space: ArchitectureSpace) -> None:
     neighbors = neighbor_indices(get_space(space.name))
-    digits = space.all_digits()
+    choices = space.all_choices()
     assert neighbors.shape == (space.size, space.num_decisions * (space.num_choices - 1))
-    differing = (digits[neighbors[:50]] != digits[:50, None]).sum(axis=-1)
+    differing = (choices[neighbors[:50]] != choices[:50, None]).sum(axis=-1)
     assert (differing == 1).all()

@@ -115,8 +115,8 @@ def test_a_row_is_all_that_a_data_set_takes(own: Dataset) -> None:
     space = get_space("tss")
     # One stem, two residual blocks, a head for two classes: the same but for cells a stage.
     skips = space.parse("|skip_connect~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
-    digits = float(space.params(skips, "digits"))
-    assert float(space.params(skips, "stripes")) == pytest.approx(digits - 8 * 65 / 1e6)
+    choices = float(space.params(skips, "digits"))
+    assert float(space.params(skips, "stripes")) == pytest.approx(choices - 8 * 65 / 1e6)
     plan = Plan.of("tss", "stripes")
     assert (plan.data_key, plan.test_split, plan.epochs) == ("stripes-half", "ori-test", 2)
     assert dict(plan.network) == {"cells_per_stage": 1}

@@ -113,20 +113,20 @@ def test_a_penalty_is_taken_off_and_the_multiplier_can_change() -> None:
 def test_a_reward_asks_for_figures_by_name() -> None:
     table = nats_gym.load_table("sss", "digits", "digits-300")  # of most there is no latency
     known = np.flatnonzero(~np.isnan(table.latency()))[:4]
-    digits = table.space.digits(known)
-    flops = table.space.flops(digits, "digits")
+    choices = table.space.choices(known)
+    flops = table.space.flops(choices, "digits")
     options = {
         "source": "digits-300",
         "reward": lambda seen: seen.figure("latency") + seen.figure("flops"),
     }
     env = gym.make("NATS-SSS-digits-v0", **options)
-    for index, choices in zip(known, digits, strict=True):
+    for index, row in zip(known, choices, strict=True):
         env.reset(seed=0)
-        earned = [env.step(choice)[1] for choice in choices][-1]
-        assert earned == table.latency()[index] + table.space.flops(choices, "digits")
+        earned = [env.step(choice)[1] for choice in row][-1]
+        assert earned == table.latency()[index] + table.space.flops(row, "digits")
     envs = gym.make_vec("NATS-SSS-digits-v0", num_envs=4, **options)
     envs.reset(seed=0)
-    earned = [envs.step(choices)[1] for choices in digits.T][-1]
+    earned = [envs.step(column)[1] for column in choices.T][-1]
     assert earned.tolist() == (table.latency()[known] + flops).tolist()
 
 
@@ -134,12 +134,12 @@ def test_a_reward_asks_for_figures_where_nothing_changes() -> None:
     options = {"horizon": 1, "reward": lambda seen: 1.0 * seen.index - seen.figure("params")}
     env = gym.make("NATS-TSS-cifar10-Edit-v0", **options)
     space = env.unwrapped.architecture_space
-    expected = 7 - float(space.params(space.digits(7), "cifar10"))
+    expected = 7 - float(space.params(space.choices(7), "cifar10"))
     env.reset(seed=0, options={"start": 7})
-    assert env.step(space.digits(7)[0])[1] == expected  # the choice that is there
+    assert env.step(space.choices(7)[0])[1] == expected  # the choice that is there
     envs = gym.make_vec("NATS-TSS-cifar10-Edit-v0", num_envs=2, **options)
     envs.reset(seed=0, options={"start": 7})
-    assert envs.step(np.repeat(space.digits(7)[0], 2))[1].tolist() == [expected, expected]
+    assert envs.step(np.repeat(space.choices(7)[0], 2))[1].tolist() == [expected, expected]
 
 
 def test_a_reward_cannot_change_what_everyone_looks_up() -> None:

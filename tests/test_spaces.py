@@ -25,19 +25,19 @@ OFFICIAL_ORDER = {
 
 
 def test_official_order_by_digest(space: ArchitectureSpace) -> None:
-    assert digest_of_order(space.string(space.all_digits())) == OFFICIAL_ORDER[space.name]
+    assert digest_of_order(space.string(space.all_choices())) == OFFICIAL_ORDER[space.name]
 
 
 def test_official_order_by_meta_file(space: ArchitectureSpace, shared_figures) -> None:
     official = official_strings(shared_figures, space.name)
-    assert space.string(space.all_digits()).tolist() == official
-    assert np.array_equal(space.parse(np.array(official)), space.all_digits())
+    assert space.string(space.all_choices()).tolist() == official
+    assert np.array_equal(space.parse(np.array(official)), space.all_choices())
 
 
 def test_every_index_survives_a_round_trip(space: ArchitectureSpace) -> None:
     index = np.arange(space.size)
-    assert np.array_equal(space.index(space.digits(index)), index)
-    assert len(np.unique(space.all_digits(), axis=0)) == space.size
+    assert np.array_equal(space.index(space.choices(index)), index)
+    assert len(np.unique(space.all_choices(), axis=0)) == space.size
 
 
 @given(st.data())
@@ -47,24 +47,24 @@ def test_codecs_agree_on_any_batch_shape(data: st.DataObject) -> None:
     count = int(np.prod(shape))
     drawn = data.draw(st.lists(st.integers(0, space.size - 1), min_size=count, max_size=count))
     index = np.array(drawn, dtype=np.int64).reshape(shape)
-    digits = space.digits(index)
-    assert digits.shape == (*shape, space.num_decisions)
-    assert np.array_equal(space.index(digits), index)
-    strings = space.string(digits)
+    choices = space.choices(index)
+    assert choices.shape == (*shape, space.num_decisions)
+    assert np.array_equal(space.index(choices), index)
+    strings = space.string(choices)
     assert strings.shape == shape
     if count:
-        assert np.array_equal(space.parse(strings), digits)
-    for one, row in zip(index.ravel()[:3], digits.reshape(-1, space.num_decisions), strict=False):
+        assert np.array_equal(space.parse(strings), choices)
+    for one, row in zip(index.ravel()[:3], choices.reshape(-1, space.num_decisions), strict=False):
         assert space.index_of(row.tolist()) == one
         assert space.resolve(space.name_of(int(one))) == one
 
 
 def test_index_0_as_published() -> None:
-    assert str(TSS.string(TSS.digits(0))) == (
+    assert str(TSS.string(TSS.choices(0))) == (
         "|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|"
         "+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|"
     )
-    assert str(SSS.string(SSS.digits(0))) == "8:8:8:8:8"
+    assert str(SSS.string(SSS.choices(0))) == "8:8:8:8:8"
     assert SSS.resolve("64:64:64:64:64") == 32767
 
 
@@ -72,25 +72,25 @@ def test_index_0_as_published() -> None:
 
 
 def test_samples_are_uniform(space: ArchitectureSpace) -> None:
-    digits = space.sample(np.random.default_rng(0), (40_000,))
+    choices = space.sample(np.random.default_rng(0), (40_000,))
     for choice in range(space.num_choices):
-        share = (digits == choice).mean(axis=0)
+        share = (choices == choice).mean(axis=0)
         assert np.abs(share - 1 / space.num_choices).max() < 0.01
 
 
 def test_neighbors_are_exactly_those_one_decision_away(space: ArchitectureSpace) -> None:
-    digits = space.sample(np.random.default_rng(1), (3, 2))
-    neighbors = space.neighbors(digits)
+    choices = space.sample(np.random.default_rng(1), (3, 2))
+    neighbors = space.neighbors(choices)
     n, k = space.num_decisions, space.num_choices
     assert neighbors.shape == (3, 2, n * (k - 1), n)
-    everything = space.all_digits()
-    for one, found in zip(digits.reshape(-1, n), neighbors.reshape(6, -1, n), strict=True):
+    everything = space.all_choices()
+    for one, found in zip(choices.reshape(-1, n), neighbors.reshape(6, -1, n), strict=True):
         near = everything[(everything != one).sum(axis=1) == 1]
         assert {tuple(row) for row in found.tolist()} == {tuple(row) for row in near.tolist()}
 
 
 def test_topology_mutation_follows_the_papers_rule() -> None:
-    parent = TSS.digits(np.full(60_000, 42))
+    parent = TSS.choices(np.full(60_000, 42))
     child = TSS.mutate(parent, np.random.default_rng(2))
     changed = child != parent
     assert (changed.sum(axis=1) == 1).all()
@@ -103,7 +103,7 @@ def test_topology_mutation_follows_the_papers_rule() -> None:
 
 
 def test_size_mutation_follows_the_papers_rule() -> None:
-    parent = SSS.digits(np.full(60_000, 4242))
+    parent = SSS.choices(np.full(60_000, 4242))
     child = SSS.mutate(parent, np.random.default_rng(3))
     changed = (child != parent).sum(axis=1)
     assert set(np.unique(changed)) == {0, 1}
@@ -114,25 +114,25 @@ def test_size_mutation_follows_the_papers_rule() -> None:
 
 
 def test_published_counts() -> None:
-    everything = TSS.all_digits()
+    everything = TSS.all_choices()
     assert len(np.unique(TSS.unique_string(everything))) == 6466
     assert len(np.unique(TSS.isomorphism_class(everything))) == 6466
     assert TSS.is_live(everything).sum() == 15284
 
 
 def test_isomorphism_strings_by_hand() -> None:
-    digits = TSS.parse(
+    choices = TSS.parse(
         "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|avg_pool_3x3~1|skip_connect~2|"
     )
     # Node 1 = (0)@c; node 2 = # + node 1; node 3 = # + (node 1)@pool + node 2, sorted.
     one = "(0)@nor_conv_3x3"
-    assert str(TSS.unique_string(digits)) == f"#+#+{one}+({one})@avg_pool_3x3"
+    assert str(TSS.unique_string(choices)) == f"#+#+{one}+({one})@avg_pool_3x3"
     nothing = TSS.parse("|none~0|+|none~0|none~1|+|none~0|none~1|skip_connect~2|")
     assert str(TSS.unique_string(nothing)) == "#+#+#+#"  # the quirk: node 2 is no longer zero
 
 
 def test_a_class_is_named_by_its_lowest_index_and_shares_its_string() -> None:
-    everything = TSS.all_digits()
+    everything = TSS.all_choices()
     classes = TSS.isomorphism_class(everything)
     assert np.array_equal(TSS.unique_string(everything), TSS.unique_string(everything[classes]))
     assert (classes <= np.arange(TSS.size)).all()
@@ -141,12 +141,12 @@ def test_a_class_is_named_by_its_lowest_index_and_shares_its_string() -> None:
 
 def test_live_paths_by_walking_the_graph() -> None:
     rng = np.random.default_rng(4)
-    for digits in TSS.sample(rng, (300,)):
+    for choices in TSS.sample(rng, (300,)):
         reached = {0}
-        for (target, source), operation in zip(EDGES, digits, strict=True):
+        for (target, source), operation in zip(EDGES, choices, strict=True):
             if source in reached and OPERATIONS[operation] != "none":
                 reached.add(target)
-        assert bool(TSS.is_live(digits)) == (3 in reached)
+        assert bool(TSS.is_live(choices)) == (3 in reached)
 
 
 # ── closed-form cost ─────────────────────────────────────────────────────────────────────────
@@ -162,10 +162,10 @@ OFFICIAL_COST = {  # (space, index): MFLOPs, Mparams by data set
 @pytest.mark.parametrize("key", OFFICIAL_COST)
 def test_costs_equal_the_official_ones(key: tuple[str, int]) -> None:
     space = get_space(key[0])
-    digits = space.digits(key[1])
+    choices = space.choices(key[1])
     for dataset, (flops, params) in zip(DATASETS, OFFICIAL_COST[key], strict=True):
-        assert float(space.flops(digits, dataset)) == pytest.approx(flops, abs=1e-9)
-        assert float(space.params(digits, dataset)) == pytest.approx(params, abs=1e-9)
+        assert float(space.flops(choices, dataset)) == pytest.approx(flops, abs=1e-9)
+        assert float(space.params(choices, dataset)) == pytest.approx(params, abs=1e-9)
 
 
 def test_cost_ranges_as_published() -> None:
@@ -173,8 +173,8 @@ def test_cost_ranges_as_published() -> None:
     ranges["sss"] = (0.011714, 0.713674, 4.481114, 274.399882)
     for name, expected in ranges.items():
         space = get_space(name)
-        params = space.params(space.all_digits(), "cifar10")
-        flops = space.flops(space.all_digits(), "cifar10")
+        params = space.params(space.all_choices(), "cifar10")
+        flops = space.flops(space.all_choices(), "cifar10")
         found = params.min(), params.max(), flops.min(), flops.max()
         assert found == pytest.approx(expected, abs=1e-9)
 
@@ -186,28 +186,28 @@ def test_cost_ranges_as_published() -> None:
     ("call", "words"),
     [
         (lambda: get_space("tsss"), ["'tsss'", "tss, sss", "Did you mean 'tss'"]),
-        (lambda: TSS.digits(15625), ["15625", "0…15624"]),
-        (lambda: TSS.digits(-1), ["-1", "0…15624"]),
-        (lambda: TSS.digits(np.uint64(2**63 + 5)), ["out of range"]),
-        (lambda: TSS.digits([3, 99999]), ["99999"]),
-        (lambda: TSS.digits(1.5), ["integer", "float64"]),
-        (lambda: TSS.digits(True), ["integer", "bool"]),
-        (lambda: TSS.digits("seven"), ["integer"]),
+        (lambda: TSS.choices(15625), ["15625", "0…15624"]),
+        (lambda: TSS.choices(-1), ["-1", "0…15624"]),
+        (lambda: TSS.choices(np.uint64(2**63 + 5)), ["out of range"]),
+        (lambda: TSS.choices([3, 99999]), ["99999"]),
+        (lambda: TSS.choices(1.5), ["integer", "float64"]),
+        (lambda: TSS.choices(True), ["integer", "bool"]),
+        (lambda: TSS.choices("seven"), ["integer"]),
         (lambda: TSS.index([0, 1, 2]), ["last axis of 6", "(3,)"]),
         (lambda: TSS.index([0, 1, 2, 3, 4, 5]), ["5", "0…4"]),
         (lambda: TSS.index(3), ["last axis of 6"]),
         (lambda: TSS.parse("|nor_conv_3x3~0|"), ["malformed", "a right one"]),
         (
             lambda: TSS.parse(
-                str(TSS.string(TSS.digits(7))).replace("skip_connect", "skip_conect")
+                str(TSS.string(TSS.choices(7))).replace("skip_connect", "skip_conect")
             ),
             ["'skip_conect'", "Did you mean 'skip_connect'"],
         ),
-        (lambda: TSS.parse(str(TSS.string(TSS.digits(7))) + " "), ["malformed"]),
+        (lambda: TSS.parse(str(TSS.string(TSS.choices(7))) + " "), ["malformed"]),
         (lambda: TSS.parse(7), ["text"]),
         (lambda: SSS.parse("8:8:8:8"), ["malformed", "five widths"]),
         (lambda: SSS.parse("8:8:8:8:12"), ["8, 16, 24"]),
-        (lambda: TSS.params(TSS.digits(0), "cifar11"), ["'cifar11'", "Did you mean 'cifar10"]),
+        (lambda: TSS.params(TSS.choices(0), "cifar11"), ["'cifar11'", "Did you mean 'cifar10"]),
         (lambda: TSS.resolve(np.zeros((2, 6), int)), ["one tss architecture"]),
     ],
 )
@@ -252,7 +252,7 @@ def test_near_misses_of_a_cell_are_malformed(text: str) -> None:
 
 
 def test_spaces_pickle_small(space) -> None:
-    space.index(space.all_digits())
+    space.index(space.all_choices())
     content = pickle.dumps(space)
     assert len(content) < 200
-    assert pickle.loads(content).index(space.digits(5)) == 5
+    assert pickle.loads(content).index(space.choices(5)) == 5

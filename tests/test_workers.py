@@ -58,8 +58,8 @@ def test_arrivals_are_those_of_the_plain_simulator(seconds: list[float], workers
 def play(env: Any, architectures: list[list[int]]) -> list[dict[str, Any]]:
     """Infos of the results, until the episode ends."""
     infos = []
-    for digits in architectures:
-        for digit in digits:
+    for choices in architectures:
+        for digit in choices:
             _, reward, terminated, truncated, info = env.step(digit)
             if info:
                 infos.append({**info, "reward": reward})

@@ -85,11 +85,11 @@ def _mapping(name: str, value: object) -> dict[str, Any]:
 def _check_among(space: str, among: object) -> list[list[int]] | None:
     if among is None:
         return None
-    array = checks.array(among, "among is an array of digits, (m, n)")
+    array = checks.array(among, "among is an array of choices, (m, n)")
     if not array.size:
         raise InvalidInput("a search chooses among one architecture at least, got none")
-    digits = get_space(space).check_digits(array)
-    rows: list[list[int]] = digits.reshape(-1, digits.shape[-1]).tolist()
+    choices = get_space(space).check_choices(array)
+    rows: list[list[int]] = choices.reshape(-1, choices.shape[-1]).tolist()
     return rows
 
 

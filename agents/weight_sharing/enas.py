@@ -60,26 +60,26 @@ class Controller(nn.Module):
         """
         return self._unroll(count, None)
 
-    def log_probability(self, digits: torch.Tensor) -> torch.Tensor:
-        """Of each architecture in ``digits``, ``(count, 6)``; returns ``(count,)``."""
-        return self._unroll(len(digits), digits)[1]
+    def log_probability(self, choices: torch.Tensor) -> torch.Tensor:
+        """Of each architecture in ``choices``, ``(count, 6)``; returns ``(count,)``."""
+        return self._unroll(len(choices), choices)[1]
 
     def _unroll(
         self, count: int, given: torch.Tensor | None
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         inputs, state = self.start.expand(count, -1), None
-        digits, log_probabilities, entropies = [], [], []
+        choices, log_probabilities, entropies = [], [], []
         for edge in range(len(EDGES)):
             outputs, state = self.lstm(inputs[None], state)
             logits = TANH_CONSTANT * torch.tanh(self.head(outputs[0]) / TEMPERATURE)
             rows = logits.log_softmax(1)
             drawn = rows.detach().exp().multinomial(1)[:, 0] if given is None else given[:, edge]
-            digits.append(drawn)
+            choices.append(drawn)
             log_probabilities.append(rows.gather(1, drawn[:, None])[:, 0])
             entropies.append(-(rows.exp() * rows).sum(1))
             inputs = self.embedding(drawn)
         return (
-            torch.stack(digits, 1),
+            torch.stack(choices, 1),
             torch.stack(log_probabilities).sum(0),
             torch.stack(entropies).sum(0),
         )
@@ -145,8 +145,8 @@ class ENAS(Method):
         """Train the controller."""
         seen = []
         for _ in range(self._steps):
-            digits, log_probabilities, entropies = self.controller.sample(self._samples)
-            accuracies = self._accuracies(digits, batches)
+            choices, log_probabilities, entropies = self.controller.sample(self._samples)
+            accuracies = self._accuracies(choices, batches)
             rewards = accuracies + ENTROPY_WEIGHT * entropies
             baselines = self._baselines(accuracies, rewards)
             loss = policy_loss(log_probabilities, rewards - baselines)
@@ -158,12 +158,12 @@ class ENAS(Method):
         self.baseline.copy_(torch.cat(seen).mean())
 
     @torch.no_grad()
-    def _accuracies(self, digits: torch.Tensor, batches: Iterator[Batch]) -> torch.Tensor:
+    def _accuracies(self, choices: torch.Tensor, batches: Iterator[Batch]) -> torch.Tensor:
         """Shares of right answers, each architecture on the next batch, ``(count,)``."""
         return torch.stack(
             [
                 accuracy(self.supernet.path(images, one), labels)
-                for one, (images, labels) in zip(digits.tolist(), batches, strict=False)
+                for one, (images, labels) in zip(choices.tolist(), batches, strict=False)
             ]
         )
 

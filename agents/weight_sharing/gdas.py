@@ -50,8 +50,8 @@ class GDAS(AlphaMethod):
 
     def weight_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of a sampled path."""
-        digits = straight_through_gumbel(self.alpha.detach(), self.tau).argmax(1).tolist()
-        return nn.functional.cross_entropy(self.supernet.path(images, digits), labels)
+        choices = straight_through_gumbel(self.alpha.detach(), self.tau).argmax(1).tolist()
+        return nn.functional.cross_entropy(self.supernet.path(images, choices), labels)
 
     def architecture_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of another, with a gradient for every operation."""

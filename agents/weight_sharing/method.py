@@ -73,11 +73,11 @@ class Method(nn.Module):
         """
 
     def derive(self, batches: Iterator[Batch], among: torch.Tensor | None = None) -> list[int]:
-        """The architecture that the search stands for now: its digits.
+        """The architecture that the search stands for now: its choices.
 
         Args:
             batches: large batches of the validation half as they are, without end.
-            among: digits of the architectures to choose from, ``(m, n)``; None for all.
+            among: choices of the architectures to choose from, ``(m, n)``; None for all.
         """
         raise NotImplementedError
 
@@ -131,8 +131,8 @@ class AlphaMethod(Method):
         return self.alpha.detach()
 
 
-def uniform_digits(count: int, decisions: int, choices: int) -> list[list[int]]:
-    """Uniform, independent architectures: digits, ``count`` rows of ``decisions``."""
+def uniform_choices(count: int, decisions: int, choices: int) -> list[list[int]]:
+    """Uniform, independent architectures: choices, ``count`` rows of ``decisions``."""
     return torch.randint(choices, (count, decisions)).tolist()
 
 
@@ -144,16 +144,16 @@ def likeliest(
     Args:
         logits: a row per decision, ``(n, k)``.
         count: how many, at most.
-        among: digits of those to choose from, ``(m, n)``; None for all.
+        among: choices of those to choose from, ``(m, n)``; None for all.
 
     Returns:
-        Their digits.
+        Their choices.
     """
     rows = logits.detach().log_softmax(1).cpu()
     if among is None:
         among = torch.cartesian_prod(*(torch.arange(len(row)) for row in rows))  # (k^n, n)
     among = among.cpu()
-    scores = torch.stack([row[digits] for row, digits in zip(rows, among.T, strict=True)]).sum(0)
+    scores = torch.stack([row[choices] for row, choices in zip(rows, among.T, strict=True)]).sum(0)
     return among[scores.topk(min(count, len(among))).indices].tolist()
 
 
@@ -162,13 +162,13 @@ def best_of(candidates: list[list[int]], supernet: Supernet, batches: Iterator[B
     """The candidate of highest accuracy, each on the next batch; the first of equals.
 
     Args:
-        candidates: digits of architectures.
+        candidates: choices of architectures.
         supernet: whose paths they are.
         batches: of validation images.
     """
     accuracies = [
-        accuracy(supernet.path(images, digits), labels)
-        for digits, (images, labels) in zip(candidates, batches, strict=False)
+        accuracy(supernet.path(images, choices), labels)
+        for choices, (images, labels) in zip(candidates, batches, strict=False)
     ]
     return candidates[int(torch.stack(accuracies).argmax())]
 

@@ -45,8 +45,8 @@ class RSPS(Method):
 
     def weight_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of random paths, one for each cell."""
-        digits = fed_digits(self.supernet.cell_count)
-        logits = self.supernet.path_of_each_cell(images, digits.tolist())
+        choices = fed_digits(self.supernet.cell_count)
+        logits = self.supernet.path_of_each_cell(images, choices.tolist())
         return nn.functional.cross_entropy(logits, labels)
 
     @torch.no_grad()
@@ -68,7 +68,7 @@ class RSPS(Method):
 
 
 def fed_digits(count: int) -> torch.Tensor:
-    """Cells none of whose nodes is starved: digits, int64 ``(count, 6)``.
+    """Cells none of whose nodes is starved: choices, int64 ``(count, 6)``.
 
     Uniform but for nodes that ``none`` alone would feed, which are drawn again: of the choices of
     a node's edges together, written as one number in base 5, that is number 0.

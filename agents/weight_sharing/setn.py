@@ -16,7 +16,7 @@ from nats_gym.networks.topology_supernet import TopologySupernet
 from nats_gym.spaces.topology import EDGES, OPERATIONS
 from nats_gym.training.batches import Batch
 
-from .method import AlphaMethod, best_of, likeliest, uniform_digits
+from .method import AlphaMethod, best_of, likeliest, uniform_choices
 
 CANDIDATES = 100
 
@@ -43,8 +43,8 @@ class SETN(AlphaMethod):
 
     def weight_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of a uniform path."""
-        digits = uniform_digits(1, *self.alpha.shape)[0]
-        return nn.functional.cross_entropy(self.supernet.path(images, digits), labels)
+        choices = uniform_choices(1, *self.alpha.shape)[0]
+        return nn.functional.cross_entropy(self.supernet.path(images, choices), labels)
 
     def architecture_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of the mixture."""

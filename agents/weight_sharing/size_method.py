@@ -60,8 +60,8 @@ class SizeMethod(AlphaMethod):
         """Logits of a path of the warm-up."""
         assert self._full_width is not None
         full = torch.rand(PLACES) < self._full_width
-        digits = torch.where(full, len(WIDTHS) - 1, torch.randint(len(WIDTHS), (PLACES,)))
-        return self.supernet.path(images, digits.tolist())
+        choices = torch.where(full, len(WIDTHS) - 1, torch.randint(len(WIDTHS), (PLACES,)))
+        return self.supernet.path(images, choices.tolist())
 
     def sample_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """The loss that trains the weights once they are warm."""

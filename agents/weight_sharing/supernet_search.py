@@ -82,7 +82,7 @@ class SupernetSearch:
         compile: compile with ``torch.compile`` what is the same at every step: mixtures and masked
             networks whole, of sampled paths the blocks between stages (needs a C++ compiler).
         data_dir: see :func:`nats_gym.training.data.load_data`.
-        among: digits of the architectures to choose from, ``(m, n)``; None for all of the space.
+        among: choices of the architectures to choose from, ``(m, n)``; None for all of the space.
             A partial table can judge no others.
         checkpoint: file to write after every epoch; if it is there, the search goes on from it.
         progress: is called after every epoch with the result so far.
@@ -220,11 +220,11 @@ class SupernetSearch:
         result = self._begun()
         while len(result.index) < self._epochs and not self._spent(result):
             start = perf_counter()
-            loss, alphas, digits = self._epoch(len(result.index))
+            loss, alphas, choices = self._epoch(len(result.index))
             seconds = result.total_seconds + perf_counter() - start
             result = replace(
                 result,
-                index=np.append(result.index, self._space.index(digits)),
+                index=np.append(result.index, self._space.index(choices)),
                 seconds=np.append(result.seconds, seconds),
                 alphas=np.concatenate([result.alphas, alphas[None]]),
                 loss=np.append(result.loss, loss),
@@ -239,7 +239,7 @@ class SupernetSearch:
         return self._budget is not None and result.total_seconds >= self._budget
 
     def _epoch(self, epoch: int) -> tuple[float, NDArray[np.float64], list[int]]:
-        """Mean loss of an epoch's weight steps; log-probabilities and derived digits after it."""
+        """Mean loss of an epoch's weight steps; log-probabilities and derived choices after it."""
         method, steps = self.method, len(self._train)
         total = torch.zeros((), dtype=torch.float64, device=self._device)
         cuda = [self._device] if self._device.type == "cuda" else []
@@ -268,8 +268,8 @@ class SupernetSearch:
                 raise
             alphas = self._after(epoch, total)
             with torch.no_grad():
-                digits = method.derive(self._comparisons(_DERIVE, epoch), self._among)
-            return total.item() / steps, alphas, digits
+                choices = method.derive(self._comparisons(_DERIVE, epoch), self._among)
+            return total.item() / steps, alphas, choices
 
     def _after(self, epoch: int, loss: torch.Tensor) -> NDArray[np.float64]:
         """The log-probabilities after an epoch; ``TrainingFailed`` if they or the loss diverged."""

@@ -29,8 +29,8 @@ class TAS(SizeMethod):
     def _loss(
         self, alpha: torch.Tensor, images: torch.Tensor, labels: torch.Tensor
     ) -> torch.Tensor:
-        digits, weights = sample_pairs(alpha, self.tau)
-        logits = self.supernet.interpolate(images, digits.tolist(), weights)
+        choices, weights = sample_pairs(alpha, self.tau)
+        logits = self.supernet.interpolate(images, choices.tolist(), weights)
         return nn.functional.cross_entropy(logits, labels)
 
 

@@ -43,11 +43,11 @@ class TuNAS(SizeMethod):
 
     def architecture_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """``-log p · advantage`` of another; its gradient is REINFORCE's."""
-        digits = self._sample()
+        choices = self._sample()
         with torch.no_grad():
-            logits = self.supernet.path(images, digits.tolist())
+            logits = self.supernet.path(images, choices.tolist())
         advantage = self._advantage(100 * accuracy(logits, labels))
-        log_probability = self.alpha.log_softmax(1).gather(1, digits[:, None]).sum()
+        log_probability = self.alpha.log_softmax(1).gather(1, choices[:, None]).sum()
         return -log_probability * advantage
 
     @torch.no_grad()
@@ -56,7 +56,7 @@ class TuNAS(SizeMethod):
         self._advantage(100 * accuracy(self._warm_path(images), labels))
 
     def _sample(self) -> torch.Tensor:
-        """One architecture's digits, ``(5,)``."""
+        """One architecture's choices, ``(5,)``."""
         return self.alpha.detach().softmax(1).multinomial(1)[:, 0]
 
     def _advantage(self, reward: torch.Tensor) -> torch.Tensor:

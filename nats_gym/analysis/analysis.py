@@ -254,7 +254,7 @@ def _fitness_distance(
     best = accuracy == np.nanmax(accuracy)
     targets = {"the best": best}
     if isinstance(space, TopologySpace):
-        classes = space.isomorphism_class(space.all_digits())
+        classes = space.isomorphism_class(space.all_choices())
         same = np.isin(classes, classes[best])
         if same.sum() > best.sum():
             targets["the best and its isomorphic cells"] = same

@@ -22,7 +22,7 @@ Values = NDArray[np.float64]
 
 def neighbor_indices(space: ArchitectureSpace) -> Indices:
     """Official indices of every architecture's neighbours, ``(arch, n·(k-1))``."""
-    return space.index(space.neighbors(space.all_digits()))
+    return space.index(space.neighbors(space.all_choices()))
 
 
 def distance_to(targets: NDArray[np.bool_], neighbors: Indices) -> Indices:

@@ -222,8 +222,8 @@ def _neighborhoods(analysis: Findings) -> Sheet:
     return Sheet("neighbourhoods", columns, rows)
 
 
-def _shown(value: float, digits: int = 3) -> str:
-    return "–" if math.isnan(value) else f"{value:.{digits}f}"
+def _shown(value: float, choices: int = 3) -> str:
+    return "–" if math.isnan(value) else f"{value:.{choices}f}"
 
 
 def _markdown_row(cells: Sequence[str]) -> str:

@@ -73,7 +73,7 @@ def fit_table(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None
         raise NotInTable(f"{shown(str(folder))} holds no accuracies to fit to")
     if estimated := [c.name for c in measured if c.provenance == SURROGATE]:
         raise InvalidInput(f"{shown(str(folder))} holds estimates: {', '.join(estimated)}")
-    features = architecture_features(table.space, table.space.all_digits(), table.dataset)
+    features = architecture_features(table.space, table.space.all_choices(), table.dataset)
     stored = [_fitted(table, column, features) for column in measured]
     write_table(out, table.space.name, table.dataset, stored)
     return Table(out, source=str(out))

@@ -112,7 +112,7 @@ def export_official(
     folder = Path(folder)
     make_folder(folder)
     space = plan.architectures
-    strings = [str(string) for string in space.string(space.all_digits())]
+    strings = [str(string) for string in space.string(space.all_choices())]
     meta = {
         "meta_archs": strings,
         "total_archs": space.size,
@@ -158,7 +158,7 @@ def _record(
 
 def _trial(plan: Plan, key: str, string: str, training: Training) -> dict[str, Any]:
     epochs = plan.epochs
-    digits = plan.architectures.digits(training.architecture)
+    choices = plan.architectures.choices(training.architecture)
     # What the package calls validation and test images under that key, and what they are here.
     if key == "cifar10":
         splits = {"ori-test": plan.test_split}
@@ -183,7 +183,7 @@ def _trial(plan: Plan, key: str, string: str, training: Training) -> dict[str, A
         "train_times": OrderedDict.fromkeys(range(epochs), training.train_seconds(epochs)),
         "arch_config": _config(plan, string),
         "params": training.params,
-        "flop": float(plan.architectures.flops(digits, plan.dataset)),
+        "flop": float(plan.architectures.flops(choices, plan.dataset)),
         "seed": f"{training.trial:04d}",
         "epochs": epochs,
         "latency": [training.latency],

@@ -48,14 +48,14 @@ def show(
 
     chosen = get_space(space)
     index = chosen.resolve(number_or_text(architecture))
-    digits = chosen.digits(index)
+    choices = chosen.choices(index)
     asked = (dataset,) if dataset else datasets_of(source)
     tables = [load_table(space, name, source) for name in asked]
     if png:
         draw_architecture(tables[0], index, png)
-    say(f"{chosen.title} {index}: {chosen.string(digits)}")
-    for decision, digit in zip(chosen.decision_names, digits.tolist(), strict=True):
-        say(f"  {decision:<12} {chosen.choice_names[digit]}")
+    say(f"{chosen.title} {index}: {chosen.string(choices)}")
+    for decision, choice in zip(chosen.decision_names, choices.tolist(), strict=True):
+        say(f"  {decision:<12} {chosen.choice_names[choice]}")
     for table in tables:
         print_grid(_figures_grid(table, index))
     if png:
@@ -83,15 +83,15 @@ def draw_architecture(table: Table, index: int, path: Path) -> None:
     """Draw an architecture with its full-schedule accuracy."""
     from nats_gym.envs.rendering import Scene, save_png
 
-    digits = table.space.digits(index)
+    choices = table.space.choices(index)
     column = table.accuracy_column()
     known = len(table.row(column, index)) > 0
     scene = Scene(
         table.space,
         table.dataset,
-        digits.tolist(),
+        choices.tolist(),
         accuracy=float(table.mean_accuracy()[index]) if known else None,
         provenance=column.provenance if known else None,
-        caption=str(table.space.string(digits)),
+        caption=str(table.space.string(choices)),
     )
     save_png(scene, path)

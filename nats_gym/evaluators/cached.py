@@ -218,7 +218,7 @@ class CachedEvaluator(ForwardingEvaluator):
     def _evaluated(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
         index = self.space.check_batch(index)
         if self._share_isomorphic and isinstance(self.space, TopologySpace):
-            return self.space.isomorphism_class(self.space.digits(index))
+            return self.space.isomorphism_class(self.space.choices(index))
         return index
 
     def _provenance(self) -> tuple[str, str]:

@@ -131,7 +131,7 @@ class Holdings:
         """Architecture strings by index."""
         if self._names is not None:
             return self._names
-        return list(map(str, self.space.string(self.space.all_digits()).tolist()))
+        return list(map(str, self.space.string(self.space.all_choices()).tolist()))
 
     @cached_property
     def index_by_name(self) -> dict[str, int]:

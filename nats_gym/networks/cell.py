@@ -24,7 +24,7 @@ class Cell(nn.Module):
     The module list holds every edge all the same, so names and parameters are complete.
 
     Args:
-        digits: operation of each edge, in the order of :data:`nats_gym.spaces.topology.EDGES`.
+        choices: operation of each edge, in the order of :data:`nats_gym.spaces.topology.EDGES`.
         c_in, c_out: widths of its input and of the other nodes.
 
     Attributes:
@@ -33,14 +33,14 @@ class Cell(nn.Module):
         reads_input: whether one of them starts at the cell's input.
     """
 
-    def __init__(self, digits: Sequence[int], c_in: int, c_out: int) -> None:
+    def __init__(self, choices: Sequence[int], c_in: int, c_out: int) -> None:
         super().__init__()
         self.c_in, self.c_out = c_in, c_out
         self.layers = nn.ModuleList(
-            make_edge(digit, c_out if source else c_in, c_out)
-            for digit, (_, source) in zip(digits, EDGES, strict=True)
+            make_edge(choice, c_out if source else c_in, c_out)
+            for choice, (_, source) in zip(choices, EDGES, strict=True)
         )
-        self.live = live_edges(digits, c_in != c_out)
+        self.live = live_edges(choices, c_in != c_out)
         self.reads_input = any(EDGES[edge][1] == INPUT for edge in self.live)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -98,33 +98,33 @@ def run_cell(
     return nodes[OUTPUT]
 
 
-def make_edge(digit: int, c_in: int, c_out: int, norm: Norm = nn.BatchNorm2d) -> nn.Module:
+def make_edge(choice: int, c_in: int, c_out: int, norm: Norm = nn.BatchNorm2d) -> nn.Module:
     """The module of an edge with an operation; a :class:`ConvBN` is fed what is rectified."""
-    if digit in _KERNELS:
-        return ConvBN(c_in, c_out, _KERNELS[digit], norm=norm)
-    if digit == _SKIP:
+    if choice in _KERNELS:
+        return ConvBN(c_in, c_out, _KERNELS[choice], norm=norm)
+    if choice == _SKIP:
         return nn.Identity() if c_in == c_out else Projection(c_in, c_out, norm)
-    if digit == _POOL:
+    if choice == _POOL:
         return Pool() if c_in == c_out else ProjectedPool(c_in, c_out, norm)
     return nn.Identity()  # none: never computed
 
 
-def live_edges(digits: Sequence[int], widths_differ: bool = False) -> tuple[int, ...]:
+def live_edges(choices: Sequence[int], widths_differ: bool = False) -> tuple[int, ...]:
     """Numbers of the edges that matter, see :class:`Cell`, in ascending order.
 
     Args:
-        digits: operation of each edge.
+        choices: operation of each edge.
         widths_differ: whether the cell's input is of another width: then skips and pools of it
             hold a convolution too.
     """
     reaches_output = {OUTPUT}
-    for (target, source), digit in reversed(list(zip(EDGES, digits, strict=True))):
-        if digit != _NONE and target in reaches_output:
+    for (target, source), choice in reversed(list(zip(EDGES, choices, strict=True))):
+        if choice != _NONE and target in reaches_output:
             reaches_output.add(source)
     live, nonzero = [], {INPUT}
-    for edge, ((target, source), digit) in enumerate(zip(EDGES, digits, strict=True)):
-        normed = digit in _KERNELS or (source == INPUT and widths_differ)
-        if digit != _NONE and target in reaches_output and (source in nonzero or normed):
+    for edge, ((target, source), choice) in enumerate(zip(EDGES, choices, strict=True)):
+        normed = choice in _KERNELS or (source == INPUT and widths_differ)
+        if choice != _NONE and target in reaches_output and (source in nonzero or normed):
             live.append(edge)
             nonzero.add(target)
     return tuple(live)

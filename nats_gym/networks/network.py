@@ -32,24 +32,24 @@ class Network(nn.Module):
     """Stem, three stages of cells with a residual block between them, classifier.
 
     Args:
-        digits: operation of each edge of a cell.
+        choices: operation of each edge of a cell.
         widths: channels of stem and first stage, first residual block, second stage, second
             residual block, third stage.
         cells_per_stage: cells in each stage.
         num_classes: width of the classifier.
 
     Raises:
-        InvalidInput: for another number of digits or widths, or a value out of range.
+        InvalidInput: for another number of choices or widths, or a value out of range.
     """
 
     def __init__(
-        self, digits: Sequence[int], widths: Sequence[int], cells_per_stage: int, num_classes: int
+        self, choices: Sequence[int], widths: Sequence[int], cells_per_stage: int, num_classes: int
     ) -> None:
         super().__init__()
-        operations = get_space("tss").check_digits(digits)
+        operations = get_space("tss").check_choices(choices)
         if operations.ndim != 1:
-            raise InvalidInput(f"digits are one operation an edge, got shape {operations.shape}")
-        digits = operations.tolist()
+            raise InvalidInput(f"choices are one operation an edge, got shape {operations.shape}")
+        choices = operations.tolist()
         given = checks.as_integers(widths) or []
         if len(given) != 5:
             raise InvalidInput(f"widths are five integers, got {shown(widths)}")
@@ -66,8 +66,8 @@ class Network(nn.Module):
             if part % 2:
                 cells.append(ResidualBlock(width, wide))
             else:
-                cells.append(Cell(digits, width, wide))
-                cells += [Cell(digits, wide, wide) for _ in range(cells_per_stage - 1)]
+                cells.append(Cell(choices, width, wide))
+                cells += [Cell(choices, wide, wide) for _ in range(cells_per_stage - 1)]
             width = wide
         self.cells = nn.ModuleList(cells)
         self.lastact = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(inplace=True))
@@ -108,7 +108,7 @@ def build(
 
     Args:
         space: ``"tss"`` or ``"sss"``.
-        architecture: official index, official string or digits.
+        architecture: official index, official string or choices.
         num_classes: width of the classifier.
         cells_per_stage: default the official 5 (tss) or 1 (sss).
         stem_width: channels of the first stage, which the second and third double; tss only,
@@ -122,7 +122,7 @@ def build(
         InvalidInput: for an unknown space or architecture, or a number below 1.
     """
     space_ = get_space(space)
-    digits = space_.digits(space_.resolve(architecture))
+    choices = space_.choices(space_.resolve(architecture))
     if cells_per_stage is not None:
         cells_per_stage = checks.integer(cells_per_stage, "cells_per_stage", 1, MOST_CELLS)
     if space_.name == "tss":
@@ -130,14 +130,14 @@ def build(
         if stem_width is not None:
             width = checks.integer(stem_width, "stem_width", 1, MOST_CHANNELS)
         widths = (width, 2 * width, 2 * width, 4 * width, 4 * width)
-        return Network(digits.tolist(), widths, cells_per_stage or CELLS_PER_STAGE, num_classes)
+        return Network(choices.tolist(), widths, cells_per_stage or CELLS_PER_STAGE, num_classes)
     if stem_width is not None:
         raise InvalidInput(
-            f"stem_width={shown(stem_width)}: a size architecture has its widths from its digits; "
+            f"stem_width={shown(stem_width)}: a size architecture has its widths from its choices; "
             "stem_width is for tss"
         )
     cell = get_space("tss").parse(CELL).tolist()
-    widths = tuple(WIDTHS[digit] for digit in digits.tolist())
+    widths = tuple(WIDTHS[choice] for choice in choices.tolist())
     return Network(cell, widths, cells_per_stage or _SIZE_CELLS_PER_STAGE, num_classes)
 
 

@@ -38,7 +38,7 @@ def load_official(
     """Build an architecture's network with the weights of one of its official trainings.
 
     Args:
-        architecture: official index, official string or digits.
+        architecture: official index, official string or choices.
         dataset: the training's official key: ``"cifar10-valid"`` (trained on half of CIFAR-10),
             ``"cifar10"`` (on all of it), ``"cifar100"`` or ``"ImageNet16-120"``.
         seed: the training's: 777, 888, 999 or, after 12 epochs in tss, 111.

@@ -71,20 +71,20 @@ class SizeSupernet(Supernet):
         super().__init__(WIDTH, blocks, WIDTH, num_classes, batch_norm)
         self._run_masked: Callable[..., torch.Tensor] = self._masked
 
-    def path(self, images: torch.Tensor, digits: Sequence[int]) -> torch.Tensor:
+    def path(self, images: torch.Tensor, choices: Sequence[int]) -> torch.Tensor:
         """One architecture's logits, computed at its own widths.
 
         Args:
             images: normalised, ``(B, 3, H, W)``, sides divisible by 4.
-            digits: of the architecture, ``(5,)``.
+            choices: of the architecture, ``(5,)``.
 
         Returns:
             ``(B, num_classes)``.
 
         Raises:
-            InvalidInput: for what are no digits of the size space.
+            InvalidInput: for what are no choices of the size space.
         """
-        return self._forward(images, _widths(digits), [nn.Identity()] * PLACES)
+        return self._forward(images, _widths(choices), [nn.Identity()] * PLACES)
 
     def masked(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
         """Logits with each channel of a place multiplied by its mask.
@@ -110,7 +110,7 @@ class SizeSupernet(Supernet):
         return self._forward(images, [WIDTH] * PLACES, adjust)
 
     def interpolate(
-        self, images: torch.Tensor, digits: Sequence[Sequence[int]], weights: torch.Tensor
+        self, images: torch.Tensor, choices: Sequence[Sequence[int]], weights: torch.Tensor
     ) -> torch.Tensor:
         """Logits with each node a weighted sum of two widths, both brought to the greater one.
 
@@ -119,18 +119,18 @@ class SizeSupernet(Supernet):
 
         Args:
             images: as for :meth:`path`.
-            digits: two widths of each place, ``(5, 2)``.
+            choices: two widths of each place, ``(5, 2)``.
             weights: their weights, ``(5, 2)``.
 
         Returns:
             ``(B, num_classes)``.
 
         Raises:
-            InvalidInput: for what are no digits, or weights of another shape.
+            InvalidInput: for what are no choices, or weights of another shape.
         """
         if weights.shape != (PLACES, 2):
             raise InvalidInput(f"weights are ({PLACES}, 2), got {tuple(weights.shape)}")
-        first, second = (_widths([pair[which] for pair in digits]) for which in (0, 1))
+        first, second = (_widths([pair[which] for pair in choices]) for which in (0, 1))
         pairs = list(zip(first, second, strict=True))
         blends = [_blend(pair, row) for pair, row in zip(pairs, weights, strict=True)]
         adjust = [partial(nn.functional.conv2d, weight=blend) for blend in blends]
@@ -169,7 +169,7 @@ class _Cell(nn.Module):
 
     def __init__(self, projected_skip: bool) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(make_edge(digit, WIDTH, WIDTH, batch_norm) for digit in _CELL)
+        self.layers = nn.ModuleList(make_edge(choice, WIDTH, WIDTH, batch_norm) for choice in _CELL)
         if projected_skip:
             self.layers[_SKIP_EDGE] = _ProjectedSkip()
 
@@ -263,15 +263,15 @@ def _blend(widths: tuple[int, int], weights: torch.Tensor) -> torch.Tensor:
     return blend[..., None, None]
 
 
-def _widths(digits: Sequence[int]) -> list[int]:
-    given = as_integers(digits)
+def _widths(choices: Sequence[int]) -> list[int]:
+    given = as_integers(choices)
     if (
         given is None
         or len(given) != PLACES
-        or not all(0 <= digit < len(WIDTHS) for digit in given)
+        or not all(0 <= choice < len(WIDTHS) for choice in given)
     ):
         raise InvalidInput(
-            f"digits of a size architecture are {PLACES} from 0 to {len(WIDTHS) - 1}, "
-            f"got {shown(digits)}"
+            f"choices of a size architecture are {PLACES} from 0 to {len(WIDTHS) - 1}, "
+            f"got {shown(choices)}"
         )
-    return [WIDTHS[digit] for digit in given]
+    return [WIDTHS[choice] for choice in given]

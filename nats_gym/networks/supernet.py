@@ -56,7 +56,7 @@ class Supernet(nn.Module):
         self.lastact = nn.Sequential(norm(last_width), nn.ReLU(inplace=True))
         self.classifier = nn.Linear(last_width, num_classes)
 
-    def path(self, images: torch.Tensor, digits: Sequence[int]) -> torch.Tensor:
+    def path(self, images: torch.Tensor, choices: Sequence[int]) -> torch.Tensor:
         """Logits ``(B, num_classes)`` of one architecture; nothing else is computed."""
         raise NotImplementedError
 

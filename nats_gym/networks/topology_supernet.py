@@ -66,20 +66,20 @@ class TopologySupernet(Supernet):
         self.cell_count = 3 * cells_per_stage
         self._run_mixture: Callable[..., torch.Tensor] = self._mixture
 
-    def path(self, images: torch.Tensor, digits: Sequence[int]) -> torch.Tensor:
+    def path(self, images: torch.Tensor, choices: Sequence[int]) -> torch.Tensor:
         """Logits of one architecture; nothing else is computed.
 
         Args:
             images: normalised, ``(B, 3, H, W)``, sides divisible by 4.
-            digits: operation of each edge.
+            choices: operation of each edge.
 
         Returns:
             ``(B, num_classes)``.
 
         Raises:
-            InvalidInput: for what are no digits of the topology space.
+            InvalidInput: for what are no choices of the topology space.
         """
-        live = _live(digits)
+        live = _live(choices)
         if not self.training and not any(EDGES[edge][1] == 0 for edge in live):
             # No cell passes anything on: what comes before the last one cannot matter, but to the
             # running statistics.
@@ -87,32 +87,32 @@ class TopologySupernet(Supernet):
             assert isinstance(last, MixedCell)
             batch, _, height, width = images.shape
             x = images.new_zeros(batch, last.width, height // 4, width // 4)
-            return self.classify(last.path(x, digits, live))
-        return self._along(images, itertools.repeat((digits, live)))
+            return self.classify(last.path(x, choices, live))
+        return self._along(images, itertools.repeat((choices, live)))
 
     def path_of_each_cell(
-        self, images: torch.Tensor, digits: Sequence[Sequence[int]]
+        self, images: torch.Tensor, choices: Sequence[Sequence[int]]
     ) -> torch.Tensor:
         """Logits where every cell goes a path of its own; no architecture does, RSPS' steps do.
 
         Args:
             images: as :meth:`path`'s.
-            digits: operation of each edge of each cell, ``(cell_count, 6)``.
+            choices: operation of each edge of each cell, ``(cell_count, 6)``.
 
         Returns:
             ``(B, num_classes)``.
 
         Raises:
-            InvalidInput: for what are no digits of so many cells.
+            InvalidInput: for what are no choices of so many cells.
         """
-        if len(digits) != self.cell_count:
-            raise InvalidInput(f"paths are of {self.cell_count} cells, got {shown(digits)}")
-        return self._along(images, iter([(one, _live(one)) for one in digits]))
+        if len(choices) != self.cell_count:
+            raise InvalidInput(f"paths are of {self.cell_count} cells, got {shown(choices)}")
+        return self._along(images, iter([(one, _live(one)) for one in choices]))
 
     def _along(
         self, images: torch.Tensor, paths: Iterator[tuple[Sequence[int], Sequence[int]]]
     ) -> torch.Tensor:
-        """Logits where each cell in turn takes the next digits and what is live of them."""
+        """Logits where each cell in turn takes the next choices and what is live of them."""
 
         def through(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
             return block.path(x, *next(paths)) if isinstance(block, MixedCell) else block(x)
@@ -160,11 +160,11 @@ class TopologySupernet(Supernet):
         _check_weights(weights)
         chosen = weights.detach().argmax(1)
         others = weights.sum(1) - weights.gather(1, chosen[:, None])[:, 0]
-        digits = chosen.tolist()
+        choices = chosen.tolist()
 
         def through(block: nn.Module, x: torch.Tensor) -> torch.Tensor:
             if isinstance(block, MixedCell):
-                return block.straight_through(x, digits, weights, others)
+                return block.straight_through(x, choices, weights, others)
             return block(x)
 
         return self._logits(images, through)
@@ -207,14 +207,14 @@ class MixedCell(nn.Module):
         self.width = width
         self.layers = nn.ModuleList(
             nn.ModuleList(
-                make_edge(digit, width, width, batch_norm) for digit in range(len(OPERATIONS))
+                make_edge(choice, width, width, batch_norm) for choice in range(len(OPERATIONS))
             )
             for _ in EDGES
         )
 
-    def path(self, x: torch.Tensor, digits: Sequence[int], live: Sequence[int]) -> torch.Tensor:
+    def path(self, x: torch.Tensor, choices: Sequence[int], live: Sequence[int]) -> torch.Tensor:
         """``(B, C, H, W)`` → the same, by one operation an edge."""
-        return run_cell(live, [self._layer(*one) for one in enumerate(digits)], x, self.width)
+        return run_cell(live, [self._layer(*one) for one in enumerate(choices)], x, self.width)
 
     def mixture(self, x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
         """``(B, C, H, W)`` → the same, by all operations; ``weights`` are ``(6, 5)``.
@@ -240,12 +240,12 @@ class MixedCell(nn.Module):
         return nodes[OUTPUT]
 
     def _convolve(
-        self, rectified: torch.Tensor, digit: int, edges: Sequence[int], weights: torch.Tensor
+        self, rectified: torch.Tensor, choice: int, edges: Sequence[int], weights: torch.Tensor
     ) -> Sequence[torch.Tensor]:
         """A convolution on each of some edges from one node, normalised, times its weight."""
-        kernels = torch.cat([_kernel(self._layer(edge, digit)) for edge in edges])
+        kernels = torch.cat([_kernel(self._layer(edge, choice)) for edge in edges])
         values = nn.functional.conv2d(rectified, kernels, padding=kernels.shape[-1] // 2)
-        scales = weights[edges, digit].repeat_interleave(self.width)
+        scales = weights[edges, choice].repeat_interleave(self.width)
         values = nn.functional.batch_norm(
             values, None, None, scales, training=True, eps=NORM_EPSILON
         )
@@ -254,7 +254,7 @@ class MixedCell(nn.Module):
     def straight_through(
         self,
         x: torch.Tensor,
-        digits: Sequence[int],
+        choices: Sequence[int],
         weights: torch.Tensor,
         others: torch.Tensor,
     ) -> torch.Tensor:
@@ -262,13 +262,13 @@ class MixedCell(nn.Module):
 
         Args:
             x: the cell's input.
-            digits: operation of each edge.
+            choices: operation of each edge.
             weights: one-hot in value, ``(6, 5)``.
             others: on each edge the sum of the other operations' weights, 0 in value, ``(6,)``.
         """
         reaches_output = {OUTPUT}
-        for (target, source), digit in reversed(list(zip(EDGES, digits, strict=True))):
-            if digit != NONE and target in reaches_output:
+        for (target, source), choice in reversed(list(zip(EDGES, choices, strict=True))):
+            if choice != NONE and target in reaches_output:
                 reaches_output.add(source)
         nodes = [x]
         rectified: dict[int, torch.Tensor] = {}
@@ -279,24 +279,24 @@ class MixedCell(nn.Module):
             into = [edge for edge, (target, _) in enumerate(EDGES) if target == node]
             total = others[into[0] : into[-1] + 1].sum().to(x.dtype).expand_as(x)
             for edge in into:
-                digit, source = digits[edge], EDGES[edge][1]
-                if digit == NONE:
+                choice, source = choices[edge], EDGES[edge][1]
+                if choice == NONE:
                     continue
-                layer = self._layer(edge, digit)
+                layer = self._layer(edge, choice)
                 if isinstance(layer, ConvBN):
                     if source not in rectified:
                         rectified[source] = nodes[source].relu()
                     value = layer(rectified[source])
                 else:
                     value = layer(nodes[source])
-                total = total + weights[edge, digit] * value
+                total = total + weights[edge, choice] * value
             nodes.append(total)
         return nodes[OUTPUT]
 
-    def _layer(self, edge: int, digit: int) -> nn.Module:
+    def _layer(self, edge: int, choice: int) -> nn.Module:
         operations = self.layers[edge]
         assert isinstance(operations, nn.ModuleList)
-        return operations[digit]
+        return operations[choice]
 
 
 def _kernel(layer: nn.Module) -> torch.Tensor:
@@ -306,15 +306,15 @@ def _kernel(layer: nn.Module) -> torch.Tensor:
     return convolution.weight
 
 
-def _live(digits: Sequence[int]) -> tuple[int, ...]:
-    """The live edges of a cell; ``InvalidInput`` for what are no digits of one."""
+def _live(choices: Sequence[int]) -> tuple[int, ...]:
+    """The live edges of a cell; ``InvalidInput`` for what are no choices of one."""
     try:
-        right = len(digits) == len(EDGES) and {*digits} <= _DIGITS
+        right = len(choices) == len(EDGES) and {*choices} <= _DIGITS
     except Exception:  # what is given counts itself as it likes
         right = False
     if not right:
-        raise InvalidInput(f"digits are six numbers from 0 to 4, got {shown(digits)}")
-    return live_edges(digits)
+        raise InvalidInput(f"choices are six numbers from 0 to 4, got {shown(choices)}")
+    return live_edges(choices)
 
 
 def _check_weights(weights: torch.Tensor) -> None:

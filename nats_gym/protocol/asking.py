@@ -47,7 +47,7 @@ class AskTell(Kind):
     def play(self, runs: Runs) -> Columns:
         """Ask, evaluate, tell; see :meth:`Kind.play`."""
         keys, table, ladder = run_keys(runs.seeds), runs.evaluator.table, runs.arguments.ladder
-        known = table.known_digits(ladder[-1])
+        known = table.known_choices(ladder[-1])
         told = {"among": known} if known is not None and chooses_among(self.factory) else {}
         agent = self.player(table.space, RunStreams(keys), len(ladder), **told)
         return play(agent, Evaluations(runs.evaluator, runs.arguments, keys), runs)
@@ -161,19 +161,19 @@ class Evaluations:
         self._answered[evaluation, self._runs] = True
 
     def _checked(self, question: Question) -> tuple[NDArray[np.int64], ...]:
-        if not all(hasattr(question, field) for field in ("digits", "rung", "continues")):
+        if not all(hasattr(question, field) for field in ("choices", "rung", "continues")):
             raise InvalidInput(
                 f"ask() of {self._name} returns a nats_gym.agents.Question, got {shown(question)}"
             )
         runs, n = len(self._keys), self._space.num_decisions
         try:
-            index = self._space.index(question.digits)
+            index = self._space.index(question.choices)
         except InvalidInput as error:
             raise InvalidInput(f"{self._name} asks for what is no architecture: {error}") from None
         rung, continues = np.asarray(question.rung), np.asarray(question.continues)
         if index.shape != (runs,):
             raise InvalidInput(
-                f"ask() of {self._name} returns digits of shape {(runs, n)}, "
+                f"ask() of {self._name} returns choices of shape {(runs, n)}, "
                 f"got {(*index.shape, n)}"
             )
         for what, given, low, high in (

@@ -95,7 +95,7 @@ class WeightSharing(Kind):
         arguments, table, seeds = runs.arguments, runs.evaluator.table, runs.seeds
         budget, checkpoints = arguments.budget, runs.checkpoints
         accuracy = table.mean_accuracy("valid")
-        among = table.known_digits(table.full_epochs)
+        among = table.known_choices(table.full_epochs)
         found: list[SupernetResult] = []
         for run, seed in enumerate(seeds):
 

@@ -1,4 +1,4 @@
-"""What an architecture is: digits ⇄ official index ⇄ official string, and its closed-form cost."""
+"""What an architecture is: choices ⇄ official index ⇄ official string, and its closed-form cost."""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
 """What the two search spaces share: ``n`` decisions of ``k`` choices each, numbered officially.
 
-An architecture is an int array of *digits* whose last axis has length ``n``. Every method takes
+An architecture is an int array of *choices* whose last axis has length ``n``. Every method takes
 and returns arrays with any leading batch dimensions; a single architecture has shape ``()``.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -20,7 +21,7 @@ from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, NatsGymError, shown
 from nats_gym.spaces.figure import CLOSED_FORM, Figure, Quantity
 
-Digits = NDArray[np.int64]
+Choices = NDArray[np.int64]
 Indices = NDArray[np.int64]
 Figures = NDArray[np.float64]
 #: Most architectures drawn at once, some 100 bytes each.
@@ -52,14 +53,14 @@ class ArchitectureSpace(ABC):
 
     Attributes:
         name: ``"tss"`` or ``"sss"``.
-        num_decisions: ``n``, the length of the digits axis.
+        num_decisions: ``n``, the length of the choices axis.
         num_choices: ``k``, the choices of every decision.
         choice_names: what the choices are called, in order (``k`` of them).
         decision_names: what is decided, in order (``n`` of them).
         size: number of architectures, ``k ** n``.
         full_epochs: NATS-Bench's full training schedule, by which an answer is judged.
         closed_forms: what :meth:`figure` computes, by the name of the method that does.
-        place_values: what a digit counts in the lexicographic rank, ``(n,)``, the first most.
+        place_values: what a choice counts in the lexicographic rank, ``(n,)``, the first most.
     """
 
     name: str
@@ -96,44 +97,44 @@ class ArchitectureSpace(ABC):
         """Length of the full training schedule on a data set."""
         return get_dataset(dataset).full_epochs or self.full_epochs
 
-    # ── digits ⇄ official index ──────────────────────────────────────────────────────────────
+    # ── choices ⇄ official index ──────────────────────────────────────────────────────────────
 
     @property
     @abstractmethod
     def rank_to_index(self) -> Indices:
-        """Official index of each architecture in lexicographic order of digits, ``(size,)``."""
+        """Official index of each architecture in lexicographic order of choices, ``(size,)``."""
 
     @property
     @abstractmethod
     def index_to_rank(self) -> Indices:
         """Lexicographic rank of each official index, ``(size,)``; inverse of the above."""
 
-    def index(self, digits: ArrayLike) -> Indices:
-        """Official index ``(...)`` of ``digits (..., n)``. ``InvalidInput`` if out of range."""
-        return np.asarray(self.rank_to_index[self.rank(digits)], dtype=np.int64)
+    def index(self, choices: ArrayLike) -> Indices:
+        """Official index ``(...)`` of ``choices (..., n)``. ``InvalidInput`` if out of range."""
+        return np.asarray(self.rank_to_index[self.rank(choices)], dtype=np.int64)
 
-    def rank(self, digits: ArrayLike) -> Indices:
-        """Lexicographic rank ``(...)`` of ``digits (..., n)``: the digits read as one number."""
-        return np.asarray(self.check_digits(digits) @ self.place_values)
+    def rank(self, choices: ArrayLike) -> Indices:
+        """Lexicographic rank ``(...)`` of ``choices (..., n)``: the choices read as one number."""
+        return np.asarray(self.check_choices(choices) @ self.place_values)
 
-    def digits(self, index: ArrayLike) -> Digits:
-        """Digits ``(..., n)`` of an official ``index (...)``. ``InvalidInput`` if out of range."""
+    def choices(self, index: ArrayLike) -> Choices:
+        """Choices ``(..., n)`` of an official ``index (...)``. ``InvalidInput`` if out of range."""
         rank = self.index_to_rank[self.check_index(index)]
         return np.asarray(rank[..., None] // self.place_values % self.num_choices)
 
-    def all_digits(self) -> Digits:
-        """Digits of every architecture in official order, ``(size, n)``."""
-        return self.digits(np.arange(self.size))
+    def all_choices(self) -> Choices:
+        """Choices of every architecture in official order, ``(size, n)``."""
+        return self.choices(np.arange(self.size))
 
-    def check_digits(self, digits: ArrayLike) -> Digits:
-        """Return ``digits`` as int64 ``(..., n)``; ``InvalidInput`` says what is wrong."""
-        array = checks.array(digits, f"digits of {self.name} are integers")
+    def check_choices(self, choices: ArrayLike) -> Choices:
+        """Return ``choices`` as int64 ``(..., n)``; ``InvalidInput`` says what is wrong."""
+        array = checks.array(choices, f"choices of {self.name} are integers")
         if array.ndim == 0 or array.shape[-1] != self.num_decisions:
             raise InvalidInput(
-                f"digits of {self.name} need a last axis of {self.num_decisions}, "
+                f"choices of {self.name} need a last axis of {self.num_decisions}, "
                 f"got shape {array.shape}"
             )
-        return _as_integers_below(array, self.num_choices, f"digit of {self.name}")
+        return _as_integers_below(array, self.num_choices, f"choice of {self.name}")
 
     def check_index(self, index: ArrayLike) -> Indices:
         """Return ``index`` as int64; ``InvalidInput`` unless every entry is in ``0 … size-1``."""
@@ -159,25 +160,42 @@ class ArchitectureSpace(ABC):
             raise InvalidInput(f"one {self.name} index expected, got shape {checked.shape}")
         return int(checked)
 
+    # Names that these had; they go after a release.
+
+    def digits(self, index: ArrayLike) -> Choices:
+        """What :meth:`choices` was called."""
+        _say_renamed("digits", "choices")
+        return self.choices(index)
+
+    def all_digits(self) -> Choices:
+        """What :meth:`all_choices` was called."""
+        _say_renamed("all_digits", "all_choices")
+        return self.all_choices()
+
+    def check_digits(self, choices: ArrayLike) -> Choices:
+        """What :meth:`check_choices` was called."""
+        _say_renamed("check_digits", "check_choices")
+        return self.check_choices(choices)
+
     # ── official strings ─────────────────────────────────────────────────────────────────────
 
     @abstractmethod
-    def _string(self, digits: tuple[int, ...]) -> str:
+    def _string(self, choices: tuple[int, ...]) -> str:
         """Official string of one architecture."""
 
     @abstractmethod
     def _parse(self, string: str) -> list[int]:
-        """Digits of one official string; ``InvalidInput`` if malformed."""
+        """Choices of one official string; ``InvalidInput`` if malformed."""
 
-    def string(self, digits: ArrayLike) -> NDArray[np.str_]:
-        """Official strings ``(...)`` of ``digits (..., n)``; shape ``()`` for one of them."""
-        checked = self.check_digits(digits)
+    def string(self, choices: ArrayLike) -> NDArray[np.str_]:
+        """Official strings ``(...)`` of ``choices (..., n)``; shape ``()`` for one of them."""
+        checked = self.check_choices(choices)
         flat = checked.reshape(-1, self.num_decisions).tolist()
         strings = np.array([self._string(tuple(row)) for row in flat], dtype=np.str_)
         return strings.reshape(checked.shape[:-1])
 
-    def parse(self, string: str | ArrayLike) -> Digits:
-        """Digits ``(..., n)`` of official strings ``(...)``.
+    def parse(self, string: str | ArrayLike) -> Choices:
+        """Choices ``(..., n)`` of official strings ``(...)``.
 
         Raises:
             InvalidInput: for a malformed string; says what is wrong and shows a right one.
@@ -195,7 +213,7 @@ class ArchitectureSpace(ABC):
     # ── one architecture without numpy's cost per call, for the scalar environment ───────────
 
     def index_of(self, choices: Sequence[int]) -> int:
-        """Official index of one architecture's valid digits; :meth:`index` without arrays."""
+        """Official index of one architecture's valid choices; :meth:`index` without arrays."""
         rank = 0
         for choice in choices:
             rank = rank * self.num_choices + choice
@@ -205,20 +223,20 @@ class ArchitectureSpace(ABC):
         """Official string of one valid official index, remembered."""
         name = self._names.get(index)
         if name is None:
-            name = self._names[index] = str(self.string(self.digits(index)))
+            name = self._names[index] = str(self.string(self.choices(index)))
         return name
 
     @cached_property
     def names(self) -> NDArray[np.object_]:
         """Official strings of all architectures by official index, ``(size,)``, read-only."""
-        names = np.array([self._string(tuple(row)) for row in self.all_digits().tolist()], object)
+        names = np.array([self._string(tuple(row)) for row in self.all_choices().tolist()], object)
         names.flags.writeable = False
         return names
 
     # ── moving about ─────────────────────────────────────────────────────────────────────────
 
-    def sample(self, rng: RandomSource, shape: tuple[int, ...] = ()) -> Digits:
-        """Draw architectures uniformly: digits ``(*shape, n)``.
+    def sample(self, rng: RandomSource, shape: tuple[int, ...] = ()) -> Choices:
+        """Draw architectures uniformly: choices ``(*shape, n)``.
 
         Raises:
             InvalidInput: for what is no shape, or of more than :data:`MOST_SAMPLED`.
@@ -231,12 +249,12 @@ class ArchitectureSpace(ABC):
         return uniform_integers(rng, self.num_choices, (*sizes, self.num_decisions))
 
     @abstractmethod
-    def mutate(self, digits: ArrayLike, rng: RandomSource) -> Digits:
+    def mutate(self, choices: ArrayLike, rng: RandomSource) -> Choices:
         """Change one decision of each architecture by the paper's rule for this space."""
 
-    def neighbors(self, digits: ArrayLike) -> Digits:
+    def neighbors(self, choices: ArrayLike) -> Choices:
         """All architectures one decision away: ``(..., n·(k-1), n)``, by decision, then choice."""
-        checked = self.check_digits(digits)
+        checked = self.check_choices(choices)
         n, k = self.num_decisions, self.num_choices
         out = np.broadcast_to(checked[..., None, None, :], (*checked.shape[:-1], n, k - 1, n))
         out = out.copy()
@@ -255,33 +273,37 @@ class ArchitectureSpace(ABC):
         """
         key = checks.word(name, "figure", self.closed_forms), get_dataset(dataset).name
         if key not in self._figures:
-            values = getattr(self, name)(self.all_digits(), dataset)
+            values = getattr(self, name)(self.all_choices(), dataset)
             self._figures[key] = Figure(name, self.closed_forms[name], values, CLOSED_FORM)
         return self._figures[key]
 
     @abstractmethod
-    def params(self, digits: ArrayLike, dataset: str) -> Figures:
+    def params(self, choices: ArrayLike, dataset: str) -> Figures:
         """Parameters of the network for ``dataset``, in millions, ``(...)``."""
 
     @abstractmethod
-    def flops(self, digits: ArrayLike, dataset: str) -> Figures:
+    def flops(self, choices: ArrayLike, dataset: str) -> Figures:
         """Multiply-accumulates of one image for ``dataset``, in millions, ``(...)``."""
 
-    def paths(self, digits: ArrayLike, dataset: str) -> Figures:
+    def paths(self, choices: ArrayLike, dataset: str) -> Figures:
         """Live paths from input to output, ``(...)``: one where nothing branches."""
         get_dataset(dataset)  # any will do
-        return np.ones(self.check_digits(digits).shape[:-1])
+        return np.ones(self.check_choices(choices).shape[:-1])
 
     # ── one architecture, however it is written ──────────────────────────────────────────────
 
     def resolve(self, architecture: int | str | ArrayLike) -> int:
-        """Official index of one architecture given as index, official string or digits."""
+        """Official index of one architecture given as index, official string or choices."""
         if isinstance(architecture, str):
             return int(self.index(self.parse(architecture)))
-        array = checks.array(architecture, "an architecture is an index, a string or digits")
+        array = checks.array(architecture, "an architecture is an index, a string or choices")
         if array.ndim > 1:
             raise InvalidInput(f"one {self.name} architecture expected, got shape {array.shape}")
         return int(self.index(array)) if array.ndim else self.check_one_index(array)
+
+
+def _say_renamed(old: str, new: str) -> None:
+    warnings.warn(f"{old}() of a space is {new}() now", DeprecationWarning, stacklevel=3)
 
 
 def _as_integers_below(array: NDArray[Any], bound: int, what: str) -> NDArray[np.int64]:

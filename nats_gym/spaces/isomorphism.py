@@ -15,19 +15,19 @@ from numpy.typing import NDArray
 
 
 def unique_strings(
-    digits: NDArray[np.int64],
+    choices: NDArray[np.int64],
     edges: Sequence[tuple[int, int]],
     operations: Sequence[str],
 ) -> list[str]:
-    """Isomorphism strings of ``digits (cells, edges)``; ``edges`` are (target, source) pairs."""
+    """Isomorphism strings of ``choices (cells, edges)``; ``edges`` are (target, source) pairs."""
     output = max(target for target, _ in edges)
     strings = []
-    for cell in digits.tolist():
+    for cell in choices.tolist():
         nodes = ["0"]
         for node in range(1, output + 1):
             inputs = [
-                _contribution(nodes[source], operations[digit])
-                for (target, source), digit in zip(edges, cell, strict=True)
+                _contribution(nodes[source], operations[choice])
+                for (target, source), choice in zip(edges, cell, strict=True)
                 if target == node
             ]
             nodes.append("+".join(sorted(inputs)))

@@ -15,14 +15,14 @@ from nats_gym.errors import InvalidInput, shown
 from nats_gym.spaces import network_cost
 from nats_gym.spaces.architecture_space import (
     ArchitectureSpace,
-    Digits,
+    Choices,
     Figures,
     Indices,
     RandomSource,
     uniform_integers,
 )
 
-#: Channel widths in the order of the digits.
+#: Channel widths in the order of the choices.
 WIDTHS: tuple[int, ...] = tuple(range(8, 65, 8))
 #: The cell of every architecture, as a string of the topology space (index 9930).
 CELL = (
@@ -32,10 +32,10 @@ CELL = (
 
 
 class SizeSpace(ArchitectureSpace):
-    """Widths of NATS-Bench's size space: digit ``d`` is the width ``8·(d+1)``.
+    """Widths of NATS-Bench's size space: choice ``d`` is the width ``8·(d+1)``.
 
     >>> space = SizeSpace()
-    >>> str(space.string(space.digits(284)))
+    >>> str(space.string(space.choices(284)))
     '8:8:40:32:40'
     """
 
@@ -57,12 +57,12 @@ class SizeSpace(ArchitectureSpace):
         """The official order of the size space is lexicographic already."""
         return self.rank_to_index
 
-    def widths(self, digits: ArrayLike) -> Indices:
-        """Channel widths ``(..., 5)`` of ``digits (..., 5)``."""
-        return np.asarray(WIDTHS)[self.check_digits(digits)]
+    def widths(self, choices: ArrayLike) -> Indices:
+        """Channel widths ``(..., 5)`` of ``choices (..., 5)``."""
+        return np.asarray(WIDTHS)[self.check_choices(choices)]
 
-    def _string(self, digits: tuple[int, ...]) -> str:
-        return ":".join(self.choice_names[digit] for digit in digits)
+    def _string(self, choices: tuple[int, ...]) -> str:
+        return ":".join(self.choice_names[choice] for choice in choices)
 
     def _parse(self, string: str) -> list[int]:
         parts = string.split(":")
@@ -73,21 +73,21 @@ class SizeSpace(ArchitectureSpace):
             )
         return [self.choice_names.index(part) for part in parts]
 
-    def mutate(self, digits: ArrayLike, rng: RandomSource) -> Digits:
+    def mutate(self, choices: ArrayLike, rng: RandomSource) -> Choices:
         """Give one position of each architecture a uniform width.
 
         The paper's rule: the new width may be the old one.
         """
-        child = self.check_digits(digits).copy()
+        child = self.check_choices(choices).copy()
         batch = child.shape[:-1]
         position = uniform_integers(rng, self.num_decisions, batch)[..., None]
         choice = uniform_integers(rng, self.num_choices, batch)[..., None]
         np.put_along_axis(child, position, choice, -1)
         return child
 
-    def _cost(self, digits: ArrayLike, dataset: str) -> tuple[Figures, Figures]:
+    def _cost(self, choices: ArrayLike, dataset: str) -> tuple[Figures, Figures]:
         data = get_dataset(dataset)
-        c1, c2, c3, c4, c5 = np.moveaxis(self.widths(digits).astype(np.float64), -1, 0)
+        c1, c2, c3, c4, c5 = np.moveaxis(self.widths(choices).astype(np.float64), -1, 0)
         full, half, quarter = (data.resolution >> stage for stage in range(3))
         return network_cost.total(
             network_cost.conv_bn(3, c1, 3, full),
@@ -99,13 +99,13 @@ class SizeSpace(ArchitectureSpace):
             network_cost.head(c5, data.num_classes),
         )
 
-    def params(self, digits: ArrayLike, dataset: str) -> Figures:
+    def params(self, choices: ArrayLike, dataset: str) -> Figures:
         """Parameters in millions, ``(...)``."""
-        return self._cost(digits, dataset)[0]
+        return self._cost(choices, dataset)[0]
 
-    def flops(self, digits: ArrayLike, dataset: str) -> Figures:
+    def flops(self, choices: ArrayLike, dataset: str) -> Figures:
         """Multiply-accumulates of one image in millions, ``(...)``."""
-        return self._cost(digits, dataset)[1]
+        return self._cost(choices, dataset)[1]
 
 
 def _cell(

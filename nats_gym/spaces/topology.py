@@ -18,7 +18,7 @@ from nats_gym.errors import InvalidInput, did_you_mean, shown
 from nats_gym.spaces import network_cost
 from nats_gym.spaces.architecture_space import (
     ArchitectureSpace,
-    Digits,
+    Choices,
     Figures,
     Indices,
     RandomSource,
@@ -26,7 +26,7 @@ from nats_gym.spaces.architecture_space import (
 )
 from nats_gym.spaces.isomorphism import unique_strings
 
-#: Edges (target, source) of the cell in the order of the digits.
+#: Edges (target, source) of the cell in the order of the choices.
 EDGES: tuple[tuple[int, int], ...] = ((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))
 OPERATIONS: tuple[str, ...] = (
     "none",
@@ -50,10 +50,10 @@ EXAMPLE = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|avg_p
 
 
 class TopologySpace(ArchitectureSpace):
-    """Cells of NATS-Bench's topology space: digits are the operations on :data:`EDGES`.
+    """Cells of NATS-Bench's topology space: choices are the operations on :data:`EDGES`.
 
     >>> space = TopologySpace()
-    >>> str(space.string(space.digits(0)))
+    >>> str(space.string(space.choices(0)))
     '|avg_pool_3x3~0|+|nor_conv_1x1~0|skip_connect~1|+|nor_conv_1x1~0|skip_connect~1|skip_connect~2|'
     """
 
@@ -77,10 +77,10 @@ class TopologySpace(ArchitectureSpace):
         random.Random(88).shuffle(ranks)
         return np.array(ranks, dtype=np.int64)
 
-    def _string(self, digits: tuple[int, ...]) -> str:
+    def _string(self, choices: tuple[int, ...]) -> str:
         nodes: dict[int, str] = {1: "|", 2: "|", 3: "|"}
-        for (target, source), digit in zip(EDGES, digits, strict=True):
-            nodes[target] += f"{OPERATIONS[digit]}~{source}|"
+        for (target, source), choice in zip(EDGES, choices, strict=True):
+            nodes[target] += f"{OPERATIONS[choice]}~{source}|"
         return "+".join(nodes.values())
 
     def _parse(self, string: str) -> list[int]:
@@ -97,13 +97,13 @@ class TopologySpace(ArchitectureSpace):
                 )
         return [OPERATIONS.index(name) for name in match.groups()]
 
-    def mutate(self, digits: ArrayLike, rng: RandomSource) -> Digits:
+    def mutate(self, choices: ArrayLike, rng: RandomSource) -> Choices:
         """Give one edge of each cell a different operation.
 
         The paper's rule: a uniform node of 1, 2, 3, a uniform edge into it, a uniform operation
         among the other four. So edges into node 1 change most often.
         """
-        child = self.check_digits(digits).copy()
+        child = self.check_choices(choices).copy()
         batch = child.shape[:-1]
         node = uniform_integers(rng, 3, batch)  # 0, 1, 2 for nodes 1, 2, 3, with node+1 edges
         edge = node * (node + 1) // 2 + uniform_integers(rng, node + 1, batch)
@@ -112,9 +112,9 @@ class TopologySpace(ArchitectureSpace):
         np.put_along_axis(child, edge[..., None], (old + step) % self.num_choices, -1)
         return child
 
-    def _cost(self, digits: ArrayLike, dataset: str) -> tuple[Figures, Figures]:
+    def _cost(self, choices: ArrayLike, dataset: str) -> tuple[Figures, Figures]:
         data = get_dataset(dataset)
-        ops = self.check_digits(digits)
+        ops = self.check_choices(choices)
         ones = (ops == CONV_1X1).sum(-1).astype(np.float64)  # (...)
         threes = (ops == CONV_3X3).sum(-1).astype(np.float64)
         parts = [network_cost.conv_bn(3, STEM_WIDTH, 3, data.resolution)]
@@ -129,24 +129,24 @@ class TopologySpace(ArchitectureSpace):
         parts.append(network_cost.head(4 * STEM_WIDTH, data.num_classes))
         return network_cost.total(*parts)
 
-    def params(self, digits: ArrayLike, dataset: str) -> Figures:
+    def params(self, choices: ArrayLike, dataset: str) -> Figures:
         """Parameters in millions, ``(...)``; edges on no live path count too."""
-        return self._cost(digits, dataset)[0]
+        return self._cost(choices, dataset)[0]
 
-    def flops(self, digits: ArrayLike, dataset: str) -> Figures:
+    def flops(self, choices: ArrayLike, dataset: str) -> Figures:
         """Multiply-accumulates of one image in millions, ``(...)``."""
-        return self._cost(digits, dataset)[1]
+        return self._cost(choices, dataset)[1]
 
-    def paths(self, digits: ArrayLike, dataset: str) -> Figures:
+    def paths(self, choices: ArrayLike, dataset: str) -> Figures:
         """Paths without ``none`` from input to output, ``(...)``, on any data set."""
-        return super().paths(digits, dataset) * self._count_paths(digits)
+        return super().paths(choices, dataset) * self._count_paths(choices)
 
-    def is_live(self, digits: ArrayLike) -> NDArray[np.bool_]:
+    def is_live(self, choices: ArrayLike) -> NDArray[np.bool_]:
         """Whether a path without ``none`` leads from input to output, ``(...)`` (15,284 do)."""
-        return np.asarray(self._count_paths(digits) > 0)
+        return np.asarray(self._count_paths(choices) > 0)
 
-    def _count_paths(self, digits: ArrayLike) -> Figures:
-        ops = self.check_digits(digits)
+    def _count_paths(self, choices: ArrayLike) -> Figures:
+        ops = self.check_choices(choices)
         paths = [np.ones(ops.shape[:-1]), *np.zeros((3, *ops.shape[:-1]))]
         for edge, (target, source) in enumerate(EDGES):
             paths[target] = paths[target] + paths[source] * (ops[..., edge] != NONE)
@@ -163,13 +163,13 @@ class TopologySpace(ArchitectureSpace):
         _, first, inverse = np.unique(by_index, return_index=True, return_inverse=True)
         return np.asarray(first[inverse][self.rank_to_index], dtype=np.int64)
 
-    def unique_string(self, digits: ArrayLike) -> NDArray[np.str_]:
+    def unique_string(self, choices: ArrayLike) -> NDArray[np.str_]:
         """Official isomorphism string (``consider_zero=True``), ``(...)``.
 
         Cells with the same string compute the same function; there are 6,466 strings.
         """
-        return np.asarray(self._unique_strings_by_rank[self.rank(digits)])
+        return np.asarray(self._unique_strings_by_rank[self.rank(choices)])
 
-    def isomorphism_class(self, digits: ArrayLike) -> Indices:
+    def isomorphism_class(self, choices: ArrayLike) -> Indices:
         """Lowest official index among the cells with the same isomorphism string, ``(...)``."""
-        return np.asarray(self._classes_by_rank[self.rank(digits)])
+        return np.asarray(self._classes_by_rank[self.rank(choices)])

@@ -104,7 +104,7 @@ def unlink(values: Array, quantity: str) -> Figures:
     return np.asarray(100 / (1 + np.exp(-np.clip(values, -30, 30))))
 
 
-def architecture_features(space: ArchitectureSpace, digits: Array, dataset: str) -> Figures:
+def architecture_features(space: ArchitectureSpace, choices: Array, dataset: str) -> Figures:
     """Describe architectures to the model, ``(arch, feature)``.
 
     In the topology space operations, live edges and paths; in the size space the logarithms of
@@ -113,34 +113,34 @@ def architecture_features(space: ArchitectureSpace, digits: Array, dataset: str)
 
     Args:
         space: whose.
-        digits: ``(arch, n)``.
+        choices: ``(arch, n)``.
         dataset: whose networks' cost.
     """
-    cost = np.log(np.stack([space.params(digits, dataset), space.flops(digits, dataset)], axis=1))
+    cost = np.log(np.stack([space.params(choices, dataset), space.flops(choices, dataset)], axis=1))
     describe = _size_features if space.name == "sss" else _topology_features
-    coarse, finer = describe(space, np.asarray(digits))
+    coarse, finer = describe(space, np.asarray(choices))
     return np.concatenate([coarse, cost, cost**2, finer], axis=1)
 
 
-def _size_features(space: ArchitectureSpace, digits: Array) -> tuple[Figures, Figures]:
-    width = 2 * np.log(1.0 + digits) / np.log(space.num_choices) - 1  # −1 … 1
+def _size_features(space: ArchitectureSpace, choices: Array) -> tuple[Figures, Figures]:
+    width = 2 * np.log(1.0 + choices) / np.log(space.num_choices) - 1  # −1 … 1
 
     def products(degree: int) -> list[Array]:
-        axes = itertools.combinations_with_replacement(range(digits.shape[1]), degree)
+        axes = itertools.combinations_with_replacement(range(choices.shape[1]), degree)
         return [width[:, list(some)].prod(axis=1) for some in axes]
 
-    equal = [digits[:, one] == digits[:, two] for one, two in EQUAL_WIDTHS]
+    equal = [choices[:, one] == choices[:, two] for one, two in EQUAL_WIDTHS]
     coarse = [*products(1), *products(2), *equal, width.min(axis=1)]
     return np.stack(coarse, axis=1).astype(np.float64), np.stack(products(3), axis=1)
 
 
-def _topology_features(space: ArchitectureSpace, digits: Array) -> tuple[Figures, Figures]:
+def _topology_features(space: ArchitectureSpace, choices: Array) -> tuple[Figures, Figures]:
     # Accuracies that nobody has measured are no features: the last rows go.
-    unmeasured = np.full((len(digits), len(DATASET_ORDER)), 50.0)
-    cell = topology_features(digits, unmeasured)[: -2 * len(DATASET_ORDER)].T
-    one_hot = digits[:, :, None] == np.arange(space.num_choices)
+    unmeasured = np.full((len(choices), len(DATASET_ORDER)), 50.0)
+    cell = topology_features(choices, unmeasured)[: -2 * len(DATASET_ORDER)].T
+    one_hot = choices[:, :, None] == np.arange(space.num_choices)
     pairs = [
-        (one_hot[:, one, :, None] & one_hot[:, two, None, :]).reshape(len(digits), -1)
-        for one, two in itertools.combinations(range(digits.shape[1]), 2)
+        (one_hot[:, one, :, None] & one_hot[:, two, None, :]).reshape(len(choices), -1)
+        for one, two in itertools.combinations(range(choices.shape[1]), 2)
     ]
     return cell, np.concatenate(pairs, axis=1).astype(np.float64)

@@ -92,8 +92,8 @@ def _coefficients_of(path: Path) -> Iterator[None]:
 
 
 def _fit_column(table: Known, column: Column) -> tuple[fitted.FittedColumn, NDArray[Any]]:
-    digits = table.space.all_digits()
-    features = fitted.architecture_features(table.space, digits, table.dataset)
+    choices = table.space.all_choices()
+    features = fitted.architecture_features(table.space, choices, table.dataset)
     path = table.folder / column.file
     return fitted.FittedColumn.load(path, features.shape[1]), features
 
@@ -102,24 +102,24 @@ def _topology_accuracy(table: Known, column: Column, folder: Path) -> NDArray[An
     # The model reads the measured full-schedule figures of all three data sets.
     measured = [table.measured_elsewhere(dataset) for dataset in DATASET_ORDER]
     surrogate = TopologySurrogate.load(folder)
-    return surrogate.accuracy(table.space.all_digits(), np.stack(measured, axis=1), table.dataset)
+    return surrogate.accuracy(table.space.all_choices(), np.stack(measured, axis=1), table.dataset)
 
 
 def _size_accuracy(table: Known, column: Column, folder: Path) -> NDArray[Any]:
     surrogate = SizeSurrogate.load(table.dataset, column.split, folder)
-    return surrogate.accuracy(table.space.all_digits())
+    return surrogate.accuracy(table.space.all_choices())
 
 
 def _topology_valid_seconds(table: Known, column: Column, folder: Path) -> NDArray[Any]:
     costs = CostSurrogate.load(folder)
     share = REFERENCE_IMAGES / get_dataset(table.dataset).train_images
     on_reference = table.train_seconds(1) * share
-    return costs.topology_valid_seconds(table.space.all_digits(), on_reference, table.dataset)
+    return costs.topology_valid_seconds(table.space.all_choices(), on_reference, table.dataset)
 
 
 def _size_cost(table: Known, column: Column, folder: Path) -> NDArray[Any]:
     costs = CostSurrogate.load(folder)
-    flops = table.space.flops(table.space.all_digits(), table.dataset)
+    flops = table.space.flops(table.space.all_choices(), table.dataset)
     line = {
         "train_seconds_per_epoch": costs.size_train_seconds,
         "evaluation_seconds": costs.size_valid_seconds,

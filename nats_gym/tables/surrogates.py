@@ -39,7 +39,7 @@ VERSION = 2
 
 #: Order of the columns of ``accuracy_200`` and of the topology model's outputs.
 DATASET_ORDER = ("cifar10", "cifar100", "ImageNet16-120")
-#: The four paths from a cell's input to its output, as positions in the digits.
+#: The four paths from a cell's input to its output, as positions in the choices.
 PATHS: tuple[tuple[int, ...], ...] = ((3,), (0, 4), (1, 5), (0, 2, 5))
 NONE, SKIP, CONV_1X1, CONV_3X3, POOL = range(5)
 #: Accuracies are clipped to this before the logit, in percent.
@@ -113,15 +113,15 @@ class TopologySurrogate:
             raise ValueError(f"{width} outputs and {len(noise)} curves of noise")
         return cls(layers, noise)
 
-    def accuracies(self, digits: Array, accuracy_200: Array) -> Figures:
+    def accuracies(self, choices: Array, accuracy_200: Array) -> Figures:
         """Return expected accuracies in percent, ``(arch, 3)`` in :data:`DATASET_ORDER`.
 
         Args:
-            digits: operations, ``(arch, 6)``.
+            choices: operations, ``(arch, 6)``.
             accuracy_200: measured 200-epoch validation accuracy, mean over trials, in percent,
                 ``(arch, 3)`` in :data:`DATASET_ORDER`.
         """
-        features = topology_features(digits, accuracy_200)  # (feature, arch)
+        features = topology_features(choices, accuracy_200)  # (feature, arch)
         layers = [(weight.astype(np.float64), bias[:, None]) for weight, bias in self.layers]
         outputs = np.empty((features.shape[1], len(DATASET_ORDER)))
         for start in range(0, len(outputs), BLOCK):
@@ -135,9 +135,9 @@ class TopologySurrogate:
             outputs[block] = (weight @ signal + bias).T
         return _round(outputs)
 
-    def accuracy(self, digits: Array, accuracy_200: Array, dataset: str) -> Figures:
+    def accuracy(self, choices: Array, accuracy_200: Array, dataset: str) -> Figures:
         """Return :meth:`accuracies` on one data set, ``(arch,)``."""
-        return np.asarray(self.accuracies(digits, accuracy_200)[:, _position(dataset)])
+        return np.asarray(self.accuracies(choices, accuracy_200)[:, _position(dataset)])
 
     def sigma(self, predicted: Array, dataset: str) -> Figures:
         """Return the sd of one trial in points, for expected accuracies in percent."""
@@ -199,9 +199,9 @@ class SizeSurrogate:
             values += agree * _on_grid(coefficients, basis[:, : len(coefficients)])
         return _round(values)
 
-    def accuracy(self, digits: Array) -> Figures:
-        """Return expected accuracies in percent, ``(arch,)``, of ``digits (arch, 5)``."""
-        return np.asarray(self.grid()[tuple(np.asarray(digits).T)])
+    def accuracy(self, choices: Array) -> Figures:
+        """Return expected accuracies in percent, ``(arch,)``, of ``choices (arch, 5)``."""
+        return np.asarray(self.grid()[tuple(np.asarray(choices).T)])
 
     def sigma(self, predicted: Array) -> Figures:
         """Return the sd of one trial in points, for expected accuracies in percent."""
@@ -238,17 +238,17 @@ class CostSurrogate:
             raise ValueError(f"{len(topology)} weights of a validation pass")
         return cls(topology, size)
 
-    def topology_valid_seconds(self, digits: Array, train_seconds: Array, dataset: str) -> Figures:
+    def topology_valid_seconds(self, choices: Array, train_seconds: Array, dataset: str) -> Figures:
         """Return seconds of one validation pass in the topology space, ``(arch,)``.
 
         Args:
-            digits: operations, ``(arch, 6)``.
+            choices: operations, ``(arch, 6)``.
             train_seconds: measured seconds of a training epoch *on cifar10-valid* (25,000
                 images), whichever ``dataset`` is asked for, ``(arch,)``.
             dataset: scales the pass by its validation images, as the public files do.
         """
         intercept, per_second, *per_operation = self.topology_valid
-        counts = (np.asarray(digits)[:, :, None] == np.arange(SKIP, POOL + 1)).sum(1)  # (arch, 4)
+        counts = (np.asarray(choices)[:, :, None] == np.arange(SKIP, POOL + 1)).sum(1)  # (arch, 4)
         # Term by term: a product of matrices adds in an order of the processor's own.
         by_operations = sum(
             count * weight for count, weight in zip(counts.T, per_operation, strict=True)
@@ -314,7 +314,7 @@ def held_out() -> dict[str, Any]:
     return content
 
 
-def topology_features(digits: Array, accuracy_200: Array) -> Array:
+def topology_features(choices: Array, accuracy_200: Array) -> Array:
     """Describe cells to the topology model: ``(feature, arch)``.
 
     In order: each edge's operation, one-hot (30); the same for edges that lie on a live path
@@ -323,7 +323,7 @@ def topology_features(digits: Array, accuracy_200: Array) -> Array:
     (28); the live paths' number, most convolutions and most 3×3 convolutions (3); the measured
     accuracies in percent and as logits (6). Arguments as :meth:`TopologySurrogate.accuracies`.
     """
-    edges = np.asarray(digits).T  # (edge, arch)
+    edges = np.asarray(choices).T  # (edge, arch)
     measured = np.asarray(accuracy_200, dtype=np.float64).T  # (dataset, arch)
     is_op = [edges == op for op in range(POOL + 1)]  # op → (edge, arch)
     live_paths = [np.all(edges[list(path)] != NONE, axis=0) for path in PATHS]

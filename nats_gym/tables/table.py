@@ -152,10 +152,10 @@ class Table:
             return _mean_over_trials(accuracy)
         return grid.mean_over_trials(accuracy, grid.images_of(self.dataset, split))
 
-    def known_digits(self, epochs: Epochs | None = None) -> NDArray[np.int64] | None:
-        """Digits of what a partial table can validate, ``(m, n)``; None where it has all."""
+    def known_choices(self, epochs: Epochs | None = None) -> NDArray[np.int64] | None:
+        """Choices of what a partial table can validate, ``(m, n)``; None where it has all."""
         known = np.flatnonzero(~np.isnan(self.mean_accuracy("valid", epochs)))
-        return None if len(known) == self.space.size else self.space.digits(known)
+        return None if len(known) == self.space.size else self.space.choices(known)
 
     def stored_mean(self, split: str) -> NDArray[np.float64]:
         """Full-schedule accuracy, mean over trials, of the figures as the file has them, (arch,).

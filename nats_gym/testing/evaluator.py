@@ -113,7 +113,7 @@ def check_evaluator(
         )
 
     env.reset(seed=0)
-    for choice in architectures.digits(index[0]):
+    for choice in architectures.choices(index[0]):
         try:
             env.step(choice)
         except Exception as error:

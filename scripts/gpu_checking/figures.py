@@ -567,7 +567,7 @@ def _by_flop(space: str) -> list[int]:
     """Official indices from the smallest to the largest network, on CIFAR-10."""
     of_all = get_space(space)
     index = np.arange(of_all.size)
-    return np.argsort(of_all.flops(of_all.digits(index), "cifar10"), kind="stable").tolist()
+    return np.argsort(of_all.flops(of_all.choices(index), "cifar10"), kind="stable").tolist()
 
 
 def _seconds_of_epoch(records: Sequence[TrainingRecord]) -> float:

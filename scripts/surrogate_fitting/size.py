@@ -42,9 +42,9 @@ MODELS = (
 def fit_size_models(columns: Columns, folder: Path) -> dict[str, Any]:
     """Fit, judge and write the four size models; return their part of ``held_out.json``."""
     space = SizeSpace()
-    digits = space.digits(columns["index"])
+    choices = space.choices(columns["index"])
     basis, terms = width_polynomials(), size_terms()
-    design, penalty = design_matrix(digits, basis, terms)
+    design, penalty = design_matrix(choices, basis, terms)
     report = {}
     for column, dataset, split in MODELS:
         truth = columns[column]
@@ -71,7 +71,7 @@ def fit_size_models(columns: Columns, folder: Path) -> dict[str, Any]:
             "noise_sd": noise.sd,
         }
         write_arrays(folder / f"{name}.npz", arrays)
-        best = truth[np.argmax(model.accuracy(digits))]
+        best = truth[np.argmax(model.accuracy(choices))]
         report[name] = {
             "rows": len(truth),
             "rows_of_space": space.size,
@@ -96,18 +96,18 @@ def size_terms() -> Array:
     return np.array([degrees for degrees in every if sum(degrees) <= DEGREE])
 
 
-def design_matrix(digits: Array, basis: Array, terms: Array) -> tuple[Array, Array]:
+def design_matrix(choices: Array, basis: Array, terms: Array) -> tuple[Array, Array]:
     """Values of all products ``(arch, term)``, and the ridge penalty of each ``(term,)``.
 
     Behind the products come, for each skip, those of low degree where it is an identity.
     Products of higher degrees are shrunk more.
     """
-    columns = [basis[digits[:, axis]][:, terms[:, axis]] for axis in range(digits.shape[1])]
+    columns = [basis[choices[:, axis]][:, terms[:, axis]] for axis in range(choices.shape[1])]
     products = np.prod(columns, axis=0)
     penalty = RIDGE * np.prod(1.0 + terms, axis=1) ** 2
     penalty[terms.sum(1) == 0] = 0.0
     low = products[:, terms.sum(1) <= SKIP_DEGREE]
-    skips = [(digits[:, one] == digits[:, two])[:, None] * low for one, two in EQUAL_WIDTHS]
+    skips = [(choices[:, one] == choices[:, two])[:, None] * low for one, two in EQUAL_WIDTHS]
     skip_penalty = np.full(2 * low.shape[1], SKIP_RIDGE)
     return np.concatenate([products, *skips], axis=1), np.concatenate([penalty, skip_penalty])
 

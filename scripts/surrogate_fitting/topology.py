@@ -68,20 +68,20 @@ class TopologyFit:
 def fit_and_judge_topology(columns: Columns, measured: Measured) -> TopologyFit:
     """Fit the topology model to the rows of ``tss.csv.gz``, and to each four fifths of them."""
     space = TopologySpace()
-    digits, index = space.all_digits(), columns["index"]
+    choices, index = space.all_choices(), columns["index"]
     targets = np.stack([columns[name] for name in ESTIMATED + FURTHER], axis=1)
     truth = targets[:, : len(ESTIMATED)]  # (row, dataset)
 
     def predict(fold: int, seen: Array) -> Array:
-        model = fit_topology(digits, measured.accuracy, index[seen], targets[seen], seed=fold)
+        model = fit_topology(choices, measured.accuracy, index[seen], targets[seen], seed=fold)
         unseen = index[~seen]
-        predicted = model.accuracies(digits[unseen], measured.accuracy[unseen])
+        predicted = model.accuracies(choices[unseen], measured.accuracy[unseen])
         rmse = np.sqrt(((predicted - truth[~seen]) ** 2).mean(0))
         print(f"fold {fold}:", rmse.round(3))
         return predicted
 
     predicted = out_of_fold(truth, predict)
-    bare = fit_topology(digits, measured.accuracy, index, targets, seed=FOLDS)
+    bare = fit_topology(choices, measured.accuracy, index, targets, seed=FOLDS)
     noise = tuple(
         fit_noise(expected, actual - expected)
         for expected, actual in zip(predicted.T, truth.T, strict=True)
@@ -100,12 +100,12 @@ def fit_and_judge_topology(columns: Columns, measured: Measured) -> TopologyFit:
 
 
 def fit_topology(
-    digits: Array, accuracy_200: Array, rows: Array, targets: Array, seed: int
+    choices: Array, accuracy_200: Array, rows: Array, targets: Array, seed: int
 ) -> TopologySurrogate:
     """Fit teachers to ``rows`` of the space, then one student to their mean everywhere.
 
     Args:
-        digits: operations of every cell, ``(arch, 6)``.
+        choices: operations of every cell, ``(arch, 6)``.
         accuracy_200: measured accuracy of every cell, percent, ``(arch, 3)``.
         rows: official indices, ``(row,)``.
         targets: :data:`ESTIMATED`, then :data:`FURTHER`, percent, ``(row, target)``.
@@ -114,7 +114,7 @@ def fit_topology(
     Returns:
         The student, without noise.
     """
-    features = topology_features(digits, accuracy_200).T  # (arch, feature)
+    features = topology_features(choices, accuracy_200).T  # (arch, feature)
     outputs = len(ESTIMATED)
 
     def teach(weights: Array, first: int) -> Array:
@@ -130,7 +130,7 @@ def fit_topology(
                 decay=TEACHER_DECAY,
                 seed=seed * 100 + k,
             )
-            answers.append(as_model(layers, outputs).accuracies(digits, accuracy_200))
+            answers.append(as_model(layers, outputs).accuracies(choices, accuracy_200))
         return np.asarray(np.mean(answers, axis=0))
 
     weights = np.ones_like(targets)

@@ -48,14 +48,14 @@ def test_reinforce_equals_torch_autograd_and_adam(name: str) -> None:
     numerator, denominator = np.zeros(3), 0.0  # of the bias-corrected moving average
     rewards = [[61.2, 10.0, 84.4], [70.0, 55.5, 84.0], [12.5, 90.1, 83.9], [88.8, 90.0, 10.0]]
     for step, reward in enumerate(rewards):
-        digits = agent.ask()
+        choices = agent.ask()
         agent.tell(outcome(reward))
         denominator = 0.9 * denominator + 0.1
         for run in range(3):
             numerator[run] = 0.9 * numerator[run] + 0.1 * reward[run]
             baseline = numerator[run] / denominator
             policy = torch.distributions.Categorical(logits=logits[run])
-            log_probability = policy.log_prob(torch.tensor(digits[run])).sum()
+            log_probability = policy.log_prob(torch.tensor(choices[run])).sum()
             optimizers[run].zero_grad()
             (-log_probability * (reward[run] - baseline)).backward()
             optimizers[run].step()
@@ -68,9 +68,9 @@ def test_reinforce_samples_from_its_policy() -> None:
     agent = Reinforce(get_space("tss"), streams(40_000))
     agent.logits[:] = np.linspace(-1, 1, 30).reshape(6, 5)
     expected = np.exp(agent.logits[0]) / np.exp(agent.logits[0]).sum(axis=-1, keepdims=True)
-    digits = agent.ask()
+    choices = agent.ask()
     for decision in range(6):
-        found = np.bincount(digits[:, decision], minlength=5) / 40_000
+        found = np.bincount(choices[:, decision], minlength=5) / 40_000
         assert np.abs(found - expected[decision]).max() < 0.01
 
 

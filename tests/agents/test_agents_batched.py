@@ -77,12 +77,12 @@ def plain_local_search(space: ArchitectureSpace, draws: Draws, improvement: str)
         if not starting and (best == current or (improvement == "best" and queue)):
             continue
         current = best
-        digits = current[0]
+        choices = current[0]
         neighbors = [
-            (*digits[:place], choice, *digits[place + 1 :])
+            (*choices[:place], choice, *choices[place + 1 :])
             for place in range(n)
             for choice in range(k)
-            if choice != digits[place]
+            if choice != choices[place]
         ]
         queue = [neighbors[place] for place in order if neighbors[place] not in seen]
 
@@ -200,7 +200,7 @@ def test_published_order_rea_beats_reinforce_beats_random() -> None:
 @pytest.mark.parametrize("improvement", IMPROVEMENTS)
 def test_local_search_climbs_to_the_top_of_a_hill_and_starts_again(improvement: str) -> None:
     space = get_space("sss")
-    hill = space.all_digits().sum(axis=1).astype(float)  # one optimum, 7 7 7 7 7
+    hill = space.all_choices().sum(axis=1).astype(float)  # one optimum, 7 7 7 7 7
     agent = LocalSearch(space, streams(20), improvement)
     asked = play(agent, hill, 400)
     assert (asked == space.size - 1).any(axis=1).all()
@@ -231,7 +231,7 @@ def test_unknown_improvement_rule_and_proxy_are_refused() -> None:
 def test_bandits_find_the_best_choice_of_independent_decisions(rule: str) -> None:
     space = get_space("tss")
     worth = np.random.default_rng(0).random((6, 5)) * 10
-    additive = worth[np.arange(6), space.all_digits()].sum(axis=1)
+    additive = worth[np.arange(6), space.all_choices()].sum(axis=1)
     asked = play(Bandit(space, streams(40), rule), additive, 1500)
     late, everywhere = additive[asked[:, -100:]].mean(), additive.mean()
     assert late > everywhere + 0.7 * (additive.max() - everywhere)
@@ -244,8 +244,8 @@ def test_paths_equal_counting_them_one_by_one() -> None:
     space = get_space("tss")
     edges = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
     routes = [(0, 3), (0, 1, 3), (0, 2, 3), (0, 1, 2, 3)]
-    digits = space.all_digits()[::37]
-    for cell, found in zip(digits.tolist(), space.paths(digits, "cifar10"), strict=True):
+    choices = space.all_choices()[::37]
+    for cell, found in zip(choices.tolist(), space.paths(choices, "cifar10"), strict=True):
         live = {edge for edge, digit in zip(edges, cell, strict=True) if digit}
         assert found == sum(live.issuperset(itertools.pairwise(route)) for route in routes)
 
@@ -254,7 +254,7 @@ def test_paths_equal_counting_them_one_by_one() -> None:
 def test_the_largest_come_first_and_equals_in_random_order(name: str) -> None:
     space = get_space(name)
     asked = play(Largest(space, streams(20), proxies=["flops"]), np.zeros(space.size), 200)
-    flops = space.flops(space.all_digits(), "cifar10")
+    flops = space.flops(space.all_choices(), "cifar10")
     assert (asked[:, 0] == flops.argmax()).all()  # all 3×3 convolutions; all widths 64
     expected = np.sort(flops)[::-1][:200]
     assert np.allclose(flops[asked], expected)
@@ -267,8 +267,8 @@ def test_the_largest_within_limits_and_from_the_start_again_at_the_end() -> None
     space = get_space("tss")
     limits = {"params": 0.12, "paths": 1}
     agent = Largest(space, streams(3), limits=limits)
-    digits = space.all_digits()
-    fitting = (space.params(digits, "cifar10") <= 0.12) & (space.paths(digits, "cifar10") <= 1)
+    choices = space.all_choices()
+    fitting = (space.params(choices, "cifar10") <= 0.12) & (space.paths(choices, "cifar10") <= 1)
     count = int(fitting.sum())
     asked = play(agent, np.zeros(space.size), count + 5)
     for run in asked:
@@ -292,8 +292,8 @@ def test_path_encoding_of_a_cell_by_hand() -> None:
 
 def test_a_cell_has_paths_where_it_is_live() -> None:
     space = get_space("tss")
-    codes = encode(space, space.all_digits())
-    assert (codes[:, :-1].any(axis=1) == space.is_live(space.all_digits())).all()
+    codes = encode(space, space.all_choices())
+    assert (codes[:, :-1].any(axis=1) == space.is_live(space.all_choices())).all()
 
 
 def test_size_encoding_counts_the_steps_of_a_width() -> None:

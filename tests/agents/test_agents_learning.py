@@ -189,10 +189,10 @@ def test_maskable_ppo_never_breaks_a_limit_and_ppo_does() -> None:
     masked = learn(MaskablePPOAgent(), max_flops=60.0, max_params=0.4)
     free = learn(PPOAgent(), max_flops=60.0, max_params=0.4)
     space = get_space("tss")
-    digits = space.digits(np.array([info["index"] for info in masked]))
-    assert len(np.unique(digits, axis=0)) > 5
-    assert space.flops(digits, "cifar10").max() <= 60
-    assert space.params(digits, "cifar10").max() <= 0.4
+    choices = space.choices(np.array([info["index"] for info in masked]))
+    assert len(np.unique(choices, axis=0)) > 5
+    assert space.flops(choices, "cifar10").max() <= 60
+    assert space.params(choices, "cifar10").max() <= 0.4
     assert all(info["cost"] == 0 for info in masked)
     assert any(info["cost"] > 0 for info in free)
 

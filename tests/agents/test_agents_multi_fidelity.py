@@ -42,7 +42,7 @@ RUNS, EVALUATIONS, RUNGS = 2, 120, 3
 class Asked(NamedTuple):
     """One evaluation of one run."""
 
-    digits: Plain
+    choices: Plain
     rung: int
     continues: int
 
@@ -84,18 +84,18 @@ def play(
     while len(played.asked[0]) < evaluations:
         question: Question | None = None
         if len(busy[0]) < workers and (question := agent.ask()) is not None:
-            assert question.digits.shape == (len(seeds), space.num_decisions)
+            assert question.choices.shape == (len(seeds), space.num_decisions)
             for run in runs:
                 busy[run].append(len(played.asked[run]))
-                digits = tuple(question.digits[run].tolist())
-                asked = Asked(digits, int(question.rung[run]), int(question.continues[run]))
+                choices = tuple(question.choices[run].tolist())
+                asked = Asked(choices, int(question.rung[run]), int(question.continues[run]))
                 played.asked[run].append(asked)
             played.events.append("ask")
             continue
         assert busy[0], "nothing to ask and nothing to wait for"
         numbers = [busy[run].pop(int(finishers[run].integers(len(busy[run])))) for run in runs]
         told = [played.asked[run][number] for run, number in enumerate(numbers)]
-        accuracy = [figures[one.rung, space.index_of(one.digits)] for one in told]
+        accuracy = [figures[one.rung, space.index_of(one.choices)] for one in told]
         for run, number in enumerate(numbers):
             played.answered[run].append(number)
         agent.tell(Outcome(np.array(accuracy), np.ones(len(seeds))), np.array(numbers))
@@ -133,7 +133,7 @@ class PlainHalving:
             if self.stages:
                 rung, size = self.stages.pop(0)
                 ranking = sorted(self.stage, key=lambda number: (-self.result[number], number))
-                self.queue = [Asked(self.asked[n].digits, rung, n) for n in ranking[:size]]
+                self.queue = [Asked(self.asked[n].choices, rung, n) for n in ranking[:size]]
             else:
                 self.stages = list(next(self.brackets))
                 rung, size = self.stages.pop(0)
@@ -167,7 +167,7 @@ class PlainBohb(PlainHalving):
         else:
             return uniform
         numbers.sort(key=lambda number: (-self.result[number], number))
-        points = [self.asked[number].digits for number in numbers]
+        points = [self.asked[number].choices for number in numbers]
         best_points, worse_points = points[:good], points[good : good + bad]
         width = bandwidths(best_points, (k - 1) / k if self.normalised else math.inf)
         places = [self.draws.below(good) for _ in range(self.samples)]
@@ -242,7 +242,7 @@ class PlainAsha:
             for number in done[: len(done) // 3]:
                 if number not in self.promoted:
                     self.promoted.add(number)
-                    return Asked(self.asked[number].digits, rung + 1, number)
+                    return Asked(self.asked[number].choices, rung + 1, number)
         return None
 
     def tell(self, number: int, accuracy: float) -> None:
@@ -284,8 +284,8 @@ def test_every_run_equals_the_plain_reference(agent: str, name: str, workers: in
                 number += 1
             else:
                 answer = next(answers)
-                digits, rung, _ = played.asked[run][answer]
-                plain.tell(answer, float(figures[rung, space.index_of(digits)]))
+                choices, rung, _ = played.asked[run][answer]
+                plain.tell(answer, float(figures[rung, space.index_of(choices)]))
         assert number == EVALUATIONS
 
 
@@ -313,13 +313,13 @@ def test_only_answered_evaluations_go_on_one_rung_up_and_once(
             if event == "tell":
                 answered.add(next(answers))
                 continue
-            number, (digits, rung, continues) = next(asked)
+            number, (choices, rung, continues) = next(asked)
             assert 0 <= rung < rungs
             if continues >= 0:
                 before = played.asked[run][continues]
                 assert continues in answered
                 assert continues < number
-                assert (before.digits, before.rung) == (digits, rung - 1)
+                assert (before.choices, before.rung) == (choices, rung - 1)
                 promoted.append(continues)
         assert promoted
         assert len(set(promoted)) == len(promoted)
@@ -400,14 +400,14 @@ def test_brackets_by_hand() -> None:
 
 def test_successive_halving_by_hand() -> None:
     space, seeds = get_space("sss"), [5]
-    figures = np.stack([space.all_digits().sum(axis=1).astype(float)] * 2)
+    figures = np.stack([space.all_choices().sum(axis=1).astype(float)] * 2)
     played = play(SuccessiveHalving(space, RunStreams(run_keys(seeds)), 2, eta=4), space, seeds,
                   figures)  # fmt: skip
     for start in range(0, 120, 5):
         *first, last = played.asked[0][start : start + 5]
         assert [one.rung for one in first] == [0] * 4
         assert last.rung == 1
-        sums = [sum(one.digits) for one in first]
+        sums = [sum(one.choices) for one in first]
         assert last.continues == start + sums.index(max(sums))
 
 
@@ -433,7 +433,7 @@ def test_a_normalised_density_equals_the_formula_and_sums_to_one() -> None:
     points = rng.integers(5, size=(9, 2, 6)).astype(np.int8)
     points[:, 0, 2] = 3  # std 0: the least bandwidth
     model = Density(points, 5, normalised=True)
-    everything = np.stack([space.all_digits()] * 2)
+    everything = np.stack([space.all_choices()] * 2)
     found = model(everything)
     assert found.shape == (2, space.size)
     assert found.sum(axis=1) == pytest.approx([1, 1], abs=1e-9)
@@ -443,7 +443,7 @@ def test_a_normalised_density_equals_the_formula_and_sums_to_one() -> None:
         width = np.minimum(np.maximum(1.06 * std * 9 ** (-1 / 10), 0.3), 0.8)
         assert model.bandwidth[run] == pytest.approx(width)
         for index in range(0, space.size, 311):
-            same = points[:, run] == space.digits(index)
+            same = points[:, run] == space.choices(index)
             kernels = np.where(same, 1 - width, width / 4).prod(axis=1)
             assert found[run, index] == pytest.approx(kernels.mean())
 
@@ -508,11 +508,11 @@ def test_good_and_bad_points_of_hpbandster() -> None:
 def test_bohb_learns_what_is_good(name: str, gain: float) -> None:
     space, seeds = get_space("tss"), run_seeds(0, 30)
     worth = np.random.default_rng(1).random((6, 5))
-    additive = worth[np.arange(6), space.all_digits()].sum(axis=1)
+    additive = worth[np.arange(6), space.all_choices()].sum(axis=1)
     figures = np.stack([additive] * 3)
     played = play(make(name, space, seeds), space, seeds, figures, evaluations=200)
     new = [
-        [additive[space.index_of(one.digits)] for one in run if one.continues < 0]
+        [additive[space.index_of(one.choices)] for one in run if one.continues < 0]
         for run in played.asked
     ]
     early, late = np.mean([run[:14] for run in new]), np.mean([run[-40:] for run in new])

@@ -20,17 +20,17 @@ from nats_gym.spaces import ArchitectureSpace, get_space
 BUDGET = 2_000.0
 
 
-def score(digits: np.ndarray) -> np.ndarray:
+def score(choices: np.ndarray) -> np.ndarray:
     """Best at choice 2 for every decision; each step away from it costs 10."""
-    return 100.0 - 10.0 * np.abs(digits - 2).sum(axis=-1)
+    return 100.0 - 10.0 * np.abs(choices - 2).sum(axis=-1)
 
 
 def play(agent, evaluations: int) -> np.ndarray:
     """What an agent asks for, ``(runs, evaluations, n)``, scored by :func:`score`."""
     asked = []
     for _ in range(evaluations):
-        asked.append(digits := agent.ask())
-        agent.tell(Outcome(score(digits), np.ones(len(digits))))
+        asked.append(choices := agent.ask())
+        agent.tell(Outcome(score(choices), np.ones(len(choices))))
     return np.stack(asked, axis=1)
 
 

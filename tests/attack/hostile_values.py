@@ -166,7 +166,7 @@ ARRAYS: dict[str, Callable[[], Any]] = {
     "structured": lambda: np.zeros(2, [("a", "i8"), ("b", "f8")]),
     "masked": lambda: np.ma.masked,
     "masked array": lambda: np.ma.array([1, 2], mask=[False, True]),
-    "masked digits": lambda: np.ma.array([0, 1, 2, 3, 4, 0], mask=[0, 0, 0, 0, 0, 1]),
+    "masked choices": lambda: np.ma.array([0, 1, 2, 3, 4, 0], mask=[0, 0, 0, 0, 0, 1]),
     "huge view": lambda: np.broadcast_to(np.int64(-1), (10**7,)),
     "np.datetime64": lambda: np.datetime64("NaT"),
     "np.timedelta64": lambda: np.timedelta64(1, "s"),

@@ -56,7 +56,7 @@ SPACE, INDEX = "sss", 0
 
 @functools.cache
 def few_images() -> ImageData:
-    """Digits, of whose splits each has eight images."""
+    """Choices, of whose splits each has eight images."""
     data = load_data("digits")
     return replace(data, splits={name: rows[:8] for name, rows in data.splits.items()})
 

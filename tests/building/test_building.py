@@ -78,8 +78,8 @@ def test_architectures_are_named_by_ranges_lists_and_samples() -> None:
     assert len(large) == 300
     assert set(small) < set(large)  # so that a build can be added to
     assert set(small) != set(parse_architectures("random:30", space))
-    digits = space.digits(parse_architectures("random:3000", space))
-    counts = np.apply_along_axis(np.bincount, 0, digits, minlength=8)  # (8, 5): 375 each
+    choices = space.choices(parse_architectures("random:3000", space))
+    counts = np.apply_along_axis(np.bincount, 0, choices, minlength=8)  # (8, 5): 375 each
     assert ((counts > 300) & (counts < 450)).all()
 
 
@@ -173,7 +173,7 @@ def test_wrong_arguments_are_refused(built: Built, tmp_path: Path) -> None:
 def test_environments_answer_from_a_build_and_miss_what_it_lacks(built: Built) -> None:
     env = ConstructionEnv("sss", "digits", epochs=1, source=built.table.folder, trial=1)
     env.reset(seed=0)
-    for choice in get_space("sss").digits(9).tolist():
+    for choice in get_space("sss").choices(9).tolist():
         *_, info = env.step(choice)
     assert info["accuracy"] == pytest.approx(built.table.accuracy("valid", 1)[9, 1])
     assert info["provenance"] == MEASURED
@@ -185,7 +185,7 @@ def test_environments_answer_from_a_build_and_miss_what_it_lacks(built: Built) -
 
 
 def test_shipped_names_are_known(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="is a table of digits"):
+    with pytest.raises(InvalidInput, match="is a table of choices"):
         load_table("sss", "cifar10", "digits-300")
     with pytest.raises(MissingTable, match="Did you mean 'digits-300'"):
         load_table("sss", "digits", "digits-30")
@@ -207,7 +207,7 @@ def test_digits_300_is_a_build_of_300(name: str) -> None:
     assert np.isfinite(table.query_seconds(4)[held] + table.latency()[held]).all()
     env = ConstructionEnv(name, "digits", source="digits-300")
     env.reset(seed=0)
-    for choice in get_space(name).digits(held[0]).tolist():
+    for choice in get_space(name).choices(held[0]).tolist():
         *_, info = env.step(choice)
     assert info["accuracy"] in accuracy[held[0]]
 
@@ -226,7 +226,7 @@ def test_a_judge_says_nothing_of_what_a_partial_table_lacks() -> None:
     env = OneShotEnv("sss", "digits", evaluator=Constant(), report_test=True)
     for index, judged in ((held, True), (lacking, False)):
         env.reset(seed=0)
-        *_, info = env.step(space.digits(index))
+        *_, info = env.step(space.choices(index))
         assert ("evaluation" in info) == judged
         if judged:
             assert info["evaluation"]["test_accuracy"] == pytest.approx(test[index])
@@ -234,7 +234,7 @@ def test_a_judge_says_nothing_of_what_a_partial_table_lacks() -> None:
         2, space="sss", dataset="digits", evaluator=Constant(), report_test=True
     )
     both.reset(seed=0)
-    *_, infos = both.step(space.digits(np.array([lacking, held])))
+    *_, infos = both.step(space.choices(np.array([lacking, held])))
     assert infos["_evaluation"].tolist() == [False, True]
     assert infos["evaluation"]["test_accuracy"][1] == pytest.approx(test[held])
 
@@ -336,9 +336,9 @@ def test_the_public_package_reads_them_under_the_data_s_own_name(
         mean = api.get_more_info(index, "digits", hp="01", is_random=False)["test-accuracy"]
         assert mean == pytest.approx(built.table.mean_accuracy("test", 1)[index])
         cost = api.get_cost_info(index, "digits", hp="01")
-        digits = space.digits(index)
-        assert cost["params"] == pytest.approx(float(space.params(digits, "digits")))
-        assert cost["flops"] == pytest.approx(float(space.flops(digits, "digits")))
+        choices = space.choices(index)
+        assert cost["params"] == pytest.approx(float(space.params(choices, "digits")))
+        assert cost["flops"] == pytest.approx(float(space.flops(choices, "digits")))
         assert cost["latency"] == pytest.approx(built.table.latency(1)[index])
         assert api.arch(index) == space.name_of(index)
     results = api.query_by_index(9, "digits", hp="01")
@@ -393,9 +393,9 @@ def test_other_keys_and_networks_are_not_exported(built: Built, tmp_path: Path) 
 def made_up(folder: Path, space_name: str, rows: int, noise: float = 1.0) -> Any:
     """A partial table whose accuracies follow the cost, and what they follow, everywhere."""
     space = get_space(space_name)
-    digits = space.all_digits()
-    level = np.log(space.params(digits, "digits"))
-    level = (level - level.mean()) / level.std() + 0.3 * digits[:, 0]
+    choices = space.all_choices()
+    level = np.log(space.params(choices, "digits"))
+    level = (level - level.mean()) / level.std() + 0.3 * choices[:, 0]
     truth = 100 / (1 + np.exp(-0.6 * level))
     rng = np.random.default_rng(0)
     held = rng.choice(space.size, rows, replace=False)
@@ -403,7 +403,7 @@ def made_up(folder: Path, space_name: str, rows: int, noise: float = 1.0) -> Any
     accuracy[held] = truth[held, None] + noise * rng.normal(size=(rows, 2))
     accuracy[held[:5], 1] = np.nan
     seconds = np.full(space.size, np.nan)
-    seconds[held] = space.flops(digits[held], "digits") ** 0.7
+    seconds[held] = space.flops(choices[held], "digits") ** 0.7
     shared = {"provenance": MEASURED, "source": "made up", "licence": "none"}
     write_table(
         folder,
@@ -439,7 +439,7 @@ def test_a_fit_finds_what_figures_follow(space_name: str, tmp_path: Path) -> Non
     # A trial is drawn with the noise of a training, and the model's error.
     assert np.allclose(fitted.noise_std("valid", 4).mean(), np.hypot(1, error.std()), rtol=0.25)
     space = get_space(space_name)
-    wanted = 1.1 * space.flops(space.all_digits(), "digits") ** 0.7 + 0.0
+    wanted = 1.1 * space.flops(space.all_choices(), "digits") ** 0.7 + 0.0
     found = fitted.train_seconds(1) + fitted.evaluation_seconds("valid", 4)
     assert np.median(np.abs(found / wanted - 1)) < 0.02
     assert fitted.seconds_provenance == SURROGATE
@@ -486,8 +486,8 @@ def test_a_damaged_fit_is_a_corrupt_table(tmp_path: Path) -> None:
 
 def test_finer_features_come_last() -> None:
     space = get_space("tss")
-    digits = space.digits(np.arange(50))
-    pairs = architecture_features(space, digits, "digits")[:, -FINER["tss"] :]
+    choices = space.choices(np.arange(50))
+    pairs = architecture_features(space, choices, "digits")[:, -FINER["tss"] :]
     assert set(np.unique(pairs)) == {0.0, 1.0}
     assert (pairs.sum(axis=1) == 15).all()  # each pair of six edges has one of 25
     space = get_space("sss")
@@ -527,7 +527,7 @@ def test_the_command_line_adds_to_a_build(
     for wrong, words in (
         (f"{line} --archs 0-x", "architectures are given as"),
         (line.replace("--epochs 1", "--epochs 2") + " --archs 0", "holds another build"),
-        (f"{line} --archs 0 --data-dir {tmp_path}", "those of digits need none"),
+        (f"{line} --archs 0 --data-dir {tmp_path}", "those of choices need none"),
         (f"search --space sss --dataset digits --source {out}", f"did you mean '{out}/table'"),
         (f"fit {out / 'table'}", "at least 20 trained"),
         (f"fit {tmp_path / 'nothing'}", "no table"),

@@ -92,9 +92,9 @@ def partial_table(folder: Path, rows: int = 40, constant: bool = False) -> Path:
     space = get_space("sss")
     held = np.random.default_rng(0).choice(space.size, rows, replace=False)
     accuracy = np.full((space.size, 1), np.nan)
-    accuracy[held, 0] = 50.0 if constant else space.digits(held).mean(axis=1) * 10
+    accuracy[held, 0] = 50.0 if constant else space.choices(held).mean(axis=1) * 10
     seconds = np.full(space.size, np.nan)
-    seconds[held] = 1.0 if constant else space.digits(held).sum(axis=1) + 1
+    seconds[held] = 1.0 if constant else space.choices(held).sum(axis=1) + 1
     shared = {"provenance": MEASURED, "source": "made up", "licence": "none"}
     accuracies = Column("accuracy", split="valid", epochs=4, trials=(0,), **shared)
     costs = Column("train_seconds_per_epoch", **shared)
@@ -468,12 +468,12 @@ def test_a_build_keeps_to_its_splits(mine: Path, monkeypatch: pytest.MonkeyPatch
     other = dataclasses.replace(data, splits=halves, official_splits=True)
     assert PLAN.splits_of(other).startswith("official ")
     monkeypatch.setattr(building_module, "load_data", lambda *_: other)
-    with pytest.raises(InvalidInput, match=f"on the {splits} splits of digits"):
+    with pytest.raises(InvalidInput, match=f"on the {splits} splits of choices"):
         again(mine, 10)
     # And on a cluster, some of whose machines have other lists.
     monkeypatch.setattr(building_module, "RayEvaluator", Cluster)
     monkeypatch.setattr("nats_gym.building.worker._images", lambda *_: other)
-    with pytest.raises(TrainingsMissing, match=f"on the {splits} splits of digits"):
+    with pytest.raises(TrainingsMissing, match=f"on the {splits} splits of choices"):
         again(mine, 10, cluster={})
     answer = RecordingEvaluator(PLAN, None, "cpu").stream(np.array([9]), 1, np.array([0]))
     ((_, found),) = answer
@@ -495,7 +495,7 @@ def test_an_export_is_added_to_and_never_mixed(mine: Path, tmp_path: Path) -> No
     for plan, name, words in (
         (Plan.of("tss", "digits", 1, RECIPE), None, 'space "sss", not "tss"'),
         (Plan.of("sss", "digits", 2, RECIPE), None, "epochs 1, not 2"),
-        (PLAN, "cifar100", "filed under digits, not cifar100"),
+        (PLAN, "cifar100", "filed under choices, not cifar100"),
     ):
         folder = tmp_path / f"{plan.space}-{plan.epochs}"
         with (

@@ -254,7 +254,7 @@ def test_what_the_copies_share_is_the_vectors_too() -> None:
     assert envs.regret(envs.optimum()) == 0
     assert envs.rank(envs.optimum()) == 1
     assert (
-        envs.decode(envs.encode(11)).tolist() == envs.shared.architecture_space.digits(11).tolist()
+        envs.decode(envs.encode(11)).tolist() == envs.shared.architecture_space.choices(11).tolist()
     )
     mo = gym.make_vec("mo-NATS-TSS-cifar10-v0", num_envs=2).unwrapped
     assert mo.hypervolume() == mo.shared.hypervolume() > mo.hypervolume([])  # no points: 0

@@ -125,13 +125,13 @@ def test_an_episode_by_hand(env_id: str) -> None:
     env = gym.make(env_id, trial="mean")
     space = env.unwrapped.architecture_space
     n, k = space.num_decisions, space.num_choices
-    digits = space.digits(4321)
+    choices = space.choices(4321)
     observation, info = env.reset(seed=3)
     assert info == {}
-    for position, digit in enumerate(digits):
+    for position, digit in enumerate(choices):
         expected = np.zeros(n * k + n, np.float32)
         for earlier in range(position):
-            expected[earlier * k + digits[earlier]] = 1
+            expected[earlier * k + choices[earlier]] = 1
         expected[n * k + position] = 1
         assert np.array_equal(observation, expected)
         observation, reward, terminated, truncated, info = env.step(digit)
@@ -141,11 +141,11 @@ def test_an_episode_by_hand(env_id: str) -> None:
             assert (reward, info) == (0.0, {})
     table = env.unwrapped.evaluator.table
     expected[n * k :] = 0
-    expected[(n - 1) * k + digits[-1]] = 1
+    expected[(n - 1) * k + choices[-1]] = 1
     assert np.array_equal(observation, expected)
     assert info == {
         "index": 4321,
-        "arch": str(space.string(digits)),
+        "arch": str(space.string(choices)),
         "accuracy": table.mean_accuracy()[4321],
         "seconds": table.query_seconds(space.full_epochs)[4321],
         "clock": table.query_seconds(space.full_epochs)[4321],
@@ -166,11 +166,11 @@ def test_observations_are_fresh_arrays() -> None:
 
 def test_trials_are_counted_on_over_resets_and_restart_with_a_seed() -> None:
     env = gym.make("NATS-TSS-cifar10-v0", epochs=12).unwrapped
-    digits = env.architecture_space.digits(6111)
+    choices = env.architecture_space.choices(6111)
 
     def episode(**reset: Any) -> float:
         env.reset(**reset)
-        for digit in digits:
+        for digit in choices:
             info = env.step(digit)[4]
         return float(info["accuracy"])
 
@@ -263,13 +263,13 @@ def test_a_budgeted_episode_against_a_plain_account(env_id: str) -> None:
     used, best, best_index, total, number = 0.0, 0.0, -1, 0.0, 0
     terminated = False
     while not terminated:
-        digits = rng.integers(k, size=n)
-        for digit in digits:
+        choices = rng.integers(k, size=n)
+        for digit in choices:
             assert not terminated
             observation, reward, terminated, truncated, info = env.step(digit)
             total += reward
             assert not truncated
-        index = int(space.index(digits))
+        index = int(space.index(choices))
         key = combine_int(seed_key(11), number)
         accuracy, _ = env.unwrapped.evaluator.evaluate_one(index, space.full_epochs, key)
         number += 1
@@ -338,7 +338,7 @@ class CountingEvaluator:
 
     def evaluate(self, index, epochs, trial_keys):
         assert (index.shape, trial_keys.dtype) == ((1,), np.uint64)
-        threes = (get_space("tss").digits(index) == 3).sum(axis=-1)
+        threes = (get_space("tss").choices(index) == 3).sum(axis=-1)
         seconds = np.full(len(index), float(epochs))
         return Outcome(threes * 10.0, seconds, "counted", "invented")
 

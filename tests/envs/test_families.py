@@ -28,11 +28,11 @@ def test_one_shot_does_what_building_does(env_id: str) -> None:
     assert (observation.any(), info) == (False, {})
     rng = np.random.default_rng(0)
     for _ in range(10):
-        digits = rng.integers(shot.action_space.nvec)
-        observation, reward, terminated, truncated, info = shot.step(digits)
-        built = [build.step(digit) for digit in digits][-1]
+        choices = rng.integers(shot.action_space.nvec)
+        observation, reward, terminated, truncated, info = shot.step(choices)
+        built = [build.step(digit) for digit in choices][-1]
         assert (reward, terminated, truncated, info) == (built[1], True, False, built[4])
-        assert np.array_equal(shot.unwrapped.decode(observation), digits)
+        assert np.array_equal(shot.unwrapped.decode(observation), choices)
         shot.reset()
         build.reset()
 
@@ -59,7 +59,7 @@ def test_an_edit_episode_against_a_plain_account(env_id: str) -> None:
     accuracy, seconds = table.mean_accuracy(), table.query_seconds(space.full_epochs)
     observation, info = env.reset(seed=1)
     index = info["index"]
-    digits = space.digits(index)
+    choices = space.choices(index)
     used, best = seconds[index], accuracy[index]
     start, total = accuracy[index], 0.0
     assert info["clock"] == used
@@ -68,20 +68,20 @@ def test_an_edit_episode_against_a_plain_account(env_id: str) -> None:
         assert observation[-4:] == pytest.approx(
             [1 - used / 1e9, 1 - (step - 1) / 12, accuracy[index] / 100, best / 100]
         )
-        assert np.array_equal(inner.decode(observation), digits)
-        mask = info["action_mask"].reshape(digits.size, -1)
+        assert np.array_equal(inner.decode(observation), choices)
+        mask = info["action_mask"].reshape(choices.size, -1)
         assert (mask.sum(axis=1) == space.num_choices - 1).all()  # all but the no-op
-        assert not mask[np.arange(digits.size), digits].any()
+        assert not mask[np.arange(choices.size), choices].any()
         decision, choice = (int(rng.integers(high)) for high in mask.shape)
         observation, reward, terminated, truncated, info = env.step(
             decision * space.num_choices + choice
         )
-        if choice == digits[decision]:
+        if choice == choices[decision]:
             assert (reward, set(info)) == (0.0, {"action_mask"})
         else:
             old = accuracy[index]
-            digits[decision] = choice
-            index = int(space.index(digits))
+            choices[decision] = choice
+            index = int(space.index(choices))
             used, best = used + seconds[index], max(best, accuracy[index])
             assert reward == pytest.approx((accuracy[index] - old) / 100)
             assert (info["index"], info["accuracy"]) == (index, accuracy[index])
@@ -115,8 +115,8 @@ def test_starts_are_uniform_and_come_from_the_seed() -> None:
     env = gym.make("NATS-SSS-cifar10-Edit-v0", trial="mean").unwrapped
     starts = [env.reset(seed=seed)[1]["index"] for seed in range(400)]
     assert starts == [env.reset(seed=seed)[1]["index"] for seed in range(400)]
-    digits = get_space("sss").digits(np.array(starts))
-    counts = (digits[..., None] == np.arange(8)).sum(axis=0)  # (decision, choice)
+    choices = get_space("sss").choices(np.array(starts))
+    counts = (choices[..., None] == np.arange(8)).sum(axis=0)  # (decision, choice)
     assert ((counts > 20) & (counts < 90)).all()  # 50 expected
     env.reset(seed=0)
     assert len({env.reset()[1]["index"] for _ in range(20)}) > 15
@@ -125,7 +125,7 @@ def test_starts_are_uniform_and_come_from_the_seed() -> None:
 def test_starts_keep_to_the_limits() -> None:
     env = gym.make("NATS-SSS-cifar10-Edit-v0", max_params=0.02).unwrapped
     found = {env.reset(seed=seed)[1]["index"] for seed in range(50)}
-    params = get_space("sss").params(get_space("sss").digits(np.array(list(found))), "cifar10")
+    params = get_space("sss").params(get_space("sss").choices(np.array(list(found))), "cifar10")
     assert (params <= 0.02).all()
 
 

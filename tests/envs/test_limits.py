@@ -20,12 +20,12 @@ TABLES = {space: nats_gym.load_table(space, "cifar10") for space in ("tss", "sss
 
 
 def figures(space: str) -> dict[str, np.ndarray]:
-    """Limited figures of every architecture, in lexicographic order of digits."""
+    """Limited figures of every architecture, in lexicographic order of choices."""
     one = get_space(space)
     every = one.rank_to_index
     return {
-        "max_params": one.params(one.digits(every), "cifar10"),
-        "max_flops": one.flops(one.digits(every), "cifar10"),
+        "max_params": one.params(one.choices(every), "cifar10"),
+        "max_flops": one.flops(one.choices(every), "cifar10"),
         "max_latency": TABLES[space].latency()[every],
     }
 
@@ -146,7 +146,7 @@ def test_decisions_that_exclude_every_completion_leave_all_open() -> None:
 def test_each_choice_of_a_one_shot_mask_occurs_in_what_meets_the_limits() -> None:
     env = gym.make("NATS-SSS-cifar10-OneShot-v0", max_params=0.05).unwrapped
     space = get_space("sss")
-    admitted = space.digits(np.flatnonzero(space.params(space.all_digits(), "cifar10") <= 0.05))
+    admitted = space.choices(np.flatnonzero(space.params(space.all_choices(), "cifar10") <= 0.05))
     mask = env.reset(seed=0)[1]["action_mask"]
     for decision in range(5):
         assert np.flatnonzero(mask[decision]).tolist() == np.unique(admitted[:, decision]).tolist()
@@ -167,10 +167,10 @@ def test_edit_masks_against_all_neighbours(space: ArchitectureSpace, share: floa
     assert masks.any(axis=1).all()
     rng = np.random.default_rng(0)
     for index in {*np.flatnonzero(allowed)[:20].tolist(), *rng.integers(space.size, size=60)}:
-        digits = space.digits(index)
+        choices = space.choices(index)
         by_action: dict[int, int] = {}
-        for decision, choice in itertools.product(range(len(digits)), range(space.num_choices)):
-            changed = digits.copy()
+        for decision, choice in itertools.product(range(len(choices)), range(space.num_choices)):
+            changed = choices.copy()
             changed[decision] = choice
             by_action[decision * space.num_choices + choice] = int(space.index(changed))
         moves = {action: target for action, target in by_action.items() if target != index}
@@ -239,7 +239,7 @@ def test_what_a_partial_table_lacks_violates_a_limit_by_a_finite_cost(family: st
     env.reset(seed=0)
     if family == "-OneShot":
         index = env.limits.feasible[0]
-        reward = env.step(env.architecture_space.digits(index))[1]
+        reward = env.step(env.architecture_space.choices(index))[1]
         assert np.isfinite(reward)
 
 

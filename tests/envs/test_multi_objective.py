@@ -21,9 +21,9 @@ IDS = [env_id for env_id in TABULAR if env_id.startswith("mo-")]
 ALL = ("accuracy", "latency", "flops", "params")
 
 
-def last_step(env: Any, digits: Any) -> tuple[np.ndarray, dict[str, Any]]:
+def last_step(env: Any, choices: Any) -> tuple[np.ndarray, dict[str, Any]]:
     env.reset(seed=0)
-    steps = [env.step(digit) for digit in digits]
+    steps = [env.step(digit) for digit in choices]
     for step in steps[:-1]:
         assert not step[1].any()
     assert steps[-1][2]
@@ -34,8 +34,8 @@ def test_digits_with_several_objectives_from_the_table_that_ships() -> None:
     env = gym.make("mo-NATS-SSS-digits-v0", source="digits-300")
     table = env.unwrapped.evaluator.table
     index = int(np.flatnonzero(~np.isnan(table.mean_accuracy()))[5])
-    reward, info = last_step(env, table.space.digits(index))
-    flops = table.space.flops(table.space.all_digits(), "digits")
+    reward, info = last_step(env, table.space.choices(index))
+    flops = table.space.flops(table.space.all_choices(), "digits")
     assert reward.tolist() == pytest.approx([info["accuracy"] / 100, -flops[index] / flops.max()])
     front = env.unwrapped.pareto_indices()
     assert not np.isnan(table.mean_accuracy()[front]).any()
@@ -49,8 +49,8 @@ def test_rewards_lie_in_the_reward_space(env_id: str) -> None:
     assert inner.reward_dim == 4
     rng = np.random.default_rng(0)
     space = inner.architecture_space
-    for digits in rng.integers(space.num_choices, size=(5, space.num_decisions)):
-        reward, info = last_step(env, digits)
+    for choices in rng.integers(space.num_choices, size=(5, space.num_decisions)):
+        reward, info = last_step(env, choices)
         assert reward in inner.reward_space
         assert reward[0] == np.float32(info["accuracy"] / 100)
 
@@ -68,8 +68,8 @@ def test_costs_are_fractions_of_the_largest() -> None:
 
 
 def test_a_further_closed_form_serves_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    def convolutions(self: TopologySpace, digits: Any, dataset: str) -> Any:
-        return np.isin(digits, (2, 3)).sum(axis=-1).astype(np.float64)
+    def convolutions(self: TopologySpace, choices: Any, dataset: str) -> Any:
+        return np.isin(choices, (2, 3)).sum(axis=-1).astype(np.float64)
 
     closed_forms = {**TopologySpace.closed_forms, "convolutions": Quantity("convolutions", "convs")}
     monkeypatch.setattr(TopologySpace, "closed_forms", closed_forms)
@@ -93,8 +93,8 @@ def test_a_further_closed_form_serves_everywhere(monkeypatch: pytest.MonkeyPatch
 def test_more_paths_are_better() -> None:
     env = gym.make("mo-NATS-TSS-cifar10-v0", objectives=("accuracy", "paths"))
     assert env.unwrapped.reward_space.high.tolist() == [1, 1]
-    for digits, paths in (([3] * 6, 4), ([0, 0, 0, 1, 0, 0], 1), ([0] * 6, 0)):
-        reward, info = last_step(env, digits)
+    for choices, paths in (([3] * 6, 4), ([0, 0, 0, 1, 0, 0], 1), ([0] * 6, 0)):
+        reward, info = last_step(env, choices)
         assert (reward[1], info["paths"]) == (paths / 4, paths)
     assert "paths_provenance" not in info
 
@@ -115,11 +115,11 @@ def test_the_front_against_a_plain_sweep(env_id: str, options: dict[str, Any]) -
         env.architecture_space,
         nats_gym.load_table(env.architecture_space.name, env.dataset),
     )
-    digits = space.all_digits()
+    choices = space.all_choices()
     accuracy = table.mean_accuracy("valid", env.epochs)
     if options.get("trial") == 0:
         accuracy = table.accuracy()[:, 0].astype(float)
-    flops, params = space.flops(digits, env.dataset), space.params(digits, env.dataset)
+    flops, params = space.flops(choices, env.dataset), space.params(choices, env.dataset)
     columns = {
         "accuracy": accuracy / 100,
         "latency": -table.latency() / table.latency().max(),

@@ -33,8 +33,8 @@ def test_an_observation_is_decoded_to_what_was_decided(env_id: str) -> None:
     observation, _ = env.reset(seed=0)
     assert env.decode(observation).shape == (env.architecture_space.num_decisions,)
     for _ in range(20):
-        digits = env.decode(observation)
-        encoded = env.encode(digits)
+        choices = env.decode(observation)
+        encoded = env.encode(choices)
         shown = slice(0, env.view.positions.stop)
         assert encoded in env.observation_space
         assert np.array_equal(encoded[shown], observation[shown])
@@ -47,11 +47,11 @@ def test_architectures_in_every_notation_encode_alike() -> None:
     env = gym.make("NATS-TSS-cifar10-v0").unwrapped
     space = get_space("tss")
     for index in (0, 11, 15_624):
-        digits = space.digits(index)
-        observations = [env.encode(one) for one in (index, str(space.string(digits)), digits)]
+        choices = space.choices(index)
+        observations = [env.encode(one) for one in (index, str(space.string(choices)), choices)]
         assert np.array_equal(*observations[:2])
         assert np.array_equal(*observations[1:])
-    every = env.encode(space.all_digits())
+    every = env.encode(space.all_choices())
     assert every.shape == (15_625, 36)
     assert np.array_equal(space.index(env.decode(every)), np.arange(15_625))
     start = gym.make("NATS-TSS-cifar10-Budgeted-v0").unwrapped
@@ -59,9 +59,9 @@ def test_architectures_in_every_notation_encode_alike() -> None:
 
 
 @pytest.mark.parametrize("digits", [[0] * 5, [5, 0, 0, 0, 0, 0], [-2] * 6, [0.5] * 6, 15_625, "no"])
-def test_what_is_no_architecture_is_not_encoded(digits: Any) -> None:
+def test_what_is_no_architecture_is_not_encoded(choices: Any) -> None:
     with pytest.raises(InvalidInput):
-        gym.make("NATS-TSS-cifar10-v0").unwrapped.encode(digits)
+        gym.make("NATS-TSS-cifar10-v0").unwrapped.encode(choices)
     with pytest.raises(InvalidInput, match="last axis of 36"):
         gym.make("NATS-TSS-cifar10-v0").unwrapped.decode(np.zeros(35))
 
@@ -97,7 +97,7 @@ def test_the_graph_of_a_cell_and_of_widths() -> None:
     assert observation.nodes.shape == (4, 4 + 4)
     links = [(target, source) for source, target in observation.edge_links.tolist()]
     assert links == list(EDGES)
-    assert observation.edges[:, :5].argmax(axis=1).tolist() == get_space("tss").digits(11).tolist()
+    assert observation.edges[:, :5].argmax(axis=1).tolist() == get_space("tss").choices(11).tolist()
     env = GraphObservation(gym.make("NATS-SSS-cifar10-v0"))
     env.reset(seed=0)
     observation = env.step(2)[0]

@@ -97,7 +97,7 @@ def test_a_copy_and_another_run_find_what_is_kept(tmp_path: Path) -> None:
 
 def test_topologies_of_one_function_may_share(tmp_path: Path) -> None:
     space = get_space("tss")
-    classes = space.isomorphism_class(space.all_digits())
+    classes = space.isomorphism_class(space.all_choices())
     one = int(np.flatnonzero(classes != np.arange(space.size))[0])
     representative = int(classes[one])
     counting = Counting()

@@ -312,16 +312,16 @@ def test_a_native_vector_hands_over_whole_batches(tmp_path: Path) -> None:
 
 
 def test_an_evaluator_of_another_space_or_data_set_is_refused(tmp_path: Path) -> None:
-    digits = TrainingEvaluator("sss", "digits", **QUICK)
-    cached = CachedEvaluator(digits, "sss", tmp_path / "cache.sqlite")
-    for evaluator in (digits, cached):
+    choices = TrainingEvaluator("sss", "digits", **QUICK)
+    cached = CachedEvaluator(choices, "sss", tmp_path / "cache.sqlite")
+    for evaluator in (choices, cached):
         with pytest.raises(InvalidInput, match="the data set 'digits', not 'cifar10'"):
             gym.make("NATS-SSS-cifar10-v0", evaluator=evaluator)
         with pytest.raises(InvalidInput, match="the space 'sss', not 'tss'"):
             gym.make_vec("NATS-TSS-digits-v0", num_envs=2, evaluator=evaluator)
         gym.make("NATS-SSS-digits-v0", evaluator=evaluator)
     with pytest.raises(InvalidInput, match="the space 'sss', not 'tss'"):
-        CachedEvaluator(digits, "tss", tmp_path / "cache.sqlite")
+        CachedEvaluator(choices, "tss", tmp_path / "cache.sqlite")
 
 
 def test_a_trial_of_digits_needs_a_table() -> None:
@@ -410,7 +410,7 @@ def test_bad_options_of_evaluators_are_refused(options: Any, words: list[str]) -
         ({"together": "all"}, ["together, if not 'auto',", "'all'"]),
         ({"workers": "two"}, ["workers", "'two'"]),
         ({"download": "no"}, ["download", "'no'"]),
-        ({"split": "x"}, ["split of digits 'x'", "x-valid"]),
+        ({"split": "x"}, ["split of choices 'x'", "x-valid"]),
         ({"split": "x-vaild"}, ["Did you mean 'x-valid'"]),
         ({"data_dir": 5}, ["data_dir", "5"]),
         ({"data_dir": __file__}, ["data_dir is a folder", "is a file"]),

@@ -211,7 +211,7 @@ def test_embedded_figures(empty_home: Path) -> None:
     with pytest.raises(KeyError, match="valid-accuracy"):
         info["test-accuracy"]
     assert api.get_cost_info(9, "cifar10")["flops"] == pytest.approx(
-        table.space.flops(table.space.digits(9), "cifar10")
+        table.space.flops(table.space.choices(9), "cifar10")
     )
     assert api.get_net_config(9, "cifar10")["arch_str"] == api.arch(9)
     for question, args, words in (

@@ -36,8 +36,8 @@ def mend_interpreter() -> None:
     builder.options = replace(builder.options, sanitize_overflow=False)
 
 
-def topology(*digits: int) -> Network:
-    return with_biases(build("tss", digits, CLASSES, cells_per_stage=1, stem_width=8))
+def topology(*choices: int) -> Network:
+    return with_biases(build("tss", choices, CLASSES, cells_per_stage=1, stem_width=8))
 
 
 def sizes(*widths: int) -> Network:

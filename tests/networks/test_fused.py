@@ -39,8 +39,8 @@ def test_kernels_by_the_interpreter_compute_what_members_compute_alone() -> None
     assert len(done.stdout.splitlines()) == 7, done.stdout
 
 
-def topology(*digits: int, width: int = 8, cells: int = 1, classes: int = 10) -> Network:
-    return build("tss", digits, classes, cells_per_stage=cells, stem_width=width)
+def topology(*choices: int, width: int = 8, cells: int = 1, classes: int = 10) -> Network:
+    return build("tss", choices, classes, cells_per_stage=cells, stem_width=width)
 
 
 TRIAL = (3, 1, 4, 2, 1, 3)
@@ -134,12 +134,12 @@ def test_members_follow_a_group_that_is_moved() -> None:
 
 def test_a_tables_rows_as_counted_by_hand() -> None:
     """Edges 0→1: 3×3, 0→3: 1×1, 0→2: pool, 1→2: 1×1, 1→3: skip, 2→3: 3×3, of two trials."""
-    digits = [0] * 6
+    choices = [0] * 6
     for edge, (target, source) in enumerate(EDGES):
-        digits[edge] = {(1, 0): 3, (3, 0): 2, (2, 0): 4, (2, 1): 2, (3, 1): 1, (3, 2): 3}[
+        choices[edge] = {(1, 0): 3, (3, 0): 2, (2, 0): 4, (2, 1): 2, (3, 1): 1, (3, 2): 3}[
             target, source
         ]
-    group = FusedNetworks([topology(*digits), topology(*digits)])
+    group = FusedNetworks([topology(*choices), topology(*choices)])
     cell = group.blocks[1].tables
     # ci, co, before in source and target, own channels before, weights before, side, padding,
     # rectified, normed, shared, source, bundle's channels before and width. 1×1 come before 3×3.

@@ -24,9 +24,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 CLASSES = 7
 
 
-def topology(digits: Sequence[int] | int, width: int = 4, cells: int = 1) -> Network:
+def topology(choices: Sequence[int] | int, width: int = 4, cells: int = 1) -> Network:
     """With biases that are not zero: zeros hide a lot."""
-    network = build("tss", digits, CLASSES, cells_per_stage=cells, stem_width=width)
+    network = build("tss", choices, CLASSES, cells_per_stage=cells, stem_width=width)
     for name, parameter in network.named_parameters():
         if name.endswith("bias"):
             nn.init.normal_(parameter)
@@ -52,8 +52,8 @@ def random_sizes(count: int, seed: int) -> list[Network]:
 def odd_sizes(seed: int) -> list[Network]:
     """Cells and widths that no architecture has: wider and narrower at random, stage by stage."""
     rng = np.random.default_rng(seed)
-    digits = rng.integers(5, size=(4, 6)).tolist()
-    return [Network(cell, rng.integers(1, 7, size=5).tolist(), 1, CLASSES) for cell in digits]
+    choices = rng.integers(5, size=(4, 6)).tolist()
+    return [Network(cell, rng.integers(1, 7, size=5).tolist(), 1, CLASSES) for cell in choices]
 
 
 def sgd(parameters: object) -> torch.optim.SGD:
@@ -136,7 +136,7 @@ def check_padding(group: StackedNetworks) -> None:
 
 @pytest.mark.parametrize("half", [0, 1])
 def test_special_topologies_together(half: int) -> None:
-    check_stack([topology(digits) for digits in SPECIAL.values()][half::2])
+    check_stack([topology(choices) for choices in SPECIAL.values()][half::2])
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -168,7 +168,7 @@ def test_one_alone() -> None:
 
 
 def test_groups_of_several_kinds_side_by_side() -> None:
-    networks = [topology(digits, width) for width, digits in ((4, 11_711), (8, 5), (4, 9_000))]
+    networks = [topology(choices, width) for width, choices in ((4, 11_711), (8, 5), (4, 9_000))]
     networks = [one.double() for one in [*networks, *odd_sizes(1)[:1]]]
     alone = copy.deepcopy(networks)
     parts = SideBySide([networks[2], networks[0]]), StackedNetworks([networks[3], networks[1]])
@@ -178,7 +178,7 @@ def test_groups_of_several_kinds_side_by_side() -> None:
 
 
 def test_side_by_side() -> None:
-    networks = [topology(digits).double() for digits in list(SPECIAL.values())[::4]]
+    networks = [topology(choices).double() for choices in list(SPECIAL.values())[::4]]
     alone = copy.deepcopy(networks)
     check_equal(SideBySide(networks), alone, 1e-12)
 

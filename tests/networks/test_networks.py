@@ -37,7 +37,7 @@ STRING = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|nor_conv_1x1~
 #: Of few weights: official files of a network with 3x3 convolutions take long to pack.
 LIGHT = "|nor_conv_1x1~0|+|none~0|skip_connect~1|+|skip_connect~0|nor_conv_1x1~1|avg_pool_3x3~2|"
 
-#: What leaves edges without effect, by digits of the edges 1←0, 2←0, 2←1, 3←0, 3←1, 3←2.
+#: What leaves edges without effect, by choices of the edges 1←0, 2←0, 2←1, 3←0, 3←1, 3←2.
 SPECIAL = {
     "nothing at all": (0, 0, 0, 0, 0, 0),
     "input never read, output zero": (3, 3, 3, 0, 0, 0),
@@ -71,14 +71,14 @@ def random_indices(space: ArchitectureSpace, count: int, seed: int = 0) -> list[
 
 
 def small_pair(
-    space: str, digits: Any, by_product: bool = False
+    space: str, choices: Any, by_product: bool = False
 ) -> tuple[nn.Module, ReferenceNetwork]:
     """Ours and the plain one with the same weights, one cell a stage, in double precision."""
-    plain = ReferenceNetwork(space, digits, 7, 1, 4, by_product)
+    plain = ReferenceNetwork(space, choices, 7, 1, 4, by_product)
     for name, parameter in plain.named_parameters():  # else biases begin at 0 and hide a lot
         if name.endswith("bias"):
             nn.init.normal_(parameter)
-    ours = build(space, digits, 7, cells_per_stage=1, stem_width=4 if space == "tss" else None)
+    ours = build(space, choices, 7, cells_per_stage=1, stem_width=4 if space == "tss" else None)
     ours.load_state_dict(plain.state_dict(), strict=True)
     return ours.double(), plain.double()
 
@@ -91,26 +91,26 @@ def same(a: torch.Tensor, b: torch.Tensor, what: str = "") -> None:
     torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-9, msg=lambda text: f"{what}: {text}")
 
 
-def live_by_hand(digits: Any) -> set[int]:
+def live_by_hand(choices: Any) -> set[int]:
     """Edges on which the output depends, by trying: none is left out but in name.
 
     A path of edges leads to the output, and what comes in is not zero or goes through a
     convolution.
     """
     paths = [(3,), (0, 4), (1, 5), (0, 2, 5), (4,), (5,), (2, 5)]
-    reaching = {path[0] for path in paths if all(digits[edge] for edge in path)}
+    reaching = {path[0] for path in paths if all(choices[edge] for edge in path)}
     nonzero = {0}
     live = set()
     for edge, (target, source) in enumerate(ENDS):
-        if edge in reaching and (source in nonzero or digits[edge] in (2, 3)):
+        if edge in reaching and (source in nonzero or choices[edge] in (2, 3)):
             live.add(edge)
             nonzero.add(target)
     return live
 
 
-def check_equal(space: str, digits: Any) -> None:
+def check_equal(space: str, choices: Any) -> None:
     """Outputs, gradients and statistics of one step; outputs and parameters after four."""
-    ours, plain = small_pair(space, digits)
+    ours, plain = small_pair(space, choices)
     untrained = copy.deepcopy(ours.state_dict())
     sgd = [
         torch.optim.SGD(net.parameters(), 0.1, 0.9, weight_decay=0.05, nesterov=True)
@@ -151,32 +151,32 @@ def check_equal(space: str, digits: Any) -> None:
 
 
 @pytest.mark.parametrize("digits", SPECIAL.values(), ids=SPECIAL.keys())
-def test_special_cells_equal_the_plain_network(digits: tuple[int, ...]) -> None:
-    check_equal("tss", digits)
+def test_special_cells_equal_the_plain_network(choices: tuple[int, ...]) -> None:
+    check_equal("tss", choices)
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_random_cells_equal_the_plain_network(seed: int) -> None:
     for index in random_indices(TSS, 5, seed):
-        check_equal("tss", TSS.digits(index).tolist())
+        check_equal("tss", TSS.choices(index).tolist())
 
 
 def test_random_sizes_equal_the_plain_network() -> None:
     for index in random_indices(SSS, 3):
-        check_equal("sss", SSS.digits(index).tolist())
+        check_equal("sss", SSS.choices(index).tolist())
 
 
 @pytest.mark.slow
 def test_every_pattern_of_nothing_skip_and_convolution_equals_the_plain_network() -> None:
-    for digits in product((0, 1, 3), repeat=6):
-        check_equal("tss", digits)
+    for choices in product((0, 1, 3), repeat=6):
+        check_equal("tss", choices)
 
 
 @pytest.mark.parametrize("digits", SPECIAL.values(), ids=SPECIAL.keys())
-def test_outputs_equal_those_of_a_network_that_multiplies_by_zero(digits: Any) -> None:
+def test_outputs_equal_those_of_a_network_that_multiplies_by_zero(choices: Any) -> None:
     # Then gradients that never matter are zero, not None, and weight decay acts on weights that
     # never matter either.
-    ours, plain = small_pair("tss", digits, by_product=True)
+    ours, plain = small_pair("tss", choices, by_product=True)
     sgd = [
         torch.optim.SGD(net.parameters(), 0.1, 0.9, weight_decay=0.05, nesterov=True)
         for net in (ours, plain)
@@ -203,15 +203,15 @@ def test_the_same_plain_network_of_official_size() -> None:
 
 def test_only_live_edges_are_computed() -> None:
     for index in [*random_indices(TSS, 15), *TSS.index([*SPECIAL.values()]).tolist()]:
-        digits = TSS.digits(index).tolist()
+        choices = TSS.choices(index).tolist()
         net = build("tss", index, 10, cells_per_stage=1, stem_width=4)
         seen: set[int] = set()
         for edge, layer in enumerate(net.cells[-1].layers):
             for module in layer.modules():
                 module.register_forward_hook(lambda *_, e=edge, s=seen: s.add(e))
         net(torch.randn(2, 3, 8, 8))
-        convolutions = {edge for edge in live_by_hand(digits) if digits[edge] in (2, 3)}
-        assert convolutions <= seen <= live_by_hand(digits), digits
+        convolutions = {edge for edge in live_by_hand(choices) if choices[edge] in (2, 3)}
+        assert convolutions <= seen <= live_by_hand(choices), choices
 
 
 def test_a_cell_runs_whichever_operation_of_each_edge_is_chosen() -> None:
@@ -223,17 +223,17 @@ def test_a_cell_runs_whichever_operation_of_each_edge_is_chosen() -> None:
     layers = [[make_edge(digit, 4, 4, norm).double() for digit in range(5)] for _ in ENDS]
     assert not any(layer.state_dict() for edge in layers for layer in (*edge[:2], edge[4]))
     batch = torch.randn(3, 4, 8, 8, dtype=torch.float64)
-    for digits in [*SPECIAL.values(), *TSS.digits(random_indices(TSS, 30)).tolist()]:
-        path = [edge[digit] for edge, digit in zip(layers, digits, strict=True)]
+    for choices in [*SPECIAL.values(), *TSS.choices(random_indices(TSS, 30)).tolist()]:
+        path = [edge[digit] for edge, digit in zip(layers, choices, strict=True)]
         nodes = [batch]
         for node in range(1, 4):
             values = [torch.zeros_like(batch)]
-            for layer, digit, (target, source) in zip(path, digits, ENDS, strict=True):
+            for layer, digit, (target, source) in zip(path, choices, ENDS, strict=True):
                 if target == node and digit != 0:
                     x = nodes[source].relu() if digit in (2, 3) else nodes[source]
                     values.append(layer(x))
             nodes.append(torch.stack(values).sum(0))
-        same(run_cell(live_edges(digits), path, batch, 4), nodes[3], str(digits))
+        same(run_cell(live_edges(choices), path, batch, 4), nodes[3], str(choices))
 
 
 # ── names ────────────────────────────────────────────────────────────────────────────────────
@@ -308,45 +308,45 @@ def test_golden_figures(space: str, index: int, figures: list[tuple[float, float
             assert flops(net, data.resolution, data.num_classes) == pytest.approx(mflops, abs=1e-9)
 
 
-def without_dead_edges(digits: list[int]) -> list[int]:
-    """Digits with ``none`` for what is not computed."""
-    return [digit if edge in live_by_hand(digits) else 0 for edge, digit in enumerate(digits)]
+def without_dead_edges(choices: list[int]) -> list[int]:
+    """Choices with ``none`` for what is not computed."""
+    return [digit if edge in live_by_hand(choices) else 0 for edge, digit in enumerate(choices)]
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_flops_are_those_of_the_closed_form(space: ArchitectureSpace, dataset: str) -> None:
     data = DATASETS[dataset]
     for index in random_indices(space, 2):
-        digits = space.digits(index).tolist()
+        choices = space.choices(index).tolist()
         with torch.device("meta"):
             net = build(space.name, index, data.num_classes)
             plain = reference(space.name, index, data.num_classes)
-        closed = float(space.flops(digits, dataset))
+        closed = float(space.flops(choices, dataset))
         assert flops(plain, data.resolution, data.num_classes) == pytest.approx(closed, abs=1e-9)
         counted = flops(net, data.resolution, data.num_classes)
         if space.name == "tss":
             # Dead edges are in the closed form, as in the official files, and cost us nothing.
-            digits = without_dead_edges(digits)
-            if not space.is_live(digits) or zero_convolutions(digits):
+            choices = without_dead_edges(choices)
+            if not space.is_live(choices) or zero_convolutions(choices):
                 assert counted < closed
                 continue
-        assert counted == pytest.approx(float(space.flops(digits, dataset)), abs=1e-9)
+        assert counted == pytest.approx(float(space.flops(choices, dataset)), abs=1e-9)
 
 
-def zero_convolutions(digits: list[int]) -> bool:
+def zero_convolutions(choices: list[int]) -> bool:
     """Whether a live convolution reads a node that is zero: it may cost less than in general."""
     nonzero = {0}
     for edge, (target, source) in enumerate(ENDS):
-        if digits[edge] and source in nonzero:
+        if choices[edge] and source in nonzero:
             nonzero.add(target)
-        elif digits[edge]:
+        elif choices[edge]:
             return True
     return False
 
 
 def test_params_by_construction() -> None:
     for space in (TSS, SSS):
-        closed = space.params(space.all_digits(), "cifar100")
+        closed = space.params(space.all_choices(), "cifar100")
         for index in random_indices(space, 8):
             with torch.device("meta"):
                 net = build(space.name, index, 100)
@@ -354,7 +354,7 @@ def test_params_by_construction() -> None:
 
 
 def check_classes(classes: Any) -> None:
-    closed = TSS.params(TSS.all_digits(), "cifar10")
+    closed = TSS.params(TSS.all_choices(), "cifar10")
     with torch.device("meta"):
         for index in classes:
             net = build("tss", int(index), 10)
@@ -362,20 +362,20 @@ def check_classes(classes: Any) -> None:
 
 
 def test_params_of_some_isomorphism_classes() -> None:
-    classes = np.unique(TSS.isomorphism_class(TSS.all_digits()))
+    classes = np.unique(TSS.isomorphism_class(TSS.all_choices()))
     assert len(classes) == 6466
     check_classes(classes[::400])
 
 
 @pytest.mark.slow
 def test_params_of_many_isomorphism_classes() -> None:
-    check_classes(np.unique(TSS.isomorphism_class(TSS.all_digits()))[::7])
+    check_classes(np.unique(TSS.isomorphism_class(TSS.all_choices()))[::7])
 
 
 # ── arguments ────────────────────────────────────────────────────────────────────────────────
 
 
-def test_an_architecture_is_an_index_digits_or_a_string() -> None:
+def test_an_architecture_is_an_index_choices_or_a_string() -> None:
     shapes = [
         {name: value.shape for name, value in build("tss", given, 10).state_dict().items()}
         for given in (
@@ -423,8 +423,8 @@ def test_the_example_in_the_documentation() -> None:
 @pytest.mark.parametrize("digits", [SPECIAL["mixed"], SPECIAL["both kernels of zero nodes"]])
 @pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("bf16", [False, True])
-def test_memory_formats_and_autocast(digits: Any, memory: torch.memory_format, bf16: bool) -> None:
-    net = build("tss", digits, 10, cells_per_stage=1).to(memory_format=memory)
+def test_memory_formats_and_autocast(choices: Any, memory: torch.memory_format, bf16: bool) -> None:
+    net = build("tss", choices, 10, cells_per_stage=1).to(memory_format=memory)
     batch = torch.randn(8, 3, 16, 16)
     expected = net(batch)
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
@@ -460,8 +460,8 @@ def test_the_same_network_twice_and_without_gradients() -> None:
 @pytest.mark.slow
 def test_compiled() -> None:
     torch.set_num_threads(2)
-    digits = SPECIAL["both kernels of zero nodes"]
-    net = build("tss", digits, 10, cells_per_stage=1, stem_width=8)
+    choices = SPECIAL["both kernels of zero nodes"]
+    net = build("tss", choices, 10, cells_per_stage=1, stem_width=8)
     batch = torch.randn(4, 3, 16, 16)
     expected = net(batch)
     try:

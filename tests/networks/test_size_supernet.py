@@ -73,9 +73,9 @@ def sliced(supernet: nn.Module, names: dict[str, torch.Tensor]) -> dict[str, tor
     }
 
 
-def plain_network(supernet: nn.Module, digits: tuple[int, ...]) -> ReferenceNetwork:
+def plain_network(supernet: nn.Module, choices: tuple[int, ...]) -> ReferenceNetwork:
     """The plain narrow network with the supernet's weights; skips keep the first channels."""
-    network = ReferenceNetwork("sss", digits, 7).double()
+    network = ReferenceNetwork("sss", choices, 7).double()
     without_statistics(network)
     for cell in network.cells:
         for edge, layer in enumerate(getattr(cell, "layers", [])):
@@ -87,23 +87,23 @@ def plain_network(supernet: nn.Module, digits: tuple[int, ...]) -> ReferenceNetw
 
 @pytest.mark.parametrize("digits", EQUAL)
 def test_a_path_without_skips_between_widths_is_the_stand_alone_network(
-    supernet: SizeSupernet, images: torch.Tensor, digits: tuple[int, ...]
+    supernet: SizeSupernet, images: torch.Tensor, choices: tuple[int, ...]
 ) -> None:
-    network = build("sss", digits, 7).double()
+    network = build("sss", choices, 7).double()
     without_statistics(network)
     network.load_state_dict(sliced(supernet, network.state_dict()), strict=True)
-    torch.testing.assert_close(supernet.path(images, digits), network(images))
+    torch.testing.assert_close(supernet.path(images, choices), network(images))
 
 
 def test_with_projected_skips_every_path_is_the_stand_alone_network(images: torch.Tensor) -> None:
     torch.manual_seed(3)
     supernet = as_trained(SizeSupernet(7, projected_skips=True))
     drawn = torch.randint(8, (4, 5)).tolist()
-    for digits in [*EQUAL, *DIFFERENT, *map(tuple, drawn)]:
-        network = build("sss", digits, 7).double()
+    for choices in [*EQUAL, *DIFFERENT, *map(tuple, drawn)]:
+        network = build("sss", choices, 7).double()
         without_statistics(network)
         network.load_state_dict(sliced(supernet, network.state_dict()), strict=True)
-        logits = supernet.path(images, digits)
+        logits = supernet.path(images, choices)
         torch.testing.assert_close(logits, network(images))
         supernet.zero_grad()
         logits.square().sum().backward()
@@ -116,33 +116,33 @@ def test_with_projected_skips_every_path_is_the_stand_alone_network(images: torc
 
 @pytest.mark.parametrize("digits", DIFFERENT)
 def test_elsewhere_it_differs_by_the_skips_alone(
-    supernet: SizeSupernet, images: torch.Tensor, digits: tuple[int, ...]
+    supernet: SizeSupernet, images: torch.Tensor, choices: tuple[int, ...]
 ) -> None:
-    logits = supernet.path(images, digits)
-    torch.testing.assert_close(logits, plain_network(supernet, digits)(images))
+    logits = supernet.path(images, choices)
+    torch.testing.assert_close(logits, plain_network(supernet, choices)(images))
     # The stand-alone network holds a convolution there, for which there are no weights.
-    missing = set(build("sss", digits, 7).state_dict()) - set(supernet.state_dict())
+    missing = set(build("sss", choices, 7).state_dict()) - set(supernet.state_dict())
     skips = {f"cells.{cell}.layers.3.conv.weight" for cell in (2, 4)}
-    widths = {2: digits[1] != digits[2], 4: digits[3] != digits[4]}
+    widths = {2: choices[1] != choices[2], 4: choices[3] != choices[4]}
     assert skips & missing == {f"cells.{c}.layers.3.conv.weight" for c in widths if widths[c]}
     assert {name for name in missing if name.endswith("conv.weight")} == skips & missing
 
 
 @pytest.mark.parametrize("digits", EQUAL[:3] + DIFFERENT)
 def test_masks_of_zeros_and_ones_make_the_path(
-    supernet: SizeSupernet, images: torch.Tensor, digits: tuple[int, ...]
+    supernet: SizeSupernet, images: torch.Tensor, choices: tuple[int, ...]
 ) -> None:
-    masks = width_masks().double()[list(digits)]
-    torch.testing.assert_close(supernet.masked(images, masks), supernet.path(images, digits))
+    masks = width_masks().double()[list(choices)]
+    torch.testing.assert_close(supernet.masked(images, masks), supernet.path(images, choices))
 
 
 def test_the_gradients_of_a_path_are_the_stand_alone_networks_and_zero_elsewhere(
     supernet: SizeSupernet, images: torch.Tensor
 ) -> None:
-    digits = DIFFERENT[0]
-    network = plain_network(supernet, digits)
+    choices = DIFFERENT[0]
+    network = plain_network(supernet, choices)
     network(images).square().sum().backward()
-    supernet.path(images, digits).square().sum().backward()
+    supernet.path(images, choices).square().sum().backward()
     by_path = {name: p.grad for name, p in supernet.named_parameters()}
     for name, parameter in network.named_parameters():
         gradient = by_path[name]
@@ -154,7 +154,7 @@ def test_the_gradients_of_a_path_are_the_stand_alone_networks_and_zero_elsewhere
         rest[part] = 0
         assert not rest.any()
     supernet.zero_grad()
-    masks = width_masks().double()[list(digits)]
+    masks = width_masks().double()[list(choices)]
     supernet.masked(images, masks).square().sum().backward()
     for name, parameter in supernet.named_parameters():
         torch.testing.assert_close(parameter.grad, by_path[name])
@@ -291,11 +291,11 @@ def test_masks_of_every_width() -> None:
 
 
 @pytest.mark.parametrize("digits", [(0, 1, 2), (0, 1, 2, 3, 8), (-1, 0, 0, 0, 0)])
-def test_what_are_no_digits_is_refused(
-    supernet: SizeSupernet, images: torch.Tensor, digits: tuple[int, ...]
+def test_what_are_no_choices_is_refused(
+    supernet: SizeSupernet, images: torch.Tensor, choices: tuple[int, ...]
 ) -> None:
     with pytest.raises(InvalidInput, match="5 from 0 to 7"):
-        supernet.path(images, digits)
+        supernet.path(images, choices)
 
 
 def test_masks_and_weights_of_another_shape_are_refused(

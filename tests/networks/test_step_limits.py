@@ -37,8 +37,8 @@ def test_operations_are_those_that_pytorch_counts(
 
 def test_moves_as_counted_by_hand(count: Callable[[Network], tuple[int, int]]) -> None:
     """Cells: 0→1: 3×3, 0→2: skip, 1→2: 1×1, 1→3: pool, 2→3: skip."""
-    digits = [3, 1, 2, 0, 4, 1]  # edges 0→1, 0→2, 1→2, 0→3, 1→3, 2→3
-    moved, _ = count(build("tss", digits, 10, cells_per_stage=1))
+    choices = [3, 1, 2, 0, 4, 1]  # edges 0→1, 0→2, 1→2, 0→3, 1→3, 2→3
+    moved, _ = count(build("tss", choices, 10, cells_per_stage=1))
     images, stem = 2 * 3, 8 * 16
     # Two convolutions, three nodes; a residual block's two with batch norm, and two nodes.
     cell, residual = 2 * 3 + 3 * 5, 2 * 3 + 2 * 5

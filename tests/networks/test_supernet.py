@@ -42,9 +42,9 @@ def images() -> torch.Tensor:
     return torch.randn(6, 3, 8, 8, generator=torch.Generator().manual_seed(1)).double()
 
 
-def stand_alone(supernet: TopologySupernet, digits: Sequence[int]) -> Network:
+def stand_alone(supernet: TopologySupernet, choices: Sequence[int]) -> Network:
     """The network of an architecture with the supernet's weights, its cells' batch norms bare."""
-    network = build("tss", list(digits), CLASSES, cells_per_stage=CELLS, stem_width=CHANNELS)
+    network = build("tss", list(choices), CLASSES, cells_per_stage=CELLS, stem_width=CHANNELS)
     for cell in network.cells:
         for module in list(cell.modules()) if isinstance(cell, Cell) else []:
             for name, child in module.named_children():
@@ -55,7 +55,7 @@ def stand_alone(supernet: TopologySupernet, digits: Sequence[int]) -> Network:
     for name in network.state_dict():
         parts = name.split(".")
         if parts[2:3] == ["layers"]:  # cells.<cell>.layers.<edge>.<operation>.…
-            parts.insert(4, str(digits[int(parts[3])]))
+            parts.insert(4, str(choices[int(parts[3])]))
         weights[name] = held[".".join(parts)].clone()
     network.double().load_state_dict(weights, strict=True)
     return network.train(supernet.training)
@@ -83,19 +83,19 @@ ARCHITECTURES = [
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("digits", ARCHITECTURES, ids=lambda digits: "".join(map(str, digits)))
+@pytest.mark.parametrize("digits", ARCHITECTURES, ids=lambda choices: "".join(map(str, choices)))
 def test_a_path_is_the_stand_alone_network(
-    supernet: TopologySupernet, images: torch.Tensor, digits: tuple[int, ...], training: bool
+    supernet: TopologySupernet, images: torch.Tensor, choices: tuple[int, ...], training: bool
 ) -> None:
-    network = stand_alone(supernet.train(training), digits)
-    logits, expected = supernet.path(images, digits), network(images)
+    network = stand_alone(supernet.train(training), choices)
+    logits, expected = supernet.path(images, choices), network(images)
     assert torch.equal(logits, expected)
     ours, theirs = gradients(supernet, logits.sum()), gradients(network, expected.sum())
     assert len(ours) == len(theirs)
     for mine, other in zip(ours.values(), theirs.values(), strict=True):
         assert torch.equal(mine, other)
     # Of what a cell passes nothing on to, the stand-alone network computes nothing at all.
-    if any(EDGES[edge][1] == 0 for edge in live_edges(digits)):
+    if any(EDGES[edge][1] == 0 for edge in live_edges(choices)):
         for (name, mine), other in zip(supernet.named_buffers(), network.buffers(), strict=True):
             assert torch.equal(mine, other), name
 
@@ -113,31 +113,31 @@ def test_the_batch_norms_outside_of_cells_have_parameters_and_statistics(
 
 @pytest.mark.parametrize("digits", [(3, 2, 1, 4, 0, 3), (0, 0, 0, 0, 0, 0), (0, 0, 3, 1, 2, 3)])
 def test_statistics_move_as_in_the_plain_network(
-    supernet: TopologySupernet, images: torch.Tensor, digits: tuple[int, ...]
+    supernet: TopologySupernet, images: torch.Tensor, choices: tuple[int, ...]
 ) -> None:
     """Where a cell passes nothing on, too: those of the stem, and of blocks fed with zeros."""
     other = copy.deepcopy(supernet)
-    supernet.path(images, digits)
-    plain(other, images, nn.functional.one_hot(torch.tensor(digits), 5).double())
+    supernet.path(images, choices)
+    plain(other, images, nn.functional.one_hot(torch.tensor(choices), 5).double())
     for (name, mine), theirs in zip(supernet.named_buffers(), other.buffers(), strict=True):
         torch.testing.assert_close(mine, theirs, msg=name)
     before = [buffer.clone() for buffer in supernet.buffers()]
-    supernet.eval().path(images, digits)
+    supernet.eval().path(images, choices)
     assert all(map(torch.equal, before, supernet.buffers()))
 
 
 def test_cells_of_one_path_each_are_that_of_all(
     supernet: TopologySupernet, images: torch.Tensor
 ) -> None:
-    for digits in ((3, 2, 1, 4, 0, 3), (0, 0, 3, 1, 2, 3)):
-        logits = supernet.path_of_each_cell(images, [digits] * 6)
-        torch.testing.assert_close(logits, supernet.path(images, digits))
+    for choices in ((3, 2, 1, 4, 0, 3), (0, 0, 3, 1, 2, 3)):
+        logits = supernet.path_of_each_cell(images, [choices] * 6)
+        torch.testing.assert_close(logits, supernet.path(images, choices))
 
 
 def test_each_cell_goes_its_own_path(supernet: TopologySupernet, images: torch.Tensor) -> None:
     """Against the plain loop over operations, of which each cell's weights keep one an edge."""
     paths = SPACE.sample(np.random.default_rng(3), (6,)).tolist()
-    hard = iter([nn.functional.one_hot(torch.tensor(digits), 5).double() for digits in paths])
+    hard = iter([nn.functional.one_hot(torch.tensor(choices), 5).double() for choices in paths])
     logits = supernet.path_of_each_cell(images, paths)
     torch.testing.assert_close(logits, plain(supernet, images, hard))
     with pytest.raises(InvalidInput, match="paths are of 6 cells, got"):
@@ -193,24 +193,24 @@ def test_a_mixture_is_a_plain_loop_over_operations(
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("digits", ARCHITECTURES, ids=lambda digits: "".join(map(str, digits)))
+@pytest.mark.parametrize("digits", ARCHITECTURES, ids=lambda choices: "".join(map(str, choices)))
 def test_a_one_hot_mixture_and_a_straight_path_are_the_path(
-    supernet: TopologySupernet, images: torch.Tensor, digits: tuple[int, ...], training: bool
+    supernet: TopologySupernet, images: torch.Tensor, choices: tuple[int, ...], training: bool
 ) -> None:
     supernet.train(training)
-    hard = nn.functional.one_hot(torch.tensor(digits), 5).double().requires_grad_()
-    path = supernet.path(images, digits)
+    hard = nn.functional.one_hot(torch.tensor(choices), 5).double().requires_grad_()
+    path = supernet.path(images, choices)
     torch.testing.assert_close(supernet.mixture(images, hard), path)
     straight = supernet.straight_through(images, hard)
     torch.testing.assert_close(straight, path)
 
 
-@pytest.mark.parametrize("digits", ARCHITECTURES, ids=lambda digits: "".join(map(str, digits)))
+@pytest.mark.parametrize("digits", ARCHITECTURES, ids=lambda choices: "".join(map(str, choices)))
 def test_the_gradient_of_unchosen_weights_is_gdass(
-    supernet: TopologySupernet, images: torch.Tensor, digits: tuple[int, ...]
+    supernet: TopologySupernet, images: torch.Tensor, choices: tuple[int, ...]
 ) -> None:
     """An edge is ``w[chosen] * op(x) + sum of the other w``, computed as it stands here."""
-    hard = nn.functional.one_hot(torch.tensor(digits), 5).double().requires_grad_()
+    hard = nn.functional.one_hot(torch.tensor(choices), 5).double().requires_grad_()
     torch.autograd.backward(supernet.straight_through(images, hard).square().sum())
     ours, hard.grad = hard.grad, None
     assert ours is not None
@@ -225,7 +225,7 @@ def test_the_gradient_of_unchosen_weights_is_gdass(
             total = torch.zeros_like(x)
             for edge, (target, source) in enumerate(EDGES):
                 if target == node:
-                    chosen, value = digits[edge], nodes[source]
+                    chosen, value = choices[edge], nodes[source]
                     if chosen in (2, 3):
                         value = value.relu()
                     value = value.mul(0) if chosen == 0 else block.layers[edge][chosen](value)
@@ -240,8 +240,8 @@ def test_the_gradient_of_unchosen_weights_is_gdass(
 
 
 def test_only_the_path_has_gradients(supernet: TopologySupernet, images: torch.Tensor) -> None:
-    digits = (3, 0, 0, 0, 2, 0)
-    found = gradients(supernet, supernet.path(images, digits).sum())
+    choices = (3, 0, 0, 0, 2, 0)
+    found = gradients(supernet, supernet.path(images, choices).sum())
     inside = {tuple(name.split(".")[3:5]) for name in found if ".layers." in name}
     assert inside == {("0", "3"), ("4", "2")}
 
@@ -262,9 +262,9 @@ def test_sums_of_images_are_taken_in_float32_whatever_amp(images: torch.Tensor) 
 
 
 def test_what_fits_no_supernet_is_refused(supernet: TopologySupernet, images: torch.Tensor) -> None:
-    for digits in ((0, 1, 2, 3, 4), (0, 1, 2, 3, 4, 5), (0, 1, 2, 3, 4, -1)):
+    for choices in ((0, 1, 2, 3, 4), (0, 1, 2, 3, 4, 5), (0, 1, 2, 3, 4, -1)):
         with pytest.raises(InvalidInput, match="six numbers from 0 to 4"):
-            supernet.path(images, digits)
+            supernet.path(images, choices)
     for call in (supernet.mixture, supernet.straight_through):
         with pytest.raises(InvalidInput, match=r"weights are \(6, 5\), got \(5, 6\)"):
             call(images, torch.zeros(5, 6))

@@ -32,10 +32,10 @@ class Climb:
     def ask(self) -> Question:
         runs, rung = self.streams.runs, self.asked % self.rungs
         if rung == 0:
-            self.digits = self.space.sample(self.streams, (runs,))
+            self.choices = self.space.sample(self.streams, (runs,))
         last = -1 if rung == 0 else self.asked - 1
         self.asked += 1
-        return Question(self.digits, np.full(runs, rung), np.full(runs, last))
+        return Question(self.choices, np.full(runs, rung), np.full(runs, last))
 
     def tell(self, outcome, evaluation) -> None:
         self.told.append((outcome.accuracy.copy(), evaluation.copy()))
@@ -186,9 +186,9 @@ def test_bohb_runs_on_the_papers_rungs(archive: Path) -> None:
             self.space, self.runs, self.count = space, streams.runs, 0
 
         def ask(self) -> Question:
-            digits = self.space.digits(np.full(self.runs, self.count % HELD))
+            choices = self.space.choices(np.full(self.runs, self.count % HELD))
             self.count += 1
-            return Question(digits, np.full(self.runs, self.count % 3), np.full(self.runs, -1))
+            return Question(choices, np.full(self.runs, self.count % 3), np.full(self.runs, -1))
 
         def tell(self, outcome, evaluation) -> None:
             pass
@@ -235,14 +235,14 @@ class Wrong(Uniform):
 
 def same(question: Question) -> Question:
     """The architecture that every run asks for."""
-    return question._replace(digits=np.ones_like(question.digits))
+    return question._replace(choices=np.ones_like(question.choices))
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda n, q: q._replace(digits=q.digits + 9), "asks for what is no architecture"),
-        (lambda n, q: q._replace(digits=q.digits[:1]), r"shape \(2, 6\), got \(1, 6\)"),
+        (lambda n, q: q._replace(choices=q.choices + 9), "asks for what is no architecture"),
+        (lambda n, q: q._replace(choices=q.choices[:1]), r"shape \(2, 6\), got \(1, 6\)"),
         (lambda n, q: q._replace(rung=q.rung + 2), "rungs from 0 to 1, got 2"),
         (lambda n, q: q._replace(rung=q.rung.astype(float)), "integers of shape"),
         (lambda n, q: q._replace(rung=q.rung[:1]), "integers of shape"),

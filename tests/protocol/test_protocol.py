@@ -58,7 +58,7 @@ def test_a_run_equals_the_environment_playing_the_same_architectures(result: Sea
     for run in (0, 17):
         env.reset(seed=run_seeds(5, 30)[run])
         for number in range(result.evaluations[run]):
-            for digit in space.digits(result.index[run, number]):
+            for digit in space.choices(result.index[run, number]):
                 _, _, terminated, _, info = env.step(digit)
             assert info["accuracy"] == result.accuracy[run, number]
             assert info["seconds"] == result.seconds[run, number]
@@ -112,10 +112,10 @@ class Fixed:
     """An ask/tell agent that knows one architecture."""
 
     def __init__(self, space, streams, index: int = 6111) -> None:
-        self.digits = space.digits(np.full(streams.runs, index))
+        self.choices = space.choices(np.full(streams.runs, index))
 
     def ask(self):
-        return self.digits
+        return self.choices
 
     def tell(self, outcome) -> None:
         assert outcome.accuracy.shape == (4,)
@@ -147,7 +147,7 @@ def test_a_partial_of_an_environment_agent() -> None:
 def test_agents_that_answer_wrongly_are_refused() -> None:
     class OneRun(Fixed):
         def ask(self):
-            return self.digits[:1]
+            return self.choices[:1]
 
     class Idle:
         """Evaluates so many architectures, and then returns what it likes."""
@@ -179,10 +179,10 @@ class AllThree:
     """An ask/tell agent that asks for what `Idle` builds."""
 
     def __init__(self, space, streams) -> None:
-        self.digits = np.full((streams.runs, space.num_decisions), 3)
+        self.choices = np.full((streams.runs, space.num_decisions), 3)
 
     def ask(self):
-        return self.digits
+        return self.choices
 
     def tell(self, outcome) -> None:
         pass

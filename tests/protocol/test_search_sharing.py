@@ -114,7 +114,7 @@ def test_a_search_of_another_space_is_refused_before_it_trains() -> None:
     from nats_gym.agents.weight_sharing.supernet_search import SupernetSearch
 
     # On a partial table what it is to choose among is of the wrong space already.
-    with pytest.raises(InvalidInput, match=r"search is of sss|digits of sss need"):
+    with pytest.raises(InvalidInput, match=r"search is of sss|choices of sss need"):
         nats_gym.search("tss", "digits", functools.partial(SupernetSearch, "tas"), 1)
 
 
@@ -167,7 +167,7 @@ def test_the_command_draws_the_alphas_and_what_was_derived(monkeypatch, capsys, 
         cli.main()
     printed = capsys.readouterr()
     assert caught.value.code in (0, None), printed.err
-    assert "size space, digits: supernet of 1 epochs" in printed.out
+    assert "size space, choices: supernet of 1 epochs" in printed.out
     assert "stopped by the budget" not in printed.out
     assert "best observed" not in printed.out
     assert {path.name for path in Path("out").iterdir()} == {

@@ -44,7 +44,7 @@ def spread_of_twins(index: np.ndarray, accuracy: np.ndarray) -> Callable[..., np
     It is that of a mean of two trials, so that of half their difference, too.
     """
     space = TopologySpace()
-    classes = space.isomorphism_class(space.digits(index))
+    classes = space.isomorphism_class(space.choices(index))
     _, group, count = np.unique(classes, return_inverse=True, return_counts=True)
     mean = (np.bincount(group, accuracy) / count)[group]
     twins = count[group] > 1

@@ -243,9 +243,9 @@ import numpy as np
 
 class First:
     def __init__(self, space, streams, digit=0):
-        self.digits = np.full((streams.runs, space.num_decisions), digit)
+        self.choices = np.full((streams.runs, space.num_decisions), digit)
     def ask(self):
-        return self.digits
+        return self.choices
     def tell(self, outcome):
         pass
 """
@@ -267,15 +267,17 @@ def test_agents_of_ones_own_lie_beside_the_file_or_are_called(tmp_path: Path) ->
     # The copy of the file beside the results says where the module lies.
     again = f"from nats_gym.study import *; read_study({str(tmp_path / 'out' / 'study.toml')!r})"
     subprocess.run([sys.executable, "-c", again], check=True, cwd="/")
-    digits = [cell.result.table.space.digits(cell.result.recommended[0]).tolist() for cell in cells]
-    assert digits == [[3] * 6, [0] * 6]
+    choices = [
+        cell.result.table.space.choices(cell.result.recommended[0]).tolist() for cell in cells
+    ]
+    assert choices == [[3] * 6, [0] * 6]
 
     class Mine:
         def __init__(self, space, streams):
-            self.digits = np.full((streams.runs, space.num_decisions), 2)
+            self.choices = np.full((streams.runs, space.num_decisions), 2)
 
         def ask(self):
-            return self.digits
+            return self.choices
 
         def tell(self, outcome):
             pass
@@ -283,7 +285,7 @@ def test_agents_of_ones_own_lie_beside_the_file_or_are_called(tmp_path: Path) ->
     spec = {**SPEC, "searches": SPEC["searches"][:1], "agents": {"mine": {"agent": Mine}}}
     run_study(Study.of(spec), tmp_path / "mine", jobs=2)
     result = load_study(tmp_path / "mine").cells[0].result
-    assert result.table.space.digits(result.recommended).tolist() == [[2] * 6] * 6
+    assert result.table.space.choices(result.recommended).tolist() == [[2] * 6] * 6
 
 
 # ── killed ───────────────────────────────────────────────────────────────────────────────────

@@ -91,8 +91,8 @@ def test_an_exact_threshold_is_reached() -> None:
         "NATS-TSS-cifar10-OneShot-v0", epochs=200, trial=777, source="embedded", reward=bonus
     )
     env.reset(seed=0)
-    digits = env.unwrapped.architecture_space.digits(1)
-    _, reward, *_, info = env.step(digits)
+    choices = env.unwrapped.architecture_space.choices(1)
+    _, reward, *_, info = env.step(choices)
     assert info["index"] == 1
     assert info["accuracy"] == 90.712
     assert reward == pytest.approx(1.90712)

