@@ -310,7 +310,7 @@ def test_tables_and_spaces() -> None:
     for ask in (table.accuracy, table.mean_accuracy, table.query_seconds):
         attack(ask)
     space: Any = get_space("tss")
-    names = ("index", "digits", "rank", "string", "parse", "neighbors", "resolve", "is_live")
+    names = ("index", "choices", "rank", "string", "parse", "neighbors", "resolve", "is_live")
     for name in (*names, "unique_string", "isomorphism_class", "check_one_index"):
         attack(getattr(space, name))
     attack(lambda value: space.params(value, "cifar10"))

@@ -202,7 +202,7 @@ def test_a_start_of_decisions_counts_as_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    "start", [7, "64:48:32:16:8", [7, 5, 3, 1, 0]], ids=["index", "string", "digits"]
+    "start", [7, "64:48:32:16:8", [7, 5, 3, 1, 0]], ids=["index", "string", "choices"]
 )
 def test_a_start_of_an_edit_is_an_architecture(start: Any) -> None:
     env = gym.make("NATS-SSS-cifar10-Edit-v0")

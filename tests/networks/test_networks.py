@@ -150,7 +150,7 @@ def check_equal(space: str, choices: Any) -> None:
             same(state[name], untrained[name], name)
 
 
-@pytest.mark.parametrize("digits", SPECIAL.values(), ids=SPECIAL.keys())
+@pytest.mark.parametrize("choices", SPECIAL.values(), ids=SPECIAL.keys())
 def test_special_cells_equal_the_plain_network(choices: tuple[int, ...]) -> None:
     check_equal("tss", choices)
 
@@ -172,7 +172,7 @@ def test_every_pattern_of_nothing_skip_and_convolution_equals_the_plain_network(
         check_equal("tss", choices)
 
 
-@pytest.mark.parametrize("digits", SPECIAL.values(), ids=SPECIAL.keys())
+@pytest.mark.parametrize("choices", SPECIAL.values(), ids=SPECIAL.keys())
 def test_outputs_equal_those_of_a_network_that_multiplies_by_zero(choices: Any) -> None:
     # Then gradients that never matter are zero, not None, and weight decay acts on weights that
     # never matter either.
@@ -420,7 +420,7 @@ def test_the_example_in_the_documentation() -> None:
 # ── formats and modes ────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize("digits", [SPECIAL["mixed"], SPECIAL["both kernels of zero nodes"]])
+@pytest.mark.parametrize("choices", [SPECIAL["mixed"], SPECIAL["both kernels of zero nodes"]])
 @pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("bf16", [False, True])
 def test_memory_formats_and_autocast(choices: Any, memory: torch.memory_format, bf16: bool) -> None:

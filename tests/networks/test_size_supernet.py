@@ -85,7 +85,7 @@ def plain_network(supernet: nn.Module, choices: tuple[int, ...]) -> ReferenceNet
     return network
 
 
-@pytest.mark.parametrize("digits", EQUAL)
+@pytest.mark.parametrize("choices", EQUAL)
 def test_a_path_without_skips_between_widths_is_the_stand_alone_network(
     supernet: SizeSupernet, images: torch.Tensor, choices: tuple[int, ...]
 ) -> None:
@@ -114,7 +114,7 @@ def test_with_projected_skips_every_path_is_the_stand_alone_network(images: torc
             torch.testing.assert_close(gradients[name].grad[part], parameter.grad)
 
 
-@pytest.mark.parametrize("digits", DIFFERENT)
+@pytest.mark.parametrize("choices", DIFFERENT)
 def test_elsewhere_it_differs_by_the_skips_alone(
     supernet: SizeSupernet, images: torch.Tensor, choices: tuple[int, ...]
 ) -> None:
@@ -128,7 +128,7 @@ def test_elsewhere_it_differs_by_the_skips_alone(
     assert {name for name in missing if name.endswith("conv.weight")} == skips & missing
 
 
-@pytest.mark.parametrize("digits", EQUAL[:3] + DIFFERENT)
+@pytest.mark.parametrize("choices", EQUAL[:3] + DIFFERENT)
 def test_masks_of_zeros_and_ones_make_the_path(
     supernet: SizeSupernet, images: torch.Tensor, choices: tuple[int, ...]
 ) -> None:
@@ -290,7 +290,7 @@ def test_masks_of_every_width() -> None:
     assert (masks[:, :-1] >= masks[:, 1:]).all()  # the first channels
 
 
-@pytest.mark.parametrize("digits", [(0, 1, 2), (0, 1, 2, 3, 8), (-1, 0, 0, 0, 0)])
+@pytest.mark.parametrize("choices", [(0, 1, 2), (0, 1, 2, 3, 8), (-1, 0, 0, 0, 0)])
 def test_what_are_no_choices_is_refused(
     supernet: SizeSupernet, images: torch.Tensor, choices: tuple[int, ...]
 ) -> None:

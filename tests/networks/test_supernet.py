@@ -83,7 +83,7 @@ ARCHITECTURES = [
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("digits", ARCHITECTURES, ids=lambda choices: "".join(map(str, choices)))
+@pytest.mark.parametrize("choices", ARCHITECTURES, ids=lambda choices: "".join(map(str, choices)))
 def test_a_path_is_the_stand_alone_network(
     supernet: TopologySupernet, images: torch.Tensor, choices: tuple[int, ...], training: bool
 ) -> None:
@@ -111,7 +111,7 @@ def test_the_batch_norms_outside_of_cells_have_parameters_and_statistics(
     assert len(norms) == len(whole) + 2 * 6 * 3 * CELLS
 
 
-@pytest.mark.parametrize("digits", [(3, 2, 1, 4, 0, 3), (0, 0, 0, 0, 0, 0), (0, 0, 3, 1, 2, 3)])
+@pytest.mark.parametrize("choices", [(3, 2, 1, 4, 0, 3), (0, 0, 0, 0, 0, 0), (0, 0, 3, 1, 2, 3)])
 def test_statistics_move_as_in_the_plain_network(
     supernet: TopologySupernet, images: torch.Tensor, choices: tuple[int, ...]
 ) -> None:
@@ -193,7 +193,7 @@ def test_a_mixture_is_a_plain_loop_over_operations(
 
 
 @pytest.mark.parametrize("training", [True, False])
-@pytest.mark.parametrize("digits", ARCHITECTURES, ids=lambda choices: "".join(map(str, choices)))
+@pytest.mark.parametrize("choices", ARCHITECTURES, ids=lambda choices: "".join(map(str, choices)))
 def test_a_one_hot_mixture_and_a_straight_path_are_the_path(
     supernet: TopologySupernet, images: torch.Tensor, choices: tuple[int, ...], training: bool
 ) -> None:
@@ -205,7 +205,7 @@ def test_a_one_hot_mixture_and_a_straight_path_are_the_path(
     torch.testing.assert_close(straight, path)
 
 
-@pytest.mark.parametrize("digits", ARCHITECTURES, ids=lambda choices: "".join(map(str, choices)))
+@pytest.mark.parametrize("choices", ARCHITECTURES, ids=lambda choices: "".join(map(str, choices)))
 def test_the_gradient_of_unchosen_weights_is_gdass(
     supernet: TopologySupernet, images: torch.Tensor, choices: tuple[int, ...]
 ) -> None:

@@ -267,7 +267,7 @@ def test_what_cannot_be_asked_for_is_refused_by_the_agents_name(change, message)
 @pytest.mark.parametrize("wrongful", [0, 1])
 @pytest.mark.parametrize(
     "wrong",
-    [{"digits": 2}, {"rung": 0}],
+    [{"choices": 2}, {"rung": 0}],
     ids=["another architecture", "trained for as long"],
 )
 def test_one_rightful_run_does_not_excuse_the_other(wrong: dict[str, int], wrongful: int) -> None:
