@@ -167,7 +167,7 @@ def test_the_command_draws_the_alphas_and_what_was_derived(monkeypatch, capsys, 
         cli.main()
     printed = capsys.readouterr()
     assert caught.value.code in (0, None), printed.err
-    assert "size space, choices: supernet of 1 epochs" in printed.out
+    assert "size space, digits: supernet of 1 epochs" in printed.out
     assert "stopped by the budget" not in printed.out
     assert "best observed" not in printed.out
     assert {path.name for path in Path("out").iterdir()} == {
