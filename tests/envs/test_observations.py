@@ -58,7 +58,9 @@ def test_architectures_in_every_notation_encode_alike() -> None:
     assert np.array_equal(start.encode([-1] * 6), start.reset(seed=0)[0])
 
 
-@pytest.mark.parametrize("choices", [[0] * 5, [5, 0, 0, 0, 0, 0], [-2] * 6, [0.5] * 6, 15_625, "no"])
+@pytest.mark.parametrize(
+    "choices", [[0] * 5, [5, 0, 0, 0, 0, 0], [-2] * 6, [0.5] * 6, 15_625, "no"]
+)
 def test_what_is_no_architecture_is_not_encoded(choices: Any) -> None:
     with pytest.raises(InvalidInput):
         gym.make("NATS-TSS-cifar10-v0").unwrapped.encode(choices)
