@@ -35,7 +35,7 @@ from nats_gym.rewards import (
 )
 from nats_gym.simulation.clock import SimulatedClock
 from nats_gym.simulation.schedule import Epochs
-from nats_gym.spaces import Figure, get_space
+from nats_gym.spaces import ArchitectureSpace, Figure, get_space
 from nats_gym.streams import combine_int, seed_key
 from nats_gym.tables import SURROGATE_VERSION
 from nats_gym.tables.column import known_figures
@@ -56,6 +56,8 @@ KEPT_TRIALS = 8
 #: Keys of `reset(options=...)` that every environment knows.
 TRIAL, START = "trial", "start"
 RESET_OPTIONS = "options of a reset are a dictionary"
+#: Provenance of the figures of what is no architecture.
+INVALID = "invalid"
 #: What an action mostly is.
 _INTEGERS = (np.int64, int)
 
@@ -80,7 +82,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
 
     def __init__(
         self,
-        space: str,
+        space: str | ArchitectureSpace,
         dataset: str,
         *,
         epochs: Epochs | None = None,
@@ -120,6 +122,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         judged = checks.switch(report_test, "report_test")
         self.judge = choose_judge(space, dataset, self.evaluator) if judged else None
         self._figures: dict[str, Figure] = {}  # those asked for
+        self._with_worst: dict[str, NDArray[np.float64]] = {}
         self._maxima = self._join_limits(
             limits, params=max_params, flops=max_flops, latency=max_latency
         )
@@ -134,6 +137,11 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         self._window: Window | None = None
 
         self.clock = SimulatedClock()
+        #: Whether `info` says of an architecture that it is valid.
+        self._may_be_invalid = not (
+            self.architecture_space.every_row_valid and self.architecture_space.equal_choices
+        )
+        self._masked = self._limited or self._may_be_invalid
         self._num_decisions = self.architecture_space.num_decisions
         self._num_choices = self.architecture_space.num_choices
         self._view: FlatObservation
@@ -185,7 +193,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         raise NotImplementedError
 
     def _begin_info(self) -> dict[str, Any]:
-        return {"action_mask": self._mask()} if self._limited else {}
+        return {"action_mask": self._mask()} if self._masked else {}
 
     def check_options(self, options: Mapping[str, Any] | None) -> Mapping[str, Any]:
         """Return the options of a reset; ``InvalidInput`` for one that is not known."""
@@ -239,6 +247,8 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         assert self._stream is not None
         key = combine_int(self._stream, self._evaluations)
         self._evaluations += 1
+        if index < 0:
+            return dict(self._failure)
         provenance = self._provenance
         metrics: dict[str, Any] = {}
         if isinstance(self._answering, TableEvaluator):
@@ -262,10 +272,27 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         }
         if self._limited:
             info["cost"] = self._cost.item(index)
+        if self._may_be_invalid:
+            info["valid"] = True
         return info
 
+    @property
+    def _failure(self) -> dict[str, Any]:
+        """What `info` says of a row of choices that is no architecture: it fails, at no cost."""
+        failure = {
+            "index": -1,
+            "arch": "",
+            "accuracy": 0.0,
+            "seconds": 0.0,
+            "clock": 0.0,
+            "provenance": INVALID,
+            "seconds_provenance": INVALID,
+            "valid": False,
+        }
+        return {**failure, "cost": 0.0} if self._limited else failure
+
     def _reward_of(self, info: dict[str, Any], incumbent: float, last: bool) -> Any:
-        accuracy, index, figures = info["accuracy"], info["index"], self._values_of
+        accuracy, index, figures = info["accuracy"], info["index"], self._values_or_worst
         cost = info["cost"] if self._limited else 0.0
         reward = self.reward_function(
             Evaluation(accuracy, incumbent, self._previous, cost, last, index, figures)
@@ -274,9 +301,9 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         return reward
 
     def _keep_best(self, info: dict[str, Any]) -> None:
-        """Keep the best accuracy of what meets the limits, and say it."""
+        """Keep the best accuracy of what is valid and meets the limits, and say it."""
         better = self._incumbent_index < 0 or info["accuracy"] > self._incumbent
-        if better and not (self._limited and info["cost"] > 0):
+        if better and info["index"] >= 0 and not (self._limited and info["cost"] > 0):
             self._incumbent_index, self._incumbent = info["index"], info["accuracy"]
         info["incumbent_index"] = self._incumbent_index
         info["incumbent_accuracy"] = self._incumbent
@@ -418,6 +445,16 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         """:meth:`figure`, read-only: the same array every time."""
         return self._find_figure(name).values
 
+    def _values_or_worst(self, name: str) -> NDArray[np.float64]:
+        """:meth:`_values_of`; where rows may be invalid, the worst value follows, at index -1."""
+        if not self._may_be_invalid:
+            return self._values_of(name)
+        if name not in self._with_worst:
+            figure = self._find_figure(name)
+            worst = np.nanmax if figure.quantity.lower_is_better else np.nanmin
+            self._with_worst[name] = np.append(figure.values, worst(figure.values))
+        return self._with_worst[name]
+
     def _find_figure(self, name: str) -> Figure:
         if type(name) is str and name in self._figures:
             return self._figures[name]
@@ -450,11 +487,11 @@ class ArchitectureEnv(gym.Env[Any, Any]):
     # A copy makes again what it can: it is small, and figures are opened where they lie.
 
     def __getstate__(self) -> dict[str, Any]:
-        remade = ("limits", "_cost", "_figures", "_window", "_ground_truths")
+        remade = ("limits", "_cost", "_figures", "_with_worst", "_window", "_ground_truths")
         return {name: value for name, value in self.__dict__.items() if name not in remade}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _figures={}, _window=None, _ground_truths={})
+        self.__dict__.update(state, _figures={}, _with_worst={}, _window=None, _ground_truths={})
         self._set_limits()
         self.reward_function = self._bound(self.reward_function)
 
@@ -495,9 +532,9 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         maxima = [
             (self._find_complete(name, f"max_{name}"), most) for name, most in self._maxima.items()
         ]
-        self.limits = Limits(space, maxima) if maxima else no_limits(space.name)
+        self.limits = Limits(space, maxima) if maxima else no_limits(space)
         self._limited = bool(self.limits)
-        self._cost = self.limits.cost
+        self._cost = self.limits.cost if self._limited else np.zeros(0)
 
     @classmethod
     def _refuse(

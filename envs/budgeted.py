@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -13,10 +12,10 @@ from numpy.typing import NDArray
 from nats_gym.checks import as_integer, switch
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators import TableEvaluator
-from nats_gym.simulation.clock import SimulatedClock, check_evaluations, default_budget
+from nats_gym.simulation.clock import SimulatedClock, default_budget
 from nats_gym.simulation.schedule import Epochs, check_epochs, trained_epochs
 from nats_gym.simulation.workers import SimulatedWorkers, check_workers
-from nats_gym.spaces import get_space
+from nats_gym.spaces import ArchitectureSpace, get_space
 
 from .architecture import Step
 from .construction import ConstructionEnv, ConstructionVectorEnv
@@ -66,10 +65,9 @@ class BudgetedEnv(ConstructionEnv):
 
     ## Episode End
     Terminated when the clock has spent the budget; the evaluation that overshoots counts, and
-    those still in flight are dropped. With `max_evaluations` also when so many results have
-    arrived; the fraction of the budget left is then the lesser of both. Never truncated. With the
-    default budget a random policy takes about 1,070 steps in the topology space (180 architectures
-    of six decisions) and 900 in the size space (180 of five). At every result `info` holds what the
+    those still in flight are dropped. Never truncated. With the default budget a random policy
+    takes about 1,070 steps in the topology space (180 architectures of six decisions) and 900 in
+    the size space (180 of five). At every result `info` holds what the
     unbudgeted environment's last step does (`clock` counts from the episode's start),
     `incumbent_index` and `incumbent_accuracy`, the best observed so far (-1 and 0 while limits
     are violated), and with `fidelity_action=True` its `epochs`.
@@ -77,10 +75,7 @@ class BudgetedEnv(ConstructionEnv):
     ## Arguments
     Those of the unbudgeted environment, and
     - `time_budget`: seconds; default the paper's × `epochs`/12 (topology 20,000 / 40,000 /
-      120,000 on CIFAR-10 / CIFAR-100 / ImageNet16-120, size 20,000 / 40,000 / 60,000), or beside
-      `max_evaluations` no bound.
-    - `max_evaluations`: results after which the episode ends, however little they cost; default
-      no bound.
+      120,000 on CIFAR-10 / CIFAR-100 / ImageNet16-120, size 20,000 / 40,000 / 60,000).
     - `workers`: simulated evaluations at a time, from 1 (default).
     - `fidelity_action`: whether the last decision picks the schedule. `epochs` is then a list of
       schedules; default all that the table holds. The default budget is for the dearest.
@@ -95,11 +90,10 @@ class BudgetedEnv(ConstructionEnv):
 
     def __init__(
         self,
-        space: str,
+        space: str | ArchitectureSpace,
         dataset: str,
         *,
         time_budget: float | None = None,
-        max_evaluations: int | None = None,
         workers: int = 1,
         fidelity_action: bool = False,
         epochs: Epochs | Sequence[Epochs] | None = None,
@@ -114,10 +108,9 @@ class BudgetedEnv(ConstructionEnv):
         super().__init__(space, dataset, epochs=chosen, **options)
         if self.fidelity_action:
             self._schedules = self._choose_schedules(epochs)
-        bound = check_evaluations(max_evaluations, "max_evaluations")
-        if time_budget is None and bound is None:
-            time_budget = default_budget(self.architecture_space.name, self.dataset, self.epochs)
-        self.clock = SimulatedClock(math.inf if time_budget is None else time_budget, None, bound)
+        if time_budget is None:
+            time_budget = default_budget(self.architecture_space, self.dataset, self.epochs)
+        self.clock = SimulatedClock(time_budget)
         # In flight: when it is done, the number of its submission, and what it will have found.
         self._in_flight: list[tuple[float, int, dict[str, Any]]] = []
 
@@ -126,7 +119,7 @@ class BudgetedEnv(ConstructionEnv):
         if epochs is None and isinstance(evaluator, TableEvaluator):
             epochs = evaluator.table.epochs("valid")
         found = _ascending(
-            [self.epochs] if epochs is None else epochs, self.architecture_space.name, self.dataset
+            [self.epochs] if epochs is None else epochs, self.architecture_space, self.dataset
         )
         if not 2 <= len(found) <= self._num_choices:
             raise InvalidInput(
@@ -207,7 +200,7 @@ class BudgetedEnv(ConstructionEnv):
         return {"incumbent": (self._incumbent_index, self._incumbent) if known else None}
 
 
-def _ascending(epochs: Any, space: str, dataset: str) -> tuple[Epochs, ...]:
+def _ascending(epochs: Any, space: str | ArchitectureSpace, dataset: str) -> tuple[Epochs, ...]:
     """Schedules, each once, cheap to dear."""
     if isinstance(epochs, np.ndarray):
         epochs = [*np.atleast_1d(epochs)]
@@ -239,8 +232,7 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
 
     def __init__(self, num_envs: int = 1, **options: Any) -> None:
         super().__init__(num_envs, **options)
-        self._budget, self._bound = self.shared.clock.budget, self.shared.clock.evaluations
-        self._results = np.zeros(self.num_envs, np.int64)
+        self._budget = self.shared.clock.budget
         self._incumbent = np.zeros(self.num_envs)
         self._incumbent_index = np.full(self.num_envs, -1)
         self._previous = np.zeros(self.num_envs)
@@ -252,7 +244,6 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
 
     def _begin_episodes(self, mask: Bools, start: Any) -> Metrics | None:
         self._clock[mask] = 0.0
-        self._results[mask] = 0
         self._incumbent[mask] = 0.0
         self._incumbent_index[mask] = -1
         self._previous[mask] = 0.0
@@ -302,14 +293,12 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
     ) -> Metrics:
         """Results arrive: rewards, incumbents, ends, and the next architectures."""
         accuracy, used, incumbent = metrics["accuracy"], self._clock[which], self._incumbent[which]
-        spent, left = used >= self._budget, 1.0 - np.minimum(used, self._budget) / self._budget
-        if self._bound is not None:
-            self._results[which] += 1
-            spent |= self._results[which] >= self._bound
-            left = np.minimum(left, 1.0 - self._results[which] / self._bound)
+        spent = used >= self._budget
         rewards[which] = self._reward_of(metrics, incumbent, self._previous[which], spent)
         self._previous[which] = accuracy
         better = (self._incumbent_index[which] < 0) | (accuracy > incumbent)
+        if self._may_be_invalid:
+            better &= metrics["valid"]
         if self._limited:
             better &= metrics["cost"] <= 0
         self._incumbent[which[better]] = accuracy[better]
@@ -317,7 +306,7 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
         incumbent = self._incumbent[which]
         metrics["incumbent_index"] = self._incumbent_index[which]
         metrics["incumbent_accuracy"] = incumbent
-        self._observations[which, -2] = left
+        self._observations[which, -2] = 1.0 - np.minimum(used, self._budget) / self._budget
         self._observations[which, -1] = incumbent / 100.0
         ended = which[spent]
         terminated[ended] = True

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nats_gym.checks import as_integers
 from nats_gym.errors import InvalidInput, shown
+from nats_gym.spaces import ArchitectureSpace
 
 from .architecture import ArchitectureEnv, Step
 from .observation import OPEN, FlatObservation
@@ -106,7 +107,7 @@ class ConstructionEnv(ArchitectureEnv):
     #: Decisions taken beside the architecture's, after them.
     further_decisions = 0
 
-    def __init__(self, space: str, dataset: str, **options: Any) -> None:
+    def __init__(self, space: str | ArchitectureSpace, dataset: str, **options: Any) -> None:
         super().__init__(space, dataset, **options)
         self.decisions = self._num_decisions + self.further_decisions
         self._view = FlatObservation(self.architecture_space, self.decisions, self.figures)
@@ -122,7 +123,9 @@ class ConstructionEnv(ArchitectureEnv):
         if (
             prefix is None
             or len(prefix) >= self._num_decisions
-            or not all(0 <= choice < self._num_choices for choice in prefix)
+            or min(prefix, default=0) < 0
+            or self.architecture_space.rank_of(prefix) < 0
+            or not all(choice < self._num_choices for choice in prefix)
         ):
             raise InvalidInput(
                 f"a start is a list of fewer than {self._num_decisions} choices of "
@@ -155,7 +158,7 @@ class ConstructionEnv(ArchitectureEnv):
         return self._result(self._reward_of(info, 0.0, True), info)
 
     def _result(self, reward: Any, info: dict[str, Any]) -> Step:
-        if self._limited:
+        if self._masked:
             info["action_mask"] = self._mask()
         if self.render_mode == "human":
             self.render()
@@ -166,11 +169,8 @@ class ConstructionEnv(ArchitectureEnv):
         if position == self._num_decisions < self.decisions:
             return np.ones(self._num_choices, np.int8)
         if position >= self._num_decisions:  # complete: those of a first decision
-            return self.limits.mask(0, 0)
-        rank = 0
-        for choice in self._choices:
-            rank = rank * self._num_choices + choice
-        return self.limits.mask(position, rank)
+            return self.limits.prefixes.mask(0, 0)
+        return self.limits.prefixes.mask(position, self.architecture_space.rank_of(self._choices))
 
     def _scene(self) -> Scene:
         position = len(self._choices)
@@ -239,8 +239,10 @@ class ConstructionVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
     def __init__(self, num_envs: int = 1, **options: Any) -> None:
         super().__init__(num_envs, **options)
         self._position = np.zeros(self.num_envs, np.int64)
-        self._rank = np.zeros(self.num_envs, np.int64)
+        self._rank = np.zeros(self.num_envs, np.int64)  # -1 where a decision lacks its choice
         self._decisions = self.shared.decisions
+        counts = self.shared.architecture_space.choice_counts
+        self._counts = None if self.shared.architecture_space.equal_choices else counts
 
     def _begin_episodes(self, mask: Bools, start: Any) -> Metrics | None:
         self._begin_architectures(mask, start)
@@ -253,10 +255,9 @@ class ConstructionVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         self._observations[which, : decided + self._decisions] = 0.0
         self._observations[which, decided + len(start)] = 1.0
         self._position[which] = len(start)
-        self._rank[which] = 0
+        self._rank[which] = self.shared.architecture_space.rank_of(start)
         for position, choice in enumerate(start):
             self._observations[which, position * self._k + choice] = 1.0
-            self._rank[which] = self._rank[which] * self._k + choice
 
     def _play(
         self,
@@ -280,18 +281,29 @@ class ConstructionVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         self._flat[here + decided] = 0.0
         if self._decisions == self._n:
             self._flat[self._row + position * self._k + actions] = 1.0
-            self._rank *= self._k
-            self._rank += actions
+            if self._counts is None:
+                self._rank *= self._k
+                self._rank += actions
+            else:
+                self._rank = self._next_rank(self._rank, position, actions)
         else:  # the last decision is not the architecture's
             own = np.flatnonzero(position < self._n)
             self._flat[self._row[own] + position[own] * self._k + actions[own]] = 1.0
-            self._rank[own] = self._rank[own] * self._k + actions[own]
+            self._rank[own] = self._next_rank(self._rank[own], position[own], actions[own])
         position += 1
         open_ = position < self._decisions
         if open_.all():
             self._flat[here + (decided + 1)] = 1.0
         else:
             self._flat[(here + (decided + 1))[open_]] = 1.0
+
+    def _next_rank(
+        self, rank: NDArray[np.int64], position: NDArray[np.int64], choice: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        if self._counts is None:
+            return rank * self._k + choice
+        count = self._counts[position]
+        return np.where((rank < 0) | (choice >= count), -1, rank * count + choice)
 
     def _complete(
         self, done: NDArray[np.int64], rewards: NDArray[Any], terminated: Bools
@@ -306,7 +318,7 @@ class ConstructionVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         return done, metrics
 
     def _architectures(self, which: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.asarray(self.shared.architecture_space.rank_to_index[self._rank[which]])
+        return self.shared.architecture_space.index_at(self._rank[which])
 
     def _answers(self, ended: NDArray[np.int64]) -> NDArray[np.int64]:
         return self._architectures(ended)
@@ -314,7 +326,7 @@ class ConstructionVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
     def _masks(self) -> NDArray[np.int8]:
         # A complete architecture's are those of a first decision.
         here = self._position < self._n
-        masks = self.shared.limits.masks(
+        masks = self.shared.limits.prefixes.masks(
             np.where(here, self._position, 0), np.where(here, self._rank, 0)
         )
         if self._decisions > self._n:
@@ -323,15 +335,12 @@ class ConstructionVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
 
     def _scene(self, i: int) -> Scene:
         position = int(self._position[i])
-        taken = min(position, self._n)
-        choices = (self._rank[i] // self._k ** np.arange(taken - 1, -1, -1) % self._k).tolist()
-        open_ = [OPEN] * (self._n - taken)
         shared = self.shared
         return Scene(
             shared.architecture_space,
             shared.dataset,
-            [*choices, *open_],
-            position if open_ else None,
+            shared.decode(self._observations[i]).tolist(),
+            position if position < self._n else None,
             **self._scene_of_last(i),
             clock=float(self._clock[i]),
             budget=shared.clock.budget,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nats_gym.checks import integer
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.simulation.clock import SimulatedClock, default_budget
+from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import combine, combine_int, uniform_below
 
 from .architecture import ArchitectureEnv, Step
@@ -82,7 +83,7 @@ class EditEnv(ArchitectureEnv):
 
     def __init__(
         self,
-        space: str,
+        space: str | ArchitectureSpace,
         dataset: str,
         *,
         horizon: int = 50,
@@ -92,11 +93,14 @@ class EditEnv(ArchitectureEnv):
         super().__init__(space, dataset, **options)
         self.horizon = integer(horizon, "horizon")
         if time_budget is None:
-            time_budget = default_budget(self.architecture_space.name, self.dataset, self.epochs)
+            time_budget = default_budget(self.architecture_space, self.dataset, self.epochs)
         self.clock = SimulatedClock(time_budget)
         self._view = FlatObservation(self.architecture_space, 0, self.figures)
         self.observation_space = self._view.box
-        self.action_space = Discrete(self._num_decisions * self._num_choices)
+        counts = self.architecture_space.choice_counts
+        self.action_space = Discrete(int(counts.sum()))
+        #: Decision and choice of every action.
+        self.edits = [(i, choice) for i, count in enumerate(counts) for choice in range(count)]
         self._choices: list[int] = []
         self._index = -1
         self._steps = 0
@@ -106,7 +110,7 @@ class EditEnv(ArchitectureEnv):
         if start is None:
             return None
         index = self.architecture_space.resolve(start)
-        if self._cost[index] > 0:
+        if self._limited and self._cost[index] > 0:
             raise InvalidInput(f"start {shown(start)} violates the limits {self.limits.maxima}")
         return index
 
@@ -135,9 +139,9 @@ class EditEnv(ArchitectureEnv):
 
     def step(self, action: np.int64 | int) -> Step:
         """Change one decision; `InvalidInput` for an action outside the action space."""
-        edit = self._choice(action, self._num_decisions * self._num_choices)
+        edit = self._choice(action, len(self.edits))
         self._need_episode()
-        decision, choice = divmod(edit, self._num_choices)
+        decision, choice = self.edits[edit]
         self._steps += 1
         info: dict[str, Any] = {}
         reward = 0.0
@@ -165,7 +169,7 @@ class EditEnv(ArchitectureEnv):
 
     def _standing(self) -> dict[str, Any]:
         """What a reward sees of the architecture as it is."""
-        cost = self._cost.item(self._index)
+        cost = self._cost.item(self._index) if self._limited and self._index >= 0 else 0.0
         return {"index": self._index, "accuracy": self._previous, "cost": cost}
 
     def _show_figures(self) -> None:
@@ -177,7 +181,7 @@ class EditEnv(ArchitectureEnv):
         )
 
     def _mask(self) -> NDArray[np.int8]:
-        return np.array(self.limits.edits[self._index])
+        return self.limits.edits_of(self.architecture_space.rank_of(self._choices))
 
     def _scene(self) -> Scene:
         known = self._incumbent_index >= 0
@@ -214,9 +218,10 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         super().__init__(num_envs, **options)
         space = self.shared.architecture_space
         self._budget, self._horizon = self.shared.clock.budget, self.shared.horizon
-        self._rank_to_index, self._index_to_rank = space.rank_to_index, space.index_to_rank
         self._places = space.place_values
-        self._edits = self.shared.limits.edits[self._rank_to_index]  # (rank, n·k)
+        if not space.equal_choices:
+            self._decision_of = np.repeat(np.arange(self._n), space.choice_counts)
+            self._first_edits = np.cumsum(space.choice_counts) - space.choice_counts
         self._choices = np.zeros((self.num_envs, self._n), np.int64)
         self._flat_choices = self._choices.reshape(-1)  # a view
         self._own_choices = np.arange(self.num_envs) * self._n
@@ -228,7 +233,7 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
 
     @property
     def _actions_below(self) -> int:
-        return self._n * self._k
+        return len(self.shared.edits)
 
     def _begin_episodes(self, mask: Bools, start: int | None) -> Metrics | None:
         super()._begin_episodes(mask, start)
@@ -239,7 +244,7 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         return which, metrics
 
     def _architectures(self, which: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.asarray(self._rank_to_index[self._rank[which]])
+        return self.shared.architecture_space.index_at(self._rank[which])
 
     def _set_up(self, which: NDArray[np.int64], start: int | None) -> None:
         """Put the start of an episode in place, not yet evaluated."""
@@ -252,9 +257,9 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         index = among[uniform_below(keys, len(among))]
         if start is not None:
             index = np.full(len(which), start)
-        self._rank[which] = rank = self._index_to_rank[index]
-        choices = rank[:, None] // self._places % self._k
-        self._choices[which] = choices
+        space = self.shared.architecture_space
+        self._rank[which] = space.rank_at(index)
+        self._choices[which] = choices = space.choices(index)
         one_hot = choices[:, :, None] == np.arange(self._k)
         self._observations[which, : self._n * self._k] = one_hot.reshape(len(which), -1)
 
@@ -267,6 +272,8 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         metrics["clock"] = self._clock[which]
         self._previous[which] = accuracy
         better = (self._incumbent_index[which] < 0) | (accuracy > self._incumbent[which])
+        if self._may_be_invalid:
+            better &= metrics["valid"]
         if self._limited:
             better &= metrics["cost"] <= 0
         self._incumbent[which[better]] = accuracy[better]
@@ -324,7 +331,9 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
     def _standing(self, which: NDArray[np.int64]) -> tuple[dict[str, NDArray[Any]], Any, Any, bool]:
         """What a reward sees of architectures as they are."""
         index = self._architectures(which)
-        cost = self.shared.limits.cost[index]
+        cost = np.zeros(len(index))
+        if self._limited:
+            cost = np.where(index < 0, 0.0, self.shared.limits.cost[index])
         seen = {"index": index, "accuracy": self._previous[which], "cost": cost}
         return seen, self._incumbent[which], self._previous[which], True
 
@@ -334,8 +343,12 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
 
     def _edit(self, actions: NDArray[np.int64], resetting: Bools | None) -> Bools:
         """Make the changes; which copies they change."""
-        decision = actions // self._k
-        choice = actions - decision * self._k
+        if self.shared.architecture_space.equal_choices:
+            decision = actions // self._k
+            choice = actions - decision * self._k
+        else:
+            decision = self._decision_of[actions]
+            choice = actions - self._first_edits[decision]
         here = self._own_choices + decision
         old = self._flat_choices.take(here)
         self._steps += 1
@@ -353,7 +366,7 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         return self._incumbent_index[ended]
 
     def _masks(self) -> NDArray[np.int8]:
-        return self._edits.take(self._rank, axis=0)
+        return self.shared.limits.edits(self._rank)
 
     def _scene(self, i: int) -> Scene:
         shared = self.shared

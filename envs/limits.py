@@ -1,24 +1,27 @@
 """Limits on figures of an architecture: exact masks, and the cost of a violation.
 
-A partial architecture is admitted if and only if some completion meets all limits at once, which a
-table of every prefix answers; so a mask is never empty and never leads into a dead end.
+A partial architecture is admitted if and only if some completion is valid and meets all limits at
+once; so a mask is never empty and never leads into a dead end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import cache, cached_property
+from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.checks import number
 from nats_gym.errors import InvalidInput
-from nats_gym.spaces import ArchitectureSpace, Figure, get_space
+from nats_gym.spaces import ArchitectureSpace, Figure, Prefixes
 
 Mask = NDArray[np.int8]
 #: No network costs less, and a cost relative to less would overflow.
 LEAST = 1e-9
+#: Masks of edits that are kept ready, one an action of every row.
+MOST_KEPT = 1 << 22
 
 
 class Limits:
@@ -30,19 +33,19 @@ class Limits:
             much as the largest that is known, and at least by as much again as the limit.
 
     Attributes:
-        cost: by official index, ``(arch,)``: how far an architecture exceeds its limits, each as
-            a fraction of the limit, summed; 0 where it meets them.
+        maxima: the limits by the option that sets them, ``max_…``.
 
     Raises:
         InvalidInput: for a limit that is no positive number, and for limits that no architecture
             meets; it says how low each can go.
     """
 
-    def __init__(self, space: ArchitectureSpace, maxima: Iterable[tuple[Figure, float]]) -> None:
+    def __init__(
+        self, space: ArchitectureSpace, maxima: Iterable[tuple[Figure, float]] = ()
+    ) -> None:
         self._space = space
-        self._n, self._k = space.num_decisions, space.num_choices
         self.maxima: dict[str, float] = {}
-        self.cost = np.zeros(space.size)
+        exceeded: NDArray[np.float64] | None = None
         lowest = []
         for figure, most in maxima:
             values, unit, option = figure.values, figure.quantity.unit, f"max_{figure.name}"
@@ -50,80 +53,95 @@ class Limits:
             lowest.append(f"{option}={limit:g} (the lowest is {np.nanmin(values):g} {unit})")
             excess = np.maximum(values / limit - 1.0, 0.0)
             # Finite, so that a reward stays so.
-            self.cost += np.where(np.isnan(values), max(np.nanmax(excess), 1.0), excess)
-        self._meets = self.cost[space.rank_to_index] == 0.0  # (arch,), by rank
-        if not self._meets.any():
-            raise InvalidInput(f"no architecture of {space.name} meets {' and '.join(lowest)}")
+            excess = np.where(np.isnan(values), max(np.nanmax(excess), 1.0), excess)
+            exceeded = excess if exceeded is None else exceeded + excess
+        if exceeded is not None:
+            self.cost = exceeded
+            if not self._meets.any():
+                raise InvalidInput(f"no architecture of {space.name} meets {' and '.join(lowest)}")
 
     def __bool__(self) -> bool:
         return bool(self.maxima)
 
     @cached_property
+    def cost(self) -> NDArray[np.float64]:
+        """By official index, ``(arch,)``: how far an architecture exceeds its limits.
+
+        Each as a fraction of the limit, summed; 0 where it meets them.
+        """
+        return np.zeros(self._space.size)
+
+    @cached_property
+    def _meets(self) -> NDArray[np.bool_]:
+        return np.asarray(self.cost == 0.0)
+
+    @cached_property
     def feasible(self) -> NDArray[np.int64]:
         """Official indices of the architectures that meet all limits, in order of choices."""
-        return np.asarray(self._space.rank_to_index[self._meets])
+        met = np.flatnonzero(self._meets)
+        return np.asarray(met[np.argsort(self._space.rank_at(met), kind="stable")])
 
     # ── building: one decision after another ─────────────────────────────────────────────────
 
     @cached_property
-    def _by_prefix(self) -> tuple[Mask, NDArray[np.int64]]:
-        """A mask per prefix, ``(prefixes, k)``, and where those of each length begin."""
-        masks, starts = [], [0]
-        for length in range(self._n):
-            completions = self._meets.reshape(self._k**length, self._k, -1)
-            masks.append(completions.any(axis=2).astype(np.int8))
-            starts.append(starts[-1] + self._k**length)
-        return np.concatenate(masks), np.array(starts)
-
-    def mask(self, position: int, rank: int) -> Mask:
-        """Which choices come next after ``position`` decisions that read as ``rank``, ``(k,)``.
-
-        If the decisions already exclude every completion that meets the limits, all are open.
-        """
-        masks, starts = self._by_prefix
-        row = masks[starts[position] + rank]
-        return row.copy() if row.any() else np.ones_like(row)
-
-    def masks(self, position: NDArray[np.int64], rank: NDArray[np.int64]) -> Mask:
-        """:meth:`mask` of a batch, ``(batch, k)``."""
-        by_prefix, starts = self._by_prefix
-        rows = by_prefix[starts[position] + rank]
-        rows[~rows.any(axis=1)] = 1
-        return rows
-
-    # ── all decisions at once ────────────────────────────────────────────────────────────────
-
-    @cached_property
-    def marginal(self) -> Mask:
-        """Which choices of each decision occur in an architecture that meets the limits, (n, k)."""
-        choices = self._space.choices(self.feasible)  # (feasible, n)
-        occurs = (choices[:, :, None] == np.arange(self._k)).any(axis=0)
-        return np.asarray(occurs.astype(np.int8))
+    def prefixes(self) -> Prefixes:
+        """Which choices may follow the first ones."""
+        return self._space.prefixes(self._meets if self.maxima else None)
 
     # ── editing: one decision changed ────────────────────────────────────────────────────────
 
     @cached_property
-    def edits(self) -> Mask:
-        """Which edits of each architecture by official index change it and keep to the limits.
+    def _edits(self) -> Mask | None:
+        """Masks of the edits of every row by rank, ``(rows, edits)``; None of too many."""
+        rows = self._space.num_rows
+        if rows * int(self._space.choice_counts.sum()) > MOST_KEPT:
+            return None
+        return self._find_edits(np.arange(rows))
 
-        ``(arch, n·k)``. Where no edit does, those that lower the cost of a violation; where none
-        does either, those that leave the architecture as it is.
+    def edits(self, rank: NDArray[np.int64]) -> Mask:
+        """Which edits of rows of a ``rank (batch,)`` change them and keep to the limits.
+
+        An edit gives one decision one of its choices; they are numbered by decision, then choice.
+        Where none keeps to the limits, those that lower the cost of a violation; where none does
+        either, those that leave the row as it is.
+
+        Returns:
+            ``(batch, edits)``, a fresh array.
         """
-        choices = self._space.all_choices()  # (arch, n)
-        ranks = self._space.index_to_rank
-        places = self._space.place_values
-        choice = np.arange(self._k)
-        kept = choices[:, :, None] == choice  # (arch, n, k)
-        target = ranks[:, None, None] + (choice - choices[:, :, None]) * places[:, None]
-        cost = self.cost[self._space.rank_to_index]
-        admitted = self._meets[target] & ~kept
-        for way_out in (cost[target] < cost[ranks][:, None, None], kept):
-            stuck = ~admitted.any(axis=(1, 2))
-            admitted[stuck] = way_out[stuck]
-        return np.asarray(admitted.reshape(len(choices), -1).astype(np.int8))
+        kept = self._edits
+        return self._find_edits(rank) if kept is None else kept.take(rank, axis=0)
+
+    def edits_of(self, rank: int) -> Mask:
+        """:meth:`edits` of one row, ``(edits,)``."""
+        kept = self._edits
+        return self._find_edits(np.array([rank]))[0] if kept is None else kept[rank].copy()
+
+    def _find_edits(self, rank: NDArray[np.int64]) -> Mask:
+        space, counts = self._space, self._space.choice_counts
+        decision = np.repeat(np.arange(len(counts)), counts)  # (edits,)
+        choice = np.concatenate([np.arange(count) for count in counts])
+        places = space.place_values[decision]
+        taken = (rank[:, None] // places) % counts[decision]  # (batch, edits)
+        same = taken == choice
+        target = space.index_at(rank[:, None] + (choice - taken) * places)
+        valid = target >= 0
+        admitted = valid & self._meets[target] & ~same
+        stuck = ~admitted.any(axis=1)
+        if stuck.any():
+            own = space.index_at(rank)
+            before = np.where(own < 0, np.inf, self.cost[own])
+            lower = valid & (self.cost[target] < before[:, None])
+            for way_out in (lower, same):
+                stuck = ~admitted.any(axis=1)
+                admitted[stuck] = way_out[stuck]
+        return admitted.astype(np.int8)
 
 
-@cache
-def no_limits(space: str) -> Limits:
-    """What an environment without limits has: shared, for it is the same for all."""
-    return Limits(get_space(space), ())
+_without: WeakKeyDictionary[ArchitectureSpace, Limits] = WeakKeyDictionary()
+
+
+def no_limits(space: ArchitectureSpace) -> Limits:
+    """What environments of a space without limits have: shared, for it is the same for all."""
+    if space not in _without:
+        _without[space] = Limits(space)
+    return _without[space]

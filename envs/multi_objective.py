@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nats_gym.checks import array, as_list, number, word
 from nats_gym.errors import InvalidInput, shown
+from nats_gym.spaces import ArchitectureSpace
 from nats_gym.tables.column import known_figures
 
 from .construction import ConstructionEnv, ConstructionVectorEnv
@@ -63,7 +64,7 @@ class MultiObjectiveEnv(ConstructionEnv):
 
     def __init__(
         self,
-        space: str,
+        space: str | ArchitectureSpace,
         dataset: str,
         *,
         objectives: Sequence[str] = ("accuracy", "flops"),
@@ -90,7 +91,7 @@ class MultiObjectiveEnv(ConstructionEnv):
     @cached_property
     def costs(self) -> dict[str, NDArray[np.float64]]:
         """By objective but accuracy, its figure of every architecture, ``(arch,)``."""
-        return {name: self._values_of(name) for name in self.objectives if name != "accuracy"}
+        return {name: self._values_or_worst(name) for name in self.objectives if name != "accuracy"}
 
     @cached_property
     def _shares(self) -> dict[str, NDArray[np.float64]]:

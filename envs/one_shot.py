@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
+from nats_gym.spaces import ArchitectureSpace
 
 from .architecture import ArchitectureEnv, Step
 from .observation import OPEN, FlatObservation
@@ -57,11 +58,11 @@ class OneShotEnv(ArchitectureEnv):
 
     takes_start: ClassVar[bool] = False
 
-    def __init__(self, space: str, dataset: str, **options: Any) -> None:
+    def __init__(self, space: str | ArchitectureSpace, dataset: str, **options: Any) -> None:
         super().__init__(space, dataset, **options)
         self._view = FlatObservation(self.architecture_space, 0)
         self.observation_space = self._view.box
-        self.action_space = MultiDiscrete([self._num_choices] * self._num_decisions)
+        self.action_space = MultiDiscrete(self.architecture_space.choice_counts)
         self._choices: list[int] = []
 
     def _begin_episode(self, start: Any) -> None:
@@ -72,8 +73,11 @@ class OneShotEnv(ArchitectureEnv):
         """Evaluate an architecture, n choices; `InvalidInput` for what is none."""
         ordered = not isinstance(action, (set, frozenset))
         each = checks.as_list(action) if ordered else None
-        choices = [self._choice(one, self._num_choices) for one in each or ()]
-        if len(choices) != self._num_decisions:
+        counts = self.architecture_space.names_of_choices
+        choices = [
+            self._choice(one, len(names)) for one, names in zip(each or (), counts, strict=False)
+        ]
+        if len(each or ()) != self._num_decisions:
             raise InvalidInput(
                 f"an action is {self._num_decisions} integers in 0…{self._num_choices - 1}, "
                 f"got {shown(action)}"
@@ -85,14 +89,14 @@ class OneShotEnv(ArchitectureEnv):
         info = self._evaluate(self.architecture_space.index_of(choices), self.epochs)
         self._add_judgement(info, info["index"])
         reward = self._reward_of(info, 0.0, True)
-        if self._limited:
+        if self._masked:
             info["action_mask"] = self._mask()
         if self.render_mode == "human":
             self.render()
         return self._view.read(), reward, True, False, info
 
     def _mask(self) -> NDArray[np.int8]:
-        return self.limits.marginal.copy()
+        return self.limits.prefixes.marginal.copy()
 
     def _scene(self) -> Scene:
         return Scene(
@@ -160,10 +164,10 @@ class OneShotVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
 
     def _answers(self, ended: NDArray[np.int64]) -> NDArray[np.int64]:
         space = self.shared.architecture_space
-        return np.asarray(space.rank_to_index[self._choices[ended] @ space.place_values])
+        return space.index_at(self._choices[ended] @ space.place_values)
 
     def _masks(self) -> NDArray[np.int8]:
-        return np.repeat(self.shared.limits.marginal[None], self.num_envs, axis=0)
+        return np.repeat(self.shared.limits.prefixes.marginal[None], self.num_envs, axis=0)
 
     def _scene(self, i: int) -> Scene:
         shared = self.shared

@@ -106,7 +106,7 @@ def _draw_nodes(canvas: ImageDraw.ImageDraw) -> None:
 
 def _draw_flow(canvas: ImageDraw.ImageDraw) -> None:
     """Names of the bars, arrows between them, and their legend and scale."""
-    for row, name in enumerate(SizeSpace.decision_names):
+    for row, name in enumerate(SizeSpace().decision_names):
         _, top, _, bottom = bar_box(row, WIDTHS[-1])
         label = name if row else f"stem, {name}"
         _write(canvas, (20, (top + bottom) / 2), label, 14, 90, INK, "lm")

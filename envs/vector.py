@@ -19,9 +19,10 @@ from nats_gym.errors import InvalidInput, UnknownOption, shown
 from nats_gym.evaluators import Evaluator, TableEvaluator, checked
 from nats_gym.rewards import Evaluation, RewardFunction, check_reward
 from nats_gym.simulation.schedule import Epochs
+from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import combine, seed_key
 
-from .architecture import RESET_OPTIONS, START, TRIAL, ArchitectureEnv
+from .architecture import INVALID, RESET_OPTIONS, START, TRIAL, ArchitectureEnv
 from .rendering import draw, text
 from .scene import Scene
 from .vector_infos import METRICS, Bools, Metrics, make_dictionaries, merge, select, spread
@@ -58,7 +59,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         self,
         num_envs: int = 1,
         *,
-        space: str,
+        space: str | ArchitectureSpace,
         dataset: str,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         **options: Any,
@@ -84,9 +85,9 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
 
         architectures = self.shared.architecture_space
         self._n, self._k = architectures.num_decisions, architectures.num_choices
-        self._names = architectures.names
         self._limited = bool(self.shared.limits)
-        self._masked = self._limited or self.always_masked
+        self._may_be_invalid = self.shared._may_be_invalid
+        self._masked = self._limited or self._may_be_invalid or self.always_masked
         width = self.single_observation_space.shape[0]  # type: ignore[index]
         self._row = np.arange(self.num_envs) * width
         self._observations = np.zeros((self.num_envs, width), np.float32)
@@ -278,16 +279,56 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         keys = combine(self._streams[which], self._evaluations[which])
         self._evaluations[which] += np.uint64(1)
         self._ended[which] = True  # while an evaluation is under way, which may fail
-        if schedule is None and len(self._evaluators) == 1:
-            found = self._ask(self.shared.evaluator, index, self.shared.epochs, keys)
+        if self._may_be_invalid and (valid := index >= 0).sum() < len(index):
+            found = self._ask_valid(index, which, keys, schedule, valid)
         else:
-            found = self._ask_several(index, which, keys, schedule)
+            found = self._ask_all(index, which, keys, schedule)
         self._ended[which] = False
-        metrics = {"index": index, "arch": self._names.take(index), **found}
+        names = self.shared.architecture_space.names_of(index)
+        metrics = {"index": index, "arch": names, **found}
         metrics["clock"] = metrics["seconds"]
         if self._limited:
-            metrics["cost"] = self.shared.limits.cost[index]
+            metrics["cost"] = np.where(index < 0, 0.0, self.shared.limits.cost[index])
+        if self._may_be_invalid:
+            metrics["valid"] = index >= 0
         return metrics
+
+    def _ask_all(
+        self,
+        index: NDArray[np.int64],
+        which: NDArray[np.int64],
+        keys: NDArray[np.uint64],
+        schedule: NDArray[np.int64] | None,
+    ) -> dict[str, NDArray[Any]]:
+        if schedule is None and len(self._evaluators) == 1:
+            return self._ask(self.shared.evaluator, index, self.shared.epochs, keys)
+        return self._ask_several(index, which, keys, schedule)
+
+    def _ask_valid(
+        self,
+        index: NDArray[np.int64],
+        which: NDArray[np.int64],
+        keys: NDArray[np.uint64],
+        schedule: NDArray[np.int64] | None,
+        valid: Bools,
+    ) -> dict[str, NDArray[Any]]:
+        """:meth:`_ask_all` of those that are architectures; the others fail, at no cost."""
+        count = len(index)
+        found: dict[str, NDArray[Any]] = {"accuracy": np.zeros(count), "seconds": np.zeros(count)}
+        for name in ("provenance", "seconds_provenance"):
+            found[name] = self._objects(INVALID, count)
+        if not isinstance(self.shared.evaluator, TableEvaluator):
+            found[METRICS] = make_dictionaries({}, count)
+        if valid.any():
+            part = self._ask_all(
+                index[valid],
+                which[valid],
+                keys[valid],
+                None if schedule is None else schedule[valid],
+            )
+            for name, values in part.items():
+                found[name][valid] = values
+        return found
 
     def _ask(
         self,
@@ -338,7 +379,8 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         self, metrics: dict[str, NDArray[Any]], incumbent: Any, previous: Any, last: Any
     ) -> NDArray[Any]:
         cost = metrics["cost"] if self._limited else 0.0
-        accuracy, index, figures = metrics["accuracy"], metrics["index"], self.shared._values_of
+        accuracy, index = metrics["accuracy"], metrics["index"]
+        figures = self.shared._values_or_worst
         evaluation = Evaluation(accuracy, incumbent, previous, cost, last, index, figures)
         return np.asarray(self.shared.reward_function(evaluation))
 
@@ -510,7 +552,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         }
 
     def _last_name(self, i: int) -> str:
-        return str(self._names[self._last_index[i]]) if self._last_index[i] >= 0 else ""
+        return self.shared.architecture_space.name_of(int(self._last_index[i]))
 
 
 def _mode(given: AutoresetMode | str) -> AutoresetMode:

@@ -28,7 +28,7 @@ from nats_gym.datasets import (
 from nats_gym.errors import InvalidInput, MissingTable
 from nats_gym.evaluators.training import TrainingEvaluator
 from nats_gym.simulation.clock import default_budget
-from nats_gym.spaces import get_space
+from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.training.data import ImageData, load_data
 
 ROOT = Path(nats_gym.__file__).parent.parent
@@ -99,10 +99,15 @@ def test_cells_a_stage_have_an_earlier_name() -> None:
         assert DIGITS.topology_cells == 3
 
 
+class Mine(ArchitectureSpace):
+    name = "mine"
+    decisions = {"one": ("a", "b")}  # noqa: RUF012
+
+
 def test_budgets_nobody_has_chosen(own: Dataset) -> None:
-    assert default_budget("mine", "digits", 2) == 60
-    for space, dataset in (("mine", "cifar10"), ("tss", "stripes")):
-        with pytest.raises(InvalidInput, match=f"{space}.*{dataset} have no budget.*seconds"):
+    assert default_budget(Mine(), "digits", 2) == 60
+    for space, dataset in ((Mine(), "cifar10"), (get_space("tss"), "stripes")):
+        with pytest.raises(InvalidInput, match=f"{space.name}.*{dataset} have no budget.*seconds"):
             default_budget(space, dataset, 12)
     for wrong in (None, ["tss"], 3):
         with pytest.raises(InvalidInput, match="space"):

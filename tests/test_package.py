@@ -118,9 +118,9 @@ LAYERS = (
         "processes",
         "machine",
         "datasets",
-        "simulation",
         "streams",
         "spaces",
+        "simulation",
         "tables",
     ),
     *(

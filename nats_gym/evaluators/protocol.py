@@ -44,7 +44,7 @@ class Outcome:
 
 #: Names that an environment's `info` needs for itself, so that no metric may have them.
 RESERVED = frozenset(
-    "index arch accuracy seconds clock provenance seconds_provenance cost epochs action_mask "
+    "index arch valid accuracy seconds clock provenance seconds_provenance cost epochs action_mask "
     "incumbent_index incumbent_accuracy evaluation episode final_obs final_info".split()
 ).union(*((name, f"{name}_provenance") for one in SPACES.values() for name in known_figures(one)))
 

@@ -1,15 +1,15 @@
-"""What the two search spaces share: ``n`` decisions of ``k`` choices each, numbered officially.
+"""A search space: decisions, each with choices of its own, and the architectures that they make.
 
-An architecture is an int array of *choices* whose last axis has length ``n``. Every method takes
-and returns arrays with any leading batch dimensions; a single architecture has shape ``()``.
+An architecture is written as an int array of *choices* whose last axis has length ``n``, one for
+each decision. Every method takes and returns arrays with any leading batch dimensions; a single
+architecture has shape ``()``. A row of choices may be no architecture, and several may be the same.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Protocol
 
@@ -20,12 +20,27 @@ from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, NatsGymError, shown
 from nats_gym.spaces.figure import CLOSED_FORM, Figure, Quantity
+from nats_gym.spaces.prefixes import AllPrefixes, ListedPrefixes, Prefixes
+from nats_gym.streams import combine
 
 Choices = NDArray[np.int64]
 Indices = NDArray[np.int64]
 Figures = NDArray[np.float64]
 #: Most architectures drawn at once, some 100 bytes each.
 MOST_SAMPLED = 50_000_000
+#: Most rows of choices of a space that are looked through one by one, some 20 bytes each.
+MOST_LISTED = 1 << 24
+#: Most rows that can be counted.
+MOST_ROWS = 1 << 62
+#: Rows drawn for an architecture before none is believed to be valid.
+MOST_ATTEMPTS = 100_000
+
+#: Closed forms that a space has as soon as it has a method of that name.
+WELL_KNOWN: Mapping[str, Quantity] = {
+    "params": Quantity("million parameters", "params [M]"),
+    "flops": Quantity("MFLOPs", "FLOPs [M]"),
+    "paths": Quantity("paths from input to output", "paths", lower_is_better=False),
+}
 
 
 class RandomSource(Protocol):
@@ -48,79 +63,238 @@ def uniform_integers(rng: RandomSource, high: ArrayLike, shape: tuple[int, ...])
     return drawn.astype(np.int64)  # truncation is floor: nothing is negative
 
 
-class ArchitectureSpace(ABC):
-    """A finite space of architectures in NATS-Bench's official order.
+class _Attempt:
+    """Uniform floats of each of several rows, a stream of its own each."""
+
+    def __init__(self, keys: NDArray[np.uint64]) -> None:
+        self._keys, self._drawn = keys, 0
+
+    def random(self, size: Any, /) -> NDArray[np.float64]:
+        """Floats of shape ``size = (rows, ...)``."""
+        size = (size,) if isinstance(size, int) else tuple(size)
+        per_row = math.prod(size[1:])
+        counter = np.arange(self._drawn, self._drawn + per_row, dtype=np.uint64)
+        self._drawn += per_row
+        drawn = combine(self._keys[:, None], counter) >> np.uint64(11)
+        return np.asarray(drawn * 2.0**-53).reshape(size)
+
+
+class ArchitectureSpace:
+    """A finite space of architectures: the base of every one, of your own too.
+
+    A space needs ``name`` and ``decisions``. Where some rows of choices are no architecture it has
+    :meth:`is_valid`; where several are the same, :meth:`canonical`; both are given all rows at
+    once, of which there are then :data:`MOST_LISTED` at most. Everything else has a default.
+
+    >>> class Ladder(ArchitectureSpace):
+    ...     name = "ladder"
+    ...     decisions = {"depth": ("1", "2", "3"), "activation": ("relu", "tanh")}
+    >>> space = Ladder()
+    >>> space.size, str(space.string(space.choices(4)))
+    (6, '3:relu')
 
     Attributes:
-        name: ``"tss"`` or ``"sss"``.
-        num_decisions: ``n``, the length of the choices axis.
-        num_choices: ``k``, the choices of every decision.
-        choice_names: what the choices are called, in order (``k`` of them).
-        decision_names: what is decided, in order (``n`` of them).
-        size: number of architectures, ``k ** n``.
-        full_epochs: NATS-Bench's full training schedule, by which an answer is judged.
-        closed_forms: what :meth:`figure` computes, by the name of the method that does.
-        place_values: what a choice counts in the lexicographic rank, ``(n,)``, the first most.
+        name: what it is asked for by: letters, digits and ``-``, ``_``.
+        title: what readers call it; default the name.
+        decisions: what is decided, in order, and the names of the choices of each.
+        full_epochs: the full training schedule, by which an answer is judged.
+        schedules: training schedules that a search may use, cheap to dear; default the full one.
+        budgets: seconds of a search by data set, on trainings of ``budget_epochs``.
+        closed_forms: what :meth:`figure` computes, by the name of the method that does; ``params``,
+            ``flops`` and ``paths`` are among them as soon as there is a method of that name.
+        edges: (target, source) nodes of each decision, where decisions are the edges of a graph.
     """
 
     name: str
-    title: str
-    num_decisions: int
-    num_choices: int
-    full_epochs: int
-    choice_names: tuple[str, ...]
-    decision_names: tuple[str, ...]
-    closed_forms: ClassVar[Mapping[str, Quantity]] = {
-        "params": Quantity("million parameters", "params [M]"),
-        "flops": Quantity("MFLOPs", "FLOPs [M]"),
-        "paths": Quantity("paths from input to output", "paths", lower_is_better=False),
-    }
+    title: str = ""
+    decisions: Mapping[str, Sequence[str]]
+    full_epochs: int = 12
+    schedules: tuple[int | str, ...] = ()
+    budgets: ClassVar[Mapping[str, float]] = {}
+    budget_epochs: int = 12
+    closed_forms: ClassVar[Mapping[str, Quantity]] = {}
+    edges: ClassVar[tuple[tuple[int, int], ...]] = ()
 
-    def __init__(self) -> None:
-        self.size = self.num_choices**self.num_decisions
-        self._names: dict[int, str] = {}
-        self._figures: dict[tuple[str, str], Figure] = {}
-        self.place_values = self.num_choices ** np.arange(
-            self.num_decisions - 1, -1, -1, dtype=np.int64
-        )
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Find the closed forms, and give the class a title."""
+        super().__init_subclass__(**kwargs)
+        known = {name: form for name, form in WELL_KNOWN.items() if callable(getattr(cls, name, 0))}
+        cls.closed_forms = {**known, **cls.closed_forms}
+        cls.title = cls.title or getattr(cls, "name", "")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
 
-    def __reduce__(self) -> tuple[type[ArchitectureSpace], tuple[()]]:
-        return type(self), ()  # what it remembers is made again
-
     def __len__(self) -> int:
         return self.size
 
-    def full_epochs_on(self, dataset: str) -> int:
-        """Length of the full training schedule on a data set."""
-        return get_dataset(dataset).full_epochs or self.full_epochs
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What it has computed is computed again.
+        computed = {
+            name
+            for cls in type(self).__mro__
+            for name, value in vars(cls).items()
+            if isinstance(value, cached_property)
+        }
+        state = {name: value for name, value in vars(self).items() if name not in computed}
+        return _remake, (type(self), state)
 
-    # ── choices ⇄ official index ──────────────────────────────────────────────────────────────
+    # ── what the decisions say ───────────────────────────────────────────────────────────────
+
+    @cached_property
+    def decision_names(self) -> tuple[str, ...]:
+        """What is decided, in order, ``n`` names."""
+        return tuple(self._decisions)
+
+    @cached_property
+    def names_of_choices(self) -> tuple[tuple[str, ...], ...]:
+        """Names of the choices of each decision, in order."""
+        return tuple(self._decisions.values())
+
+    @cached_property
+    def choice_counts(self) -> Choices:
+        """How many choices each decision has, ``(n,)``, read-only."""
+        counts = np.array([len(names) for names in self._decisions.values()], np.int64)
+        counts.flags.writeable = False
+        return counts
+
+    @cached_property
+    def num_decisions(self) -> int:
+        """``n``: how many decisions an architecture is."""
+        return len(self._decisions)
+
+    @cached_property
+    def num_choices(self) -> int:
+        """``k``: how many choices the decision with the most of them has."""
+        return int(self.choice_counts.max())
+
+    @cached_property
+    def equal_choices(self) -> bool:
+        """Whether all decisions have as many choices."""
+        return bool((self.choice_counts == self.num_choices).all())
+
+    @cached_property
+    def every_row_valid(self) -> bool:
+        """Whether every row of choices is an architecture."""
+        return type(self).is_valid is ArchitectureSpace.is_valid
+
+    @cached_property
+    def _decisions(self) -> dict[str, tuple[str, ...]]:
+        what = f"decisions of {shown(getattr(self, 'name', type(self)))}"
+        given = checks.mapping(
+            getattr(self, "decisions", None), f"{what} are names, and the choices of each"
+        )
+        decisions = {}
+        for decision, choices in given.items():
+            names = checks.as_list(choices) or []
+            if not names or not all(isinstance(name, str) for name in names):
+                raise InvalidInput(
+                    f"{what}: {shown(decision)} has a list of names for choices, one at least, "
+                    f"got {shown(choices)}"
+                )
+            if len(set(names)) < len(names):
+                raise InvalidInput(f"{what}: two choices of {shown(decision)} have the same name")
+            decisions[decision] = tuple(names)
+        if not decisions:
+            raise InvalidInput(f"{what}: there is none")
+        return decisions
+
+    @cached_property
+    def num_rows(self) -> int:
+        """How many rows of choices there are, architectures or not."""
+        rows = math.prod(self.choice_counts.tolist())
+        if rows > MOST_ROWS:
+            raise InvalidInput(
+                f"{self.name} has {shown(rows)} rows of choices; up to 2**62 are counted"
+            )
+        return rows
+
+    @cached_property
+    def place_values(self) -> Indices:
+        """What a choice of each decision counts in the rank of a row, ``(n,)``, the first most."""
+        following = np.append(self.choice_counts[1:], 1)
+        return np.asarray(np.cumprod(following[::-1])[::-1], dtype=np.int64)
+
+    # ── choices ⇄ official index ─────────────────────────────────────────────────────────────
+
+    def is_valid(self, choices: Choices) -> NDArray[np.bool_]:
+        """Whether ``choices (..., n)`` are architectures, ``(...)``; by default all are."""
+        return np.ones(choices.shape[:-1], bool)
+
+    def canonical(self, choices: Choices) -> Choices:
+        """The row ``(..., n)`` that stands for all that are the same architecture as each given."""
+        return choices
+
+    @cached_property
+    def _is_plain(self) -> bool:
+        return self.every_row_valid and type(self).canonical is ArchitectureSpace.canonical
+
+    @cached_property
+    def _listed(self) -> tuple[Indices, Indices]:
+        """Index of every rank, ``(rows,)``, -1 for none, and rank of every index, ``(size,)``."""
+        if self.num_rows > MOST_LISTED:
+            raise InvalidInput(
+                f"{self.name} has {self.num_rows:,} rows of choices, which is_valid and canonical "
+                f"see all of; up to {MOST_LISTED:,}, or write index_at, rank_at and size too"
+            )
+        ranks = np.arange(self.num_rows)
+        rows = self._row_at(ranks)
+        valid = checks.array(self.is_valid(rows), "is_valid() returns truth values")
+        if valid.shape != ranks.shape or valid.dtype != np.bool_:
+            raise InvalidInput(
+                f"is_valid() of {self.name} returns a bool a row, {ranks.shape}, got {valid.dtype} "
+                f"{valid.shape}"
+            )
+        if not valid.any():
+            raise InvalidInput(f"{self.name} has no valid architecture")
+        standing = self.rank(self.canonical(rows[valid]))
+        index = np.full(len(ranks), -1)
+        found, index[valid] = np.unique(standing, return_inverse=True)
+        if not np.array_equal(index[found], np.arange(len(found))):
+            raise InvalidInput(
+                f"canonical() of {self.name} returns valid rows that stand for themselves"
+            )
+        return index, found
 
     @property
-    @abstractmethod
-    def rank_to_index(self) -> Indices:
-        """Official index of each architecture in lexicographic order of choices, ``(size,)``."""
+    def size(self) -> int:
+        """Number of architectures."""
+        return self.num_rows if self._is_plain else len(self._listed[1])
 
-    @property
-    @abstractmethod
-    def index_to_rank(self) -> Indices:
-        """Lexicographic rank of each official index, ``(size,)``; inverse of the above."""
+    def index_at(self, rank: ArrayLike) -> Indices:
+        """Official index ``(...)`` of rows by ``rank (...)``; -1 for none, and of rank -1."""
+        ranks = np.asarray(rank, dtype=np.int64)
+        if self._is_plain:
+            return ranks
+        return np.where(ranks < 0, -1, self._listed[0].take(np.maximum(ranks, 0)))
+
+    def rank_at(self, index: ArrayLike) -> Indices:
+        """Rank ``(...)`` of the canonical row of a valid official ``index (...)``."""
+        indices = np.asarray(index, dtype=np.int64)
+        return indices if self._is_plain else np.asarray(self._listed[1].take(indices))
 
     def index(self, choices: ArrayLike) -> Indices:
-        """Official index ``(...)`` of ``choices (..., n)``. ``InvalidInput`` if out of range."""
-        return np.asarray(self.rank_to_index[self.rank(choices)], dtype=np.int64)
+        """Official index ``(...)`` of ``choices (..., n)``, -1 where they are no architecture.
+
+        Raises:
+            InvalidInput: for what is no choice of its decision.
+        """
+        return np.asarray(self.index_at(self.rank(choices)), dtype=np.int64)
 
     def rank(self, choices: ArrayLike) -> Indices:
         """Lexicographic rank ``(...)`` of ``choices (..., n)``: the choices read as one number."""
         return np.asarray(self.check_choices(choices) @ self.place_values)
 
     def choices(self, index: ArrayLike) -> Choices:
-        """Choices ``(..., n)`` of an official ``index (...)``. ``InvalidInput`` if out of range."""
-        rank = self.index_to_rank[self.check_index(index)]
-        return np.asarray(rank[..., None] // self.place_values % self.num_choices)
+        """Canonical choices ``(..., n)`` of an official ``index (...)``.
+
+        Raises:
+            InvalidInput: for an index out of range.
+        """
+        return self._row_at(self.rank_at(self.check_index(index)))
+
+    def _row_at(self, rank: Indices) -> Choices:
+        return np.asarray(rank[..., None] // self.place_values % self.choice_counts)
 
     def all_choices(self) -> Choices:
         """Choices of every architecture in official order, ``(size, n)``."""
@@ -134,7 +308,15 @@ class ArchitectureSpace(ABC):
                 f"choices of {self.name} need a last axis of {self.num_decisions}, "
                 f"got shape {array.shape}"
             )
-        return _as_integers_below(array, self.num_choices, f"choice of {self.name}")
+        checked = _as_integers_below(array, self.num_choices, f"choice of {self.name}")
+        if not self.equal_choices and (wrong := checked >= self.choice_counts).any():
+            place = np.argwhere(wrong)[0]
+            decision = int(place[-1])
+            raise InvalidInput(
+                f"choice of {self.name} {int(checked[tuple(place)])} is out of range "
+                f"0…{self.choice_counts[decision] - 1} of {shown(self.decision_names[decision])}"
+            )
+        return checked
 
     def check_index(self, index: ArrayLike) -> Indices:
         """Return ``index`` as int64; ``InvalidInput`` unless every entry is in ``0 … size-1``."""
@@ -179,13 +361,28 @@ class ArchitectureSpace(ABC):
 
     # ── official strings ─────────────────────────────────────────────────────────────────────
 
-    @abstractmethod
     def _string(self, choices: tuple[int, ...]) -> str:
-        """Official string of one architecture."""
+        """Official string of one row: by default its choices' names, joined by ``:``."""
+        return ":".join(
+            names[choice] for names, choice in zip(self.names_of_choices, choices, strict=True)
+        )
 
-    @abstractmethod
     def _parse(self, string: str) -> list[int]:
         """Choices of one official string; ``InvalidInput`` if malformed."""
+        parts = string.split(":")
+        if len(parts) == self.num_decisions and all(
+            part in names for part, names in zip(parts, self.names_of_choices, strict=True)
+        ):
+            return [
+                names.index(part) for part, names in zip(parts, self.names_of_choices, strict=True)
+            ]
+        allowed = "; ".join(
+            f"{name}: {', '.join(names)}" for name, names in self._decisions.items()
+        )
+        raise InvalidInput(
+            f"malformed {self.name} architecture {shown(string)}: a choice a decision, joined by "
+            f"':' ({allowed[:400]}); a right one: {shown(self._string((0,) * self.num_decisions))}"
+        )
 
     def string(self, choices: ArrayLike) -> NDArray[np.str_]:
         """Official strings ``(...)`` of ``choices (..., n)``; shape ``()`` for one of them."""
@@ -213,30 +410,41 @@ class ArchitectureSpace(ABC):
     # ── one architecture without numpy's cost per call, for the scalar environment ───────────
 
     def index_of(self, choices: Sequence[int]) -> int:
-        """Official index of one architecture's valid choices; :meth:`index` without arrays."""
-        rank = 0
-        for choice in choices:
-            rank = rank * self.num_choices + choice
-        return self.rank_to_index.item(rank)
+        """Official index of one row of choices, -1 where it is no architecture.
 
-    def name_of(self, index: int) -> str:
-        """Official string of one valid official index, remembered."""
-        name = self._names.get(index)
-        if name is None:
-            name = self._names[index] = str(self.string(self.choices(index)))
-        return name
+        :meth:`index` without arrays, and without exceptions: a choice that its decision does not
+        have makes a row that is none.
+        """
+        return int(self.index_at(self.rank_of(choices)))
+
+    def rank_of(self, choices: Sequence[int]) -> int:
+        """Rank of one row of choices, or of its first ones; -1 if a decision lacks its choice."""
+        rank = 0
+        for choice, names in zip(choices, self.names_of_choices, strict=False):
+            if choice >= len(names):
+                return -1
+            rank = rank * len(names) + choice
+        return rank
 
     @cached_property
-    def names(self) -> NDArray[np.object_]:
-        """Official strings of all architectures by official index, ``(size,)``, read-only."""
-        names = np.array([self._string(tuple(row)) for row in self.all_choices().tolist()], object)
-        names.flags.writeable = False
-        return names
+    def _names(self) -> dict[int, str]:
+        return {}
+
+    def name_of(self, index: int) -> str:
+        """Official string of one valid official index, remembered; empty for -1."""
+        name = self._names.get(index)
+        if name is None:
+            name = self._names[index] = "" if index < 0 else str(self.string(self.choices(index)))
+        return name
+
+    def names_of(self, index: Indices) -> NDArray[np.object_]:
+        """Official strings ``(batch,)`` of official indices ``(batch,)``; empty for -1."""
+        return np.array([self.name_of(one) for one in index.tolist()] or [], object)
 
     # ── moving about ─────────────────────────────────────────────────────────────────────────
 
     def sample(self, rng: RandomSource, shape: tuple[int, ...] = ()) -> Choices:
-        """Draw architectures uniformly: choices ``(*shape, n)``.
+        """Draw architectures: choices ``(*shape, n)``, uniform among the valid rows.
 
         Raises:
             InvalidInput: for what is no shape, or of more than :data:`MOST_SAMPLED`.
@@ -246,24 +454,132 @@ class ArchitectureSpace(ABC):
             raise InvalidInput(
                 f"shape is a tuple of sizes from 0, {MOST_SAMPLED:,} in all, got {shown(shape)}"
             )
-        return uniform_integers(rng, self.num_choices, (*sizes, self.num_decisions))
+        if self.every_row_valid:
+            return uniform_integers(rng, self.choice_counts, (*sizes, self.num_decisions))
+        return self.draw_valid(
+            rng,
+            tuple(sizes),
+            lambda source, rows: uniform_integers(
+                source, self.choice_counts, (len(rows), self.num_decisions)
+            ),
+        )
 
-    @abstractmethod
     def mutate(self, choices: ArrayLike, rng: RandomSource) -> Choices:
-        """Change one decision of each architecture by the paper's rule for this space."""
+        """Give one uniform decision of each architecture another choice, so that it stays valid.
+
+        Raises:
+            InvalidInput: for what is no row of choices, and where no other row was found.
+        """
+        parents = self.check_choices(choices)
+        flat = parents.reshape(-1, self.num_decisions)
+        changeable = np.flatnonzero(self.choice_counts > 1)
+        if not len(changeable):
+            raise InvalidInput(f"no decision of {self.name} has another choice to change to")
+
+        def change(source: RandomSource, rows: Indices) -> Choices:
+            child = flat[rows].copy()
+            decision = changeable[uniform_integers(source, len(changeable), (len(rows),))]
+            counts = self.choice_counts[decision]
+            step = 1 + uniform_integers(source, counts - 1, (len(rows),))
+            here = np.arange(len(rows)), decision
+            child[here] = (child[here] + step) % counts
+            return child
+
+        return self.draw_valid(rng, parents.shape[:-1], change)
+
+    def draw_valid(
+        self,
+        rng: RandomSource,
+        shape: tuple[int, ...],
+        propose: Callable[[RandomSource, Indices], Choices],
+    ) -> Choices:
+        """Draw rows again until each is an architecture, independently of one another.
+
+        Args:
+            rng: one number of it is drawn for each row, however often that is drawn again: so what
+                one run draws does not depend on the others beside it.
+            shape: of what is drawn.
+            propose: ``(source, rows)`` → choices ``(len(rows), n)`` for these rows ``(m,)``, by
+                numbers of ``source``, whose shapes begin with ``len(rows)``.
+
+        Returns:
+            Choices ``(*shape, n)``.
+
+        Raises:
+            InvalidInput: if :data:`MOST_ATTEMPTS` times in turn no valid row was proposed.
+        """
+        keys = uniform_integers(rng, 2.0**53, shape).reshape(-1).astype(np.uint64)
+        drawn = np.empty((len(keys), self.num_decisions), np.int64)
+        left = np.arange(len(keys))
+        for attempt in range(MOST_ATTEMPTS):
+            if not len(left):
+                break
+            proposed = propose(_Attempt(combine(keys[left], attempt)), left)
+            valid = self.every_row_valid or self.index_at(proposed @ self.place_values) >= 0
+            drawn[left] = proposed
+            left = left[:0] if valid is True else left[~valid]
+        else:
+            raise InvalidInput(f"{MOST_ATTEMPTS:,} rows drawn of {self.name}, and none was valid")
+        return drawn.reshape(*shape, self.num_decisions)
+
+    @cached_property
+    def num_neighbors(self) -> int:
+        """How many rows differ from one in a single decision."""
+        return int((self.choice_counts - 1).sum())
 
     def neighbors(self, choices: ArrayLike) -> Choices:
-        """All architectures one decision away: ``(..., n·(k-1), n)``, by decision, then choice."""
-        checked = self.check_choices(choices)
-        n, k = self.num_decisions, self.num_choices
-        out = np.broadcast_to(checked[..., None, None, :], (*checked.shape[:-1], n, k - 1, n))
-        out = out.copy()
-        others = np.arange(k - 1) + (np.arange(k - 1) >= checked[..., None])  # (..., n, k-1)
-        decision = np.arange(n)
-        out[..., decision, :, decision] = np.moveaxis(others, -2, 0)
-        return out.reshape(*checked.shape[:-1], n * (k - 1), n)
+        """All rows one decision away: ``(..., num_neighbors, n)``, by decision, then choice.
 
-    # ── closed forms ─────────────────────────────────────────────────────────────────────────
+        Those that are no architecture are among them; :meth:`index` is -1 for these.
+        """
+        checked = self.check_choices(choices)
+        counts = self.choice_counts
+        decision = np.repeat(np.arange(self.num_decisions), counts - 1)  # (neighbours,)
+        other = np.concatenate([np.arange(count - 1) for count in counts])
+        rows = np.repeat(checked[..., None, :], len(decision), axis=-2)
+        rows[..., np.arange(len(decision)), decision] = other + (other >= checked[..., decision])
+        return rows
+
+    def prefixes(self, admitted: NDArray[np.bool_] | None = None) -> Prefixes:
+        """Which choices may follow the first ones of a row so that an architecture can still come.
+
+        Args:
+            admitted: which architectures count, by official index ``(size,)``; None for all.
+        """
+        if admitted is None and self.every_row_valid:
+            return AllPrefixes(self.choice_counts)
+        if self.num_rows > MOST_LISTED:
+            raise InvalidInput(
+                f"limits and masks look at every row of choices, {self.num_rows:,} of {self.name}; "
+                f"they can at up to {MOST_LISTED:,}"
+            )
+        index = self.index_at(np.arange(self.num_rows))
+        valid = index >= 0
+        return ListedPrefixes(
+            self.choice_counts, valid if admitted is None else valid & admitted[index]
+        )
+
+    def isomorphism_class(self, choices: ArrayLike) -> Indices:
+        """Lowest official index among the architectures that compute the same function, ``(...)``.
+
+        By default each stands for itself.
+        """
+        return self.index(choices)
+
+    @cached_property
+    def has_isomorphisms(self) -> bool:
+        """Whether several architectures may compute the same function."""
+        return type(self).isomorphism_class is not ArchitectureSpace.isomorphism_class
+
+    def features(self, choices: ArrayLike) -> Figures:
+        """What a model reads of architectures, ``(..., f)``: by default the choices, one-hot."""
+        checked = self.check_choices(choices)
+        one_hot = [
+            checked[..., [i]] == np.arange(count) for i, count in enumerate(self.choice_counts)
+        ]
+        return np.concatenate(one_hot, axis=-1).astype(np.float64)
+
+    # ── closed forms, schedules, networks ────────────────────────────────────────────────────
 
     def figure(self, name: str, dataset: str) -> Figure:
         """A closed form of every architecture on ``dataset``.
@@ -277,29 +593,71 @@ class ArchitectureSpace(ABC):
             self._figures[key] = Figure(name, self.closed_forms[name], values, CLOSED_FORM)
         return self._figures[key]
 
-    @abstractmethod
-    def params(self, choices: ArrayLike, dataset: str) -> Figures:
-        """Parameters of the network for ``dataset``, in millions, ``(...)``."""
+    @cached_property
+    def _figures(self) -> dict[tuple[str, str], Figure]:
+        return {}
 
-    @abstractmethod
-    def flops(self, choices: ArrayLike, dataset: str) -> Figures:
-        """Multiply-accumulates of one image for ``dataset``, in millions, ``(...)``."""
+    def full_epochs_on(self, dataset: str) -> int:
+        """Length of the full training schedule on a data set."""
+        return get_dataset(dataset).full_epochs or self.full_epochs
 
-    def paths(self, choices: ArrayLike, dataset: str) -> Figures:
-        """Live paths from input to output, ``(...)``: one where nothing branches."""
-        get_dataset(dataset)  # any will do
-        return np.ones(self.check_choices(choices).shape[:-1])
+    def schedules_on(self, dataset: str) -> tuple[int | str, ...]:
+        """Training schedules that a search on a data set may use, cheap to dear."""
+        return self.schedules or (self.full_epochs_on(dataset),)
+
+    def budget_on(self, dataset: str) -> tuple[float, int] | None:
+        """Seconds of a search on a data set, and epochs of its trainings; None for unknown."""
+        facts = get_dataset(dataset)
+        seconds = facts.budgets.get(self.name, self.budgets.get(facts.name))
+        if seconds is not None and facts.name in self.budgets:
+            return seconds, self.budget_epochs
+        seconds = facts.budget if seconds is None else seconds
+        return None if seconds is None else (seconds, facts.budget_epochs)
+
+    def network(self, choices: ArrayLike, dataset: str, **options: Any) -> Any:
+        """The torch network of one architecture for a data set, which a trainer trains.
+
+        Args:
+            choices: of one architecture, ``(n,)``.
+            dataset: name of the data set: images are ``(batch, 3, resolution, resolution)``, and
+                answers ``(batch, num_classes)`` logits.
+            options: of the space's own.
+
+        Raises:
+            InvalidInput: where the space builds none.
+        """
+        raise InvalidInput(
+            f"the space {shown(self.name)} builds no networks: give it network(choices, dataset)"
+        )
 
     # ── one architecture, however it is written ──────────────────────────────────────────────
 
     def resolve(self, architecture: int | str | ArrayLike) -> int:
-        """Official index of one architecture given as index, official string or choices."""
+        """Official index of one architecture given as index, official string or choices.
+
+        Raises:
+            InvalidInput: for anything else, and for choices that are no architecture.
+        """
         if isinstance(architecture, str):
-            return int(self.index(self.parse(architecture)))
-        array = checks.array(architecture, "an architecture is an index, a string or choices")
-        if array.ndim > 1:
-            raise InvalidInput(f"one {self.name} architecture expected, got shape {array.shape}")
-        return int(self.index(array)) if array.ndim else self.check_one_index(array)
+            index = int(self.index(self.parse(architecture)))
+        else:
+            array = checks.array(architecture, "an architecture is an index, a string or choices")
+            if array.ndim > 1:
+                raise InvalidInput(
+                    f"one {self.name} architecture expected, got shape {array.shape}"
+                )
+            if not array.ndim:
+                return self.check_one_index(array)
+            index = int(self.index(array))
+        if index < 0:
+            raise InvalidInput(f"{shown(architecture)} is no valid architecture of {self.name}")
+        return index
+
+
+def _remake(cls: type[ArchitectureSpace], state: dict[str, Any]) -> ArchitectureSpace:
+    space = cls.__new__(cls)
+    space.__dict__.update(state)
+    return space
 
 
 def _say_renamed(old: str, new: str) -> None:

@@ -14,13 +14,13 @@ from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.spaces import network_cost
 from nats_gym.spaces.architecture_space import (
-    ArchitectureSpace,
     Choices,
     Figures,
     Indices,
     RandomSource,
     uniform_integers,
 )
+from nats_gym.spaces.dense import DenseSpace
 
 #: Channel widths in the order of the choices.
 WIDTHS: tuple[int, ...] = tuple(range(8, 65, 8))
@@ -31,7 +31,7 @@ CELL = (
 )
 
 
-class SizeSpace(ArchitectureSpace):
+class SizeSpace(DenseSpace):
     """Widths of NATS-Bench's size space: choice ``d`` is the width ``8·(d+1)``.
 
     >>> space = SizeSpace()
@@ -41,11 +41,11 @@ class SizeSpace(ArchitectureSpace):
 
     name = "sss"
     title = "size"
-    num_decisions = 5
-    num_choices = len(WIDTHS)
     full_epochs = 90
     choice_names = tuple(str(width) for width in WIDTHS)
-    decision_names = ("cell 1", "reduction 1", "cell 2", "reduction 2", "cell 3")
+    decisions = dict.fromkeys(
+        ("cell 1", "reduction 1", "cell 2", "reduction 2", "cell 3"), choice_names
+    )
 
     @cached_property
     def rank_to_index(self) -> Indices:

@@ -17,13 +17,13 @@ from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, did_you_mean, shown
 from nats_gym.spaces import network_cost
 from nats_gym.spaces.architecture_space import (
-    ArchitectureSpace,
     Choices,
     Figures,
     Indices,
     RandomSource,
     uniform_integers,
 )
+from nats_gym.spaces.dense import DenseSpace
 from nats_gym.spaces.isomorphism import unique_strings
 
 #: Edges (target, source) of the cell in the order of the choices.
@@ -49,7 +49,7 @@ STRING = re.compile(
 EXAMPLE = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|avg_pool_3x3~2|"
 
 
-class TopologySpace(ArchitectureSpace):
+class TopologySpace(DenseSpace):
     """Cells of NATS-Bench's topology space: choices are the operations on :data:`EDGES`.
 
     >>> space = TopologySpace()
@@ -59,11 +59,10 @@ class TopologySpace(ArchitectureSpace):
 
     name = "tss"
     title = "topology"
-    num_decisions = len(EDGES)
-    num_choices = len(OPERATIONS)
     full_epochs = 200
     choice_names = OPERATIONS
-    decision_names = tuple(f"{target}←{source}" for target, source in EDGES)
+    decisions = dict.fromkeys((f"{target}←{source}" for target, source in EDGES), OPERATIONS)
+    edges = EDGES
 
     @cached_property
     def rank_to_index(self) -> Indices:

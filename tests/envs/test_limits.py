@@ -163,7 +163,7 @@ def test_edit_masks_against_all_neighbours(space: ArchitectureSpace, share: floa
         allowed[space.rank_to_index] = meets(space.name, maxima)
     env = gym.make(f"NATS-{space.name.upper()}-cifar10-Edit-v0", **maxima).unwrapped
     cost = env.limits.cost
-    masks = env.limits.edits
+    masks = env.limits.edits(env.architecture_space.rank_at(np.arange(env.architecture_space.size)))
     assert masks.any(axis=1).all()
     rng = np.random.default_rng(0)
     for index in {*np.flatnonzero(allowed)[:20].tolist(), *rng.integers(space.size, size=60)}:

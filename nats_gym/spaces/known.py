@@ -1,0 +1,131 @@
+"""The spaces that are known by name: the package's, those of other packages, and your own."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from nats_gym.errors import InvalidInput, said, shown, unknown_name
+from nats_gym.spaces.architecture_space import ArchitectureSpace
+from nats_gym.spaces.size import SizeSpace
+from nats_gym.spaces.topology import TopologySpace
+
+#: The package's own, by name.
+SPACES: dict[str, type[ArchitectureSpace]] = {"tss": TopologySpace, "sss": SizeSpace}
+#: Entry points of packages that bring spaces: each an :class:`ArchitectureSpace`, class or object.
+GROUP = "nats_gym.spaces"
+
+_registered: dict[str, ArchitectureSpace] = {}
+
+
+def register_space(
+    space: ArchitectureSpace | type[ArchitectureSpace], *, replace: bool = False
+) -> ArchitectureSpace:
+    """Make a space known by its name, wherever a space is asked for.
+
+    Args:
+        space: the space, or its class.
+        replace: whether it takes the place of another of its name.
+
+    Returns:
+        The space.
+
+    Raises:
+        InvalidInput: for what is no space, and for a name that another one has.
+
+    >>> class Pair(ArchitectureSpace):
+    ...     name = "pair"
+    ...     decisions = {"first": ("a", "b"), "second": ("x", "y", "z")}
+    >>> get_space(register_space(Pair).name).size
+    6
+    """
+    made = _checked(space)
+    other = _registered.get(made.name) or (_own(made.name) if made.name in SPACES else None)
+    if other is not None and other is not made:
+        if type(other) is type(made) and repr(_vars_of(other)) == repr(_vars_of(made)):
+            return other
+        again = _place(other) == _place(made) and type(other) is not type(made)
+        if made.name in SPACES or not (replace or again):  # a class that is defined again is new
+            raise InvalidInput(
+                f"a space called {shown(made.name)} is known already: {shown(other)}"
+            )
+    _registered[made.name] = made
+    return made
+
+
+def known_spaces() -> tuple[str, ...]:
+    """Names of all spaces: the package's, those registered, those of other packages."""
+    return tuple(dict.fromkeys([*SPACES, *_registered, *_brought()]))
+
+
+def get_space(space: str | ArchitectureSpace | type[ArchitectureSpace]) -> ArchitectureSpace:
+    """Return a space, shared and immutable.
+
+    Args:
+        space: its name, or the space itself or its class, which is known by its name from then on.
+
+    Raises:
+        InvalidInput: for an unknown name, and for what is no space.
+    """
+    if type(space) is not str:
+        if not issubclass(type(space), str):
+            return register_space(space)  # type: ignore[arg-type]
+        space = str.__str__(space)
+    if space in _registered:
+        return _registered[space]
+    if space in SPACES:
+        return _own(space)
+    brought = _brought()
+    if space in brought:
+        try:
+            found = brought[space].load()
+        except Exception as error:
+            raise InvalidInput(
+                f"the space {shown(space)} cannot be loaded from {shown(brought[space].value)}: "
+                f"{said(error)}"
+            ) from error
+        made = _checked(found)
+        if made.name != space:
+            raise InvalidInput(
+                f"the entry point {shown(space)} of {GROUP} brings a space called "
+                f"{shown(made.name)}"
+            )
+        return register_space(made)
+    raise unknown_name("space", space, known_spaces())
+
+
+@cache
+def _own(name: str) -> ArchitectureSpace:
+    return SPACES[name]()
+
+
+@cache
+def _brought() -> dict[str, Any]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _checked(space: Any) -> ArchitectureSpace:
+    """A space whose name and decisions are right."""
+    if isinstance(space, type) and issubclass(space, ArchitectureSpace):
+        space = space()
+    if not isinstance(space, ArchitectureSpace):
+        raise unknown_name("space", space, known_spaces())
+    name = getattr(space, "name", None)
+    if type(name) is not str or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", name):
+        raise InvalidInput(
+            "a space's name is up to 64 letters, digits, '-' and '_', and begins with a letter or "
+            f"digit, got {shown(name)}"
+        )
+    space.num_rows  # noqa: B018 - raises for what are no decisions
+    return space
+
+
+def _vars_of(space: ArchitectureSpace) -> Any:
+    """What an object of a space holds but what it has computed."""
+    return space.__reduce__()[1][1]
+
+
+def _place(space: ArchitectureSpace) -> tuple[str, str]:
+    return type(space).__module__, type(space).__qualname__
