@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from nats_gym.checks import as_integer, switch
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators import TableEvaluator
-from nats_gym.simulation.clock import SimulatedClock, default_budget
+from nats_gym.simulation.clock import SimulatedClock, check_evaluations, default_budget
 from nats_gym.simulation.schedule import Epochs, check_epochs, trained_epochs
 from nats_gym.simulation.workers import SimulatedWorkers, check_workers
 from nats_gym.spaces import ArchitectureSpace, get_space
@@ -65,9 +66,10 @@ class BudgetedEnv(ConstructionEnv):
 
     ## Episode End
     Terminated when the clock has spent the budget; the evaluation that overshoots counts, and
-    those still in flight are dropped. Never truncated. With the default budget a random policy
-    takes about 1,070 steps in the topology space (180 architectures of six decisions) and 900 in
-    the size space (180 of five). At every result `info` holds what the
+    those still in flight are dropped. With `max_evaluations` also when so many results have
+    arrived; the fraction of the budget left is then the lesser of both. Never truncated. With the
+    default budget a random policy takes about 1,070 steps in the topology space (180 architectures
+    of six decisions) and 900 in the size space (180 of five). At every result `info` holds what the
     unbudgeted environment's last step does (`clock` counts from the episode's start),
     `incumbent_index` and `incumbent_accuracy`, the best observed so far (-1 and 0 while limits
     are violated), and with `fidelity_action=True` its `epochs`.
@@ -75,7 +77,10 @@ class BudgetedEnv(ConstructionEnv):
     ## Arguments
     Those of the unbudgeted environment, and
     - `time_budget`: seconds; default the paper's × `epochs`/12 (topology 20,000 / 40,000 /
-      120,000 on CIFAR-10 / CIFAR-100 / ImageNet16-120, size 20,000 / 40,000 / 60,000).
+      120,000 on CIFAR-10 / CIFAR-100 / ImageNet16-120, size 20,000 / 40,000 / 60,000), or beside
+      `max_evaluations` no bound.
+    - `max_evaluations`: results after which the episode ends, however little they cost; default
+      no bound.
     - `workers`: simulated evaluations at a time, from 1 (default).
     - `fidelity_action`: whether the last decision picks the schedule. `epochs` is then a list of
       schedules; default all that the table holds. The default budget is for the dearest.
@@ -94,6 +99,7 @@ class BudgetedEnv(ConstructionEnv):
         dataset: str,
         *,
         time_budget: float | None = None,
+        max_evaluations: int | None = None,
         workers: int = 1,
         fidelity_action: bool = False,
         epochs: Epochs | Sequence[Epochs] | None = None,
@@ -108,9 +114,10 @@ class BudgetedEnv(ConstructionEnv):
         super().__init__(space, dataset, epochs=chosen, **options)
         if self.fidelity_action:
             self._schedules = self._choose_schedules(epochs)
-        if time_budget is None:
+        bound = check_evaluations(max_evaluations, "max_evaluations")
+        if time_budget is None and bound is None:
             time_budget = default_budget(self.architecture_space, self.dataset, self.epochs)
-        self.clock = SimulatedClock(time_budget)
+        self.clock = SimulatedClock(math.inf if time_budget is None else time_budget, None, bound)
         # In flight: when it is done, the number of its submission, and what it will have found.
         self._in_flight: list[tuple[float, int, dict[str, Any]]] = []
 
@@ -232,7 +239,8 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
 
     def __init__(self, num_envs: int = 1, **options: Any) -> None:
         super().__init__(num_envs, **options)
-        self._budget = self.shared.clock.budget
+        self._budget, self._bound = self.shared.clock.budget, self.shared.clock.evaluations
+        self._results = np.zeros(self.num_envs, np.int64)
         self._incumbent = np.zeros(self.num_envs)
         self._incumbent_index = np.full(self.num_envs, -1)
         self._previous = np.zeros(self.num_envs)
@@ -244,6 +252,7 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
 
     def _begin_episodes(self, mask: Bools, start: Any) -> Metrics | None:
         self._clock[mask] = 0.0
+        self._results[mask] = 0
         self._incumbent[mask] = 0.0
         self._incumbent_index[mask] = -1
         self._previous[mask] = 0.0
@@ -293,7 +302,11 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
     ) -> Metrics:
         """Results arrive: rewards, incumbents, ends, and the next architectures."""
         accuracy, used, incumbent = metrics["accuracy"], self._clock[which], self._incumbent[which]
-        spent = used >= self._budget
+        spent, left = used >= self._budget, 1.0 - np.minimum(used, self._budget) / self._budget
+        if self._bound is not None:
+            self._results[which] += 1
+            spent |= self._results[which] >= self._bound
+            left = np.minimum(left, 1.0 - self._results[which] / self._bound)
         rewards[which] = self._reward_of(metrics, incumbent, self._previous[which], spent)
         self._previous[which] = accuracy
         better = (self._incumbent_index[which] < 0) | (accuracy > incumbent)
@@ -306,7 +319,7 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
         incumbent = self._incumbent[which]
         metrics["incumbent_index"] = self._incumbent_index[which]
         metrics["incumbent_accuracy"] = incumbent
-        self._observations[which, -2] = 1.0 - np.minimum(used, self._budget) / self._budget
+        self._observations[which, -2] = left
         self._observations[which, -1] = incumbent / 100.0
         ended = which[spent]
         terminated[ended] = True

@@ -41,7 +41,9 @@ SHARED = [
     *("limits", "evaluator", "report_test"),
 ]
 OWN = {
-    "NATS-SSS-cifar10-Budgeted-v0": ["time_budget", "workers", "fidelity_action"],
+    "NATS-SSS-cifar10-Budgeted-v0": [
+        *("time_budget", "workers", "fidelity_action", "max_evaluations"),
+    ],
     "NATS-SSS-cifar10-Edit-v0": ["time_budget", "horizon"],
     "mo-NATS-TSS-cifar10-v0": ["objectives"],
 }

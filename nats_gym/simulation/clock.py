@@ -44,8 +44,17 @@ def check_budget(budget: Any) -> float:
     return number(budget, "a budget", above=0, unit="seconds", infinite=True)
 
 
+def check_evaluations(evaluations: Any, what: str = "evaluations") -> int | None:
+    """Return the most evaluations of a search as an int, None for as many as the budget buys.
+
+    Raises:
+        InvalidInput: unless it is an integer from 1, or None.
+    """
+    return None if evaluations is None else integer(evaluations, what, 1)
+
+
 class SimulatedClock:
-    """Seconds used so far, against a budget.
+    """Seconds used so far, against a budget; evaluations, against the most of them.
 
     The evaluation that overshoots counts: charge first, then ask whether the clock is spent.
     With ``runs`` the clock keeps one time per run and every figure is an array ``(runs,)``.
@@ -54,19 +63,29 @@ class SimulatedClock:
         budget: seconds; ``inf`` for a clock that never ends.
         runs: independent runs to keep time for, up to :data:`MAX_RUNS`; None for one time, a
             plain float.
+        evaluations: how often time may go on before the clock is spent whatever the time is;
+            None for no such bound.
 
     Raises:
-        InvalidInput: unless the budget is a positive number, and the runs are so many.
+        InvalidInput: unless the budget is a positive number, the runs are so many, and the
+            evaluations one at least.
     """
 
-    def __init__(self, budget: float = math.inf, runs: int | None = None) -> None:
+    def __init__(
+        self,
+        budget: float = math.inf,
+        runs: int | None = None,
+        evaluations: int | None = None,
+    ) -> None:
         self.budget = check_budget(budget)
+        self.evaluations = check_evaluations(evaluations)
         self._runs = None if runs is None else integer(runs, "runs", 0, MAX_RUNS)
         self.used: Seconds = 0.0
         self.reset()
 
     def reset(self) -> None:
         """Set the time used to zero."""
+        self._count = 0
         self.used = 0.0 if self._runs is None else np.zeros(self._runs)
 
     def charge(self, seconds: Seconds) -> None:
@@ -85,6 +104,7 @@ class SimulatedClock:
                 f"an evaluation costs a number of seconds from 0, got {shown(seconds)}"
             )
         self.used = self.used + seconds
+        self._count += 1
 
     def advance(self, time: Seconds) -> None:
         """Go on to ``time``, seconds since the start: when an evaluation beside others is done.
@@ -100,15 +120,24 @@ class SimulatedClock:
         if not valid:
             raise InvalidInput(f"a clock at {shown(self.used)} s goes on, got {shown(time)}")
         self.used = time
+        self._count += 1
 
     @property
     def spent(self) -> bool | NDArray[np.bool_]:
-        """Whether the budget is used up."""
+        """Whether the budget is used up, or all evaluations are."""
+        if self.evaluations is not None and self._count >= self.evaluations:
+            return True if self._runs is None else np.ones(self._runs, dtype=bool)
         return self.used >= self.budget
 
     @property
     def fraction_left(self) -> Seconds:
-        """Share of the budget not yet used, in [0, 1]."""
+        """Share of the budget not yet used, or of the evaluations if that is less, in [0, 1]."""
+        left: Seconds
         if isinstance(self.used, np.ndarray):
-            return 1.0 - np.minimum(self.used, self.budget) / self.budget
-        return 1.0 - min(self.used, self.budget) / self.budget
+            left = 1.0 - np.minimum(self.used, self.budget) / self.budget
+        else:
+            left = 1.0 - min(self.used, self.budget) / self.budget
+        if self.evaluations is None:
+            return left
+        fewer = max(1.0 - self._count / self.evaluations, 0.0)
+        return np.minimum(left, fewer) if isinstance(left, np.ndarray) else min(left, fewer)

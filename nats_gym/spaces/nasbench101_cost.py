@@ -118,7 +118,7 @@ def _cost(weights: Figures | int, normed: Figures | int, side: int) -> Figures:
 def _bit(source: ArrayLike, target: ArrayLike) -> Integers:
     """Number of the edge source→target."""
     end = np.asarray(target, dtype=np.int64)
-    return np.asarray(source + end * (end - 1) // 2, dtype=np.int64)
+    return np.asarray(np.asarray(source) + end * (end - 1) // 2, dtype=np.int64)
 
 
 def _edge(edges: Integers, source: ArrayLike, target: ArrayLike) -> NDArray[np.bool_]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import warnings
 from collections.abc import Iterator
@@ -297,6 +298,35 @@ def test_the_accuracy_reward_of_a_budgeted_episode() -> None:
             assert step[1] == step[4]["accuracy"] / 100
 
 
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_budgeted_episode_ends_after_so_many_evaluations(workers: int) -> None:
+    env = gym.make("NATS-TSS-cifar10-Budgeted-v0", max_evaluations=4, workers=workers)
+    assert env.unwrapped.clock.budget == math.inf
+    for seed in (None, 3):  # the count begins anew with every episode
+        env.reset(seed=seed)
+        left, terminated, steps = [], False, 0
+        while not terminated:
+            observation, _, terminated, truncated, info = env.step(steps % 5)
+            steps += 1
+            assert not truncated
+            if info:
+                left.append(float(observation[-2]))
+        assert left == [0.75, 0.5, 0.25, 0.0]
+        assert steps == 6 * (4 + workers - 1)
+
+
+def test_the_bound_that_is_met_first_ends_a_budgeted_episode() -> None:
+    bound = {"max_evaluations": 3, "epochs": 12}
+    env = gym.make("NATS-TSS-cifar10-Budgeted-v0", time_budget=1.0, **bound)
+    env.reset(seed=0)
+    steps = [env.step(3) for _ in range(6)]
+    assert [terminated for _, _, terminated, _, _ in steps] == [False] * 5 + [True]
+    env = gym.make("NATS-TSS-cifar10-Budgeted-v0", time_budget=1e9, **bound)
+    env.reset(seed=0)
+    ends = [env.step(3)[2] for _ in range(18)]
+    assert ends == [False] * 17 + [True]
+
+
 def test_default_budgets_are_the_papers_scaled_by_epochs() -> None:
     assert gym.make("NATS-TSS-cifar10-Budgeted-v0", epochs=12).unwrapped.clock.budget == 20_000
     assert gym.make("NATS-TSS-cifar100-Budgeted-v0", epochs=12).unwrapped.clock.budget == 40_000
@@ -495,6 +525,8 @@ def test_what_a_partial_table_lacks_has_no_rank() -> None:
         ({"time_budget": 10**400}, InvalidInput, ["positive"]),
         ({"time_budget": 10**5000}, InvalidInput, ["positive"]),
         ({"epochs": f"4/{'9' * 5000}"}, InvalidInput, ["epochs"]),
+        ({"max_evaluations": 0}, InvalidInput, ["max_evaluations", "1", "0"]),
+        ({"max_evaluations": 1.5}, InvalidInput, ["max_evaluations", "1.5"]),
         ({"time_bugdet": 5}, InvalidInput, ["time_bugdet", "Did you mean 'time_budget'"]),
         ({"render_mode": "rgb"}, InvalidInput, ["'rgb'", "ansi"]),
     ],

@@ -92,6 +92,7 @@ FAMILY_OPTIONS = {
     "NATS-{}-cifar10-Budgeted-v0": {
         "time_budget": st.sampled_from([1.0, 3e3, 3e4]),
         "workers": st.sampled_from([1, 2, 5]),
+        "max_evaluations": st.integers(1, 4),
     },
 }
 REWARDS = st.sampled_from(
@@ -121,7 +122,7 @@ def cases(draw: Any) -> tuple[str, dict[str, Any]]:
     options = draw(st.fixed_dictionaries({}, optional=optional))
     if "fidelity_action" in own:
         options["fidelity_action"] = True
-    if not any(name.startswith("max_") for name in options):
+    if not {"max_params", "max_latency"} & {*options}:
         options.pop("penalty", None)  # refused without limits
     return family.format(space), options
 

@@ -342,6 +342,25 @@ def test_the_clock_by_hand() -> None:
     assert not SimulatedClock().spent
 
 
+def test_a_clock_that_counts_evaluations() -> None:
+    clock = SimulatedClock(evaluations=4)
+    for left in (0.75, 0.5, 0.25, 0.0):
+        assert not clock.spent
+        clock.charge(1e6)
+        assert clock.fraction_left == left
+    assert clock.spent
+    clock.reset()
+    assert (clock.spent, clock.fraction_left) == (False, 1.0)
+    both = SimulatedClock(100, runs=2, evaluations=2)
+    both.advance(np.array([90.0, 10.0]))
+    assert np.asarray(both.fraction_left).tolist() == pytest.approx([0.1, 0.5])
+    both.advance(np.array([100.0, 11.0]))
+    assert np.asarray(both.spent).tolist() == [True, True]
+    for wrong in (0, 1.5, "many", True):
+        with pytest.raises(InvalidInput, match="evaluations"):
+            SimulatedClock(evaluations=wrong)  # type: ignore[arg-type]
+
+
 def test_one_clock_goes_on_and_never_back() -> None:
     clock = SimulatedClock(100)
     clock.advance(30.0)
