@@ -43,6 +43,8 @@ An *environment agent* learns in a Gymnasium environment, one run at a time::
     class MyAgent:
         def learn(self, env, budget, seed): ...      # until info["clock"] has reached the budget
 
+With ``evaluations=None`` among the arguments of ``learn``, it can be told to stop after so many.
+
 A *weight-sharing search* trains one supernet for real, on the data set itself; the architecture
 that it stands for after each epoch is looked up in the table. It is what ``SupernetSearch`` makes
 when it is called with a data set.

@@ -41,6 +41,10 @@ class EnvironmentAgent(Protocol):
                 later ones none.
             budget: simulated seconds.
             seed: of this run: of the environment's trials and the agent's own draws.
+
+        An agent whose ``learn`` takes ``evaluations=`` besides (an int; None for no bound) stops
+        after so many, if its budget, which may then be infinite, lasts so long. One that does not
+        can be searched with by seconds alone, or by evaluations beside a budget of seconds.
         """
 
 

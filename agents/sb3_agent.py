@@ -79,9 +79,11 @@ class SB3Agent:
             word(name, f"setting of {self.algorithm.__name__}", allowed)
         self.settings = {**self.budget_settings, **settings}
 
-    def learn(self, env: gym.Env[Any, Any], budget: float, seed: int) -> list[dict[str, Any]]:
+    def learn(
+        self, env: gym.Env[Any, Any], budget: float, seed: int, evaluations: int | None = None
+    ) -> list[dict[str, Any]]:
         """Learn until the clock is spent; see :class:`~nats_gym.agents.EnvironmentAgent`."""
-        clock = SimulatedClock(budget)
+        clock = SimulatedClock(budget, evaluations=evaluations)
         callback = BudgetCallback(clock)
         with one_thread():
             try:

@@ -52,8 +52,16 @@ def search(
     budget: Annotated[
         float | None,
         typer.Option(
-            help="simulated seconds; default the paper's × epochs/12. Of a weight-sharing search "
+            help="simulated seconds; default the paper's × epochs/12, or none beside "
+            "--evaluations. Of a weight-sharing search "
             "real ones; default no cap in practice"
+        ),
+    ] = None,
+    evaluations: Annotated[
+        int | None,
+        typer.Option(
+            help="architectures that a run evaluates; the budget, if given too, may end it before. "
+            "Not of a weight-sharing search"
         ),
     ] = None,
     runs: Annotated[int, typer.Option(help="independent runs")] = 1,
@@ -110,6 +118,7 @@ def search(
         rungs=rungs and [number_or_text(rung.strip()) for rung in rungs.split(",")],
         workers=workers,
         continuing=continuing,
+        evaluations=evaluations,
     )
     folder = out or default_folder(arguments)
     check_folder(folder)  # before the work, not after it
@@ -152,7 +161,7 @@ def default_folder(ran: SearchArguments) -> Path:
     told = [
         *(ran.space, ran.dataset, ran.agent),
         *(f"{name}={value}" for name, value in ran.options.items()),
-        *(ran.epochs, f"{ran.budget:.12g}s", f"{ran.runs}runs", f"seed{ran.seed}"),
+        *(ran.epochs, ran.bound_in_names, f"{ran.runs}runs", f"seed{ran.seed}"),
     ]
     if ran.supernet_epochs:
         told.append(f"supernet{ran.supernet_epochs}")

@@ -56,7 +56,7 @@ class AskTell(Kind):
 class MultiFidelity(AskTell):
     """An agent that says, too, how long to train it."""
 
-    own = ("rungs", "workers", "continuing")
+    own = (*AskTell.own, "rungs", "workers", "continuing")
 
     def complete(self, *given: Any, continuing: str | None, **named: Any) -> SearchArguments:
         """See :meth:`Kind.complete`; what going on costs is the agent's own to say."""
@@ -233,11 +233,11 @@ def play(agent: MultiFidelityAgent, evaluations: Evaluations, search: Runs) -> C
     """Ask, evaluate, tell until every run has spent its budget; the columns of a result.
 
     Every run has as many evaluations in flight as there are workers, and time goes on to the first
-    that is done. What is in flight when the budget is spent is dropped.
+    that is done. What is in flight when the budget is spent, or so many are answered, is dropped.
     """
     arguments, runs = search.arguments, len(search.seeds)
-    budget, workers = arguments.budget, arguments.workers
-    clock = SimulatedClock(budget, runs=runs)
+    workers = arguments.workers
+    clock = SimulatedClock(arguments.budget, runs, arguments.evaluations)
     crew = SimulatedWorkers(runs, workers)
     every = np.arange(runs)
     busy = 0
@@ -258,5 +258,5 @@ def play(agent: MultiFidelityAgent, evaluations: Evaluations, search: Runs) -> C
         evaluations.answer(found["evaluation"])
         outcome = Outcome(found["accuracy"], found["seconds"], *evaluations.provenance)
         agent.tell(outcome, found["evaluation"])
-        search.progress(min(float(np.min(clock.used)) / budget, 1.0))
+        search.progress(1.0 - float(np.max(clock.fraction_left)))
     return {column: np.stack(steps, axis=1) for column, steps in history.items()}

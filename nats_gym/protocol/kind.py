@@ -18,7 +18,7 @@ from nats_gym.errors import InvalidInput, said, shown
 from nats_gym.evaluators import TableEvaluator, check_trial
 from nats_gym.files import check_source
 from nats_gym.results.result import RECORDED, SearchArguments
-from nats_gym.simulation.clock import MAX_RUNS, check_budget, default_budget
+from nats_gym.simulation.clock import MAX_RUNS, check_budget, check_evaluations, default_budget
 from nats_gym.simulation.schedule import Epochs, check_epochs
 from nats_gym.simulation.workers import check_workers
 from nats_gym.spaces import ArchitectureSpace, get_space
@@ -35,6 +35,7 @@ Progress = Callable[[float], None]
 _WHOSE = {
     **dict.fromkeys(("rungs", "continuing", "workers"), "multi-fidelity agents such as asha"),
     "supernet_epochs": "weight-sharing searches",
+    "evaluations": "agents that evaluate architectures one by one",
 }
 
 
@@ -71,7 +72,7 @@ class Kind(ABC):
         block: runs that a study plays and keeps together, where they are played one by one.
     """
 
-    own: ClassVar[tuple[str, ...]] = ()
+    own: ClassVar[tuple[str, ...]] = ("evaluations",)
     methods: ClassVar[tuple[str, ...]] = ()
     block: ClassVar[int] = 10
 
@@ -96,6 +97,7 @@ class Kind(ABC):
         continuing: str | None,
         first_run: int,
         supernet_epochs: int | None,
+        evaluations: int | None,
     ) -> SearchArguments:
         """The arguments of a search with this agent, as :func:`nats_gym.search` takes them.
 
@@ -104,6 +106,7 @@ class Kind(ABC):
         """
         given = {
             "supernet_epochs": supernet_epochs,
+            "evaluations": check_evaluations(evaluations),
             "rungs": rungs,
             "continuing": continuing,
             "workers": None if (workers := check_workers(workers)) == 1 else workers,
@@ -115,9 +118,13 @@ class Kind(ABC):
         if epochs is None:
             full_epochs = load_table(space, dataset, check_source(source)).full_epochs
         epochs = check_epochs(epochs, full_epochs)
+        if budget is None and evaluations is not None:
+            budget = math.inf
         budget = check_budget(default_budget(space, dataset, epochs) if budget is None else budget)
-        if not math.isfinite(budget):
-            raise InvalidInput(f"a search needs a finite budget of seconds, got {budget}")
+        if evaluations is None and not math.isfinite(budget):
+            raise InvalidInput(
+                f"a search needs a finite budget of seconds, or evaluations=, got {budget}"
+            )
         return SearchArguments(
             space=space,
             dataset=dataset,
@@ -134,6 +141,7 @@ class Kind(ABC):
             rungs=check_rungs(rungs, full_epochs),
             workers=workers,
             continuing=continuing,
+            evaluations=given["evaluations"],
         )
 
     def in_study(self, shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,15 @@ spent.
 
 from __future__ import annotations
 
+import inspect
+import math
 from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
 
 from nats_gym.errors import InvalidInput
+from nats_gym.results.result import SearchArguments
 
 from .kind import Columns, Kind, Runs, in_columns
 
@@ -28,23 +31,40 @@ class Environment(Kind):
         """Let an agent learn for every seed; see :meth:`Kind.play`.
 
         Raises:
-            InvalidInput: if an agent stops before its budget is spent.
+            InvalidInput: if an agent stops before its budget is spent, or cannot be told how many
+                evaluations it has, and has no budget of seconds to stop at.
         """
         arguments, seeds, budget = runs.arguments, runs.seeds, runs.arguments.budget
+        most = arguments.evaluations
         env_id = f"NATS-{arguments.space.upper()}-{arguments.dataset}-v0"
         played = []
         for run, seed in enumerate(seeds):
 
-            def tell(clock: float, run: int = run) -> None:
-                runs.progress((run + min(clock / budget, 1.0)) / len(seeds))
+            def tell(clock: float, count: int, run: int = run) -> None:
+                share = max(clock / budget, count / most if most else 0.0)
+                runs.progress((run + min(share, 1.0)) / len(seeds))
 
             made = gym.make(env_id, epochs=arguments.epochs, evaluator=runs.evaluator)
             with _Watched(made, seed, tell) as env:
-                self.make().learn(env, budget, seed)
-                counted = _until_spent(env.evaluations, budget, self.name)
+                self._learn(env, arguments, seed)
+                counted = _until_spent(env.evaluations, arguments, self.name)
                 played.append(dict(zip(KEPT, zip(*counted, strict=True), strict=True)))
-            tell(budget)
+            runs.progress((run + 1) / len(seeds))
         return in_columns(played)
+
+    def _learn(self, env: gym.Env[Any, Any], arguments: SearchArguments, seed: int) -> None:
+        agent, most = self.make(), arguments.evaluations
+        if most is None:
+            agent.learn(env, arguments.budget, seed)
+        elif "evaluations" in inspect.signature(agent.learn).parameters:
+            agent.learn(env, arguments.budget, seed, evaluations=most)
+        elif math.isfinite(arguments.budget):
+            agent.learn(env, arguments.budget, seed)  # what it evaluates beyond does not count
+        else:
+            raise InvalidInput(
+                f"learn() of {self.name} takes no evaluations=, so that nothing ends it; give a "
+                "finite budget= beside evaluations="
+            )
 
 
 class _Watched(gym.Wrapper[Any, Any, Any, Any]):
@@ -54,7 +74,9 @@ class _Watched(gym.Wrapper[Any, Any, Any, Any]):
         evaluations: index, accuracy, seconds and clock of each, in order.
     """
 
-    def __init__(self, env: gym.Env[Any, Any], seed: int, tell: Callable[[float], None]) -> None:
+    def __init__(
+        self, env: gym.Env[Any, Any], seed: int, tell: Callable[[float, int], None]
+    ) -> None:
         super().__init__(env)
         self._seed: int | None = seed
         self._tell = tell
@@ -70,19 +92,19 @@ class _Watched(gym.Wrapper[Any, Any, Any, Any]):
         observation, reward, terminated, truncated, info = self.env.step(action)
         if "clock" in info:
             self.evaluations.append(tuple(info[name] for name in KEPT))
-            self._tell(info["clock"])
+            self._tell(info["clock"], len(self.evaluations))
         return observation, reward, terminated, truncated, info
 
 
 def _until_spent(
-    evaluations: list[tuple[Any, ...]], budget: float, name: str
+    evaluations: list[tuple[Any, ...]], arguments: SearchArguments, name: str
 ) -> list[tuple[Any, ...]]:
-    """The evaluations up to the one that overshoots."""
+    """The evaluations up to the one that overshoots, or the last that is given."""
     for count, (*_, clock) in enumerate(evaluations, start=1):
-        if clock >= budget:
+        if clock >= arguments.budget or count == arguments.evaluations:
             return evaluations[:count]
     spent = evaluations[-1][-1] if evaluations else 0.0
     raise InvalidInput(
         f"learn() of {name} goes on until its budget is spent; it stopped after "
-        f"{len(evaluations)} evaluations at {spent:,.0f} of {budget:,.0f} s"
+        f"{len(evaluations)} evaluations at {spent:,.0f} s of {arguments.bound}"
     )

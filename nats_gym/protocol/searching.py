@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -54,6 +55,7 @@ def search(
     continuing: str | None = None,
     first_run: int = 0,
     supernet_epochs: int | None = None,
+    evaluations: int | None = None,
     checkpoints: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> SearchResult:
@@ -69,6 +71,7 @@ def search(
             supernet's own; None for its default. Its answers are looked up at the full schedule.
         budget: simulated seconds of each run, finite; None for the paper's × epochs/12. Of a
             weight-sharing search: real ones; None for an hour an epoch, which caps nothing.
+            Beside ``evaluations`` it may be infinite, and None is.
         runs: independent runs, up to :data:`MAX_RUNS`.
         seed: of the study; run r takes hash(seed, r).
         source: see :func:`nats_gym.load_table`.
@@ -86,6 +89,9 @@ def search(
             runs=3``.
         supernet_epochs: of a weight-sharing search: the same as ``epochs``, which a result records
             as the schedule that answers are looked up at.
+        evaluations: after so many a run ends, if its budget lasts so long, whatever the schedules
+            of a multi-fidelity agent; None for no such bound. Weight-sharing searches, which
+            evaluate nothing, take none.
         checkpoints: of a weight-sharing search: folder for the state of every run after each
             epoch; a run whose state is there goes on from it.
         progress: called with the share done, now and then.
@@ -110,6 +116,7 @@ def search(
         continuing=continuing,
         first_run=first_run,
         supernet_epochs=supernet_epochs,
+        evaluations=evaluations,
     )
     kind = find_kind(agent, arguments.options)
     table = load_table(arguments.space, arguments.dataset, arguments.source)
@@ -144,6 +151,7 @@ def search_arguments(
     continuing: str | None = None,
     first_run: int = 0,
     supernet_epochs: int | None = None,
+    evaluations: int | None = None,
 ) -> SearchArguments:
     """What a search's result records of its arguments: checked, defaults filled in.
 
@@ -160,6 +168,7 @@ def search_arguments(
         continuing=continuing,
         first_run=first_run,
         supernet_epochs=supernet_epochs,
+        evaluations=evaluations,
     )
 
 
@@ -190,10 +199,11 @@ def _silent(share: float) -> None:
 
 
 def _refuse_endless(arguments: SearchArguments, table: Table) -> None:
-    runs, budget = arguments.runs, arguments.budget
-    expected = runs * budget / float(np.nanmean(table.query_seconds(arguments.ladder[0])))
+    runs, most = arguments.runs, arguments.evaluations or math.inf
+    bought = arguments.budget / float(np.nanmean(table.query_seconds(arguments.ladder[0])))
+    expected = runs * min(bought, most)
     if expected > MAX_EVALUATIONS:
         raise InvalidInput(
-            f"a budget of {budget:g} s in {runs:,} runs buys about {expected:.1g} evaluations; "
+            f"{arguments.bound} in {runs:,} runs are about {expected:.1g} evaluations; "
             f"a search holds up to {MAX_EVALUATIONS:,}"
         )

@@ -64,7 +64,7 @@ class WeightSharing(Kind):
 
     def in_study(self, shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
         """See :meth:`Kind.in_study`; the rest's epochs are none of a supernet's."""
-        wanted = {**shared, "epochs": None, **own}
+        wanted = {**shared, "epochs": None, "evaluations": None, **own}
         if "budget" not in wanted:  # the rest's, so that all are compared at one cost
             space, dataset = wanted["space"], wanted["dataset"]
             full = load_table(space, dataset, check_source(wanted["source"])).full_epochs

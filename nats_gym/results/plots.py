@@ -79,7 +79,7 @@ def plot_incumbent(results: Sequence[SearchResult], path: str | os.PathLike[str]
     for colour, result in zip(cycle(COLOURS), results, strict=False):
         start = np.nanmax(result.clock[:, 0])  # from here on every run has an incumbent
         # The evaluation that overshoots counts, be it the first, which leaves room for a line.
-        end = max(result.arguments.budget, np.nanmax(result.clock), 1.1 * start)
+        end = max(result.seconds_given, np.nanmax(result.clock), 1.1 * start)
         times = np.geomspace(start, end, GRID_POINTS)
         incumbent = incumbent_at(result, times)
         low, high = np.nanpercentile(incumbent, (10, 90), axis=0)

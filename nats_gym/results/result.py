@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from nats_gym import checks
 from nats_gym.errors import InvalidInput, NotInTable, UnreadableResult, said, shown
 from nats_gym.files import make_folder, replacing
 from nats_gym.machine import versions
+from nats_gym.simulation.clock import check_evaluations
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.tables import NO_TEST, SURROGATE, Table, load_table
 from nats_gym.tables.folder import sha256_of
@@ -63,6 +65,8 @@ class SearchArguments(Mapping[str, Any]):
         rungs: of a multi-fidelity agent: its schedules; None for the table's own. Else None.
         workers: evaluations beside each other.
         continuing: what a multi-fidelity agent's training that goes on costs, else None.
+        evaluations: the most of each run; None for as many as the budget buys, and then it is not
+            recorded. Beside it the budget may be infinite, which is recorded as None.
     """
 
     space: str
@@ -80,12 +84,19 @@ class SearchArguments(Mapping[str, Any]):
     rungs: tuple[Epochs, ...] | None
     workers: int
     continuing: str | None
+    evaluations: int | None = None
 
     @classmethod
     def recorded(cls, record: Mapping[str, Any]) -> SearchArguments:
         """Those that a result records; ``InvalidInput`` if they are no search's."""
         given = checks.mapping(record, "the arguments of a search are a dictionary")
         names = [field.name for field in fields(cls)]
+        if given.get("evaluations") is None:
+            names.remove("evaluations")
+        else:
+            check_evaluations(given["evaluations"])
+            if given.get("budget") is None:
+                given = {**given, "budget": math.inf}
         if given.keys() != {*names}:
             raise InvalidInput(f"its arguments are {shown([*given])}, not {', '.join(names)}")
         agent = checks.text(given["agent"], "agent", LONGEST_NAME)
@@ -105,15 +116,33 @@ class SearchArguments(Mapping[str, Any]):
         """Whether a supernet is trained, in real seconds."""
         return self.supernet_epochs is not None
 
+    @property
+    def bound(self) -> str:
+        """What ends a run, in words."""
+        return bound_in_words(self.budget, self.evaluations)
+
+    @property
+    def bound_in_names(self) -> str:
+        """What ends a run, as folders are called after it: ``"20000s"``, ``"150evaluations"``."""
+        told = [f"{self.budget:.12g}s"] if math.isfinite(self.budget) else []
+        if self.evaluations is not None:
+            told.append(f"{self.evaluations}evaluations")
+        return "-".join(told)
+
     def __getitem__(self, name: str) -> Any:
         value = vars(self)[name]
+        if name == "evaluations" and value is None:
+            raise KeyError(name)
+        if name == "budget" and math.isinf(value):
+            return None
         return list(value) if name == "rungs" and value else value
 
     def __iter__(self) -> Iterator[str]:
-        return iter(vars(self))
+        unsaid = {"evaluations"} if self.evaluations is None else set()
+        return (name for name in vars(self) if name not in unsaid)
 
     def __len__(self) -> int:
-        return len(vars(self))
+        return len([*self])
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,6 +218,12 @@ class SearchResult:
     def runs(self) -> int:
         """Number of independent runs."""
         return len(self.index)
+
+    @property
+    def seconds_given(self) -> float:
+        """Seconds of each run: the budget, or where there is none, those of the longest."""
+        budget = self.arguments.budget
+        return budget if math.isfinite(budget) else float(np.nanmax(self.clock))
 
     @property
     def answers_last(self) -> bool:
@@ -416,6 +451,14 @@ def _columns(arrays: Arrays) -> tuple[dict[str, Any], Any]:
 
 def _mean_std(values: NDArray[Any]) -> dict[str, float]:
     return {"mean": float(np.mean(values)), "std": float(np.std(values))}
+
+
+def bound_in_words(budget: float, evaluations: int | None, seconds: str = "s") -> str:
+    """What ends a run: ``"20,000 s"``, ``"150 evaluations"``, or one of both."""
+    told = [f"{budget:,.0f} {seconds}"] if math.isfinite(budget) else []
+    if evaluations is not None:
+        told.append(f"{evaluations:,} evaluations")
+    return " or ".join(told)
 
 
 def kind_of_time(results: Iterable[SearchResult]) -> str:

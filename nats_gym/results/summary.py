@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table as Grid
 
 from nats_gym import checks
-from nats_gym.results.result import SearchResult, kind_of_time
+from nats_gym.results.result import SearchResult, bound_in_words, kind_of_time
 from nats_gym.tables.column import MEASURED, NO_TEST
 
 #: Row title and key of ``SearchResult.summary()``, and the provenance that goes with it.
@@ -50,10 +50,11 @@ def summary_grid(results: Mapping[str, SearchResult]) -> Grid:
     title = f"{first.table.space.title} space, {ran.dataset}: "
     if all(result.answers_last for result in results.values()):
         title += f"supernet of {ran.supernet_epochs} epochs, judged at {ran.epochs}"
-        title += f", within {ran.budget:,.0f} real seconds"
+        title += f", within {bound_in_words(ran.budget, ran.evaluations, 'real seconds')}"
     else:
-        kind = kind_of_time(results.values())
-        title += f"search on {ran.epochs} epochs within {ran.budget:,.0f} {kind} seconds"
+        seconds = f"{kind_of_time(results.values())} seconds"
+        bound = bound_in_words(ran.budget, ran.evaluations, seconds)
+        title += f"search on {ran.epochs} epochs within {bound}"
     agents = [f"{label} × {result.runs}" for label, result in results.items()]
     table = grid(title, "mean ± std over runs", *agents, "rests on")
     summaries = [result.summary() for result in results.values()]

@@ -56,11 +56,11 @@ def anytime_regret(
     Args:
         result: a search.
         start: simulated seconds; :func:`common_start` of the searches compared.
-        end: simulated seconds; None for the budget.
+        end: simulated seconds; None for the budget, or the longest run's where there is none.
         scale: of time, ``"log"`` or ``"linear"``.
 
     Returns:
         NaN for a run that had no answer at ``start``.
     """
-    end = result.arguments.budget if end is None else end
+    end = result.seconds_given if end is None else end
     return area_under_curve(regret_curve(result), result.clock, start, end, scale)

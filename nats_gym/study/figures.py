@@ -73,7 +73,7 @@ def regret_curves(
     figure, panels, inches = make_panels(len(tasks), phone)
     for axes, searches in zip(panels, tasks, strict=True):
         starts = {label: common_start([result]) for label, result in searches.items()}
-        budget = max(result.arguments.budget for result in searches.values())
+        budget = max(result.seconds_given for result in searches.values())
         last = max(float(np.nanmax(result.clock)) for result in searches.values())
         end = max(budget, last, 1.1 * max(starts.values()))
         begin = max(min(starts.values()), NO_TIME * end)
@@ -320,9 +320,12 @@ def aggregate_title(title: str, tasks: Sequence[Searches]) -> str:
     runs = {task[label].runs for task in tasks for label in common_labels(tasks)}
     count = f"{min(runs):,}" if len(runs) == 1 else f"{min(runs):,} to {max(runs):,}"
     if len(tasks) == 1:
-        budgets = {result.arguments.budget for result in tasks[0].values()}
-        spent = " or ".join(f"{budget:,.0f}" for budget in sorted(budgets))
-        return f"{title}, {count} runs\n{'; '.join(_task_lines(tasks[0]))}, for {spent} s"
+        bounds = {(one.arguments.budget, one.arguments.bound) for one in tasks[0].values()}
+        told = [bound for _, bound in sorted(bounds)]
+        if all(bound.endswith(" s") for bound in told):  # the unit once
+            told[:-1] = [bound.removesuffix(" s") for bound in told[:-1]]
+        spent = " or ".join(told)
+        return f"{title}, {count} runs\n{'; '.join(_task_lines(tasks[0]))}, for {spent}"
     text = f"{title}, {len(tasks)} tasks, {count} runs each"
     missing = [label for label in all_labels(tasks) if label not in common_labels(tasks)]
     if missing:

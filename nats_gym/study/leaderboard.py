@@ -12,6 +12,7 @@ means as much only on an embedded table, and on one of an archive that this mach
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from nats_gym import checks
 from nats_gym.agents import AGENTS
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.files import replacing
-from nats_gym.results.result import SearchArguments, SearchResult
+from nats_gym.results.result import SearchArguments, SearchResult, bound_in_words
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.tables import MEASURED
 from nats_gym.tables.load import IMPORTED, OWN
@@ -37,7 +38,7 @@ MARKDOWN_FILE, JSON_FILE = "leaderboard.md", "leaderboard.json"
 
 
 class Board(NamedTuple):
-    """What entries are compared on: one table, by its checksum, one schedule, one budget.
+    """What entries are compared on: one table, by its checksum, one schedule, one bound of runs.
 
     ``real`` says whether the budget's seconds are real, not simulated; ``origin`` whose the table
     is: see :func:`nats_gym.tables.load.origin_of`.
@@ -50,6 +51,7 @@ class Board(NamedTuple):
     checksum: str
     real: bool
     origin: str = OWN
+    evaluations: int | None = None
 
 
 #: How a board calls its table, by origin.
@@ -97,6 +99,7 @@ def rank_agents(verdicts: Iterable[Verdict]) -> dict[Board, list[Entry]]:
             checksum=result.table.checksum,
             real=result.answers_last,
             origin=verdict.origin or OWN,
+            evaluations=a.evaluations,
         )
         title = _title(a) if a.agent in AGENTS else f"{_title(a)} in {verdict.folder}"
         runs = found.setdefault(board, {}).setdefault(title, {})
@@ -155,7 +158,7 @@ def save_leaderboard(
         ]
     content = [
         {
-            **board._asdict(),
+            **_facts(board),
             "entries": [
                 {
                     "agent": entry.agent,
@@ -185,10 +188,9 @@ def save_leaderboard(
 def title_of(board: Board) -> str:
     """A board's title."""
     board = checks.instance(board, Board, "a board")
-    return (
-        f"{board.space} {board.dataset}, {board.epochs} epochs, "
-        f"{board.budget:,.0f} {'real' if board.real else 'simulated'} seconds"
-    )
+    seconds = f"{'real' if board.real else 'simulated'} seconds"
+    bound = bound_in_words(board.budget, board.evaluations, seconds)
+    return f"{board.space} {board.dataset}, {board.epochs} epochs, {bound}"
 
 
 def rows_of(entries: list[Entry]) -> list[tuple[str, ...]]:
@@ -205,6 +207,16 @@ def rows_of(entries: list[Entry]) -> list[tuple[str, ...]]:
         )
         for place, entry in enumerate(checks.instances(entries, Entry, "entries", 0), start=1)
     ]
+
+
+def _facts(board: Board) -> dict[str, Any]:
+    """What a board is, for JSON: no bound where there is none."""
+    facts = board._asdict()
+    if board.evaluations is None:
+        del facts["evaluations"]
+    elif math.isinf(board.budget):
+        facts["budget"] = None
+    return facts
 
 
 def _each(given: Iterable[Any], kind: type[Any]) -> Iterator[Any]:

@@ -23,7 +23,7 @@ from jinja2 import Environment, StrictUndefined
 import nats_gym
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import shown
-from nats_gym.results.result import SearchResult, kind_of_time
+from nats_gym.results.result import SearchResult, bound_in_words, kind_of_time
 from nats_gym.study import published
 from nats_gym.study.running import SPEC_FILE
 from nats_gym.study.tables import (
@@ -231,9 +231,12 @@ def _ran(group: Group, results: Mapping[str, SearchResult]) -> str:
             basis = search_bases(result)[str(group.epochs)]
             schedule = f" on the schedule of {epochs_title(group.epochs)} ({basis} accuracies)"
     seconds = list_words(sorted({result.provenance["seconds"] for result in results.values()}))
+    bound = bound_in_words(
+        group.budget, group.evaluations, f"{kind_of_time(results.values())} seconds"
+    )
     text = (
-        f"Searched{schedule} within {group.budget:,.0f} {kind_of_time(results.values())} "
-        f"seconds ({seconds}); judged after {first.table.full_epochs} epochs "
+        f"Searched{schedule} within {bound} ({seconds}); judged after "
+        f"{first.table.full_epochs} epochs "
         f"({first.provenance['full_schedule_valid_accuracy']}). The best validation accuracy that "
         f"the table knows is {first.table.best('valid')[1]:.2f} %."
     )
@@ -319,7 +322,7 @@ def _basis(groups: Mapping[Group, Mapping[str, SearchResult]]) -> list[Table]:
             told = (
                 where,
                 _rungs(result),
-                f"{group.budget:,.0f} s",
+                group.bound,
                 basis.get("search_accuracy_by_rung", basis["search_accuracy"]),
                 basis["seconds"],
                 basis["full_schedule_valid_accuracy"],

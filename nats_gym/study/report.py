@@ -254,7 +254,7 @@ def _agent_numbers(result: SearchResult, goal: float, start: float) -> Iterator[
     yield _mean_regret(result) + (
         f" ± {np.nanstd(regret):.3f}" if np.isfinite(regret).any() else ""
     )
-    if start < result.arguments.budget:
+    if start < result.seconds_given:
         yield _or_dash("{:.3f}", float(np.mean(anytime_regret(result, start))))
     else:
         yield "–"

@@ -10,19 +10,25 @@ from typing import Any, NamedTuple
 
 from nats_gym import checks
 from nats_gym.errors import MissingStudy, UnreadableResult, said, shown
-from nats_gym.results.result import SearchResult
+from nats_gym.results.result import SearchResult, bound_in_words
 from nats_gym.simulation.schedule import Epochs
 
 from .running import CELLS, STUDY_FILE
 
 
 class Group(NamedTuple):
-    """What agents are compared in: one space, data set, schedule and budget (seconds)."""
+    """What agents are compared in: one space, data set, schedule, budget (seconds), evaluations."""
 
     space: str
     dataset: str
     epochs: Epochs
     budget: float
+    evaluations: int | None = None
+
+    @property
+    def bound(self) -> str:
+        """What ends a run, in words."""
+        return bound_in_words(self.budget, self.evaluations)
 
 
 @dataclass(frozen=True)

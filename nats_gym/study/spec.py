@@ -22,10 +22,10 @@ from nats_gym.untrusted import open_file, read_json
 
 #: What a study says, and what each says besides.
 KEYS = ("name", "runs", "seed", "source", "trial", "searches", "agents")
-SEARCH_KEYS = ("space", "dataset", "datasets", "epochs", "budget", "source")
+SEARCH_KEYS = ("space", "dataset", "datasets", "epochs", "budget", "evaluations", "source")
 AGENT_KEYS = (
     *("agent", "spaces", "options", "rungs", "workers", "continuing"),
-    *("epochs", "budget", "runs"),
+    *("epochs", "budget", "evaluations", "runs"),
 )
 LONGEST_LABEL = 100
 #: Bytes of a study's file, and of what a run of it records.
@@ -55,9 +55,10 @@ class StudyCell:
         return {name: value for name, value in self.search.items() if name != "agent"}
 
     @property
-    def group(self) -> tuple[str, str, int | str, float]:
-        """Space, data set, schedule and budget: agents that share these are compared."""
-        return self.search.space, self.search.dataset, self.search.epochs, self.search.budget
+    def group(self) -> tuple[str, str, int | str, float, int | None]:
+        """Space, data set, schedule, budget, evaluations: agents that share these are compared."""
+        ran = self.search
+        return ran.space, ran.dataset, ran.epochs, ran.budget, ran.evaluations
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,12 @@ class Study:
 
         Args:
             spec: ``searches`` (a list: each a ``space``, ``datasets``, ``epochs`` and, if it is
-                not the paper's × epochs/12, a ``budget`` in seconds) and ``agents`` (label →
-                options: ``agent`` if it is not the label, ``options`` of its own, ``rungs``,
-                ``workers``, ``continuing``; ``spaces`` if not all; ``epochs``, ``budget``, ``runs``
-                other than the rest's, where a weight-sharing search takes no other epochs, since
-                they are its supernet's); ``name``, ``runs``, ``seed``, ``source``, ``trial``.
+                not the paper's × epochs/12, a ``budget`` in seconds, or ``evaluations``) and
+                ``agents`` (label → options: ``agent`` if it is not the label, ``options`` of its
+                own, ``rungs``, ``workers``, ``continuing``; ``spaces`` if not all; ``epochs``,
+                ``budget``, ``evaluations``, ``runs`` other than the rest's, where a weight-sharing
+                search takes no other epochs, since they are its supernet's, and no evaluations);
+                ``name``, ``runs``, ``seed``, ``source``, ``trial``.
             text: the file itself.
             places: folders where modules of ``agent = "module:Class"`` are looked for.
 
@@ -188,7 +190,7 @@ def _cell(
             ran.space,
             ran.dataset,
             str(ran.epochs).replace("/", "of"),
-            f"{ran.budget:.12g}s",
+            ran.bound_in_names,
             slug,
         )
     )

@@ -7,6 +7,7 @@ measured it, and nowhere else.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -141,7 +142,7 @@ def group_heading(group: Group, others: Collection[Group]) -> str:
     title = get_dataset(group.dataset).title
     alike = [other for other in others if other[:2] == group[:2]]
     if len(alike) > 1:
-        title += f", {group.epochs} epochs, {group.budget:,.0f} s"
+        title += f", {group.epochs} epochs, {group.bound}"
     return title
 
 
@@ -216,13 +217,15 @@ def _notes(groups: dict[Group, dict[str, SearchResult]], columns: list[Column]) 
         title = get_dataset(group.dataset).title
         one_schedule = any(not result.arguments.rungs for result in results.values())
         schedule = f"{group.epochs} epochs, " if one_schedule else ""
-        searched_on.append(f"{title} {schedule}{group.budget:,.0f} s")
+        searched_on.append(f"{title} {schedule}{group.bound}")
         for sentence in (*unlike_the_rest(results), *_search_basis(results)):
             told.setdefault(sentence, []).append(group_heading(group, groups))
     kind = kind_of_time(result for results in groups.values() for result in results.values())
+    timed = any(math.isfinite(group.budget) for group in groups)
+    of_seconds = f" of {kind} seconds" if timed else ""
     notes = [
         f"Full-schedule accuracy of the answer of each run, percent; {over}.",
-        f"Search schedule and budget of {kind} seconds: {'; '.join(searched_on)}.",
+        f"Search schedule and budget{of_seconds}: {'; '.join(searched_on)}.",
         *(
             sentence if len(headings) == len(groups) else f"{list_words(headings)}: {sentence}"
             for sentence, headings in told.items()

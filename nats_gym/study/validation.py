@@ -263,8 +263,11 @@ def _clock_failures(
             f"its evaluations do not fit on {workers} workers",
         )
     last = there & ~np.pad(there[:, 1:], ((0, 0), (0, 1)))
-    early = (there & ~last & (clock >= budget)).any(axis=1)
-    late = (last & (clock < budget)).any(axis=1)
+    spent = clock >= budget
+    if (most := result.arguments.evaluations) is not None:
+        spent |= np.cumsum(there, axis=1) >= most
+    early = (there & ~last & spent).any(axis=1)
+    late = (last & ~spent).any(axis=1)
     yield np.asarray(early), "it goes on after its budget was spent"
     yield np.asarray(late), "it stops before its budget is spent"
 
