@@ -133,7 +133,7 @@ class SearchArguments(Mapping[str, Any]):
         value = vars(self)[name]
         if name == "evaluations" and value is None:
             raise KeyError(name)
-        if name == "budget" and math.isinf(value):
+        if name == "budget" and value == math.inf:
             return None
         return list(value) if name == "rungs" and value else value
 
@@ -142,7 +142,7 @@ class SearchArguments(Mapping[str, Any]):
         return (name for name in vars(self) if name not in unsaid)
 
     def __len__(self) -> int:
-        return len([*self])
+        return sum(1 for _ in self)
 
 
 @dataclass(frozen=True, eq=False)
