@@ -49,7 +49,7 @@ def prune(
     if not reached[-1]:
         return None
     kept = np.flatnonzero(reached & leads)
-    return square[np.ix_(kept, kept)], [operations[vertex] for vertex in kept]
+    return square[np.ix_(kept, kept)], [operations[vertex] for vertex in kept.tolist()]
 
 
 def module_hash(matrix: ArrayLike, operations: Sequence[str]) -> str:

@@ -141,11 +141,22 @@ class CellList:
 
     def holds(self, admitted: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Whether some labels make each drawing one of the ``admitted (size,)``, ``(2²¹,)``."""
-        by_labelling = np.append(admitted, False)[self._index]
-        by_graph = np.logical_or.reduceat(by_labelling[:-1], self._starts)
+        by_graph = np.logical_or.reduceat(self._by_labelling(admitted)[:-1], self._starts)
         by_start = np.zeros(len(self._index), dtype=bool)
         by_start[self._starts] = by_graph
         return np.asarray(by_start[self._entries >> _WAY_BITS])
+
+    def labels_of(
+        self, drawings: NDArray[np.bool_], admitted: NDArray[np.bool_]
+    ) -> NDArray[np.bool_]:
+        """Which labels make one of the ``drawings (2²¹,)`` one of the ``admitted``, ``(243,)``."""
+        by_labelling = self._by_labelling(admitted)
+        entries = np.unique(self._entries[drawings])
+        start, way = entries >> _WAY_BITS, entries & ((1 << _WAY_BITS) - 1)
+        return np.array([by_labelling[start + read].any() for read in self._read[way].T])
+
+    def _by_labelling(self, admitted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        return np.asarray(np.append(admitted, False)[self._index])
 
 
 def load(path: Path = FILE) -> CellList:

@@ -105,7 +105,8 @@ def network_cost(
     total = fixed[:, place]
     chosen = np.asarray(operations, dtype=np.int64)
     for vertex in range(INTERIOR):
-        total += by_vertex[:, vertex, chosen[:, vertex], place]
+        at = chosen[:, vertex] * len(given) + place
+        total += by_vertex[:, vertex].reshape(2, -1).take(at, axis=1)
     return total[0], total[1]
 
 
