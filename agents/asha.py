@@ -5,7 +5,7 @@ Source: Li et al., MLSys 2020 (arXiv 1810.05934), algorithm 2, with minimum earl
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +45,7 @@ class Asha:
         rungs, self.eta = halving(rungs, eta)
         self.space = space
         self.streams = streams
-        self._rungs = [Rung(streams.runs, space.num_decisions) for _ in range(rungs)]
+        self._rungs = [Rung(streams.runs, space) for _ in range(rungs)]
         self._asked = 0
         # Rung of each evaluation and its place there, (runs, evaluations).
         self._rung = np.zeros((streams.runs, ROOM), np.int64)
@@ -84,7 +84,7 @@ class Rung:
 
     Args:
         runs: independent runs.
-        n: decisions of an architecture.
+        space: of its architectures.
 
     Attributes:
         asked: evaluations, ``(runs,)``.
@@ -93,12 +93,12 @@ class Rung:
         rank: its rank among all results, from 0, ``(runs,)``; beyond all if there is none.
     """
 
-    def __init__(self, runs: int, n: int) -> None:
+    def __init__(self, runs: int, space: ArchitectureSpace) -> None:
         self.asked, self.results, self.best = np.zeros((3, runs), np.int64)
         self.rank = np.full(runs, np.iinfo(np.int64).max)
         # By place, (runs, places) and (runs, places, n).
         self._number = np.zeros((runs, ROOM), np.int64)
-        self._choices = np.zeros((runs, ROOM, n), np.int8)
+        self._choices = np.zeros((runs, ROOM, space.num_decisions), smallest_type(space))
         self._accuracy = np.full((runs, ROOM), -np.inf)  # until it is answered
         self._waiting = self._accuracy.copy()  # and once it is promoted
 
@@ -130,7 +130,7 @@ class Rung:
         """In which runs the best that waits is among the top ``1/eta`` of results, ``(runs,)``."""
         return np.asarray(self.rank < self.results // eta)
 
-    def promote(self, runs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
+    def promote(self, runs: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """Promote the best that waits in ``runs``: numbers ``(batch,)``, choices ``(batch, n)``."""
         best = self.best[runs]
         self._waiting[runs, best] = -np.inf
@@ -157,3 +157,8 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 def widen(column: NDArray[Scalar], fill: float) -> NDArray[Scalar]:
     """A column ``(runs, places, …)`` with room for as many places again."""
     return np.concatenate([column, np.full_like(column, fill)], axis=1)
+
+
+def smallest_type(space: ArchitectureSpace) -> np.dtype[np.signedinteger]:
+    """The smallest integers that choices of a space fit in, int8 nearly always."""
+    return np.min_scalar_type(-space.num_choices)

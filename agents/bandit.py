@@ -34,7 +34,7 @@ class Bandit:
     """Independent bandits over the decisions, over all runs at once.
 
     It starts with :data:`ROUNDS` rounds of ``k`` evaluations; in each every decision takes each of
-    its choices once, in a random order of its own.
+    its choices once, in a random order of its own; one that has fewer goes through them again.
 
     Args:
         space: what to search.
@@ -56,7 +56,13 @@ class Bandit:
         shape = (streams.runs, space.num_decisions, space.num_choices)
         self.counts = np.zeros(shape)
         self.totals = np.zeros(shape)
-        orders = streams.random((streams.runs, ROUNDS, *shape[1:])).argsort(axis=-1)
+        counts = space.choice_counts[:, None]
+        places = np.arange(space.num_choices)
+        self._exists = places < counts  # (n, k)
+        drawn = streams.random((streams.runs, ROUNDS, *shape[1:]))
+        orders = np.where(self._exists, drawn, np.inf).argsort(axis=-1)
+        again = np.broadcast_to(places % counts, orders.shape)
+        orders = np.take_along_axis(orders, again, axis=-1)
         # (runs, n, ROUNDS · k)
         self._first = np.concatenate(np.moveaxis(orders, 1, 0), axis=-1)
         self._evaluations = 0
@@ -73,8 +79,9 @@ class Bandit:
         else:
             width = np.full(self.counts.shape, math.sqrt(EXPLORATION * math.log(self._evaluations)))
         scale = np.sqrt(self._squares / self._evaluations)[:, None, None]
-        worth = self.totals / self.counts + scale * width / np.sqrt(self.counts)
-        self._asked = worth.argmax(axis=-1)
+        with np.errstate(divide="ignore", invalid="ignore"):  # of choices that there are not
+            worth = self.totals / self.counts + scale * width / np.sqrt(self.counts)
+        self._asked = np.where(self._exists, worth, -np.inf).argmax(axis=-1)
         return self._asked
 
     def tell(self, outcome: Outcome) -> None:

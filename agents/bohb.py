@@ -26,6 +26,7 @@ from nats_gym.spaces import ArchitectureSpace
 from nats_gym.spaces.architecture_space import uniform_integers
 from nats_gym.streams import RunStreams
 
+from .asha import smallest_type
 from .interface import Question
 from .successive_halving import ETA, Bracket, Brackets, bracket, halving
 
@@ -75,7 +76,7 @@ class Bohb:
         # Results of every rung as they came: number and accuracy (runs,), choices (runs, n).
         self._numbers: list[list[NDArray[np.int64]]] = [[] for _ in range(rungs)]
         self._accuracy: list[list[NDArray[np.float64]]] = [[] for _ in range(rungs)]
-        self._choices: list[list[NDArray[np.int8]]] = [[] for _ in range(rungs)]
+        self._choices: list[list[NDArray[np.signedinteger]]] = [[] for _ in range(rungs)]
         self._model: tuple[Density, Density] | None = None  # of the good and of the bad
         self._model_rung = 0
 
@@ -93,7 +94,8 @@ class Bohb:
         rung = self._brackets.rung
         self._numbers[rung].append(evaluation)
         self._accuracy[rung].append(outcome.accuracy)
-        self._choices[rung].append(self._brackets.answered(evaluation).astype(np.int8))
+        answered = self._brackets.answered(evaluation)
+        self._choices[rung].append(answered.astype(smallest_type(self.space)))
         self._brackets.tell(outcome.accuracy, evaluation)
         if rung >= self._model_rung:  # the highest rung that has enough points has the model
             self._fit(rung)
@@ -106,7 +108,7 @@ class Bohb:
         numbers, accuracy = np.stack(self._numbers[rung]), np.stack(self._accuracy[rung])
         order = np.lexsort((numbers, -accuracy), axis=0)[: good + bad, :, None]
         points = np.take_along_axis(np.stack(self._choices[rung]), order, axis=0)
-        choices, normalised = self.space.num_choices, self._normalised
+        choices, normalised = self.space.choice_counts, self._normalised
         self._model = (
             Density(points[:good], choices, normalised),
             Density(points[good:], choices, normalised),
@@ -157,7 +159,7 @@ class Density:
 
     Args:
         points: ``(points, runs, n)``.
-        choices: of every decision.
+        choices: how many each decision has, ``(n,)``, or one number for all.
         normalised: count all choices as levels, and let no bandwidth exceed a uniform kernel's
             ``(choices - 1) / choices``: densities are positive and sum to one over the space.
 
@@ -166,28 +168,33 @@ class Density:
             ``MIN_BANDWIDTH``, ``(runs, n)``.
     """
 
-    def __init__(self, points: NDArray[np.int8], choices: int, normalised: bool = False) -> None:
+    def __init__(
+        self,
+        points: NDArray[np.signedinteger],
+        choices: NDArray[np.int64] | int,
+        normalised: bool = False,
+    ) -> None:
         self.points = points
-        self.choices = choices
+        self.choices = np.asarray(choices)
         count, runs, n = points.shape
         # Sums of integers: exact, so the same for one run and for many.
         total = points.sum(axis=0, dtype=np.int64)
         squares = np.square(points, dtype=np.int64).sum(axis=0)
         std = np.sqrt(count * squares - total**2) / count
         reference = 1.06 * std * count ** (-1 / (4 + n))
-        most = (choices - 1) / choices if normalised else np.inf
-        self.bandwidth = np.clip(reference, MIN_BANDWIDTH, most)
-        self._levels = np.full((runs, n), choices)
+        most = (self.choices - 1) / self.choices if normalised else np.inf
+        self.bandwidth = np.minimum(np.maximum(reference, MIN_BANDWIDTH), most)
+        self._levels = np.full((runs, n), self.choices)
         if not normalised:
             self._levels = sum(
-                (points == choice).any(axis=0).astype(int) for choice in range(choices)
+                (points == choice).any(axis=0).astype(int) for choice in range(self.choices.max())
             )
 
     def __call__(self, choices: NDArray[np.int64]) -> NDArray[np.float64]:
         """Density ``(runs, m)`` of architectures ``(runs, m, n)``."""
         # The runs come last in memory: they are many.
         points = np.ascontiguousarray(self.points.transpose(2, 0, 1))[:, :, None]
-        at = np.ascontiguousarray(choices.transpose(2, 1, 0).astype(np.int8))
+        at = np.ascontiguousarray(choices.transpose(2, 1, 0).astype(points.dtype))
         kernel = np.ones((len(self.points), *at.shape[1:]))  # (points, m, runs)
         with np.errstate(divide="ignore", invalid="ignore"):
             others = (self.bandwidth / (self._levels - 1)).T.copy()

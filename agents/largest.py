@@ -19,6 +19,7 @@ from nats_gym.checks import as_list, mapping, number
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators import Outcome
 from nats_gym.spaces import ArchitectureSpace
+from nats_gym.spaces.architecture_space import MOST_LISTED
 from nats_gym.streams import RunStreams
 
 #: An agent is not told the data set. Only the size space's classifier depends on it, by little.
@@ -37,7 +38,8 @@ class Largest:
         limits: the most allowed of a closed form, by its name; ``{"flops": 100.0}``.
 
     Raises:
-        InvalidInput: for an unknown or no proxy, or where nothing fits.
+        InvalidInput: for an unknown or no proxy, where nothing fits, and for a space that has no
+            closed forms, or too many architectures to be put in order.
     """
 
     def __init__(
@@ -47,6 +49,16 @@ class Largest:
         proxies: Sequence[str] | None = None,
         limits: Mapping[str, float] | None = None,
     ) -> None:
+        if not space.closed_forms:
+            raise InvalidInput(
+                f"largest goes by the closed forms of a space; {shown(space.name)} has none: give "
+                "it params(choices, dataset) or flops(choices, dataset)"
+            )
+        if space.size > MOST_LISTED:
+            raise InvalidInput(
+                f"largest puts all architectures in order, {space.size:,} of {shown(space.name)}; "
+                f"it can up to {MOST_LISTED:,}"
+            )
         chosen = [*space.closed_forms] if proxies is None else as_list(proxies)
         if not chosen:
             known = ", ".join(space.closed_forms)

@@ -15,6 +15,8 @@ from nats_gym.evaluators import Outcome
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import RunStreams
 
+from .repeats import repeats
+
 #: When to move.
 IMPROVEMENTS = ("first", "best")
 IMPROVEMENT = "first"
@@ -24,7 +26,7 @@ class LocalSearch:
     """Local search with random restarts over all runs at once.
 
     A neighbour that the run has evaluated before is not asked for again, so a climb that meets an
-    earlier one ends there.
+    earlier one ends there; one that is no architecture is not asked for at all.
 
     Args:
         space: what to search.
@@ -46,7 +48,7 @@ class LocalSearch:
         self.space = space
         self.streams = streams
         runs, n = streams.runs, space.num_decisions
-        self._num_neighbors = n * (space.num_choices - 1)
+        self._num_neighbors = space.num_neighbors
         self.current = np.zeros((runs, n), dtype=np.int64)
         self.current_accuracy = np.zeros(runs)
         self._best = self.current.copy()  # of where the run stands and the neighbours seen
@@ -54,18 +56,20 @@ class LocalSearch:
         self._starting = np.ones(runs, dtype=bool)
         self._queue = np.zeros((runs, self._num_neighbors, n), dtype=np.int64)
         self._left = np.zeros(runs, dtype=np.int64)  # the last so many of the queue are to come
-        self._evaluated: list[NDArray[np.int64]] = []  # ranks (runs,) of every evaluation
+        self._evaluated: list[NDArray[np.int64]] = []  # index (runs,) of every evaluation
 
     def ask(self) -> NDArray[np.int64]:
         """The next neighbour of each run, or a uniform start: choices ``(runs, n)``."""
         start = self.space.sample(self.streams, (self.streams.runs,))
-        neighbor = self._queue[np.arange(self.streams.runs), -self._left]
-        self._asked = np.where(self._starting[:, None], start, neighbor)
+        self._asked = start
+        if self._num_neighbors:
+            neighbor = self._queue[np.arange(self.streams.runs), -self._left]
+            self._asked = np.where(self._starting[:, None], start, neighbor)
         return self._asked
 
     def tell(self, outcome: Outcome) -> None:
         """Move, look on or start again, run by run."""
-        self._evaluated.append(self.space.rank(self._asked))
+        self._evaluated.append(self.space.index(self._asked))
         order = self.streams.random((self.streams.runs, self._num_neighbors)).argsort(axis=1)
         self._left -= ~self._starting
         better = self._starting | (outcome.accuracy > self._best_accuracy)
@@ -86,7 +90,9 @@ class LocalSearch:
         neighbors = self.space.neighbors(self.current[runs])  # (moving, m, n)
         neighbors = np.take_along_axis(neighbors, order[runs][..., None], axis=1)
         evaluated = np.stack(self._evaluated, axis=1)[runs]  # (moving, t)
-        unseen = ~(self.space.rank(neighbors)[..., None] == evaluated[:, None]).any(axis=-1)
+        index = self.space.index(neighbors)  # (moving, m)
+        unseen = ~(index[..., None] == evaluated[:, None]).any(axis=-1)
+        unseen &= (index >= 0) & ~repeats(index)
         seen_first = unseen.argsort(axis=1, kind="stable")
         self._queue[runs] = np.take_along_axis(neighbors, seen_first[..., None], axis=1)
         self._left[runs] = unseen.sum(axis=1)

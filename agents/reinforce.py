@@ -28,14 +28,16 @@ class Reinforce:
         streams: one random stream per run.
 
     Attributes:
-        logits: one row per decision, ``(runs, n, k)``.
+        logits: one row per decision, ``(runs, n, k)``; ``-inf`` where it has no such choice.
         baseline: bias-corrected moving average of the rewards, ``(runs,)``.
     """
 
     def __init__(self, space: ArchitectureSpace, streams: RunStreams) -> None:
         shape = (streams.runs, space.num_decisions, space.num_choices)
         self.streams = streams
-        self.logits = INITIAL_STD * streams.normal(shape)
+        self._last = space.choice_counts - 1  # choice of each decision
+        exists = np.arange(space.num_choices) <= self._last[:, None]
+        self.logits = np.where(exists, INITIAL_STD * streams.normal(shape), -np.inf)
         self.baseline = np.zeros(streams.runs)
         self._first_moment = np.zeros(shape)
         self._second_moment = np.zeros(shape)
@@ -47,7 +49,9 @@ class Reinforce:
         self._policy = exponentials / exponentials.sum(axis=-1, keepdims=True)
         thresholds = self._policy.cumsum(axis=-1)[..., :-1]  # the last is 1, up to rounding
         uniform = self.streams.random(self.logits.shape[:-1])
-        self._choices = (uniform[..., None] >= thresholds).sum(axis=-1)
+        # What is rounded off below 1 is the last choice's.
+        passed = (uniform[..., None] >= thresholds).sum(axis=-1)
+        self._choices = np.minimum(passed, self._last)
         return self._choices
 
     def tell(self, outcome: Outcome) -> None:

@@ -64,9 +64,9 @@ class Tpe:
         multivariate = switch(multivariate, "multivariate")
         import optuna
 
-        choices = optuna.distributions.CategoricalDistribution(range(space.num_choices))
         self._distributions: dict[str, BaseDistribution] = {
-            f"decision {i}": choices for i in range(space.num_decisions)
+            f"decision {i}": optuna.distributions.CategoricalDistribution(range(count))
+            for i, count in enumerate(space.choice_counts.tolist())
         }
         seeds = uniform_integers(streams, SEEDS, (streams.runs,))
         with _quiet(optuna):

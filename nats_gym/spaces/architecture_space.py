@@ -7,6 +7,7 @@ architecture has shape ``()``. A row of choices may be no architecture, and seve
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +35,8 @@ MOST_LISTED = 1 << 24
 MOST_ROWS = 1 << 62
 #: Rows drawn for an architecture before none is believed to be valid.
 MOST_ATTEMPTS = 100_000
+#: Mutations of so many decisions before more change at once.
+PATIENCE = 100
 
 #: Closed forms that a space has as soon as it has a method of that name.
 WELL_KNOWN: Mapping[str, Quantity] = {
@@ -467,6 +470,8 @@ class ArchitectureSpace:
     def mutate(self, choices: ArrayLike, rng: RandomSource) -> Choices:
         """Give one uniform decision of each architecture another choice, so that it stays valid.
 
+        Where :data:`PATIENCE` changes of one decision made none that is, two change, then three.
+
         Raises:
             InvalidInput: for what is no row of choices, and where no other row was found.
         """
@@ -476,12 +481,19 @@ class ArchitectureSpace:
         if not len(changeable):
             raise InvalidInput(f"no decision of {self.name} has another choice to change to")
 
+        attempts = itertools.count()
+
         def change(source: RandomSource, rows: Indices) -> Choices:
             child = flat[rows].copy()
-            decision = changeable[uniform_integers(source, len(changeable), (len(rows),))]
+            together = min(1 + next(attempts) // PATIENCE, len(changeable))
+            if together == 1:
+                place = uniform_integers(source, len(changeable), (len(rows), 1))
+            else:
+                place = source.random((len(rows), len(changeable))).argsort(1)[:, :together]
+            decision = changeable[place]
             counts = self.choice_counts[decision]
-            step = 1 + uniform_integers(source, counts - 1, (len(rows),))
-            here = np.arange(len(rows)), decision
+            step = 1 + uniform_integers(source, counts - 1, decision.shape)
+            here = np.arange(len(rows))[:, None], decision
             child[here] = (child[here] + step) % counts
             return child
 

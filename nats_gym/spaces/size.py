@@ -85,6 +85,12 @@ class SizeSpace(DenseSpace):
         np.put_along_axis(child, position, choice, -1)
         return child
 
+    def features(self, choices: ArrayLike) -> Figures:
+        """Which steps each width reaches, ``(..., n·(k-1))``: near widths are alike."""
+        checked = self.check_choices(choices)
+        reached = checked[..., None] >= np.arange(1, self.num_choices)
+        return reached.reshape(*checked.shape[:-1], -1).astype(np.float64)
+
     def _cost(self, choices: ArrayLike, dataset: str) -> tuple[Figures, Figures]:
         data = get_dataset(dataset)
         c1, c2, c3, c4, c5 = np.moveaxis(self.widths(choices).astype(np.float64), -1, 0)

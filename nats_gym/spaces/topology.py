@@ -6,6 +6,7 @@ Order, strings and networks follow NATS-Bench (Dong et al., arXiv 2009.00437) an
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from functools import cached_property
@@ -36,6 +37,8 @@ OPERATIONS: tuple[str, ...] = (
     "avg_pool_3x3",
 )
 NONE, CONV_1X1, CONV_3X3 = 0, 2, 3
+#: Paths of the cell from input to output, by nodes, the short before the long.
+PATHS: tuple[tuple[int, ...], ...] = ((0, 3), (0, 1, 3), (0, 2, 3), (0, 1, 2, 3))
 
 STEM_WIDTH = 16
 CELLS_PER_STAGE = 5
@@ -110,6 +113,28 @@ class TopologySpace(DenseSpace):
         step = 1 + uniform_integers(rng, self.num_choices - 1, batch)[..., None]
         np.put_along_axis(child, edge[..., None], (old + step) % self.num_choices, -1)
         return child
+
+    def features(self, choices: ArrayLike) -> Figures:
+        """Which sequences of operations lead from input to output, ``(..., 155)``.
+
+        The path encoding of BANANAS (arXiv 1910.11858): sequences of one operation, of two, of
+        three. Those through ``none`` lead nowhere.
+        """
+        ops = self.check_choices(choices)
+        edge = {pair: place for place, pair in enumerate(EDGES)}
+        columns = []
+        for length in (1, 2, 3):
+            paths = [
+                [edge[target, source] for source, target in itertools.pairwise(nodes)]
+                for nodes in PATHS
+                if len(nodes) == length + 1
+            ]
+            for sequence in itertools.product(range(self.num_choices), repeat=length):
+                present = np.zeros(ops.shape[:-1], dtype=bool)
+                for path in () if NONE in sequence else paths:
+                    present |= (ops[..., path] == sequence).all(axis=-1)
+                columns.append(present)
+        return np.stack(columns, axis=-1).astype(np.float64)
 
     def _cost(self, choices: ArrayLike, dataset: str) -> tuple[Figures, Figures]:
         data = get_dataset(dataset)
