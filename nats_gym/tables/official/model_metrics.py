@@ -44,6 +44,9 @@ class MalformedRecord(Exception):
     position: int
     reason: str
 
+    def __str__(self) -> str:
+        return self.reason
+
 
 def read_metrics(
     messages: Sequence[bytes],

@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.errors import said, shown
+from nats_gym.spaces.cell_graphs import MOST_VERTICES, OPERATIONS, module_hash
+from nats_gym.spaces.cell_list import EDGE_VALUES, LABEL_VALUES, CellList, embedded_list
 from nats_gym.tables.official.model_metrics import MalformedRecord, read_metrics
 
 #: Lengths of the training schedules.
@@ -32,8 +34,6 @@ FIGURES = tuple(
     for when in ("halfway", "final")
     for what in ("training_time", "train_accuracy", "validation_accuracy", "test_accuracy")
 )
-MOST_VERTICES = 7
-OPERATIONS = ("conv3x3-bn-relu", "conv1x1-bn-relu", "maxpool3x3")
 #: Labels of vertices that are no operation.
 INPUT, OUTPUT, NO_VERTEX = -1, -2, -3
 #: No training takes a year, no network of the space has so many parameters.
@@ -55,20 +55,22 @@ class Trainings:
     """Rows of several records, one each.
 
     Attributes:
-        digests: the two halves of the module hashes, ``(n, 2)``.
+        index: official index of the cells, ``(n,)``.
         epochs: training schedules, ``(n,)``.
         parameters: trainable ones, ``(n,)``.
         figures: :data:`FIGURES`, ``(n, 8)``: seconds, and accuracies from 0 to 1.
-        edges: of the cells, bit ``x + y (y - 1) / 2`` for that from x to y, ``(n,)``.
-        labels: of their vertices, ``(n, 7)``: a place in :data:`OPERATIONS`, or what is none.
+        drawings: of the cells on seven vertices, the last their output, ``(n,)``.
+        labels: of their vertices, ``(n, 7)``: a place in ``OPERATIONS``, or what is none.
+        hashes: 16 bytes each, ``(n, 16)``.
     """
 
-    digests: NDArray[np.uint64]
+    index: NDArray[np.int64]
     epochs: NDArray[np.int64]
     parameters: NDArray[np.int64]
     figures: NDArray[np.float64]
-    edges: NDArray[np.int32]
+    drawings: NDArray[np.int64]
     labels: NDArray[np.int8]
+    hashes: NDArray[np.uint8]
 
 
 def read_trainings(records: Sequence[bytes]) -> Trainings:
@@ -81,11 +83,14 @@ def read_trainings(records: Sequence[bytes]) -> Trainings:
         parts = [*map(_parts, records)]
     except ValueError as error:
         raise _first_malformed(records) from error
-    hashes, epochs, matrices, operations, metrics = zip(*parts, strict=True)
+    digests, epochs, matrices, operations, metrics = zip(*parts, strict=True)
     schedules = np.array(epochs, np.int64)
     _refuse(~np.isin(schedules, SCHEDULES), lambda one: f"a schedule of {epochs[one]:,} epochs")
     labels = _labels(operations)
-    edges = _edges(matrices, operations, labels)
+    drawings = _drawings(matrices, labels)
+    index = embedded_list().index(drawings, _numbers(labels))
+    _refuse(index < 0, lambda one: f"{shown(matrices[one].decode())} is no cell of the space")
+    hashes = np.frombuffer(bytes.fromhex(b"".join(digests).decode()), np.uint8).reshape(-1, 16)
     parameters, every = read_metrics(metrics)
     _refuse(
         ~((parameters > 0) & (parameters <= _MOST_PARAMETERS)),
@@ -100,8 +105,46 @@ def read_trainings(records: Sequence[bytes]) -> Trainings:
         return f"{FIGURES[which]} {float(figures[one, which])!r}"
 
     _refuse(wrong.any(axis=1), told)
-    digests = np.frombuffer(bytes.fromhex(b"".join(hashes).decode()), ">u8").reshape(-1, 2)
-    return Trainings(digests.astype(np.uint64), schedules, parameters, figures, edges, labels)
+    return Trainings(index, schedules, parameters, figures, drawings, labels, hashes)
+
+
+class HashChecker:
+    """Tells whether records' hashes are those of their cells; each drawing is hashed once."""
+
+    def __init__(self, cells: CellList) -> None:
+        self._known = np.full(cells.size, -1, np.int64)
+        self._hashes = np.zeros((cells.size, 16), np.uint8)
+
+    def check(self, rows: Trainings) -> None:
+        """Raise ``MalformedRecord`` for the first row whose hash is another cell's."""
+        vertices = (rows.labels != NO_VERTEX).sum(axis=1)
+        drawn = (rows.drawings * 243 + _numbers(rows.labels)) * 8 + vertices
+        differs = self._known[rows.index] != drawn
+        differs |= (self._hashes[rows.index] != rows.hashes).any(axis=1)
+        for one in np.flatnonzero(differs).tolist():
+            index = rows.index[one]
+            if self._known[index] != drawn[one]:
+                digest = module_hash(*cell_of(int(rows.drawings[one]), rows.labels[one]))
+                self._known[index] = drawn[one]
+                self._hashes[index] = np.frombuffer(bytes.fromhex(digest), np.uint8)
+            if (self._hashes[index] != rows.hashes[one]).any():
+                given, own = rows.hashes[one].tobytes().hex(), self._hashes[index].tobytes().hex()
+                raise MalformedRecord(one, f"the hash {given} of a cell whose hash is {own}")
+
+
+def cell_of(drawing: int, labels: NDArray[np.int8]) -> tuple[NDArray[np.int8], list[str]]:
+    """Matrix and operations of a cell, as a record has them.
+
+    Args:
+        drawing: on seven vertices.
+        labels: of its vertices, ``(7,)``.
+    """
+    vertices = int((labels != NO_VERTEX).sum())
+    matrix = np.zeros((vertices, vertices), np.int8)
+    x, y, values = _edge_values(vertices)
+    matrix[x, y] = (drawing & values) != 0
+    inner = [OPERATIONS[label] for label in labels[1 : vertices - 1].tolist()]
+    return matrix, ["input", *inner, "output"]
 
 
 def _refuse(wrong: Any, told: Callable[[int], str]) -> None:
@@ -182,16 +225,28 @@ def _known_operations() -> dict[bytes, tuple[int, ...]]:
     return known
 
 
-def _edges(
-    matrices: Sequence[bytes], operations: Sequence[bytes], labels: NDArray[np.int8]
-) -> NDArray[np.int32]:
+def _numbers(labels: NDArray[np.int8]) -> NDArray[np.int64]:
+    """Labels as the list of cells has them; those of vertices that are not there do not matter."""
+    inner = labels[:, 1:-1].astype(np.int64)
+    return np.asarray(np.maximum(inner, 0) @ LABEL_VALUES)
+
+
+@cache
+def _edge_values(vertices: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Ends of all edges of so many vertices, and what they add to a drawing on seven."""
+    x, y = np.triu_indices(vertices, 1)
+    target = np.where(y == vertices - 1, MOST_VERTICES - 1, y)
+    return x, y, EDGE_VALUES[x + target * (target - 1) // 2]
+
+
+def _drawings(matrices: Sequence[bytes], labels: NDArray[np.int8]) -> NDArray[np.int64]:
     vertices = (labels != NO_VERTEX).sum(axis=1)
     lengths = np.array([len(matrix) for matrix in matrices])
     _refuse(
         lengths != vertices**2,
         lambda one: f"a matrix of {lengths[one]} bits for {vertices[one]} vertices",
     )
-    edges = np.zeros(len(matrices), np.int32)
+    drawings = np.zeros(len(matrices), np.int64)
     for size in range(2, MOST_VERTICES + 1):
         some = np.flatnonzero(vertices == size)
         text = b"".join([matrices[int(each)] for each in some])
@@ -199,8 +254,6 @@ def _edges(
         wrong = np.zeros(len(matrices), bool)
         wrong[some] = (bits > 1).any(axis=(1, 2)) | np.tril(bits).any(axis=(1, 2))
         _refuse(wrong, lambda one: f"{shown(matrices[one].decode())} is no matrix of a cell")
-        x, y = np.triu_indices(size, 1)
-        edges[some] = bits[:, x, y].astype(np.int32) @ (1 << (x + y * (y - 1) // 2)).astype(
-            np.int32
-        )
-    return edges
+        x, y, values = _edge_values(size)
+        drawings[some] = bits[:, x, y].astype(np.int64) @ values
+    return drawings

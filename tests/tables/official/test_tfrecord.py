@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 import synthetic_tfrecord as plain
 
+from nats_gym.spaces.cell_list import embedded_list
 from nats_gym.tables.official import tfrecord
 from nats_gym.tables.official.model_metrics import MalformedRecord, read_metrics
-from nats_gym.tables.official.training_records import FIGURES, read_trainings
+from nats_gym.tables.official.training_records import FIGURES, HashChecker, cell_of, read_trainings
 from nats_gym.tables.official.unpickling import UnreadableFile
 
 CELL = ([[0, 1, 1, 0], [0, 0, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0]], ["input", "maxpool3x3"])
-OPERATIONS = [*CELL[1], "conv1x1-bn-relu", "output"]
-HASH = "001a6fcc8b38cbc515be788a86bdc804"
+OPERATIONS = [*CELL[1], "maxpool3x3", "output"]
+INDEX, HASH = 167, "001a6fcc8b38cbc515be788a86bdc804"
 
 
 def packed(trial: int = 0, parameters: int = 1_756_298, path: str = "") -> bytes:
@@ -112,13 +113,14 @@ def test_records_become_rows() -> None:
     found = read_trainings([one(trial=trial) for trial in range(3)] + [one(4)])
     assert found.epochs.tolist() == [108, 108, 108, 4]
     assert found.parameters.tolist() == [1_756_298] * 4
-    assert [f"{int(half):016x}" for half in found.digests[0]] == [HASH[:16], HASH[16:]]
+    assert found.index.tolist() == [INDEX] * 4
+    assert found.hashes[0].tobytes().hex() == HASH
     for trial, row in enumerate(found.figures[:3].tolist()):
         numbers = plain.training(HASH, 108, trial)
         assert row == [*numbers[1], *numbers[2]]
-    # 0→1, 0→2, 1→2 and 2→3 are bits 0, 1, 2 and 5.
-    assert found.edges.tolist() == [0b100111] * 4
-    assert found.labels.tolist() == [[-1, 2, 1, -2, -3, -3, -3]] * 4
+    # 0→1, 0→2, 1→2 and 2→6: bits 0, 1, 2 and 17 of 21 from the left.
+    assert found.drawings.tolist() == [0b111 << 18 | 1 << 3] * 4
+    assert found.labels.tolist() == [[-1, 2, 2, -2, -3, -3, -3]] * 4
 
 
 def test_records_in_other_words_are_the_same() -> None:
@@ -223,6 +225,23 @@ def test_what_is_no_record_is_refused(data: bytes) -> None:
         read_trainings([one(), one(), data, one()])
     assert caught.value.position == 2
     assert len(caught.value.reason) < 400
+
+
+def test_hashes_are_those_of_the_cells() -> None:
+    checker = HashChecker(embedded_list())
+    checker.check(read_trainings([one()] * 3))
+    other = one().replace(HASH.encode(), b"0" * 32)
+    for _ in range(2):
+        with pytest.raises(MalformedRecord, match=f"the hash {'0' * 32} of a cell whose") as caught:
+            checker.check(read_trainings([one(), one(), other, one()]))
+        assert caught.value.position == 2
+    matrix, operations = cell_of(*(part[0] for part in cell_parts()))
+    assert (matrix.tolist(), operations) == (CELL[0], OPERATIONS)
+
+
+def cell_parts() -> tuple[np.ndarray, np.ndarray]:
+    found = read_trainings([one()])
+    return found.drawings, found.labels
 
 
 def test_names_of_the_figures() -> None:
