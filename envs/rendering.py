@@ -59,6 +59,8 @@ def save_png(scene: Scene, path: str | os.PathLike[str]) -> None:
 def _status(scene: Scene) -> list[str]:
     bounded = f" of {scene.budget:,.0f}" if math.isfinite(scene.budget) else ""
     status = [f"clock {scene.clock:,.0f}{bounded} s", f"{scene.evaluations} evaluated"]
+    if scene.is_invalid:
+        status.append("invalid")
     if scene.accuracy is not None:
         status.append(f"accuracy {scene.accuracy:.2f} % ({scene.provenance})")
     if scene.incumbent:
@@ -70,9 +72,6 @@ def _status(scene: Scene) -> list[str]:
 
 
 def _rows(scene: Scene) -> list[tuple[str, str]]:
-    """Every decision with what was chosen; ``?`` for the next one, ``·`` for those to come."""
-    taken = [
-        scene.space.choice_names[choice] if choice >= 0 else "?" if row == scene.position else "·"
-        for row, choice in enumerate(scene.choices)
-    ]
-    return list(zip(scene.space.decision_names, taken, strict=True))
+    """Every decision with what was chosen."""
+    names = scene.space.decision_names
+    return [(name, scene.choice_name(decision)) for decision, name in enumerate(names)]

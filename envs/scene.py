@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from nats_gym.spaces import ArchitectureSpace
 
+#: What is shown of a choice that its decision does not have.
+NO_SUCH_CHOICE = "no such choice"
+
 
 @dataclass(frozen=True)
 class Scene:
@@ -40,3 +43,16 @@ class Scene:
     incumbent: tuple[int, float] | None = None
     horizon: tuple[int, int] | None = None
     caption: str = ""
+
+    def choice_name(self, decision: int) -> str:
+        """What was chosen; ``?`` for the decision that comes next, ``·`` for those to come."""
+        choice = self.choices[decision]
+        if choice < 0:
+            return "?" if decision == self.position else "·"
+        names = self.space.names_of_choices[decision]
+        return names[choice] if choice < len(names) else NO_SUCH_CHOICE
+
+    @property
+    def is_invalid(self) -> bool:
+        """Whether everything is decided, and no architecture."""
+        return min(self.choices) >= 0 and self.space.index_of(self.choices) < 0

@@ -106,6 +106,8 @@ class ArchitectureSpace:
         closed_forms: what :meth:`figure` computes, by the name of the method that does; ``params``,
             ``flops`` and ``paths`` are among them as soon as there is a method of that name.
         edges: (target, source) nodes of each decision, where decisions are the edges of a graph.
+        drawing: what draws it, a :class:`nats_gym.envs.drawing.Drawing` by its place
+            ``"module:name"``; by default its decisions are listed.
     """
 
     name: str
@@ -117,6 +119,7 @@ class ArchitectureSpace:
     budget_epochs: int = 12
     closed_forms: ClassVar[Mapping[str, Quantity]] = {}
     edges: ClassVar[tuple[tuple[int, int], ...]] = ()
+    drawing: str = "nats_gym.envs.list_drawing:ListDrawing"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Find the closed forms, and give the class a title."""

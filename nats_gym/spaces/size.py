@@ -46,6 +46,7 @@ class SizeSpace(DenseSpace):
     decisions = dict.fromkeys(
         ("cell 1", "reduction 1", "cell 2", "reduction 2", "cell 3"), choice_names
     )
+    drawing = "nats_gym.envs.bar_drawing:BarDrawing"
 
     @cached_property
     def rank_to_index(self) -> Indices:

@@ -66,6 +66,7 @@ class TopologySpace(DenseSpace):
     choice_names = OPERATIONS
     decisions = dict.fromkeys((f"{target}←{source}" for target, source in EDGES), OPERATIONS)
     edges = EDGES
+    drawing = "nats_gym.envs.cell_drawing:CellDrawing"
 
     @cached_property
     def rank_to_index(self) -> Indices:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -21,12 +21,43 @@ from PIL import Image, ImageColor
 
 import nats_gym
 from nats_gym import cli
-from nats_gym.envs import cell_curves, picture
+from nats_gym.envs import bar_drawing, canvas, cell_curves, cell_drawing, list_drawing, picture
+from nats_gym.envs.drawing import Drawing, drawing_of
 from nats_gym.envs.rendering import Scene, Window, draw, text
-from nats_gym.spaces import SizeSpace, TopologySpace
+from nats_gym.errors import InvalidInput
+from nats_gym.spaces import ArchitectureSpace, SizeSpace, TopologySpace
 from nats_gym.spaces.topology import EDGES, OPERATIONS
 
 CELL, SIZE = TopologySpace(), SizeSpace()
+
+
+class Mixed(ArchitectureSpace):
+    """Unequal choices; without layers there is no width to choose, and one row is none."""
+
+    name = "mixed"
+    decisions: ClassVar = {
+        "depth": ("0", "1", "2"),
+        "width": ("8", "16", "32", "64"),
+        "skip": ("no", "yes"),
+    }
+
+    def is_valid(self, choices: NDArray[np.int64]) -> NDArray[np.bool_]:
+        return np.asarray(~((choices[..., 0] == 0) & (choices[..., 2] == 1)))
+
+    def canonical(self, choices: NDArray[np.int64]) -> NDArray[np.int64]:
+        standing = choices.copy()
+        standing[standing[..., 0] == 0, 1] = 0
+        return standing
+
+
+class Long(ArchitectureSpace):
+    """More decisions, and longer names, than fit."""
+
+    name = "long"
+    decisions: ClassVar = {f"a rather long decision {i}": ("a choice " * 9, "b") for i in range(60)}
+
+
+MIXED, LONG = Mixed(), Long()
 OPEN_CELL, OPEN_SIZE = Scene(CELL, "cifar10", [-1] * 6), Scene(SIZE, "cifar10", [-1] * 5)
 BUDGETED = Scene(
     CELL,
@@ -59,8 +90,8 @@ def is_colour(frame: NDArray[np.uint8], colour: str) -> Region:
 def in_drawing(changed: Region) -> Region:
     """The part of a picture where the architecture is drawn; words and legend lie outside."""
     changed = changed.copy()
-    changed[:64] = changed[picture.LEGEND_TOP - 4 :] = False
-    changed[:, picture.PANEL_LEFT - 14 :] = False
+    changed[:64] = changed[canvas.LEGEND_TOP - 4 :] = False
+    changed[:, canvas.PANEL_LEFT - 14 :] = False
     return changed
 
 
@@ -73,8 +104,8 @@ def one_edge(edge: int, choice: int) -> Scene:
 def edge_pixels(edge: int) -> NDArray[np.int64]:
     """Pixels under an edge's line, in order, without those under its label: ``(m, 2)``, x, y."""
     curve = cell_curves.curves()[edge]
-    line = curve.line + picture.CELL_CORNER
-    away = np.abs(line - np.add(curve.label, picture.CELL_CORNER))
+    line = curve.line + cell_drawing.CELL_CORNER
+    away = np.abs(line - np.add(curve.label, cell_drawing.CELL_CORNER))
     return np.floor(line[(away[:, 0] > 45) | (away[:, 1] > 14)]).astype(np.int64)
 
 
@@ -137,13 +168,13 @@ def test_the_text_tells_what_the_picture_tells() -> None:
     ]
 
 
-@pytest.mark.parametrize("space", [CELL, SIZE], ids=["tss", "sss"])
-def test_nothing_leaves_the_frame(space: TopologySpace | SizeSpace, monkeypatch) -> None:
+@pytest.mark.parametrize("space", [CELL, SIZE, MIXED, LONG], ids=lambda space: space.name)
+def test_nothing_leaves_the_frame(space: ArchitectureSpace, monkeypatch) -> None:
     long = "as long as one likes, letters beyond ASCII (←→×µ) and\nlines " * 40
     extreme = Scene(
         space,
         dataset=long,
-        choices=[space.num_choices - 1] * space.num_decisions,
+        choices=(space.choice_counts - 1).tolist(),
         position=0,
         accuracy=-1e300,
         provenance=long,
@@ -158,10 +189,10 @@ def test_nothing_leaves_the_frame(space: TopologySpace | SizeSpace, monkeypatch)
     for margin in (inside[:8], inside[-8:], inside[:, :8], inside[:, -8:]):
         assert (margin == 255).all()
 
-    background = picture._background(space is CELL)
+    background = picture._background(drawing_of(space))
     larger = Image.new("RGB", (1280, 960), "white")
     larger.paste(background)
-    monkeypatch.setattr(picture, "_background", lambda is_cell: larger)
+    monkeypatch.setattr(picture, "_background", lambda drawing: larger)
     frame = draw(extreme)
     assert np.array_equal(frame[:480, :640], inside)
     assert (frame[480:] == 255).all()
@@ -179,7 +210,7 @@ def test_letters_that_the_font_lacks_are_question_marks() -> None:
 
     assert np.array_equal(drawn("é → µ\n×"), drawn("? ? ? ?"))
     assert not np.array_equal(drawn("1←0"), drawn("1?0"))  # an arrow that we draw
-    font = picture._font(20)
+    font = canvas.font(20)
     missing = bytes(font.getmask("\uffff"))
     for letter in [*map(chr, range(33, 127)), "·", "…", "±"]:
         assert bytes(font.getmask(letter)) != missing, letter
@@ -206,10 +237,10 @@ def test_every_field_shows_alone(choices: list[int], field: str, value: Any) -> 
 def test_overdrawn_and_empty_budgets_fill_the_bar() -> None:
     def filled(clock: float, budget: float) -> int:
         scene = dataclasses.replace(OPEN_CELL, clock=clock, budget=budget)
-        panel = draw(scene)[:, picture.PANEL_LEFT :]
-        return int(is_colour(panel, picture.GREY).sum(axis=1).max())
+        panel = draw(scene)[:, canvas.PANEL_LEFT :]
+        return int(is_colour(panel, canvas.GREY).sum(axis=1).max())
 
-    width = picture.PANEL_RIGHT - picture.PANEL_LEFT
+    width = canvas.PANEL_RIGHT - canvas.PANEL_LEFT
     assert filled(5_000, 20_000) == width // 4
     assert filled(20_000, 20_000) == filled(21_000, 20_000) == filled(1, 0) == width
 
@@ -224,11 +255,11 @@ def luminance(colour: str) -> float:
 @pytest.mark.parametrize(
     ("letters", "ground"),
     [
-        (picture.INK, picture.WHITE),
-        (picture.GREY, picture.WHITE),
-        (picture.NEXT_INK, picture.WHITE),
-        (picture.WHITE, picture.CELL_COLOUR),
-        (picture.INK, picture.REDUCTION_COLOUR),
+        (canvas.INK, canvas.WHITE),
+        (canvas.GREY, canvas.WHITE),
+        (canvas.NEXT_INK, canvas.WHITE),
+        (canvas.WHITE, bar_drawing.CELL_COLOUR),
+        (canvas.INK, bar_drawing.REDUCTION_COLOUR),
     ],
 )
 def test_letters_have_the_contrast_that_accessibility_asks_for(letters: str, ground: str) -> None:
@@ -237,12 +268,14 @@ def test_letters_have_the_contrast_that_accessibility_asks_for(letters: str, gro
 
 
 def test_colours_are_those_that_colour_blind_readers_tell_apart() -> None:
-    operations = [colour for name, colour in picture.OPERATION_COLOURS.items() if name != "none"]
-    distinct = [*operations, picture.NEXT]
+    operations = [
+        colour for name, colour in cell_drawing.OPERATION_COLOURS.items() if name != "none"
+    ]
+    distinct = [*operations, canvas.NEXT]
     assert set(distinct) <= OKABE_ITO
     assert len(set(distinct)) == 5
-    assert {picture.CELL_COLOUR, picture.REDUCTION_COLOUR} <= OKABE_ITO
-    assert tuple(picture.OPERATION_COLOURS) == OPERATIONS
+    assert {bar_drawing.CELL_COLOUR, bar_drawing.REDUCTION_COLOUR} <= OKABE_ITO
+    assert tuple(cell_drawing.OPERATION_COLOURS) == OPERATIONS
 
 
 # ── cells ────────────────────────────────────────────────────────────────────────────────────────
@@ -252,7 +285,7 @@ def test_colours_are_those_that_colour_blind_readers_tell_apart() -> None:
 def test_an_edge_has_its_operations_colour(edge: int) -> None:
     x, y = edge_pixels(edge).T
     for choice, name in enumerate(OPERATIONS):
-        along = is_colour(draw(one_edge(edge, choice)), picture.OPERATION_COLOURS[name])[y, x]
+        along = is_colour(draw(one_edge(edge, choice)), cell_drawing.OPERATION_COLOURS[name])[y, x]
         if name == "none":  # dashed: some of it, in pieces
             assert 0.3 < along.mean() < 0.8
             assert np.count_nonzero(np.diff(along.astype(int)) == 1) >= 2
@@ -268,11 +301,13 @@ def test_an_edge_goes_from_its_source_to_its_target(edge: int) -> None:
         distance = np.hypot(*(end - cell_curves.NODES[node]))
         assert cell_curves.NODE_RADIUS < distance < cell_curves.NODE_RADIUS + 6
     # The arrow makes the edge broader near its target than near its source.
-    drawn = in_drawing(is_colour(draw(one_edge(edge, 3)), picture.OPERATION_COLOURS[OPERATIONS[3]]))
+    drawn = in_drawing(
+        is_colour(draw(one_edge(edge, 3)), cell_drawing.OPERATION_COLOURS[OPERATIONS[3]])
+    )
     rows, columns = np.nonzero(drawn)
 
     def pixels_near(point: NDArray[np.float64]) -> int:
-        x, y = point + picture.CELL_CORNER
+        x, y = point + cell_drawing.CELL_CORNER
         return int(np.count_nonzero(np.hypot(columns - x, rows - y) < 14))
 
     assert pixels_near(points[-8]) > 1.15 * pixels_near(points[7])
@@ -289,11 +324,11 @@ def test_edges_and_their_labels_overlap_nothing() -> None:
     for one, other in itertools.combinations(shown, 2):
         assert not (one & other).any()
     rows, columns = np.indices((480, 640))
-    for x, y in np.add(cell_curves.NODES, picture.CELL_CORNER):
+    for x, y in np.add(cell_curves.NODES, cell_drawing.CELL_CORNER):
         node = np.hypot(columns + 0.5 - x, rows + 0.5 - y) < cell_curves.NODE_RADIUS
         assert not any((node & drawn).any() for drawn in shown)
     # "input", "output" and the numbers are where nothing else is drawn.
-    words = in_drawing(is_colour(open_, picture.GREY) | is_colour(open_, picture.INK))
+    words = in_drawing(is_colour(open_, canvas.GREY) | is_colour(open_, canvas.INK))
     assert not any((words & drawn).any() for drawn in shown)
 
 
@@ -303,10 +338,10 @@ def test_open_is_not_none_and_the_next_stands_out(edge: int) -> None:
     open_, none = draw(OPEN_CELL), draw(one_edge(edge, 0))
     next_ = draw(dataclasses.replace(OPEN_CELL, position=edge))
     assert in_drawing((open_ != none).any(axis=-1)).sum() > 300
-    assert not is_colour(open_, picture.OPERATION_COLOURS["none"])[y, x].any()
-    assert is_colour(open_, picture.PALE)[y, x].mean() > 0.2
-    assert is_colour(next_, picture.NEXT)[y, x][1:-1].all()
-    assert in_drawing(is_colour(next_, picture.NEXT_HALO)).sum() > 300
+    assert not is_colour(open_, cell_drawing.OPERATION_COLOURS["none"])[y, x].any()
+    assert is_colour(open_, canvas.PALE)[y, x].mean() > 0.2
+    assert is_colour(next_, canvas.NEXT)[y, x][1:-1].all()
+    assert in_drawing(is_colour(next_, canvas.NEXT_HALO)).sum() > 300
     for other in set(range(6)) - {edge}:
         x, y = edge_pixels(other).T
         assert np.array_equal(next_[y, x], open_[y, x])
@@ -317,13 +352,13 @@ def test_open_is_not_none_and_the_next_stands_out(edge: int) -> None:
 
 @pytest.mark.parametrize("row", range(5))
 def test_bars_are_as_wide_as_their_channels(row: int) -> None:
-    colour = picture.REDUCTION_COLOUR if row % 2 else picture.CELL_COLOUR
+    colour = bar_drawing.REDUCTION_COLOUR if row % 2 else bar_drawing.CELL_COLOUR
     measured = []
     for choice in range(8):
         choices = [-1] * 5
         choices[row] = choice
         frame = draw(dataclasses.replace(OPEN_SIZE, choices=choices))
-        _, top, _, bottom = picture.bar_box(row, 8 * (choice + 1))
+        _, top, _, bottom = bar_drawing.bar_box(row, 8 * (choice + 1))
         drawn = in_drawing(is_colour(frame, colour))
         assert not np.delete(drawn, np.s_[top:bottom], axis=0).any()
         columns = np.flatnonzero(drawn[top + 3])
@@ -334,11 +369,84 @@ def test_bars_are_as_wide_as_their_channels(row: int) -> None:
 
 def test_open_widths_are_pale_outlines_and_the_next_stands_out() -> None:
     frame = draw(dataclasses.replace(OPEN_SIZE, position=2))
-    left, top, right, bottom = picture.bar_box(2, 64)
-    assert is_colour(frame, picture.NEXT)[top:bottom, left:right].sum() > 2 * (right - left)
-    left, top, right, bottom = picture.bar_box(3, 64)
-    assert is_colour(frame, picture.PALE)[top, left:right].all()
+    left, top, right, bottom = bar_drawing.bar_box(2, 64)
+    assert is_colour(frame, canvas.NEXT)[top:bottom, left:right].sum() > 2 * (right - left)
+    left, top, right, bottom = bar_drawing.bar_box(3, 64)
+    assert is_colour(frame, canvas.PALE)[top, left:right].all()
     assert (frame[top + 1 : bottom - 1, left + 1 : right - 1] == 255).all()
+
+
+# ── a space without a drawing of its own ─────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("count", [1, 2, 12, 13, 14, 26, 40, 41, 60])
+def test_a_list_stays_in_its_area_and_marks_the_next(count: int) -> None:
+    class Some(Long):
+        decisions: ClassVar = dict(list(Long.decisions.items())[:count])
+
+    space = Some()
+    bare = Scene(space, "cifar10", [-1] * count)
+    seen = list_drawing.layout(count)
+    assert seen.seen == count or seen.seen >= 36
+    assert seen.height >= list_drawing.LEAST_HEIGHT
+    frames = {}
+    for position in range(count):
+        frame = draw(dataclasses.replace(bare, position=position))
+        halo = is_colour(frame, canvas.NEXT_HALO)
+        assert halo.sum() > 1000
+        rows, columns = np.nonzero(halo)
+        left, top, right, bottom = canvas.AREA
+        assert left <= columns.min() <= columns.max() < right
+        assert top <= rows.min() <= rows.max() < bottom
+        frames[frame.tobytes()] = position
+    assert len(frames) == count
+
+
+def test_a_list_tells_what_was_chosen_and_what_is_none() -> None:
+    one = Scene(MIXED, "cifar10", [2, 3, 1])
+    assert [line.split() for line in text(one).splitlines()[1:]] == [
+        ["depth", "2"],
+        ["width", "64"],
+        ["skip", "yes"],
+    ]
+    invalid = dataclasses.replace(one, choices=[0, 3, 1])
+    foreign = dataclasses.replace(one, choices=[1, 1, 3])
+    for scene in (invalid, foreign):
+        assert "· invalid" in text(scene)
+        assert is_colour(draw(scene), canvas.NEXT_INK).any()
+    assert "skip   no such choice" in text(foreign)
+    assert "invalid" not in text(one) + text(dataclasses.replace(one, choices=[0, 3, -1]))
+    frames = [draw(scene) for scene in (one, invalid, foreign)]
+    assert len({frame.tobytes() for frame in frames}) == 3
+
+
+@pytest.mark.parametrize("place", ["nowhere:Drawing", "no place", "os:getcwd", 3, None])
+def test_a_drawing_that_is_none_is_said(place: Any) -> None:
+    class Wrong(Mixed):
+        name = "wrong"
+        drawing = place
+
+    with pytest.raises(InvalidInput, match="the drawing of wrong") as caught:
+        draw(Scene(Wrong(), "cifar10", [0, 0, 0]))
+    assert "\n" not in str(caught.value)
+
+
+class Dots(Drawing):
+    """A pixel a decision."""
+
+    def draw(self, canvas: Any, scene: Scene) -> None:
+        for decision, choice in enumerate(scene.choices):
+            canvas.point((100 + decision, 200 + choice), "#CC79A7")
+
+
+def test_a_space_brings_a_drawing_of_its_own() -> None:
+    class Dotted(Mixed):
+        name = "dotted"
+        drawing = f"{__name__}:Dots"
+
+    frame = draw(Scene(Dotted(), "cifar10", [2, 3, 1]))
+    drawn = np.argwhere(is_colour(frame, "#CC79A7")).tolist()
+    assert sorted(drawn) == [[201, 102], [202, 100], [203, 101]]
 
 
 # ── speed, and what is not imported ──────────────────────────────────────────────────────────────
