@@ -30,11 +30,13 @@ def data_status() -> None:
     from nats_gym.datasets import DATASETS
     from nats_gym.results.summary import grid
     from nats_gym.spaces import SPACES
-    from nats_gym.tables import load_table, official
+    from nats_gym.tables import embedded_folder, load_table, official
     from nats_gym.tables.home import home
 
     for space in SPACES:
         for dataset in DATASETS:
+            if not embedded_folder(space, dataset).is_dir():
+                continue
             table = load_table(space, dataset, "embedded")
             title = f"{space} {dataset}: {table.source}, checksum {table.checksum[:12]}"
             rows = grid(title, "column", "provenance", "held-out errors")

@@ -6,6 +6,7 @@ from nats_gym.spaces.architecture_space import ArchitectureSpace, RandomSource
 from nats_gym.spaces.dense import DenseSpace
 from nats_gym.spaces.figure import CLOSED_FORM, Figure, Quantity
 from nats_gym.spaces.known import SPACES, get_space, known_spaces, register_space
+from nats_gym.spaces.nasbench101 import NASBench101Space
 from nats_gym.spaces.prefixes import Prefixes
 from nats_gym.spaces.size import SizeSpace
 from nats_gym.spaces.topology import TopologySpace
@@ -16,6 +17,7 @@ __all__ = [
     "ArchitectureSpace",
     "DenseSpace",
     "Figure",
+    "NASBench101Space",
     "Prefixes",
     "Quantity",
     "RandomSource",

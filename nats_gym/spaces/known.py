@@ -9,11 +9,16 @@ from typing import Any
 
 from nats_gym.errors import InvalidInput, said, shown, unknown_name
 from nats_gym.spaces.architecture_space import ArchitectureSpace
+from nats_gym.spaces.nasbench101 import NASBench101Space
 from nats_gym.spaces.size import SizeSpace
 from nats_gym.spaces.topology import TopologySpace
 
 #: The package's own, by name.
-SPACES: dict[str, type[ArchitectureSpace]] = {"tss": TopologySpace, "sss": SizeSpace}
+SPACES: dict[str, type[ArchitectureSpace]] = {
+    "tss": TopologySpace,
+    "sss": SizeSpace,
+    "nb101": NASBench101Space,
+}
 #: Entry points of packages that bring spaces: each an :class:`ArchitectureSpace`, class or object.
 GROUP = "nats_gym.spaces"
 

@@ -17,7 +17,7 @@ from nats_gym.errors import InvalidInput, MissingStudy, said, shown
 from nats_gym.files import check_source
 from nats_gym.protocol import find_kind, search_arguments
 from nats_gym.results.result import SearchArguments
-from nats_gym.spaces import SPACES, get_space
+from nats_gym.spaces import get_space
 from nats_gym.untrusted import open_file, read_json
 
 #: What a study says, and what each says besides.
@@ -204,7 +204,7 @@ def _searched(label: str, options: Mapping[str, Any], space: str) -> bool:
             f"an agent's label has 1 to {LONGEST_LABEL} characters, got {shown(label)}"
         )
     _known(f"agent {shown(label)}", options, AGENT_KEYS)
-    spaces = checks.as_list(options.get("spaces", list(SPACES)))
+    spaces = checks.as_list(options.get("spaces", [space]))
     if spaces is None:
         raise InvalidInput(
             f"spaces of agent {shown(label)} are a list, got {shown(options['spaces'])}"

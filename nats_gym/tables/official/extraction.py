@@ -18,9 +18,12 @@ from numpy.typing import NDArray
 
 from nats_gym.datasets import EVERY_DATASET
 from nats_gym.errors import InvalidInput, NatsGymError, shown
-from nats_gym.spaces import SPACES, get_space
+from nats_gym.spaces import SPACES, DenseSpace, get_space
 from nats_gym.tables.official.runs import KEYS, TRAIN
 from nats_gym.tables.official.unpickling import UnreadableFile
+
+#: Spaces that NATS-Bench's archives are of.
+NATS_BENCH = tuple(name for name, kind in SPACES.items() if issubclass(kind, DenseSpace))
 
 #: What official files call schedules, and the most epochs that each may have: its name says how
 #: many. With the evaluation sets these become names of files.
@@ -159,7 +162,7 @@ def describe(content: Any, index: int, name: str) -> Description:
                 raise ValueError(f"unknown hp {shown(hp)}, official ones are {', '.join(HPS)}")
             (schedules[hp],) = {_integer(each["epochs"], 1, HPS[hp]) for each in trials.values()}
         (string,) = {_text(results["arch_str"]) for results in content.values()}
-        for space in SPACES:
+        for space in NATS_BENCH:
             if 0 <= index < get_space(space).size and get_space(space).name_of(index) == string:
                 return Description(space, schedules, trained_on)
     raise UnreadableFile(f"{name}: {shown(string)} is not architecture {index} of any space")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from nats_gym.errors import shown
-from nats_gym.spaces import SPACES, get_space
+from nats_gym.spaces import SPACES, DenseSpace, get_space
 from nats_gym.tables.official.extraction import Description, Record, describe, extract
 from nats_gym.tables.official.opcodes import Admitted, Interpreter, damage_named
 from nats_gym.tables.official.plain_numpy import PlainType
@@ -36,7 +36,9 @@ KEPT_EVERY = 4096
 BLOCK_BYTES = 1 << 20
 RECORDS_KEY = "arch2infos"
 
-MAX_RECORDS = max(get_space(space).size for space in SPACES)
+MAX_RECORDS = max(
+    get_space(space).size for space, kind in SPACES.items() if issubclass(kind, DenseSpace)
+)
 #: What finished records may leave for later ones to refer to; official ones leave 1 kB each.
 MAX_KEPT = 160 << 20
 MOST_FOUND = 1 << 16
