@@ -50,7 +50,7 @@ def train_once(
     splits = plan.splits_of(data)
 
     def built() -> nn.Module:
-        return build(plan.space, index, data.num_classes, **plan.network)
+        return build(*(plan.space, index, data.num_classes), dataset=plan.dataset, **plan.network)
 
     network = seeded(built, trial)
     record = train(

@@ -94,6 +94,7 @@ class Dataset:
         evaluator: what answers in an environment where nothing is asked for; ``""`` for a table.
         stem_width: channels of the stem of networks, by space; what is missing is the official
             number.
+        norm_momentum: likewise the momentum of their batch norms.
     """
 
     name: str
@@ -122,6 +123,7 @@ class Dataset:
     embedded: str = ""
     evaluator: str = ""
     stem_width: Mapping[str, int] = field(default_factory=dict, hash=False)
+    norm_momentum: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         """Fill the title in."""

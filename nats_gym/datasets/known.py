@@ -137,6 +137,7 @@ DIGITS = Dataset(
     recipe={"epochs": 4, "batch_size": 24, "learning_rate": 0.005, "horizontal_flip": False},
     cells_per_stage={"tss": 3, "sss": 1, "nb101": 1},
     stem_width={"nb101": 16},
+    norm_momentum={"nb101": 0.1},
     supernet={"epochs": 3, "batch_size": 24},
     small=True,
     images=(Images("digits", ("train", "x-valid", "x-test"), _DIGITS),),

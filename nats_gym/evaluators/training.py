@@ -106,7 +106,7 @@ class TrainingEvaluator(StreamingEvaluator):
         own_recipe, own_network = preset(self.space.name, self.dataset)
         self.recipe = own_recipe if recipe is None else _changed(own_recipe, recipe)
         if network is not None:
-            own_network = check_network(self.space.name, network)
+            own_network = check_network(self.space.name, network, self.dataset)
         self.network = own_network
         self._trials = None if trials is None else checks.integer(trials, "trials", 1, MOST_TRIALS)
         self._workers = checks.integer(workers, "workers", 1, checks.MOST_PROCESSES)

@@ -1,4 +1,4 @@
-"""The networks of both spaces, under the names of the official weights.
+"""The networks of NATS-Bench's spaces, under the names of the official weights; and of any space.
 
 Source: NAS-Bench-201 (arXiv 2001.00326), figure 1, and NATS-Bench (arXiv 2009.00437), section 3.
 """
@@ -6,6 +6,7 @@ Source: NAS-Bench-201 (arXiv 2001.00326), figure 1, and NATS-Bench (arXiv 2009.0
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from numpy.typing import ArrayLike
@@ -15,9 +16,9 @@ from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.networks.blocks import ResidualBlock
 from nats_gym.networks.cell import Cell
-from nats_gym.spaces import get_space
+from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.spaces.size import CELL, WIDTHS
-from nats_gym.spaces.topology import CELLS_PER_STAGE, STEM_WIDTH
+from nats_gym.spaces.topology import CELLS_PER_STAGE, STEM_WIDTH, TopologySpace
 
 #: Sizes of a network that memory still holds.
 MOST_CLASSES, MOST_CELLS, MOST_CHANNELS = 1_000_000, 100, 1_024
@@ -46,7 +47,7 @@ class Network(nn.Module):
         self, choices: Sequence[int], widths: Sequence[int], cells_per_stage: int, num_classes: int
     ) -> None:
         super().__init__()
-        operations = get_space("tss").check_choices(choices)
+        operations = TopologySpace().check_choices(choices)
         if operations.ndim != 1:
             raise InvalidInput(f"choices are one operation an edge, got shape {operations.shape}")
         choices = operations.tolist()
@@ -57,7 +58,7 @@ class Network(nn.Module):
         cells_per_stage = checks.integer(cells_per_stage, "cells_per_stage", 1, MOST_CELLS)
         num_classes = checks.integer(num_classes, "num_classes", 1, MOST_CLASSES)
         width = widths[0]
-        self._wide = width >= _CACHE_LINE
+        self._width = width
         self.stem = nn.Sequential(
             nn.Conv2d(3, width, 3, padding=1, bias=False), nn.BatchNorm2d(width)
         )
@@ -75,9 +76,7 @@ class Network(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Normalised images ``(B, 3, H, W)``, sides divisible by 4 → logits of each class."""
-        if images.device.type == "cpu" and (self._wide or _alone()):
-            # oneDNN's own format: half again as fast there.
-            images = images.contiguous(memory_format=torch.channels_last)
+        images = lay_out(images, self._width)
         last = self.cells[-1]
         assert isinstance(last, Cell)
         if last.reads_input:
@@ -92,53 +91,94 @@ class Network(nn.Module):
 
 
 def build(
-    space: str,
+    space: str | ArchitectureSpace,
     architecture: int | str | ArrayLike,
+    num_classes: int,
+    *,
+    dataset: str = "",
+    **options: Any,
+) -> Any:
+    """Build the network of an architecture, with the initial weights of its space.
+
+    Args:
+        space: a space, or its name.
+        architecture: official index, official string or choices.
+        num_classes: width of the classifier.
+        dataset: what it is to be trained on, for spaces of your own that ask.
+        options: of the space's networks: ``cells_per_stage``, default the official 5 (tss), 1
+            (sss) or 3 (nb101); ``stem_width``, channels of the first stage, which the second and
+            third double, default the official 16 (tss) or 128 (nb101).
+
+    Returns:
+        A module from images ``(B, 3, H, W)`` to logits ``(B, num_classes)``; of tss and sss a
+        :class:`Network`, whose parameters and buffers are named as in the official weights.
+
+    Raises:
+        InvalidInput: for an unknown space or architecture, a number below 1, or a space that
+            builds no networks.
+    """
+    found = get_space(space)
+    choices = found.choices(found.resolve(architecture))
+    if (builder := found.builder) is not None:
+        return builder(found, choices, num_classes, **options)
+    return found.network(choices, dataset, **options)
+
+
+def build_topology(
+    space: ArchitectureSpace,
+    choices: ArrayLike,
     num_classes: int,
     *,
     cells_per_stage: int | None = None,
     stem_width: int | None = None,
 ) -> Network:
-    """Build the network of an architecture, with torch's default initial weights.
+    """Build the network of a topology, with torch's default initial weights.
 
     Outputs and gradients are those of the plain network that computes every edge. An edge that
     cannot matter is not computed: its parameters are there, their gradient stays None, and so do
     the running statistics of its batch norm; in the plain network those move, and never reach an
-    output.
-
-    Args:
-        space: ``"tss"`` or ``"sss"``.
-        architecture: official index, official string or choices.
-        num_classes: width of the classifier.
-        cells_per_stage: default the official 5 (tss) or 1 (sss).
-        stem_width: channels of the first stage, which the second and third double; tss only,
-            default the official 16.
-
-    Returns:
-        A module from images ``(B, 3, H, W)`` to logits ``(B, num_classes)``. Parameters and
-        buffers are named as in the official weights.
-
-    Raises:
-        InvalidInput: for an unknown space or architecture, or a number below 1.
+    output. Arguments and exceptions as :func:`build`.
     """
-    space_ = get_space(space)
-    choices = space_.choices(space_.resolve(architecture))
-    if cells_per_stage is not None:
-        cells_per_stage = checks.integer(cells_per_stage, "cells_per_stage", 1, MOST_CELLS)
-    if space_.name == "tss":
-        width = STEM_WIDTH
-        if stem_width is not None:
-            width = checks.integer(stem_width, "stem_width", 1, MOST_CHANNELS)
-        widths = (width, 2 * width, 2 * width, 4 * width, 4 * width)
-        return Network(choices.tolist(), widths, cells_per_stage or CELLS_PER_STAGE, num_classes)
+    cells = _cells(cells_per_stage, CELLS_PER_STAGE)
+    width = STEM_WIDTH
+    if stem_width is not None:
+        width = checks.integer(stem_width, "stem_width", 1, MOST_CHANNELS)
+    widths = (width, 2 * width, 2 * width, 4 * width, 4 * width)
+    return Network(space.check_choices(choices).tolist(), widths, cells, num_classes)
+
+
+def build_size(
+    space: ArchitectureSpace,
+    choices: ArrayLike,
+    num_classes: int,
+    *,
+    cells_per_stage: int | None = None,
+    stem_width: int | None = None,
+) -> Network:
+    """Build the network of a size architecture, as :func:`build_topology` does."""
+    cells = _cells(cells_per_stage, _SIZE_CELLS_PER_STAGE)
     if stem_width is not None:
         raise InvalidInput(
             f"stem_width={shown(stem_width)}: a size architecture has its widths from its choices; "
             "stem_width is for tss"
         )
-    cell = get_space("tss").parse(CELL).tolist()
-    widths = tuple(WIDTHS[choice] for choice in choices.tolist())
-    return Network(cell, widths, cells_per_stage or _SIZE_CELLS_PER_STAGE, num_classes)
+    cell = TopologySpace().parse(CELL).tolist()
+    widths = tuple(WIDTHS[choice] for choice in space.check_choices(choices).tolist())
+    return Network(cell, widths, cells, num_classes)
+
+
+def _cells(given: int | None, official: int) -> int:
+    if given is None:
+        return official
+    return checks.integer(given, "cells_per_stage", 1, MOST_CELLS)
+
+
+def lay_out(images: torch.Tensor, width: int) -> torch.Tensor:
+    """Images in the format that networks of such a width are computed fastest in."""
+    if images.device.type == "cpu" and (width >= _CACHE_LINE or _alone()):
+        # oneDNN's own format: half again as fast there.
+        return images.contiguous(memory_format=torch.channels_last)
+    return images
 
 
 def _alone() -> bool:

@@ -12,6 +12,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
+from importlib import import_module
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -105,6 +106,9 @@ class ArchitectureSpace:
         budgets: seconds of a search by data set, on trainings of ``budget_epochs``.
         closed_forms: what :meth:`figure` computes, by the name of the method that does; ``params``,
             ``flops`` and ``paths`` are among them as soon as there is a method of that name.
+        network_builder: what builds its networks, ``"module:function"``, imported on first use, of
+            ``(space, choices, num_classes, **options)``; a space that has :meth:`network` needs
+            none.
         edges: (target, source) nodes of each decision, where decisions are the edges of a graph.
         drawing: what draws it, a :class:`nats_gym.envs.drawing.Drawing` by its place
             ``"module:name"``; by default its decisions are listed.
@@ -118,6 +122,7 @@ class ArchitectureSpace:
     budgets: ClassVar[Mapping[str, float]] = {}
     budget_epochs: int = 12
     closed_forms: ClassVar[Mapping[str, Quantity]] = {}
+    network_builder: ClassVar[str] = ""
     edges: ClassVar[tuple[tuple[int, int], ...]] = ()
     drawing: str = "nats_gym.envs.list_drawing:ListDrawing"
 
@@ -629,6 +634,15 @@ class ArchitectureSpace:
         seconds = facts.budget if seconds is None else seconds
         return None if seconds is None else (seconds, facts.budget_epochs)
 
+    @property
+    def builder(self) -> Callable[..., Any] | None:
+        """What :attr:`network_builder` names."""
+        if not self.network_builder:
+            return None
+        module, _, name = self.network_builder.partition(":")
+        builder: Callable[..., Any] = getattr(import_module(module), name)
+        return builder
+
     def network(self, choices: ArrayLike, dataset: str, **options: Any) -> Any:
         """The torch network of one architecture for a data set, which a trainer trains.
 
@@ -641,6 +655,8 @@ class ArchitectureSpace:
         Raises:
             InvalidInput: where the space builds none.
         """
+        if (builder := self.builder) is not None:
+            return builder(self, choices, get_dataset(dataset).num_classes, **options)
         raise InvalidInput(
             f"the space {shown(self.name)} builds no networks: give it network(choices, dataset)"
         )

@@ -42,6 +42,7 @@ class SizeSpace(DenseSpace):
     name = "sss"
     title = "size"
     full_epochs = 90
+    network_builder = "nats_gym.networks.network:build_size"
     choice_names = tuple(str(width) for width in WIDTHS)
     decisions = dict.fromkeys(
         ("cell 1", "reduction 1", "cell 2", "reduction 2", "cell 3"), choice_names

@@ -63,6 +63,7 @@ class TopologySpace(DenseSpace):
     name = "tss"
     title = "topology"
     full_epochs = 200
+    network_builder = "nats_gym.networks.network:build_topology"
     choice_names = OPERATIONS
     decisions = dict.fromkeys((f"{target}←{source}" for target, source in EDGES), OPERATIONS)
     edges = EDGES

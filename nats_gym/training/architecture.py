@@ -12,6 +12,7 @@ import torch
 from nats_gym import checks
 from nats_gym.datasets import find_dataset
 from nats_gym.networks import build
+from nats_gym.spaces import get_space
 from nats_gym.training.data import ImageData
 from nats_gym.training.recipe import Recipe
 from nats_gym.training.record import TrainingRecord
@@ -26,20 +27,27 @@ def preset(space: str, dataset: str) -> tuple[Recipe, dict[str, Any]]:
     described = find_dataset(dataset)
     if described is None:
         return Recipe(), {}
-    cells = described.cells_per_stage.get(space)
-    return Recipe(**described.recipe), {} if cells is None else {"cells_per_stage": cells}
+    network = {
+        "cells_per_stage": described.cells_per_stage.get(space),
+        "stem_width": described.stem_width.get(space),
+        "norm_momentum": described.norm_momentum.get(space),
+    }
+    given = {name: value for name, value in network.items() if value is not None}
+    return Recipe(**described.recipe), given
 
 
-def check_network(space: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Arguments of :func:`nats_gym.networks.build`, once a network was built with them."""
-    parameters = inspect.signature(build).parameters.values()
+def check_network(space: str, given: Mapping[str, Any], dataset: str = "") -> dict[str, Any]:
+    """Options of :func:`nats_gym.networks.build`, once a network was built with them."""
+    found = get_space(space)
+    parameters = [*inspect.signature(found.builder or found.network).parameters.values()]
     names = [one.name for one in parameters if one.kind == one.KEYWORD_ONLY]
-    given = checks.mapping(given, f"network is a dictionary of {' and '.join(names)}")
+    given = checks.mapping(given, f"network is a dictionary of {' and '.join(names) or 'nothing'}")
     for name in given:
         checks.word(name, "argument of a network", names)
     with torch.device("meta"):  # takes no memory
-        build(space, 0, 2, **given)
-    return {name: None if value is None else int(value) for name, value in given.items()}
+        build(space, 0, 2, dataset=dataset, **given)
+    whole = {name: checks.as_integer(value) for name, value in given.items()}
+    return {name: value if whole[name] is None else whole[name] for name, value in given.items()}
 
 
 def train_architecture(
@@ -88,8 +96,10 @@ def train_architectures(
         seeds: one each.
         options: of :func:`nats_gym.training.trainer.train_together`; the labels are made here.
     """
+    described = find_dataset(data.name)
+    dataset = data.name if described is None else described.name
     networks = [
-        seeded(partial(build, space, one, data.num_classes, **network), seed)
+        seeded(partial(build, space, one, data.num_classes, dataset=dataset, **network), seed)
         for one, seed in zip(index, seeds, strict=True)
     ]
     labels = [f"{space} {one}" for one in index]
