@@ -24,7 +24,7 @@ from nats_gym.evaluators import (
     evaluator_options,
 )
 from nats_gym.files import check_source
-from nats_gym.registration import FAMILIES
+from nats_gym.registration import ENVIRONMENTS, FAMILIES
 from nats_gym.rewards import (
     Evaluation,
     Lagrangian,
@@ -45,7 +45,13 @@ from .limits import Limits, no_limits
 from .observation import FlatObservation, Observation
 from .rendering import Window, draw, text
 from .scene import Scene
-from .sources import choose_evaluator, choose_judge, judging_table, table_evaluator
+from .sources import (
+    choose_dataset,
+    choose_evaluator,
+    choose_judge,
+    judging_table,
+    table_evaluator,
+)
 from .viewer import require_pygame
 
 Step = tuple[Observation, Any, bool, bool, dict[str, Any]]
@@ -83,7 +89,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
     def __init__(
         self,
         space: str | ArchitectureSpace,
-        dataset: str,
+        dataset: str | None = None,
         *,
         epochs: Epochs | None = None,
         trial: str | int = "random",
@@ -100,9 +106,10 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         **unknown: Any,
     ) -> None:
         # Options that no environment has are those of an evaluator that is made by name.
-        self.architecture_space, facts = get_space(space), get_dataset(dataset)
-        space, dataset = self.architecture_space.name, facts.name
+        self.architecture_space = get_space(space)
         source, trial = check_source(source), check_trial(trial)
+        dataset = choose_dataset(self.architecture_space, dataset, source, evaluator)
+        space, facts = self.architecture_space.name, get_dataset(dataset)
         if evaluator is None and source == "auto" and facts.evaluator:
             if trial != "random":
                 table = repr(facts.embedded) if facts.embedded else "its folder"
@@ -543,10 +550,10 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         """Raise ``InvalidInput`` for options that no family, or another one, has."""
         for option in sorted(unknown):
             owners = {one.__name__ for one in _families(ArchitectureEnv) if option in _options(one)}
+            named = f"NATS-{space.upper()}-{dataset}"
+            named = named if f"{named}-v0" in ENVIRONMENTS else "NAS"
             ids = [
-                family.format(f"NATS-{str(space).upper()}-{dataset}")
-                for family, (scalar, _) in FAMILIES.items()
-                if scalar in owners
+                family.format(named) for family, (scalar, _) in FAMILIES.items() if scalar in owners
             ]
             if ids:
                 raise InvalidInput(

@@ -20,7 +20,7 @@ from nats_gym.spaces import ArchitectureSpace, get_space
 
 from .architecture import Step
 from .construction import ConstructionEnv, ConstructionVectorEnv
-from .sources import prepare
+from .sources import choose_dataset, prepare
 from .vector import GymnasiumVectorEnv
 from .vector_infos import Bools, Metrics
 
@@ -96,7 +96,7 @@ class BudgetedEnv(ConstructionEnv):
     def __init__(
         self,
         space: str | ArchitectureSpace,
-        dataset: str,
+        dataset: str | None = None,
         *,
         time_budget: float | None = None,
         max_evaluations: int | None = None,
@@ -110,7 +110,11 @@ class BudgetedEnv(ConstructionEnv):
         self.further_decisions = int(self.fidelity_action)
         chosen: Any = epochs
         if self.fidelity_action and epochs is not None:
-            chosen = _ascending(epochs, space, dataset)[-1]
+            space, given = (
+                get_space(space),
+                (options.get("source", "auto"), options.get("evaluator")),
+            )
+            chosen = _ascending(epochs, space, choose_dataset(space, dataset, *given))[-1]
         super().__init__(space, dataset, epochs=chosen, **options)
         if self.fidelity_action:
             self._schedules = self._choose_schedules(epochs)

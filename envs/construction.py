@@ -107,7 +107,9 @@ class ConstructionEnv(ArchitectureEnv):
     #: Decisions taken beside the architecture's, after them.
     further_decisions = 0
 
-    def __init__(self, space: str | ArchitectureSpace, dataset: str, **options: Any) -> None:
+    def __init__(
+        self, space: str | ArchitectureSpace, dataset: str | None = None, **options: Any
+    ) -> None:
         super().__init__(space, dataset, **options)
         self.decisions = self._num_decisions + self.further_decisions
         self._view = FlatObservation(self.architecture_space, self.decisions, self.figures)

@@ -84,7 +84,7 @@ class EditEnv(ArchitectureEnv):
     def __init__(
         self,
         space: str | ArchitectureSpace,
-        dataset: str,
+        dataset: str | None = None,
         *,
         horizon: int = 50,
         time_budget: float | None = None,

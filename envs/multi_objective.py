@@ -65,7 +65,7 @@ class MultiObjectiveEnv(ConstructionEnv):
     def __init__(
         self,
         space: str | ArchitectureSpace,
-        dataset: str,
+        dataset: str | None = None,
         *,
         objectives: Sequence[str] = ("accuracy", "flops"),
         **options: Any,

@@ -58,7 +58,9 @@ class OneShotEnv(ArchitectureEnv):
 
     takes_start: ClassVar[bool] = False
 
-    def __init__(self, space: str | ArchitectureSpace, dataset: str, **options: Any) -> None:
+    def __init__(
+        self, space: str | ArchitectureSpace, dataset: str | None = None, **options: Any
+    ) -> None:
         super().__init__(space, dataset, **options)
         self._view = FlatObservation(self.architecture_space, 0)
         self.observation_space = self._view.box
@@ -97,6 +99,16 @@ class OneShotEnv(ArchitectureEnv):
 
     def _mask(self) -> NDArray[np.int8]:
         return self.limits.prefixes.marginal.copy()
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """Which choices may be taken, one after another of each decision, ``(choices,)``."""
+        return self._mask()[self._exists].astype(bool)
+
+    @property
+    def _exists(self) -> NDArray[np.bool_]:
+        """Which of ``(n, k)`` choices there are."""
+        counts = self.architecture_space.choice_counts
+        return np.asarray(np.arange(self._num_choices) < counts[:, None])
 
     def _scene(self) -> Scene:
         return Scene(
@@ -165,6 +177,10 @@ class OneShotVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
     def _answers(self, ended: NDArray[np.int64]) -> NDArray[np.int64]:
         space = self.shared.architecture_space
         return space.index_at(self._choices[ended] @ space.place_values)
+
+    def action_masks(self) -> Bools:
+        """The scalar environment's, one for each copy, ``(num_envs, choices)``."""
+        return np.repeat(self.shared.action_masks()[None], self.num_envs, axis=0)
 
     def _masks(self) -> NDArray[np.int8]:
         return np.repeat(self.shared.limits.prefixes.marginal[None], self.num_envs, axis=0)

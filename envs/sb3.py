@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
-from nats_gym.registration import ENVIRONMENTS
+from nats_gym.registration import ENVIRONMENTS, OPEN_ENVIRONMENTS
 
 from .multi_objective import MultiObjectiveVectorEnv
 from .vector import ArchitectureVectorEnv
@@ -164,14 +164,14 @@ def make_sb3(
         options: those of ``gym.make``.
 
     Raises:
-        InvalidInput: for another id than those of `nats_gym.registration.ENVIRONMENTS`, or vector
+        InvalidInput: for another id than `nats_gym.registration` has, or vector
             rewards.
 
     >>> env = make_sb3("NATS-TSS-cifar10-v0", num_envs=4)
     >>> env.reset().shape
     (4, 36)
     """
-    env_id = checks.word(env_id, "environment", ENVIRONMENTS)
+    env_id = checks.word(env_id, "environment", (*ENVIRONMENTS, *OPEN_ENVIRONMENTS))
     if "autoreset_mode" in options:
         raise InvalidInput("SB3 needs autoreset_mode SAME_STEP; make_sb3 sees to that")
     venv = gym.make_vec(

@@ -7,18 +7,43 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nats_gym import checks
-from nats_gym.datasets import get_dataset
+from nats_gym.datasets import DATASETS, get_dataset
 from nats_gym.errors import InvalidInput, SurrogateWarning, shown, warn_caller
 from nats_gym.evaluators import UNSTATED, Evaluator, TableEvaluator, make_evaluator
 from nats_gym.evaluators.protocol import check_subject
 from nats_gym.files import check_source
 from nats_gym.simulation.schedule import Epochs, check_epochs
-from nats_gym.spaces import get_space
+from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.tables import SURROGATE, Table, load_table
+from nats_gym.tables.load import SOURCES, datasets_of
 
 from .judge import Judge
 
 _warned: set[tuple[str, str, Epochs]] = set()
+
+
+def choose_dataset(
+    space: ArchitectureSpace,
+    dataset: str | None,
+    source: object,
+    evaluator: object,
+) -> str:
+    """Name of the data set of an environment, where none was given too.
+
+    Then it is that of the evaluator or of the table's folder, if they say so; else the first that
+    the space has a budget for; else CIFAR-10.
+
+    Raises:
+        InvalidInput: for an unknown one.
+    """
+    if dataset is None:
+        table = evaluator.table if isinstance(evaluator, TableEvaluator) else evaluator
+        dataset = getattr(table, "dataset", None)
+    if dataset is None and evaluator is None and source not in SOURCES:
+        dataset = datasets_of(check_source(source))[0]
+    if dataset is None:
+        dataset = next(iter(space.budgets or DATASETS))
+    return get_dataset(dataset).name
 
 
 def choose_evaluator(

@@ -60,7 +60,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         num_envs: int = 1,
         *,
         space: str | ArchitectureSpace,
-        dataset: str,
+        dataset: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         **options: Any,
     ) -> None:

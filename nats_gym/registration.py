@@ -23,6 +23,8 @@ ENVIRONMENTS: dict[str, dict[str, str]] = {
     for space in ("tss", "sss")
     for dataset in EVERY_DATASET
 }
+#: Of any space, which is given as ``space=``: the object, its class, or the name it is known by.
+OPEN_ENVIRONMENTS: tuple[str, ...] = tuple(family.format("NAS") for family in FAMILIES)
 #: Those that answer from a table without further ado.
 TABULAR = tuple(
     env_id for env_id, made in ENVIRONMENTS.items() if not EVERY_DATASET[made["dataset"]].evaluator
@@ -30,14 +32,16 @@ TABULAR = tuple(
 
 
 def family_of(env_id: str) -> str:
-    """The key of :data:`FAMILIES` that an id of :data:`ENVIRONMENTS` belongs to."""
+    """The key of :data:`FAMILIES` that an id belongs to."""
+    if env_id in OPEN_ENVIRONMENTS:
+        return env_id.replace("NAS", "{}")
     arguments = ENVIRONMENTS[env_id]
     return env_id.replace(f"NATS-{arguments['space'].upper()}-{arguments['dataset']}", "{}")
 
 
 def register_environments() -> None:
     """Register every id with Gymnasium; a second call changes nothing."""
-    for env_id, kwargs in ENVIRONMENTS.items():
+    for env_id, kwargs in {**ENVIRONMENTS, **{env_id: {} for env_id in OPEN_ENVIRONMENTS}}.items():
         if env_id not in gym.registry:
             scalar, vector = FAMILIES[family_of(env_id)]
             gym.register(

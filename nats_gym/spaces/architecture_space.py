@@ -104,6 +104,7 @@ class ArchitectureSpace:
         full_epochs: the full training schedule, by which an answer is judged.
         schedules: training schedules that a search may use, cheap to dear; default the full one.
         budgets: seconds of a search by data set, on trainings of ``budget_epochs``.
+        tables: folders of its tables by data set, which answer where no ``source=`` is given.
         closed_forms: what :meth:`figure` computes, by the name of the method that does; ``params``,
             ``flops`` and ``paths`` are among them as soon as there is a method of that name.
         network_builder: what builds its networks, ``"module:function"``, imported on first use, of
@@ -121,6 +122,7 @@ class ArchitectureSpace:
     schedules: tuple[int | str, ...] = ()
     budgets: ClassVar[Mapping[str, float]] = {}
     budget_epochs: int = 12
+    tables: ClassVar[Mapping[str, str]] = {}
     closed_forms: ClassVar[Mapping[str, Quantity]] = {}
     network_builder: ClassVar[str] = ""
     edges: ClassVar[tuple[tuple[int, int], ...]] = ()

@@ -52,7 +52,9 @@ def load_table(space: str, dataset: str, source: str | os.PathLike[str] = "auto"
         )
     if source == EMBEDDED or source in SHIPPED:
         return open_embedded(space, dataset)
-    if source == "auto":
+    if source == "auto" and dataset in get_space(space).tables:
+        source = check_source(get_space(space).tables[dataset])
+    elif source == "auto":
         imported = get_dataset(dataset).in_nats_bench and official.archives_folder().is_dir()
         archive = official.newest_archive(space) if imported else None
         if archive is None:

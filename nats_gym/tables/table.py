@@ -381,7 +381,13 @@ def embedded_folder(space: str, dataset: str) -> Path:
             f"the package holds no table of {facts.name}: give one as source=, or build it: "
             f"nats-gym build --space {space} --dataset {facts.name}"
         )
-    return Path(__file__).parent.parent / "data" / f"{space}-{facts.embedded}"
+    folder = Path(__file__).parent.parent / "data" / f"{space}-{facts.embedded}"
+    if not folder.is_dir():
+        raise MissingTable(
+            f"the package holds no table of {space} on {facts.name}: give one as source=, or "
+            "evaluator= to answer without"
+        )
+    return folder
 
 
 @cache
