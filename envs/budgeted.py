@@ -121,9 +121,20 @@ class BudgetedEnv(ConstructionEnv):
         bound = check_evaluations(max_evaluations, "max_evaluations")
         if time_budget is None and bound is None:
             time_budget = default_budget(self.architecture_space, self.dataset, self.epochs)
-        self.clock = SimulatedClock(math.inf if time_budget is None else time_budget, None, bound)
+        seconds = SimulatedClock(math.inf if time_budget is None else time_budget).budget
+        if bound is None and self._may_be_invalid and math.isfinite(seconds):
+            bound = self._most_results(seconds)
+        self.clock = SimulatedClock(seconds, None, bound)
         # In flight: when it is done, the number of its submission, and what it will have found.
         self._in_flight: list[tuple[float, int, dict[str, Any]]] = []
+
+    def _most_results(self, seconds: float) -> int:
+        """More results than architectures bring in a budget: what is invalid takes no time."""
+        cheapest = 1.0
+        if isinstance(self.evaluator, TableEvaluator):
+            table = self.evaluator.table
+            cheapest = min(float(np.nanmin(table.query_seconds(one))) for one in self.schedules)
+        return min(math.ceil(self.workers * seconds / cheapest) + self.workers, 2**62)
 
     def _choose_schedules(self, epochs: Any) -> tuple[Epochs, ...]:
         evaluator = self.evaluator

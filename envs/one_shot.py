@@ -31,7 +31,8 @@ class OneShotEnv(ArchitectureEnv):
     order of `NATS-{TSS,SSS}-*-v0`.
 
     Under limits every `info` holds `action_mask`, int8 `(n, k)`, for
-    `action_space.sample(tuple(mask))`: the choices that occur in some architecture that meets all
+    `action_space.sample(tuple(mask))` (of a space of unequal decisions each row cut to what the
+    decision has): the choices that occur in some architecture that meets all
     limits. Choices that each are admitted may together violate a limit; `cost` then says so.
 
     ## Observation Space

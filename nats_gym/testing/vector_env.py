@@ -153,7 +153,9 @@ class _RandomPolicy:
         if isinstance(mask, np.ndarray) and mask.ndim == 1 and mask.dtype != object:
             ends = np.cumsum(self._single.nvec)
             mask = [mask[end - n : end] for n, end in zip(self._single.nvec, ends, strict=True)]
-        return tuple(np.asarray(part, np.int8) for part in mask)
+        # A mask (n, k) has room for the decision with the most choices.
+        sizes = self._single.nvec.tolist()
+        return tuple(np.asarray(part, np.int8)[:n] for part, n in zip(mask, sizes, strict=True))
 
 
 _RESET = ("observation", "infos")

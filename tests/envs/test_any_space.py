@@ -1,0 +1,153 @@
+"""Environments of spaces made here: unequal choices, rows that are no architecture, rows alike."""
+
+from __future__ import annotations
+
+import itertools
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode
+
+from nats_gym.errors import InvalidInput, MissingTable
+from nats_gym.evaluators import Outcome
+from nats_gym.registration import OPEN_ENVIRONMENTS
+from nats_gym.spaces import ArchitectureSpace
+from nats_gym.testing import check_vector_env
+
+
+class Unequal(ArchitectureSpace):
+    name = "unequal"
+    decisions: ClassVar = {"depth": tuple("123"), "activation": tuple("rt"), "width": tuple("abcd")}
+
+    def params(self, choices: Any, dataset: str) -> Any:
+        return 1.0 + self.check_choices(choices).sum(-1)
+
+
+class Invalid(Unequal):
+    name = "invalid"
+
+    def is_valid(self, choices: Any) -> Any:
+        return choices.sum(-1) % 3 == 0
+
+
+class Alike(Invalid):
+    name = "alike"
+
+    def canonical(self, choices: Any) -> Any:
+        alike = choices.copy()
+        alike[..., 0] = np.where(choices[..., 2] == 0, choices[..., 0] % 2, choices[..., 0])
+        return np.where(self.is_valid(alike)[..., None], alike, choices)
+
+
+SPACES = [Unequal(), Invalid(), Alike()]
+EVALUATOR = SimpleNamespace(
+    evaluate=lambda index, epochs, keys: Outcome(
+        accuracy=3.0 * index + 1, seconds=1.0 + index % 4, provenance="toy"
+    )
+)
+
+
+def options(env_id: str) -> dict[str, Any]:
+    given: dict[str, Any] = {"evaluator": EVALUATOR}
+    if env_id.startswith("mo-"):
+        return {**given, "objectives": ("params", "params2")}
+    return {**given, "time_budget": 40} if "Budgeted" in env_id or "Edit" in env_id else given
+
+
+@pytest.fixture(params=SPACES, ids=lambda space: space.name)
+def space(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+IDS = [env_id for env_id in OPEN_ENVIRONMENTS if not env_id.startswith("mo-")]
+
+
+def test_official_indices_by_hand() -> None:
+    for one in SPACES:
+        rows = np.array(list(itertools.product(range(3), range(2), range(4))))
+        index = one.index(rows)
+        expected: dict[tuple[int, ...], int] = {}
+        for row in rows:
+            if one.is_valid(row):
+                expected.setdefault(tuple(one.canonical(row).tolist()), 0)
+        order = {row: place for place, row in enumerate(sorted(expected))}
+        for row, found in zip(rows, index.tolist(), strict=True):
+            valid = bool(one.is_valid(row))
+            assert found == (order[tuple(one.canonical(row).tolist())] if valid else -1)
+        assert one.size == len(order)
+        assert one.all_choices().tolist() == [list(row) for row in sorted(expected)]
+
+
+@pytest.mark.parametrize("env_id", IDS)
+def test_gymnasiums_checker_finds_nothing(env_id: str, space: ArchitectureSpace) -> None:
+    check_env(gym.make(env_id, space=space, **options(env_id)).unwrapped, skip_render_check=True)
+
+
+@pytest.mark.parametrize("limits", [{}, {"max_params": 4.0}], ids=["free", "limited"])
+@pytest.mark.parametrize("mode", AutoresetMode)
+@pytest.mark.parametrize("env_id", IDS)
+def test_native_copies_do_what_scalar_environments_do(
+    env_id: str, mode: AutoresetMode, limits: dict[str, float], space: ArchitectureSpace
+) -> None:
+    given = {"space": space, **options(env_id), **limits}
+    native = gym.make_vec(env_id, num_envs=3, autoreset_mode=mode, **given)
+    looped = gym.make_vec(
+        env_id,
+        num_envs=3,
+        vectorization_mode="sync",
+        vector_kwargs={"autoreset_mode": mode},
+        **given,
+    )
+    check_vector_env(native, looped, steps=60)
+
+
+@pytest.mark.parametrize("env_id", ["NAS-v0", "NAS-Budgeted-v0"])
+def test_masks_are_those_of_brute_force(env_id: str, space: ArchitectureSpace) -> None:
+    most = {"max_params": 4.0}
+    env = gym.make(env_id, space=space, **options(env_id), **most).unwrapped
+    rows = np.array(list(itertools.product(*map(range, space.choice_counts))))
+    index = space.index(rows)
+    good = (index >= 0) & (space.params(space.choices(np.maximum(index, 0)), "cifar10") <= 4.0)
+    for length in range(space.num_decisions):
+        for prefix in {tuple(row[:length].tolist()) for row in rows[good]}:
+            _, info = env.reset(seed=0, options={"start": list(prefix)})
+            following = rows[good & (rows[:, :length] == prefix).all(axis=1)][:, length]
+            assert np.flatnonzero(info["action_mask"]).tolist() == sorted({*following.tolist()})
+
+
+def test_masked_play_is_valid_and_any_other_may_fail(space: ArchitectureSpace) -> None:
+    env = gym.make("NAS-v0", space=space, evaluator=EVALUATOR)
+    env.action_space.seed(0)
+    found = set()
+    for masked in (True, False):
+        for _ in range(40):
+            _, info = env.reset(seed=0)
+            for _ in range(space.num_decisions):
+                mask = info["action_mask"] if masked else None
+                _, reward, _, _, info = env.step(env.action_space.sample(mask))
+            assert info["valid"] or not masked
+            found.add(info["valid"])
+            if not info["valid"]:
+                assert (info["index"], info["accuracy"], info["seconds"], reward) == (-1, 0, 0, 0)
+    assert found == {True, False}
+
+
+@pytest.mark.parametrize(("bound", "results"), [({"max_evaluations": 5}, 5), ({}, 11)])
+def test_an_episode_of_nothing_but_invalid_rows_ends(bound: dict[str, int], results: int) -> None:
+    env = gym.make("NAS-Budgeted-v0", space=SPACES[1], evaluator=EVALUATOR, time_budget=10, **bound)
+    env.reset(seed=0)
+    ended = [env.step(action)[2] for action in [0, 0, 1] * results]
+    assert ended == [False] * (3 * results - 1) + [True]
+
+
+def test_a_space_is_known_by_its_name_once_it_was_given() -> None:
+    gym.make("NAS-v0", space=Unequal, evaluator=EVALUATOR)
+    assert gym.make("NAS-v0", space="unequal", evaluator=EVALUATOR).unwrapped.dataset == "cifar10"
+    with pytest.raises(InvalidInput, match=r"unknown space 'unequl'.*Did you mean 'unequal'"):
+        gym.make("NAS-v0", space="unequl", evaluator=EVALUATOR)
+    with pytest.raises(MissingTable, match="no table of unequal on cifar10"):
+        gym.make("NAS-v0", space="unequal")
