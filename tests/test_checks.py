@@ -138,7 +138,7 @@ def test_an_array_has_nothing_masked() -> None:
     assert checks.array(given, "digits are numbers") is given
     assert checks.array([[1, 2]], "digits are numbers").shape == (1, 2)
     for nothing in (np.ma.masked, np.ma.array([1, 2], mask=[0, 1]), [[1], [1, 2]]):
-        with pytest.raises(InvalidInput, match=r"^choices are numbers, got ") as caught:
+        with pytest.raises(InvalidInput, match=r"^digits are numbers, got ") as caught:
             checks.array(nothing, "digits are numbers")
         one_line(caught.value)
 

@@ -183,7 +183,7 @@ def _trial(plan: Plan, key: str, string: str, training: Training) -> dict[str, A
         "train_times": OrderedDict.fromkeys(range(epochs), training.train_seconds(epochs)),
         "arch_config": _config(plan, string),
         "params": training.params,
-        "flop": float(plan.architectures.flops(choices, plan.dataset)),
+        "flop": float(plan.architectures.compute("flops", choices, plan.dataset)),
         "seed": f"{training.trial:04d}",
         "epochs": epochs,
         "latency": [training.latency],

@@ -54,8 +54,8 @@ def show(
     if png:
         draw_architecture(tables[0], index, png)
     say(f"{chosen.title} {index}: {chosen.string(choices)}")
-    for decision, choice in zip(chosen.decision_names, choices.tolist(), strict=True):
-        say(f"  {decision:<12} {chosen.choice_names[choice]}")
+    for (decision, names), choice in zip(chosen.decisions.items(), choices.tolist(), strict=True):
+        say(f"  {decision:<12} {names[choice]}")
     for table in tables:
         print_grid(_figures_grid(table, index))
     if png:

@@ -104,9 +104,10 @@ class Kind(ABC):
         Returns:
             Them checked, defaults filled in.
         """
+        evaluations = check_evaluations(evaluations)
         given = {
             "supernet_epochs": supernet_epochs,
-            "evaluations": check_evaluations(evaluations),
+            "evaluations": evaluations,
             "rungs": rungs,
             "continuing": continuing,
             "workers": None if (workers := check_workers(workers)) == 1 else workers,
@@ -141,7 +142,7 @@ class Kind(ABC):
             rungs=check_rungs(rungs, full_epochs),
             workers=workers,
             continuing=continuing,
-            evaluations=given["evaluations"],
+            evaluations=evaluations,
         )
 
     def in_study(self, shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:

@@ -135,13 +135,14 @@ def plot_alphas(result: SearchResult, path: str | os.PathLike[str], run: int = 0
         if decision >= space.num_decisions:
             axes.set_visible(False)
             continue
-        for choice, colour in zip(range(space.num_choices), cycle((*COLOURS, "#999999"))):
+        names = space.names_of_choices[decision]
+        for choice, colour in zip(range(len(names)), cycle((*COLOURS, "#999999"))):
             axes.plot(
                 *(epochs, probabilities[:, decision, choice]),
                 color=colour,
                 marker="." if count < 30 else "",
                 linewidth=1.6,
-                label=space.choice_names[choice],
+                label=names[choice],
             )
         axes.set_title(space.decision_names[decision], fontsize=10)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))

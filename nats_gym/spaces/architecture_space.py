@@ -568,6 +568,7 @@ class ArchitectureSpace:
         Args:
             admitted: which architectures count, by official index ``(size,)``; None for all.
         """
+        admitted = self.check_admitted(admitted)
         if admitted is None and self.every_row_valid:
             return AllPrefixes(self.choice_counts)
         if self.num_rows > MOST_LISTED:
@@ -580,6 +581,17 @@ class ArchitectureSpace:
         return ListedPrefixes(
             self.choice_counts, valid if admitted is None else valid & admitted[index]
         )
+
+    def check_admitted(self, admitted: object) -> NDArray[np.bool_] | None:
+        """Return None or which architectures count, bool ``(size,)``; ``InvalidInput`` else."""
+        if admitted is None:
+            return None
+        array = checks.array(admitted, "admitted are truth values")
+        if array.dtype != np.bool_ or array.shape != (self.size,):
+            raise InvalidInput(
+                f"admitted are {self.size:,} truth values, got {array.dtype} {array.shape}"
+            )
+        return array
 
     def isomorphism_class(self, choices: ArrayLike) -> Indices:
         """Lowest official index among the architectures that compute the same function, ``(...)``.
@@ -611,9 +623,14 @@ class ArchitectureSpace:
         """
         key = checks.word(name, "figure", self.closed_forms), get_dataset(dataset).name
         if key not in self._figures:
-            values = getattr(self, name)(self.all_choices(), dataset)
+            values = self.compute(name, self.all_choices(), dataset)
             self._figures[key] = Figure(name, self.closed_forms[name], values, CLOSED_FORM)
         return self._figures[key]
+
+    def compute(self, name: str, choices: ArrayLike, dataset: str) -> Figures:
+        """A closed form ``(...)`` of ``choices (..., n)``; raises as :meth:`figure`."""
+        name = checks.word(name, "figure", self.closed_forms)
+        return np.asarray(getattr(self, name)(choices, dataset), dtype=np.float64)
 
     @cached_property
     def _figures(self) -> dict[tuple[str, str], Figure]:

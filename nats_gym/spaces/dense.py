@@ -35,11 +35,11 @@ class DenseSpace(ArchitectureSpace):
 
     def index_at(self, rank: ArrayLike) -> Indices:
         """Official index ``(...)`` of the rows of a ``rank (...)``."""
-        return np.asarray(self.rank_to_index[rank])
+        return np.asarray(self.rank_to_index[np.asarray(rank)])
 
     def rank_at(self, index: ArrayLike) -> Indices:
         """Rank ``(...)`` of a valid official ``index (...)``."""
-        return np.asarray(self.index_to_rank[index])
+        return np.asarray(self.index_to_rank[np.asarray(index)])
 
     def index_of(self, choices: Sequence[int]) -> int:
         """Official index of one architecture's valid choices; :meth:`index` without arrays."""

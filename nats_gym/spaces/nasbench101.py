@@ -13,6 +13,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, did_you_mean, shown
 from nats_gym.spaces.architecture_space import (
@@ -75,7 +76,7 @@ class NASBench101Space(ArchitectureSpace):
     network_builder = "nats_gym.networks.nasbench101:build_network"
     schedules = (4, 12, 36, 108)
     # Of the public notebook's searches.
-    budgets = {"cifar10": 5e6}  # noqa: RUF012
+    budgets = dict.fromkeys(["cifar10"], 5e6)
     budget_epochs = 108
     decisions = {  # noqa: RUF012
         **{f"{target}←{source}": ("no", "edge") for source, target in edges()},
@@ -196,7 +197,7 @@ class NASBench101Space(ArchitectureSpace):
 
     def hash_of(self, index: int) -> str:
         """Module hash of one valid official index."""
-        cell = self.cell(self.choices(index))
+        cell = self.cell(self.choices(self.check_one_index(index)))
         assert cell is not None
         return module_hash(*cell)
 
@@ -206,6 +207,7 @@ class NASBench101Space(ArchitectureSpace):
         Raises:
             InvalidInput: for a hash that no cell has.
         """
+        hash_ = checks.text(hash_, "a module hash")
         index = bisect_left(range(self.size), hash_, key=self.hash_of)
         if index == self.size or self.hash_of(index) != hash_:
             raise InvalidInput(f"no cell of nb101 has the module hash {shown(hash_)}")
@@ -242,7 +244,7 @@ class NASBench101Space(ArchitectureSpace):
         Args:
             admitted: which cells count, by official index ``(size,)``; None for all.
         """
-        return CellPrefixes(self.cells, admitted)
+        return CellPrefixes(self.cells, self.check_admitted(admitted))
 
     # ── closed forms ─────────────────────────────────────────────────────────────────────────
 

@@ -88,8 +88,8 @@ class ListedPrefixes:
     def mask(self, position: int, rank: int) -> Mask:
         """See :meth:`Prefixes.mask`."""
         masks, starts = self._by_prefix
-        row = masks[starts[position] + rank] if rank >= 0 else masks[:0].any(axis=0)
-        return row.copy() if row.any() else self._all.mask(position, rank)
+        row: Mask = masks[starts[position] + max(rank, 0)]
+        return row.copy() if rank >= 0 and row.any() else self._all.mask(position, rank)
 
     def masks(self, position: NDArray[np.int64], rank: NDArray[np.int64]) -> Mask:
         """See :meth:`Prefixes.masks`."""

@@ -116,7 +116,8 @@ def architecture_features(space: ArchitectureSpace, choices: Array, dataset: str
         choices: ``(arch, n)``.
         dataset: whose networks' cost.
     """
-    cost = np.log(np.stack([space.params(choices, dataset), space.flops(choices, dataset)], axis=1))
+    costs = [space.compute(name, choices, dataset) for name in ("params", "flops")]
+    cost = np.log(np.stack(costs, axis=1))
     describe = _size_features if space.name == "sss" else _topology_features
     coarse, finer = describe(space, np.asarray(choices))
     return np.concatenate([coarse, cost, cost**2, finer], axis=1)

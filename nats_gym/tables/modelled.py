@@ -119,7 +119,7 @@ def _topology_valid_seconds(table: Known, column: Column, folder: Path) -> NDArr
 
 def _size_cost(table: Known, column: Column, folder: Path) -> NDArray[Any]:
     costs = CostSurrogate.load(folder)
-    flops = table.space.flops(table.space.all_choices(), table.dataset)
+    flops = table.space.figure("flops", table.dataset).values
     line = {
         "train_seconds_per_epoch": costs.size_train_seconds,
         "evaluation_seconds": costs.size_valid_seconds,

@@ -224,7 +224,7 @@ def _members(tar: tarfile.TarFile, names: Mapping[str, str]) -> Iterator[tuple[s
     for member in tar:
         if member.name in names and member.isreg() and not member.issparse():
             if member.size > MAX_BATCH_BYTES:
-                raise UnreadableFile(f"{tar.name}: {member.name} has {member.size:,} bytes")
+                raise UnreadableFile(f"{shown(tar.name)}: {member.name} has {member.size:,} bytes")
             file = tar.extractfile(member)
             assert file is not None
             yield names[member.name], file.read()

@@ -24,8 +24,20 @@ LEFT_OUT: dict[str, str] = {
     "tables.Column.from_json": "read from manifests, which are checked as files",
     "tables.official.Runs": "made by archives",
     "tables.official.import_archive": "attacked with files, not with arguments alone",
-    "spaces.ArchitectureSpace.index_of": "the scalar environments' own, of what is checked",
-    "spaces.ArchitectureSpace.name_of": "likewise",
+    **{
+        f"spaces.{space}.{method}": "the environments' own, of what is checked"
+        for space in ("ArchitectureSpace", "NASBench101Space")
+        for method in ("index_of", "rank_of", "index_at", "rank_at", "name_of", "names_of")
+    },
+    **{
+        f"spaces.ArchitectureSpace.{method}": "a space's own to say, of rows that are checked"
+        for method in ("is_valid", "canonical")
+    },
+    **{
+        f"spaces.ArchitectureSpace.{method}": "an old name, which warns"
+        for method in ("digits", "all_digits", "check_digits")
+    },
+    "spaces.DenseSpace": "what two spaces have in common, no space itself",
     "nats_bench.ArchResults": "records of the public package, which raise what it raises",
     "nats_bench.ResultsCount": "likewise",
     "nats_bench.api_utils.NASBenchMetaAPI*": "what its two spaces have in common, no API itself",
@@ -42,7 +54,7 @@ LEFT_OUT: dict[str, str] = {
     "study.figures.styles_for": "called by the figures",
     **{
         f"results.result.{name}": "called by what checks, of what is checked"
-        for name in ("kind_of_time", "provenance_of", "read_run", "open_runs")
+        for name in ("bound_in_words", "kind_of_time", "provenance_of", "read_run", "open_runs")
     },
     "study.StudyResults": "a record of what was read",
 }
@@ -59,11 +71,11 @@ LABELLED = {name: SCORES[:, 0] + 0.1 * i for i, name in enumerate("abc")}
 #: Arguments of a function that are not what others of the name are.
 OWN: dict[str, dict[str, Callable[[], Any]]] = {
     **{
-        f"spaces.SizeSpace.{method}": {"digits": lambda: [0, 1, 2, 3, 7]}
+        f"spaces.SizeSpace.{method}": {"choices": lambda: [0, 1, 2, 3, 7]}
         for method in ("widths", "mutate", "params", "flops")
     },
-    "spaces.get_space": {"name": lambda: "tss"},
-    "get_space": {"name": lambda: "tss"},
+    "spaces.get_space": {"space": lambda: "tss"},
+    "get_space": {"space": lambda: "tss"},
     "tables.Table": {"folder": lambda: EMBEDDED, "source": lambda: "embedded"},
     "tables.official.OfficialArchive": {"folder": lambda: EMBEDDED},
     "nats_bench.NATStopology.str2matrix": {

@@ -185,7 +185,7 @@ def test_environments_answer_from_a_build_and_miss_what_it_lacks(built: Built) -
 
 
 def test_shipped_names_are_known(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="is a table of choices"):
+    with pytest.raises(InvalidInput, match="is a table of digits"):
         load_table("sss", "cifar10", "digits-300")
     with pytest.raises(MissingTable, match="Did you mean 'digits-300'"):
         load_table("sss", "digits", "digits-30")
@@ -527,7 +527,7 @@ def test_the_command_line_adds_to_a_build(
     for wrong, words in (
         (f"{line} --archs 0-x", "architectures are given as"),
         (line.replace("--epochs 1", "--epochs 2") + " --archs 0", "holds another build"),
-        (f"{line} --archs 0 --data-dir {tmp_path}", "those of choices need none"),
+        (f"{line} --archs 0 --data-dir {tmp_path}", "those of digits need none"),
         (f"search --space sss --dataset digits --source {out}", f"did you mean '{out}/table'"),
         (f"fit {out / 'table'}", "at least 20 trained"),
         (f"fit {tmp_path / 'nothing'}", "no table"),

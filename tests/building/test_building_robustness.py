@@ -468,12 +468,12 @@ def test_a_build_keeps_to_its_splits(mine: Path, monkeypatch: pytest.MonkeyPatch
     other = dataclasses.replace(data, splits=halves, official_splits=True)
     assert PLAN.splits_of(other).startswith("official ")
     monkeypatch.setattr(building_module, "load_data", lambda *_: other)
-    with pytest.raises(InvalidInput, match=f"on the {splits} splits of choices"):
+    with pytest.raises(InvalidInput, match=f"on the {splits} splits of digits"):
         again(mine, 10)
     # And on a cluster, some of whose machines have other lists.
     monkeypatch.setattr(building_module, "RayEvaluator", Cluster)
     monkeypatch.setattr("nats_gym.building.worker._images", lambda *_: other)
-    with pytest.raises(TrainingsMissing, match=f"on the {splits} splits of choices"):
+    with pytest.raises(TrainingsMissing, match=f"on the {splits} splits of digits"):
         again(mine, 10, cluster={})
     answer = RecordingEvaluator(PLAN, None, "cpu").stream(np.array([9]), 1, np.array([0]))
     ((_, found),) = answer
@@ -495,7 +495,7 @@ def test_an_export_is_added_to_and_never_mixed(mine: Path, tmp_path: Path) -> No
     for plan, name, words in (
         (Plan.of("tss", "digits", 1, RECIPE), None, 'space "sss", not "tss"'),
         (Plan.of("sss", "digits", 2, RECIPE), None, "epochs 1, not 2"),
-        (PLAN, "cifar100", "filed under choices, not cifar100"),
+        (PLAN, "cifar100", "filed under digits, not cifar100"),
     ):
         folder = tmp_path / f"{plan.space}-{plan.epochs}"
         with (

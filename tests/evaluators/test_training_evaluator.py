@@ -410,7 +410,7 @@ def test_bad_options_of_evaluators_are_refused(options: Any, words: list[str]) -
         ({"together": "all"}, ["together, if not 'auto',", "'all'"]),
         ({"workers": "two"}, ["workers", "'two'"]),
         ({"download": "no"}, ["download", "'no'"]),
-        ({"split": "x"}, ["split of choices 'x'", "x-valid"]),
+        ({"split": "x"}, ["split of digits 'x'", "x-valid"]),
         ({"split": "x-vaild"}, ["Did you mean 'x-valid'"]),
         ({"data_dir": 5}, ["data_dir", "5"]),
         ({"data_dir": __file__}, ["data_dir is a folder", "is a file"]),

@@ -62,8 +62,8 @@ def _costs_differ(space: ArchitectureSpace, held: NDArray[np.bool_], runs: Runs)
     index = np.flatnonzero(held)
     choices, dataset = space.choices(index), dataset_of(runs.key).name
     for name, closed in (
-        ("params", space.params(choices, dataset)),
-        ("flops", space.flops(choices, dataset)),
+        ("params", space.compute("params", choices, dataset)),
+        ("flops", space.compute("flops", choices, dataset)),
     ):
         figures = runs.column(name)[index]
         exists = ~np.isnan(figures).all(axis=1)

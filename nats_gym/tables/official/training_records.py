@@ -102,7 +102,7 @@ def read_trainings(records: Sequence[bytes]) -> Trainings:
 
     def told(one: int) -> str:
         which = int(np.flatnonzero(wrong[one])[0])
-        return f"{FIGURES[which]} {float(figures[one, which])!r}"
+        return f"{FIGURES[which]} {shown(float(figures[one, which]))}"
 
     _refuse(wrong.any(axis=1), told)
     return Trainings(index, schedules, parameters, figures, drawings, labels, hashes)
