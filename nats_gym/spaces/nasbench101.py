@@ -195,7 +195,7 @@ class NASBench101Space(ArchitectureSpace):
         hashes = [self.hash_of(one) if one >= 0 else "" for one in index.ravel().tolist()]
         return np.array(hashes, dtype="<U32").reshape(index.shape)
 
-    def hash_of(self, index: int) -> str:
+    def hash_of(self, index: ArrayLike) -> str:
         """Module hash of one valid official index."""
         cell = self.cell(self.choices(self.check_one_index(index)))
         assert cell is not None

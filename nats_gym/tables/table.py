@@ -381,16 +381,16 @@ def embedded_folder(space: str, dataset: str) -> Path:
             f"the package holds no table of {facts.name}: give one as source=, or build it: "
             f"nats-gym build --space {space} --dataset {facts.name}"
         )
-    folder = Path(__file__).parent.parent / "data" / f"{space}-{facts.embedded}"
-    if not folder.is_dir():
-        raise MissingTable(
-            f"the package holds no table of {space} on {facts.name}: give one as source=, or "
-            "evaluator= to answer without"
-        )
-    return folder
+    return Path(__file__).parent.parent / "data" / f"{space}-{facts.embedded}"
 
 
 @cache
 def open_embedded(space: str, dataset: str) -> Table:
     """The table that ships inside the package, one object for all."""
-    return Table(embedded_folder(space, dataset), source=EMBEDDED)
+    folder = embedded_folder(space, dataset)
+    if not folder.is_dir():
+        raise MissingTable(
+            f"the package holds no table of {space} on {dataset}: give one as source=, or "
+            "evaluator= to answer without"
+        )
+    return Table(folder, source=EMBEDDED)
