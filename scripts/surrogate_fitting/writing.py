@@ -14,8 +14,8 @@ from nats_gym.tables.surrogates import Array
 
 def write_arrays(path: Path, arrays: dict[str, Array]) -> None:
     """Write a compressed npz."""
-    with replacing(path) as temporary:
-        np.savez_compressed(temporary, **arrays)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, **arrays)
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
