@@ -49,7 +49,7 @@ class Plan:
         object.__setattr__(self, "splits", checks.text(self.splits, "splits"))
         if not isinstance(self.recipe, Recipe):
             raise InvalidInput(f"a plan's recipe is a Recipe, got {shown(self.recipe)}")
-        object.__setattr__(self, "network", check_network(self.space, self.network))
+        object.__setattr__(self, "network", check_network(self.space, self.network, self.dataset))
 
     @classmethod
     def of(

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 from torch import nn
 
 from nats_gym import checks
+from nats_gym.datasets import DATASETS
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.networks.blocks import ResidualBlock
 from nats_gym.networks.cell import Cell
@@ -95,7 +96,7 @@ def build(
     architecture: int | str | ArrayLike,
     num_classes: int,
     *,
-    dataset: str = "",
+    dataset: str | None = None,
     **options: Any,
 ) -> Any:
     """Build the network of an architecture, with the initial weights of its space.
@@ -104,7 +105,7 @@ def build(
         space: a space, or its name.
         architecture: official index, official string or choices.
         num_classes: width of the classifier.
-        dataset: what it is to be trained on, for spaces of your own that ask.
+        dataset: what it is to be trained on, for spaces of your own that ask; default CIFAR-10.
         options: of the space's networks: ``cells_per_stage``, default the official 5 (tss), 1
             (sss) or 3 (nb101); ``stem_width``, channels of the first stage, which the second and
             third double, default the official 16 (tss) or 128 (nb101).
@@ -114,14 +115,15 @@ def build(
         :class:`Network`, whose parameters and buffers are named as in the official weights.
 
     Raises:
-        InvalidInput: for an unknown space or architecture, a number below 1, or a space that
-            builds no networks.
+        InvalidInput: for an unknown space or architecture, a number below 1, or a space
+            that builds no networks.
     """
     found = get_space(space)
+    named = next(iter(DATASETS)) if dataset is None else checks.text(dataset, "dataset")
     choices = found.choices(found.resolve(architecture))
     if (builder := found.builder) is not None:
         return builder(found, choices, num_classes, **options)
-    return found.network(choices, dataset, **options)
+    return found.network(choices, named, **options)
 
 
 def build_topology(

@@ -36,7 +36,7 @@ def preset(space: str, dataset: str) -> tuple[Recipe, dict[str, Any]]:
     return Recipe(**described.recipe), given
 
 
-def check_network(space: str, given: Mapping[str, Any], dataset: str = "") -> dict[str, Any]:
+def check_network(space: str, given: Mapping[str, Any], dataset: str) -> dict[str, Any]:
     """Options of :func:`nats_gym.networks.build`, once a network was built with them."""
     found = get_space(space)
     parameters = [*inspect.signature(found.builder or found.network).parameters.values()]

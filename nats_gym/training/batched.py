@@ -72,7 +72,9 @@ class TrainingPool:
         shared = {
             "space": self._space.name,
             "data": _content(data),
-            "network": check_network(self._space.name, {} if network is None else network),
+            "network": check_network(
+                self._space.name, {} if network is None else network, data.name
+            ),
         }
         each = [{**shared, "device": str(choose_device(device))} for device in each_device]
         self._pool = Pool(
