@@ -8,6 +8,7 @@ the caller adds the file's name.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -65,6 +66,13 @@ def read_json(path: str | os.PathLike[str], largest: int, nan: bool = False) -> 
         return json.loads(text, parse_constant=None if nan else _no_number)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def checksum_of(content: Mapping[str, Any]) -> str:
+    """One digest, SHA-256, of all that a JSON file says but for its own ``"checksum"``."""
+    told = {name: value for name, value in content.items() if name != "checksum"}
+    text = json.dumps(told, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def map_array(path: str | os.PathLike[str], dtypes: tuple[str, ...] = NUMBERS) -> NDArray[Any]:

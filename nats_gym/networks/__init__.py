@@ -2,7 +2,8 @@
 
 ``blocks`` holds what an edge can be, ``cell`` computes the edges that matter, ``network`` puts
 stem, cells and classifier together, ``official`` reads weights. ``group`` makes one module of
-several networks, ``stacked`` does so by grouped convolutions, ``grouping`` chooses.
+several networks, ``stacked`` does so by grouped convolutions, ``grouping`` chooses. ``trained``
+keeps a trained network in a folder, with a ``card`` and its ``preprocessing``.
 
 >>> import torch
 >>> network = build("sss", "8:16:24:32:32", num_classes=10)
@@ -16,5 +17,6 @@ from __future__ import annotations
 
 from nats_gym.networks.network import Network, build
 from nats_gym.networks.official import load_official
+from nats_gym.networks.trained import TrainedNetwork, load, save
 
-__all__ = ["Network", "build", "load_official"]
+__all__ = ["Network", "TrainedNetwork", "build", "load", "load_official", "save"]

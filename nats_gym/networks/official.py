@@ -6,17 +6,16 @@ Source: NATS-Bench (arXiv 2009.00437).
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from numpy.typing import ArrayLike
 
 from nats_gym import checks
 from nats_gym.datasets import dataset_of
 from nats_gym.errors import InvalidInput, MissingTable, NotInTable, shown
 from nats_gym.networks.network import Network, build
+from nats_gym.networks.weights import check_fit
 from nats_gym.spaces import get_space
 from nats_gym.tables import official
 from nats_gym.tables.official import OfficialArchive
@@ -80,24 +79,12 @@ def load_official(
         raise NotInTable(f"{entry.name}: no weights of {dataset}, hp {hp}, seed {seed}")
     classes = dataset_of(dataset).num_classes
     network = build(space, index, classes)
-    _check_fit(network.state_dict(), weights, entry.name)
+    try:
+        check_fit(network.state_dict(), weights)
+    except ValueError as error:
+        raise UnreadableFile(f"{entry.name}: {error}") from error
     network.load_state_dict(weights, strict=True)
     return network.eval()
-
-
-def _check_fit(own: Mapping[str, torch.Tensor], weights: Any, name: str) -> None:
-    """Raise ``UnreadableFile`` unless weights are a network's own in name, shape and type."""
-    if not isinstance(weights, dict) or weights.keys() != own.keys():
-        raise UnreadableFile(f"{name}: weights that do not fit: those of another network")
-    for key, tensor in own.items():
-        given = weights[key]
-        if not isinstance(given, torch.Tensor) or given.layout != torch.strided:
-            raise UnreadableFile(f"{name}: weights that do not fit: {key} is no tensor")
-        if given.shape != tensor.shape or given.dtype != tensor.dtype:
-            raise UnreadableFile(
-                f"{name}: weights that do not fit: {key} of shape {tuple(given.shape)} and type "
-                f"{given.dtype}, not {tuple(tensor.shape)} and {tensor.dtype}"
-            )
 
 
 def _newest(space: str) -> OfficialArchive:

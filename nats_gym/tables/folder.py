@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from nats_gym.errors import SHOWN, CorruptTable, InvalidInput, MissingTable, sai
 from nats_gym.files import check_folder, unfinished_folder
 from nats_gym.spaces import get_space
 from nats_gym.tables.column import Column
-from nats_gym.untrusted import FLOATS, map_array, open_file, read_json
+from nats_gym.untrusted import FLOATS, checksum_of, map_array, open_file, read_json
 
 MANIFEST = "manifest.json"
 #: What is written; format 1, whose checksum was over the columns' names and digests alone, is read.
@@ -119,7 +119,7 @@ def write_table(
             columns.append(entry)
         columns += [column.to_json() for column in referred]
         manifest = {"format": FORMAT, "space": space, "dataset": dataset, "columns": columns}
-        manifest["checksum"] = table_checksum(manifest)
+        manifest["checksum"] = checksum_of(manifest)
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
         (temporary / MANIFEST).write_text(text, encoding="utf-8")
         for column in read_manifest(temporary)["columns"][: len(stored)]:
@@ -136,13 +136,6 @@ def write_table(
                 os.replace(before, folder)
             raise
     shutil.rmtree(before, ignore_errors=True)
-
-
-def table_checksum(manifest: Mapping[str, Any]) -> str:
-    """One digest for a table: that of all that its manifest says but for the digest itself."""
-    told = {name: value for name, value in manifest.items() if name != "checksum"}
-    text = json.dumps(told, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def earlier_checksum(columns: Sequence[Column]) -> str:
@@ -174,7 +167,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             raise ValueError("no column")
         if len({column.name for column in columns}) < len(columns):
             raise ValueError("two columns of one name")
-        checksum = table_checksum(manifest)
+        checksum = checksum_of(manifest)
         expected = checksum if manifest["format"] == FORMAT else earlier_checksum(columns)
         if manifest["checksum"] != expected:
             raise ValueError("the checksum is not that of the manifest")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
+from nats_gym.networks.preprocessing import Normalizer
 from nats_gym.training.data import ImageData
 
 Batch = tuple[torch.Tensor, torch.Tensor]
@@ -67,28 +68,6 @@ def draw_epoch(count: int, padding: int, seed: int, among: int | None = None) ->
     return EpochDraws(order, flip, corner[0], corner[1])
 
 
-class Normalizer:
-    """Turns bytes into the numbers that a network sees: ``(x/255 − mean) / std`` per channel.
-
-    Args:
-        data: whose mean and standard deviation.
-        memory_format: layout of the result.
-    """
-
-    def __init__(self, data: ImageData, memory_format: torch.memory_format) -> None:
-        device = data.images.device
-        std = torch.tensor(data.std, dtype=torch.float64)
-        mean = torch.tensor(data.mean, dtype=torch.float64)
-        self._scale = (1 / (255 * std)).float().view(3, 1, 1).to(device)
-        self._shift = (-mean / std).float().view(3, 1, 1).to(device)
-        self._format = memory_format
-
-    def __call__(self, images: torch.Tensor) -> torch.Tensor:
-        """Float32 ``(B, 3, H, W)`` of uint8 ``(B, 3, H, W)``."""
-        numbers = images.to(torch.float32, memory_format=self._format)
-        return torch.addcmul(self._shift, numbers, self._scale)
-
-
 class TrainingBatches:
     """The training images, padded once, and epochs of batches from them.
 
@@ -120,7 +99,7 @@ class TrainingBatches:
         # (n, 3, top, left, H, W): every crop of every image, without a copy of any.
         self._crops = padded.unfold(2, size, 1).unfold(3, size, 1)
         self.batch_size, self._flip, self._padding = batch_size, flip, padding
-        self._normalize = Normalizer(data, memory_format)
+        self._normalize = _normalizer(data, memory_format)
         self._together = _BLOCK_NUMBERS // (3 * size**2 * batch_size)
 
     def __len__(self) -> int:
@@ -194,10 +173,14 @@ def evaluation_batches(
     seed: int | None = None,
 ) -> Iterator[Batch]:
     """Batches of a split in its own order, normalised and nothing else; in any with a seed."""
-    normalize = Normalizer(data, memory_format)
+    normalize = _normalizer(data, memory_format)
     order = data.rows(split)
     if seed is not None:
         generator = torch.Generator().manual_seed(seed)
         order = order[torch.randperm(len(order), generator=generator).to(order.device)]
     for rows in torch.split(order, batch_size):
         yield normalize(data.images[rows]), data.labels[rows]
+
+
+def _normalizer(data: ImageData, memory_format: torch.memory_format) -> Normalizer:
+    return Normalizer(data.mean, data.std, data.images.device, memory_format)

@@ -29,9 +29,10 @@ from nats_gym.tables import (
     load_table,
     write_table,
 )
-from nats_gym.tables.folder import MANIFEST, earlier_checksum, sha256_of, table_checksum
+from nats_gym.tables.folder import MANIFEST, earlier_checksum, sha256_of
 from nats_gym.tables.load import OWN, copied_estimates, origin_of
 from nats_gym.tables.table import EMBEDDED
+from nats_gym.untrusted import checksum_of
 
 ACCURACY = "accuracy-valid-90.npy"
 
@@ -70,7 +71,7 @@ def rewrite(folder: Path, change: Callable[[dict[str, Any]], None], sign: bool =
     manifest = json.loads((folder / MANIFEST).read_text())
     change(manifest)
     if sign:
-        manifest["checksum"] = table_checksum(manifest)
+        manifest["checksum"] = checksum_of(manifest)
     (folder / MANIFEST).write_text(json.dumps(manifest))
 
 

@@ -35,7 +35,9 @@ from nats_gym.evaluators import (
     make_evaluator,
 )
 from nats_gym.evaluators.factories import make_ray_evaluator, make_training_evaluator
-from nats_gym.networks import build
+from nats_gym.networks import TrainedNetwork, build, save
+from nats_gym.networks.card import Card
+from nats_gym.networks.preprocessing import Preprocessing
 from nats_gym.tables import embedded_folder
 from nats_gym.training.architecture import train_architecture
 from nats_gym.training.batched import TrainingPool
@@ -78,6 +80,18 @@ def store() -> TrainingStore:
 
 def network() -> Any:
     return build(SPACE, INDEX, 10)
+
+
+def card() -> Card:
+    classes = tuple(map(str, range(10)))
+    preprocessing = Preprocessing(8, (0.3, 0.3, 0.3), (0.4, 0.4, 0.4))
+    return Card(SPACE, nats_gym.get_space(SPACE).name_of(INDEX), INDEX, classes, preprocessing)
+
+
+def saved() -> str:
+    if not Path("trained").exists():
+        save("trained", network(), card())
+    return "trained"
 
 
 #: What is not called here, and why.
@@ -136,6 +150,10 @@ OWN: dict[str, dict[str, Callable[[], Any]]] = {
         "provenance": lambda: ("measured", "measured"),
     },
     "evaluators.make_evaluator": {"given": lambda: {"name": "train"}, "dataset": lambda: "digits"},
+    "networks.TrainedNetwork": {"network": network, "card": card},
+    "networks.TrainedNetwork.predict": {"pictures": lambda: [np.zeros((9, 7), np.uint8)]},
+    "networks.save": {"folder": lambda: "net", "network": network, "card": card},
+    "networks.load": {"folder": saved},
     "networks.Network": {
         "digits": lambda: [0, 1, 2, 3, 4, 0],
         "widths": lambda: [8, 8, 16, 16, 32],
@@ -184,6 +202,7 @@ def instances(monkeypatch: pytest.MonkeyPatch) -> None:
         "RayEvaluator": lambda: RayEvaluator(trainer()),
         "TrainingEvaluator": trainer,
         "ImageData": few_images,
+        "TrainedNetwork": lambda: TrainedNetwork(network(), card()),
         "TrainingPool": lambda: TrainingPool(SPACE, few_images()),
     }.items():
         monkeypatch.setitem(INSTANCES, name, make)

@@ -18,8 +18,9 @@ from nats_gym.datasets import DATASETS
 from nats_gym.errors import CorruptTable, InvalidInput, MissingTable, NotInTable
 from nats_gym.spaces import TopologySpace
 from nats_gym.tables import MEASURED, SURROGATE, Column, Table, embedded_folder, load_table
-from nats_gym.tables.folder import MANIFEST, sha256_of, table_checksum, write_table
+from nats_gym.tables.folder import MANIFEST, sha256_of, write_table
 from nats_gym.tables.home import home
+from nats_gym.untrusted import checksum_of
 
 TSS = TopologySpace()
 
@@ -365,7 +366,7 @@ def test_models_that_do_not_make_a_column_are_refused(tmp_path: Path, column, fa
     manifest = json.loads(path.read_text())
     entries = [{**e, **facts} if e["name"] == column else e for e in manifest["columns"]]
     manifest["columns"] = entries
-    path.write_text(json.dumps({**manifest, "checksum": table_checksum(manifest)}))
+    path.write_text(json.dumps({**manifest, "checksum": checksum_of(manifest)}))
     table = Table(tmp_path / "sss-cifar10", "copy")
     with pytest.raises(CorruptTable):
         table.latency() if column == "latency" else table.accuracy("valid")
