@@ -144,7 +144,12 @@ def find_agent(agent: object) -> tuple[str, Callable[..., Any]]:
         InvalidInput: for anything else, or what cannot be imported.
     """
     if isinstance(agent, str):
-        return agent, _imported(agent) if ":" in agent else get_agent(agent)
+        if ":" not in agent:
+            return agent, get_agent(agent)
+        found = checks.imported(agent, "agent")
+        if not callable(found):
+            raise InvalidInput(f"what makes an agent is called; {shown(agent)} is {shown(found)}")
+        return agent, found
     if not callable(agent):
         raise InvalidInput(
             f"an agent is one of {', '.join(AGENTS)}, or a class or function that makes one; "
@@ -245,18 +250,6 @@ def _takes(factory: Callable[..., Any], kind: str, *options: str) -> bool:
     except Exception:  # what is given answers as it likes
         return False
     return True
-
-
-def _imported(path: str) -> Callable[..., Any]:
-    """What ``"my_module:MyAgent"`` names."""
-    module, _, name = path.partition(":")
-    try:
-        found = functools.reduce(getattr, name.split("."), import_module(module))
-    except (ImportError, AttributeError, OSError, TypeError, ValueError) as error:
-        raise InvalidInput(f"no agent at {shown(path)}: {said(error)}") from None
-    if not callable(found):
-        raise InvalidInput(f"what makes an agent is called; {shown(path)} is {shown(found)}")
-    return found
 
 
 def _name_of(factory: Any) -> str:

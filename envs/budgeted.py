@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from nats_gym.checks import as_integer, switch
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators import TableEvaluator
-from nats_gym.simulation.clock import SimulatedClock, check_evaluations, default_budget
+from nats_gym.simulation.clock import (
+    MOST_IDLE,
+    SimulatedClock,
+    check_evaluations,
+    count_idle,
+    default_budget,
+)
 from nats_gym.simulation.schedule import Epochs, check_epochs, trained_epochs
 from nats_gym.simulation.workers import SimulatedWorkers, check_workers
 from nats_gym.spaces import ArchitectureSpace, get_space
@@ -122,19 +128,9 @@ class BudgetedEnv(ConstructionEnv):
         if time_budget is None and bound is None:
             time_budget = default_budget(self.architecture_space, self.dataset, self.epochs)
         seconds = SimulatedClock(math.inf if time_budget is None else time_budget).budget
-        if bound is None and self._may_be_invalid and math.isfinite(seconds):
-            bound = self._most_results(seconds)
         self.clock = SimulatedClock(seconds, None, bound)
         # In flight: when it is done, the number of its submission, and what it will have found.
         self._in_flight: list[tuple[float, int, dict[str, Any]]] = []
-
-    def _most_results(self, seconds: float) -> int:
-        """More results than architectures bring in a budget: what is invalid takes no time."""
-        cheapest = 1.0
-        if isinstance(self.evaluator, TableEvaluator):
-            table = self.evaluator.table
-            cheapest = min(float(np.nanmin(table.query_seconds(one))) for one in self.schedules)
-        return min(math.ceil(self.workers * seconds / cheapest) + self.workers, 2**62)
 
     def _choose_schedules(self, epochs: Any) -> tuple[Epochs, ...]:
         evaluator = self.evaluator
@@ -256,6 +252,7 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
         super().__init__(num_envs, **options)
         self._budget, self._bound = self.shared.clock.budget, self.shared.clock.evaluations
         self._results = np.zeros(self.num_envs, np.int64)
+        self._idle = np.zeros(self.num_envs, np.int64)
         self._incumbent = np.zeros(self.num_envs)
         self._incumbent_index = np.full(self.num_envs, -1)
         self._previous = np.zeros(self.num_envs)
@@ -268,6 +265,7 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
     def _begin_episodes(self, mask: Bools, start: Any) -> Metrics | None:
         self._clock[mask] = 0.0
         self._results[mask] = 0
+        self._idle[mask] = 0
         self._incumbent[mask] = 0.0
         self._incumbent_index[mask] = -1
         self._previous[mask] = 0.0
@@ -295,8 +293,7 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
         if schedule is not None:
             metrics["epochs"] = self._epochs[schedule]
         if self._workers is None:
-            self._clock[done] += metrics["seconds"]
-            metrics["clock"] = self._clock[done]
+            metrics["clock"] = self._clock[done] + metrics["seconds"]
             return self._take_in(done, metrics, rewards, terminated)
         self._workers.submit(done, self._clock[done] + metrics["seconds"], **metrics)
         waiting = self._workers.busy(done) == self.shared.workers
@@ -304,8 +301,8 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
         arrived = done[waiting]
         if not len(arrived):
             return None
-        self._clock[arrived], metrics = self._workers.collect(arrived)
-        metrics["clock"] = self._clock[arrived]
+        time, metrics = self._workers.collect(arrived)
+        metrics["clock"] = time
         return self._take_in(arrived, metrics, rewards, terminated)
 
     def _take_in(
@@ -316,8 +313,12 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
         terminated: Bools,
     ) -> Metrics:
         """Results arrive: rewards, incumbents, ends, and the next architectures."""
-        accuracy, used, incumbent = metrics["accuracy"], self._clock[which], self._incumbent[which]
+        accuracy, used, incumbent = metrics["accuracy"], metrics["clock"], self._incumbent[which]
         spent, left = used >= self._budget, 1.0 - np.minimum(used, self._budget) / self._budget
+        if self._bound is None and self._budget < math.inf:
+            self._idle[which] = idle = count_idle(self._idle[which], used > self._clock[which])
+            spent |= idle >= MOST_IDLE
+        self._clock[which] = used
         if self._bound is not None:
             self._results[which] += 1
             spent |= self._results[which] >= self._bound

@@ -94,7 +94,7 @@ class EditEnv(ArchitectureEnv):
         self.horizon = integer(horizon, "horizon")
         if time_budget is None:
             time_budget = default_budget(self.architecture_space, self.dataset, self.epochs)
-        self.clock = SimulatedClock(time_budget)
+        self.clock = SimulatedClock(time_budget, idle=None)  # its horizon ends it
         self._view = FlatObservation(self.architecture_space, 0, self.figures)
         self.observation_space = self._view.box
         counts = self.architecture_space.choice_counts

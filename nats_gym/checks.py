@@ -7,11 +7,13 @@ be right are compared. numpy's scalars are as good as Python's; a truth value is
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeGuard, TypeVar
 
@@ -228,6 +230,19 @@ def follows(value: object, protocol: type[Kind]) -> TypeGuard[Kind]:
         return not issubclass(type(value), type) and isinstance(value, protocol)
     except Exception:  # what is given answers as it likes
         return False
+
+
+def imported(place: str, what: str) -> Any:
+    """What ``"module:name"`` names.
+
+    Raises:
+        InvalidInput: where nothing can be imported from there; it says ``no <what> at``.
+    """
+    module, _, name = place.partition(":")
+    try:
+        return functools.reduce(getattr, name.split("."), import_module(module))
+    except (ImportError, AttributeError, OSError, TypeError, ValueError) as error:
+        raise InvalidInput(f"no {what} at {shown(place)}: {said(error)}") from None
 
 
 def plain(value: object, what: str, longest: int = 100_000) -> Any:

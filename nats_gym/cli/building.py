@@ -10,12 +10,21 @@ import typer
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput
 
-from .terminal import DATASET_NAMES, app, interruptible, path, progress_bar, say
+from .terminal import (
+    DATASET_NAMES,
+    SPACE_NAMES,
+    app,
+    interruptible,
+    path,
+    progress_bar,
+    say,
+    space_name,
+)
 
 
 @app.command("build")
 def build_table(
-    space: Annotated[str, typer.Option(help="tss (topology) or sss (size)")],
+    space: Annotated[str, typer.Option(parser=space_name, help=SPACE_NAMES)],
     dataset: Annotated[str, typer.Option(help=DATASET_NAMES)],
     out: Annotated[
         Path, typer.Option(parser=path, help="folder of the build, to go on with if it is there")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -22,13 +21,16 @@ from .data import imported
 from .showing import draw_architecture
 from .terminal import (
     DATASET_NAMES,
+    SPACE_NAMES,
     app,
     interruptible,
+    look_here,
     number_or_text,
     path,
     print_grid,
     progress_bar,
     say,
+    space_name,
 )
 
 
@@ -36,7 +38,7 @@ from .terminal import (
 def search(
     space: Annotated[
         str | None,
-        typer.Option(help="tss (topology) or sss (size); default tss, or what the agent searches"),
+        typer.Option(parser=space_name, help=f"{SPACE_NAMES}; default tss, or the agent's"),
     ] = None,
     dataset: Annotated[str, typer.Option(help=DATASET_NAMES)] = "cifar10",
     agent: Annotated[
@@ -99,8 +101,8 @@ def search(
     from nats_gym.tables import official
     from nats_gym.tables.load import SOURCES, is_archive
 
-    if ":" in agent and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # as a study finds an agent beside its file
+    if ":" in agent:
+        look_here()  # as a study finds an agent beside its file
     schedule = None if epochs is None else number_or_text(epochs)
     options = _options(option or [])
     for name, value in (("data_dir", data_dir), ("device", device)):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from nats_gym.tables import Table
 
-from .terminal import app, number_or_text, path, print_grid, say
+from .terminal import SPACE_NAMES, app, number_or_text, path, print_grid, say, space_name
 
 
 @app.command()
@@ -26,7 +26,7 @@ def envs() -> None:
 
 @app.command()
 def show(
-    space: Annotated[str, typer.Argument(help="tss or sss")],
+    space: Annotated[str, typer.Argument(parser=space_name, help=SPACE_NAMES)],
     architecture: Annotated[str, typer.Argument(help="official index or official string")],
     png: Annotated[
         Path | None, typer.Option(parser=path, help="draw it too, to this file (.png)")

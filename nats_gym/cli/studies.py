@@ -9,6 +9,7 @@ import typer
 
 from .terminal import (
     DATASET_NAMES,
+    SPACE_NAMES,
     app,
     interruptible,
     number_or_text,
@@ -16,6 +17,7 @@ from .terminal import (
     print_grid,
     progress_bar,
     say,
+    space_name,
 )
 
 if TYPE_CHECKING:
@@ -118,7 +120,7 @@ def leaderboard(
 
 @app.command()
 def analyse(
-    space: Annotated[str, typer.Argument(help="tss (topology) or sss (size)")],
+    space: Annotated[str, typer.Argument(parser=space_name, help=SPACE_NAMES)],
     dataset: Annotated[str, typer.Argument(help=DATASET_NAMES)],
     source: Annotated[str, typer.Option(help="auto, embedded or a table's folder")] = "auto",
     epochs: Annotated[str | None, typer.Option(help="schedule; default the full one")] = None,

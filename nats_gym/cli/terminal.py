@@ -27,6 +27,9 @@ LONGEST_WORD = 1_000
 #: What a command's data set may be, in words.
 DATASET_NAMES = " or ".join(", ".join(EVERY_DATASET).rsplit(", ", 1))
 
+#: What a command's space may be, in words.
+SPACE_NAMES = "tss (topology), sss (size), nb101, or your own: its name, or module:Class"
+
 #: Exit codes: of what cannot be done as it was asked for, and of Ctrl-C, as shells have it.
 REFUSED, INTERRUPTED = 2, 130
 
@@ -50,8 +53,16 @@ def options(
     version: Annotated[
         bool, typer.Option("--version", is_eager=True, callback=_print_version, help="and exit")
     ] = False,
+    spaces: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--known-space", help="module:Class of a space that results are of; may be repeated"
+        ),
+    ] = None,
 ) -> None:
     """Neural architecture search as reinforcement learning."""
+    for one in spaces or []:
+        space_name(one)
     help_without_command(context)
 
 
@@ -98,6 +109,28 @@ def path(text: str) -> Path:
         return checks.path(text, "it", expand=True)
     except InvalidInput as error:
         raise typer.BadParameter(str(error)) from None
+
+
+def space_name(text: str) -> str:
+    """How every option that is a space is read: a name, or ``"module:Class"`` beside here.
+
+    That is known by its name from then on, as a study knows those beside its file.
+    """
+    if ":" not in text:
+        return text
+    from nats_gym.spaces import register_space
+
+    look_here()
+    try:
+        return register_space(text).name
+    except InvalidInput as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def look_here() -> None:
+    """Find modules in the current folder."""
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
 
 
 def number_or_text(text: str) -> int | str:

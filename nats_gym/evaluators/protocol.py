@@ -15,7 +15,7 @@ from nats_gym.checks import as_number, integer
 from nats_gym.datasets import EVERY_DATASET
 from nats_gym.errors import EvaluatorError, InvalidInput, said, shown
 from nats_gym.simulation.schedule import Epochs
-from nats_gym.spaces import SPACES
+from nats_gym.spaces import SPACES, known_spaces
 from nats_gym.tables.column import known_figures
 
 #: Provenance of figures whose evaluator does not say what they rest on.
@@ -336,7 +336,7 @@ def check_subject(evaluator: object, space: str, dataset: str | None = None) -> 
     except Exception as error:  # an object of others
         raise InvalidInput(f"an evaluator's space and data set: {said(error)}") from error
     for what, given, asked, known in (
-        ("space", told[0], space, SPACES),
+        ("space", told[0], space, known_spaces()),
         ("data set", told[1], dataset, EVERY_DATASET),
     ):
         if isinstance(given, str) and given in known and asked is not None and given != asked:

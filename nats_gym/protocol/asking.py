@@ -147,6 +147,7 @@ class Evaluations:
             saved = np.where(going_on, paid, 0.0)
         self._remember(index=index, rung=rung, trial=trial, continues=continues)
         accuracy, seconds = self._look_up(index, rung, combine(self._keys, trial))
+        saved[index < 0] = 0.0  # what is no architecture takes no time, however often it goes on
         return {
             "index": index,
             "accuracy": accuracy,
@@ -219,10 +220,10 @@ class Evaluations:
     def _look_up(
         self, index: NDArray[np.int64], rung: NDArray[np.int64], trial_keys: Keys
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Accuracies and seconds ``(runs,)`` of a batch on several rungs."""
-        accuracy, seconds = np.empty(len(index)), np.empty(len(index))
+        """Accuracies and seconds ``(runs,)`` of a batch on several rungs; 0 of index -1."""
+        accuracy, seconds = np.zeros(len(index)), np.zeros(len(index))
         for place, epochs in enumerate(self._ladder):
-            here = np.flatnonzero(rung == place)
+            here = np.flatnonzero((rung == place) & (index >= 0))
             if len(here):
                 outcome = self._evaluator.evaluate(index[here], epochs, trial_keys[here])
                 accuracy[here], seconds[here] = outcome.accuracy, outcome.seconds

@@ -15,6 +15,7 @@ import gymnasium as gym
 
 from nats_gym.errors import InvalidInput
 from nats_gym.results.result import SearchArguments
+from nats_gym.simulation.clock import SimulatedClock
 
 from .kind import Columns, Kind, Runs, in_columns
 
@@ -36,7 +37,7 @@ class Environment(Kind):
         """
         arguments, seeds, budget = runs.arguments, runs.seeds, runs.arguments.budget
         most = arguments.evaluations
-        env_id = f"NATS-{arguments.space.upper()}-{arguments.dataset}-v0"
+        table = runs.evaluator.table
         played = []
         for run, seed in enumerate(seeds):
 
@@ -44,7 +45,13 @@ class Environment(Kind):
                 share = max(clock / budget, count / most if most else 0.0)
                 runs.progress((run + min(share, 1.0)) / len(seeds))
 
-            made = gym.make(env_id, epochs=arguments.epochs, evaluator=runs.evaluator)
+            made = gym.make(
+                "NAS-v0",
+                space=table.space,
+                dataset=table.dataset,
+                epochs=arguments.epochs,
+                evaluator=runs.evaluator,
+            )
             with _Watched(made, seed, tell) as env:
                 self._learn(env, arguments, seed)
                 counted = _until_spent(env.evaluations, arguments, self.name)
@@ -100,8 +107,10 @@ def _until_spent(
     evaluations: list[tuple[Any, ...]], arguments: SearchArguments, name: str
 ) -> list[tuple[Any, ...]]:
     """The evaluations up to the one that overshoots, or the last that is given."""
-    for count, (*_, clock) in enumerate(evaluations, start=1):
-        if clock >= arguments.budget or count == arguments.evaluations:
+    clock = SimulatedClock(arguments.budget, None, arguments.evaluations)
+    for count, (*_, time) in enumerate(evaluations, start=1):
+        clock.advance(time)
+        if clock.spent:
             return evaluations[:count]
     spent = evaluations[-1][-1] if evaluations else 0.0
     raise InvalidInput(

@@ -16,7 +16,7 @@ from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import TableEvaluator
 from nats_gym.results.result import SearchArguments, SearchResult, provenance_of
 from nats_gym.simulation.schedule import Epochs
-from nats_gym.spaces import get_space
+from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.streams import run_seeds
 from nats_gym.tables import Table, load_table
 
@@ -39,7 +39,7 @@ TOLD = ("among", "budget", "checkpoint", "epochs", "progress", "rungs", "seed", 
 
 
 def search(
-    space: str,
+    space: str | ArchitectureSpace | type[ArchitectureSpace],
     dataset: str,
     agent: str | Callable[..., Any] = "reinforce",
     epochs: Epochs | None = None,
@@ -62,14 +62,16 @@ def search(
     """Search a space with an agent under the paper's protocol, in independent runs.
 
     Args:
-        space: ``"tss"`` or ``"sss"``.
+        space: ``"tss"``, ``"sss"``, ``"nb101"`` or another that is registered, by name; or a space
+            of your own, the object or its class.
         dataset: ``"cifar10"``, ``"cifar100"``, ``"ImageNet16-120"`` or ``"digits"``.
         agent: a name of ``nats_gym.agents.AGENTS``, or what makes an agent of one of the
             shapes that ``nats_gym.agents`` describes: its class, a partial of it, a function.
         epochs: schedule to search on; None for the full one, ``"4/12"`` for the state after 4
             epochs of the 12-epoch one (needs learning curves). Of a weight-sharing search: the
             supernet's own; None for its default. Its answers are looked up at the full schedule.
-        budget: simulated seconds of each run, finite; None for the paper's × epochs/12. Of a
+        budget: simulated seconds of each run, finite; None for the space's own on the data set
+            (of NATS-Bench's spaces the paper's × epochs/12). Of a
             weight-sharing search: real ones; None for an hour an epoch, which caps nothing.
             Beside ``evaluations`` it may be infinite, and None is.
         runs: independent runs, up to :data:`MAX_RUNS`.
@@ -97,7 +99,8 @@ def search(
         progress: called with the share done, now and then.
 
     Returns:
-        The evaluations of every run and the architecture that each recommends.
+        The evaluations of every run and the architecture that each recommends. What an agent asks
+        for and is no architecture of the space is one that scores 0 and takes no time.
 
     Raises:
         InvalidInput: for a bad name or number; NotInTable: for a schedule that the table lacks.
@@ -135,7 +138,7 @@ def search(
 
 
 def search_arguments(
-    space: str,
+    space: str | ArchitectureSpace | type[ArchitectureSpace],
     dataset: str,
     agent: str | Callable[..., Any] = "reinforce",
     epochs: Epochs | None = None,

@@ -153,7 +153,8 @@ class SearchResult:
     evaluation with -1 or NaN.
 
     Attributes:
-        index: official index of each architecture evaluated.
+        index: official index of each architecture evaluated; -1 for what the agent asked for and
+            is no architecture: it scores 0 and takes no time.
         accuracy: what was observed, validation accuracy in percent on the schedule trained.
         seconds: what each evaluation cost.
         clock: the run's simulated seconds when each evaluation was done.
@@ -231,16 +232,21 @@ class SearchResult:
         return self.alphas is not None
 
     @cached_property
+    def there(self) -> NDArray[np.bool_]:
+        """Where an evaluation stands, ``(runs, evaluation)``; False behind a run's last."""
+        return self.evaluation >= 0
+
+    @cached_property
     def evaluations(self) -> NDArray[np.int64]:
         """Evaluations of each run, ``(runs,)``."""
-        return (self.index >= 0).sum(axis=1)
+        return self.there.sum(axis=1)
 
     @cached_property
     def recommended(self) -> NDArray[np.int64]:
         """Official index of each run's answer, ``(runs,)``: its best observed architecture.
 
-        The earliest of equals, as in the paper's protocol. A weight-sharing search observes
-        nothing; its answer is its last.
+        The earliest of equals, as in the paper's protocol; -1 of a run that asked for nothing that
+        is one. A weight-sharing search observes nothing; its answer is its last.
         """
         last = self.evaluations[:, None] - 1
         return np.take_along_axis(self.incumbent_index, last, axis=1)[:, 0]
@@ -251,26 +257,37 @@ class SearchResult:
         if self.answers_last:
             return self.accuracy
         best = np.fmax.accumulate(self.accuracy, axis=1)
-        return np.where(self.index >= 0, best, np.nan)
+        return np.where(self.there, best, np.nan)
 
     @cached_property
     def incumbent_index(self) -> NDArray[np.int64]:
-        """What each run would answer after each evaluation, ``(runs, evaluation)``; -1 behind."""
+        """What each run would answer after each evaluation, ``(runs, evaluation)``.
+
+        -1 behind the last, and before the first that is an architecture.
+        """
         if self.answers_last:
             return self.index
-        before = np.fmax.accumulate(self.accuracy, axis=1)[:, :-1]
+        # What is no architecture is worse than an accuracy of 0.
+        observed = np.where(self.index < 0, -1.0, self.accuracy)
+        before = np.fmax.accumulate(observed, axis=1)[:, :-1]
         place = np.zeros(self.index.shape, dtype=np.int64)  # of the best so far
-        place[:, 1:] = np.where(self.accuracy[:, 1:] > before, np.arange(1, len(place[0])), 0)
+        place[:, 1:] = np.where(observed[:, 1:] > before, np.arange(1, len(place[0])), 0)
         place = np.maximum.accumulate(place, axis=1)
-        return np.where(self.index >= 0, np.take_along_axis(self.index, place, axis=1), -1)
+        return np.where(self.there, np.take_along_axis(self.index, place, axis=1), -1)
 
-    def full_schedule_accuracy(self, split: str = "valid") -> NDArray[np.float64]:
-        """Full-schedule accuracy of :attr:`recommended`, mean over trials, percent, ``(runs,)``.
+    def judged(self, index: NDArray[np.int64], split: str = "valid") -> NDArray[np.float64]:
+        """Full-schedule accuracy, mean over trials, percent, of answers ``index (...)``.
+
+        No answer, -1, counts as an accuracy of 0.
 
         Raises:
             NotInTable: if the table does not hold that split.
         """
-        return self.table.mean_accuracy(split)[self.recommended]
+        return np.where(index < 0, 0.0, self.table.mean_accuracy(split)[index])
+
+    def full_schedule_accuracy(self, split: str = "valid") -> NDArray[np.float64]:
+        """Full-schedule accuracy of :attr:`recommended`, as :meth:`judged`, ``(runs,)``."""
+        return self.judged(self.recommended, split)
 
     def regret(self) -> NDArray[np.float64]:
         """Points between the best full-schedule validation accuracy known and each run's."""
@@ -439,8 +456,8 @@ def _columns(arrays: Arrays) -> tuple[dict[str, Any], Any]:
             raise ValueError(f"{name} are {columns[name].dtype}, not {wanted}")
         if columns[name].dtype.kind == "f" and np.isinf(columns[name]).any():
             raise ValueError(f"{name} are infinite in places")
-    known = columns["index"] >= 0
-    if not known[:, 0].all() or (known[:, 1:] > known[:, :-1]).any():
+    there = columns["evaluation"] >= 0
+    if not there[:, 0].all() or (there[:, 1:] > there[:, :-1]).any():
         raise ValueError("a run has no evaluations, or some behind its last")
     if "alphas" not in arrays:
         return columns, None

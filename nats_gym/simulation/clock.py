@@ -17,6 +17,9 @@ Seconds = float | NDArray[np.float64]
 
 #: Most runs beside each other, each with a clock of its own.
 MAX_RUNS = 1_000_000
+#: Evaluations in a row that take no time, as what is no architecture takes none, before a clock
+#: that seconds alone would end is spent.
+MOST_IDLE = 10_000
 
 
 def default_budget(space: str | ArchitectureSpace, dataset: str, epochs: Epochs) -> float:
@@ -53,6 +56,11 @@ def check_evaluations(evaluations: Any, what: str = "evaluations") -> int | None
     return None if evaluations is None else integer(evaluations, what, 1)
 
 
+def count_idle(idle: Any, went_on: Any) -> Any:
+    """How many evaluations in a row took no time, after one more: numbers or arrays alike."""
+    return (idle + 1) * (1 - went_on)
+
+
 class SimulatedClock:
     """Seconds used so far, against a budget; evaluations, against the most of them.
 
@@ -65,6 +73,8 @@ class SimulatedClock:
             plain float.
         evaluations: how often time may go on before the clock is spent whatever the time is;
             None for no such bound.
+        idle: evaluations in a row that take no time before a clock with a budget, and no bound on
+            evaluations, is spent; None for however many.
 
     Raises:
         InvalidInput: unless the budget is a positive number, the runs are so many, and the
@@ -76,9 +86,12 @@ class SimulatedClock:
         budget: float = math.inf,
         runs: int | None = None,
         evaluations: int | None = None,
+        idle: int | None = MOST_IDLE,
     ) -> None:
         self.budget = check_budget(budget)
         self.evaluations = check_evaluations(evaluations)
+        endless = self.evaluations is None and self.budget < math.inf
+        self._most_idle = check_evaluations(idle, "idle") if endless else None
         self._runs = None if runs is None else integer(runs, "runs", 0, MAX_RUNS)
         self.used: Seconds = 0.0
         self.reset()
@@ -87,6 +100,7 @@ class SimulatedClock:
         """Set the time used to zero."""
         self._count = 0
         self.used = 0.0 if self._runs is None else np.zeros(self._runs)
+        self._idle: Any = 0 if self._runs is None else np.zeros(self._runs, np.int64)
 
     def charge(self, seconds: Seconds) -> None:
         """Add ``seconds``: a float, or one per run.
@@ -103,8 +117,7 @@ class SimulatedClock:
             raise InvalidInput(
                 f"an evaluation costs a number of seconds from 0, got {shown(seconds)}"
             )
-        self.used = self.used + seconds
-        self._count += 1
+        self._go_on(self.used + seconds)
 
     def advance(self, time: Seconds) -> None:
         """Go on to ``time``, seconds since the start: when an evaluation beside others is done.
@@ -119,6 +132,11 @@ class SimulatedClock:
             valid = reached is not None and bool(self.used <= reached < math.inf)
         if not valid:
             raise InvalidInput(f"a clock at {shown(self.used)} s goes on, got {shown(time)}")
+        self._go_on(time)
+
+    def _go_on(self, time: Seconds) -> None:
+        if self._most_idle is not None:
+            self._idle = count_idle(self._idle, time > self.used)
         self.used = time
         self._count += 1
 
@@ -127,7 +145,8 @@ class SimulatedClock:
         """Whether the budget is used up, or all evaluations are."""
         if self.evaluations is not None and self._count >= self.evaluations:
             return True if self._runs is None else np.ones(self._runs, dtype=bool)
-        return self.used >= self.budget
+        spent = self.used >= self.budget
+        return spent if self._most_idle is None else spent | (self._idle >= self._most_idle)
 
     @property
     def fraction_left(self) -> Seconds:

@@ -12,7 +12,6 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from importlib import import_module
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -658,8 +657,7 @@ class ArchitectureSpace:
         """What :attr:`network_builder` names."""
         if not self.network_builder:
             return None
-        module, _, name = self.network_builder.partition(":")
-        builder: Callable[..., Any] = getattr(import_module(module), name)
+        builder: Callable[..., Any] = checks.imported(self.network_builder, "network builder")
         return builder
 
     def network(self, choices: ArrayLike, dataset: str, **options: Any) -> Any:

@@ -7,6 +7,7 @@ from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
+from nats_gym import checks
 from nats_gym.errors import InvalidInput, said, shown, unknown_name
 from nats_gym.spaces.architecture_space import ArchitectureSpace
 from nats_gym.spaces.nasbench101 import NASBench101Space
@@ -26,19 +27,20 @@ _registered: dict[str, ArchitectureSpace] = {}
 
 
 def register_space(
-    space: ArchitectureSpace | type[ArchitectureSpace], *, replace: bool = False
+    space: ArchitectureSpace | type[ArchitectureSpace] | str, *, replace: bool = False
 ) -> ArchitectureSpace:
     """Make a space known by its name, wherever a space is asked for.
 
     Args:
-        space: the space, or its class.
+        space: the space, its class, or where that can be imported from, ``"my_module:MySpace"``.
         replace: whether it takes the place of another of its name.
 
     Returns:
         The space.
 
     Raises:
-        InvalidInput: for what is no space, and for a name that another one has.
+        InvalidInput: for what is no space or cannot be imported, and for a name that another one
+            has.
 
     >>> class Pair(ArchitectureSpace):
     ...     name = "pair"
@@ -46,6 +48,8 @@ def register_space(
     >>> get_space(register_space(Pair).name).size
     6
     """
+    if isinstance(space, str) and ":" in space:
+        space = checks.imported(str(space), "space")
     made = _checked(space)
     other = _registered.get(made.name) or (_own(made.name) if made.name in SPACES else None)
     if other is not None and other is not made:

@@ -19,9 +19,8 @@ from nats_gym.study.statistics import area_under_curve
 
 def regret_curve(result: SearchResult) -> NDArray[np.float64]:
     """Regret after each evaluation, percentage points, ``(runs, evaluation)``; NaN behind."""
-    mean = result.table.mean_accuracy("valid")
-    regret = np.nanmax(mean) - mean[result.incumbent_index]
-    return np.where(result.index >= 0, regret, np.nan)
+    best = result.table.best("valid")[1]
+    return np.where(result.there, best - result.judged(result.incumbent_index), np.nan)
 
 
 def regret_at(result: SearchResult, times: ArrayLike) -> NDArray[np.float64]:

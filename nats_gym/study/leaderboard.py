@@ -261,8 +261,8 @@ def _entry(agent: str, claimed: list[list[_Claim]], board: Board) -> Entry:
 def _judged(runs: list[_Claim], split: str) -> NDArray[np.float64]:
     if not runs:
         return np.zeros(0)
-    accuracy = runs[0].result.table.mean_accuracy(split)
-    return accuracy[[claim.result.recommended[claim.run] for claim in runs]]
+    answers = np.array([claim.result.recommended[claim.run] for claim in runs])
+    return runs[0].result.judged(answers, split)
 
 
 def _mean_std(values: NDArray[np.float64]) -> str:

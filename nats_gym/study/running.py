@@ -31,6 +31,7 @@ from nats_gym.machine import describe, versions
 from nats_gym.processes.pool import Pool, Task, TaskFailed
 from nats_gym.protocol import find_kind, search
 from nats_gym.results.result import RUN_FILE, SearchResult
+from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.tables import load_table
 
 from .spec import Study, StudyCell
@@ -49,7 +50,8 @@ class Block:
         cell: the cell.
         first, runs: number of the first run, and how many.
         folder: where the result goes: the cell's, or one of its blocks'.
-        places: folders where modules of agents lie.
+        places: folders where modules of agents and spaces lie.
+        space: what the cell searches, which a process may not know by its name.
     """
 
     cell: StudyCell
@@ -57,6 +59,7 @@ class Block:
     runs: int
     folder: Path
     places: tuple[str, ...]
+    space: ArchitectureSpace
 
 
 def run_study(
@@ -209,11 +212,12 @@ def _missing(cell: StudyCell, out: Path, places: tuple[str, ...]) -> Iterator[Bl
         InvalidInput: if the folder holds the cell with other arguments or of another table.
     """
     folder, runs, kind = out / CELLS / cell.name, cell.search.runs, find_kind(cell.agent)
+    space = get_space(cell.search.space)
     if folder.is_dir():
         _check_same(cell, folder, cell.arguments)
         return
     if not plays_one_by_one(kind.factory):
-        yield Block(cell, 0, runs, folder, places)
+        yield Block(cell, 0, runs, folder, places, space)
         return
     for first in range(0, runs, kind.block):
         count = min(kind.block, runs - first)
@@ -221,7 +225,7 @@ def _missing(cell: StudyCell, out: Path, places: tuple[str, ...]) -> Iterator[Bl
         if block.is_dir():
             _check_same(cell, block, {**cell.arguments, "runs": count, "first_run": first})
         else:
-            yield Block(cell, first, count, block, places)
+            yield Block(cell, first, count, block, places, space)
 
 
 def _check_same(cell: StudyCell, folder: Path, arguments: dict[str, Any]) -> None:
@@ -247,8 +251,12 @@ def _played(
         return
     import cloudpickle
 
-    # A block may hold an agent of the caller's script, which cannot be imported elsewhere.
-    tasks = [{"block": np.frombuffer(cloudpickle.dumps(block), np.uint8)} for block in blocks]
+    # A block may hold an agent or a space of the caller's script, which cannot be imported
+    # elsewhere; what can be is looked for in the study's places.
+    tasks = [
+        {"places": [*block.places], "block": np.frombuffer(cloudpickle.dumps(block), np.uint8)}
+        for block in blocks
+    ]
     workers = min(jobs, len(blocks))
     with Pool(f"{__name__}:make_player", workers=workers, threads=max(1, cores // jobs)) as pool:
         for number, answer in pool.map(tasks):
@@ -262,7 +270,8 @@ def make_player() -> Task:
     """What a process of a study runs: :func:`play`, a block as bytes."""
     import cloudpickle
 
-    def player(block: NDArray[np.uint8]) -> dict[str, Any]:
+    def player(places: list[str], block: NDArray[np.uint8]) -> dict[str, Any]:
+        sys.path.extend(place for place in places if place not in sys.path)
         try:
             return {"seconds": play(pickle.loads(block.tobytes()))}
         except Exception as error:  # an agent's own too is raised where the study was called
@@ -276,7 +285,7 @@ def make_player() -> Task:
 
 def play(block: Block) -> float:
     """Play a block, keep its result; real seconds that it took."""
-    sys.path.extend(place for place in block.places if place not in sys.path)
+    get_space(block.space)
     started = time.perf_counter()
     arguments = {**block.cell.arguments, "runs": block.runs, "first_run": block.first}
     checkpoints = block.folder.parent / ".checkpoints" if block.cell.search.shares_weights else None

@@ -17,7 +17,7 @@ from nats_gym.errors import InvalidInput, MissingStudy, said, shown
 from nats_gym.files import check_source
 from nats_gym.protocol import find_kind, search_arguments
 from nats_gym.results.result import SearchArguments
-from nats_gym.spaces import get_space
+from nats_gym.spaces import get_space, register_space
 from nats_gym.untrusted import open_file, read_json
 
 #: What a study says, and what each says besides.
@@ -90,7 +90,8 @@ class Study:
                 search takes no other epochs, since they are its supernet's, and no evaluations);
                 ``name``, ``runs``, ``seed``, ``source``, ``trial``.
             text: the file itself.
-            places: folders where modules of ``agent = "module:Class"`` are looked for.
+            places: folders where modules of ``agent = "module:Class"``, and of spaces named so,
+                are looked for.
 
         Raises:
             InvalidInput: for anything that is not so, naming the search or agent.
@@ -176,7 +177,7 @@ def _places_of_results(folder: Path) -> list[str]:
 def _cell(
     label: str, options: Any, search: Mapping[str, Any], dataset: Any, shared: Mapping[str, Any]
 ) -> StudyCell:
-    told = {**shared, **search, "dataset": dataset}
+    told = {**shared, **search, "space": _space(search["space"]), "dataset": dataset}
     told.pop("datasets", None)
     own = {name: value for name, value in options.items() if name not in ("agent", "spaces")}
     agent = options.get("agent", label)
@@ -209,7 +210,13 @@ def _searched(label: str, options: Mapping[str, Any], space: str) -> bool:
         raise InvalidInput(
             f"spaces of agent {shown(label)} are a list, got {shown(options['spaces'])}"
         )
-    return get_space(space).name in {get_space(name).name for name in spaces}
+    return _space(space) in {_space(name) for name in spaces}
+
+
+def _space(named: Any) -> str:
+    """The name of a space; one of the study's own, ``"module:Class"``, is known by it then."""
+    own = isinstance(named, str) and ":" in named
+    return register_space(named).name if own else get_space(named).name
 
 
 def _datasets(search: Mapping[str, Any]) -> list[Any]:

@@ -35,6 +35,7 @@ from nats_gym.results.result import (
     open_runs,
     read_run,
 )
+from nats_gym.simulation.clock import MOST_IDLE, count_idle
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.streams import combine, run_keys, run_seeds
 from nats_gym.tables import SURROGATE
@@ -152,8 +153,8 @@ def _stand_in(claimed: SearchArguments) -> str:
 
 def _failures(result: SearchResult, folder: Path) -> Iterator[tuple[Flags, str]]:
     """Which runs are wrong in what, the most basic first."""
-    a, there = result.arguments, result.index >= 0
-    runs = np.arange(result.runs)
+    a, there = result.arguments, result.there
+    runs, none = np.arange(result.runs), there & (result.index < 0)
     order = np.arange(result.index.shape[1])
     ladder = a.ladder
     numbers = np.where(there, result.evaluation, np.arange(-1, -len(order) - 1, -1))
@@ -163,13 +164,14 @@ def _failures(result: SearchResult, folder: Path) -> Iterator[tuple[Flags, str]]
     broken: Flags = np.asarray(
         repeated
         | (there & ~in_order).any(axis=1)
-        | (~there & ((result.rung != -1) | (result.evaluation != -1))).any(axis=1)
+        | (~there & ((result.rung != -1) | (result.index != -1))).any(axis=1)
         | (~there & ~np.isnan(result.accuracy)).any(axis=1)
         | ~there[:, 0]
         | (there[:, 1:] & ~there[:, :-1]).any(axis=1)
+        | (result.evaluation < -1).any(axis=1)
         | (result.index >= result.table.space.size).any(axis=1)
         | (there & ((result.rung < 0) | (result.rung >= len(ladder)))).any(axis=1)
-        | (there & (result.evaluation < 0)).any(axis=1)
+        | (none & (result.table.space.every_row_valid | (result.index != -1))).any(axis=1)
         | (there & (result.continues >= np.maximum(result.evaluation, 0))).any(axis=1)
     )
     yield broken, "its evaluations are not in order"
@@ -217,7 +219,7 @@ def _rounding(result: SearchResult, ladder: Sequence[Epochs], folder: Path) -> N
 def _columns_of(result: SearchResult) -> NDArray[np.int64]:
     """Where the evaluation of each number stands, ``(runs, numbers)``; -1 where it does not."""
     at = np.full((result.runs, int(result.evaluation.max()) + 1), -1)
-    run, column = np.nonzero(result.index >= 0)
+    run, column = np.nonzero(result.there)
     at[run, result.evaluation[run, column]] = column
     return at
 
@@ -235,8 +237,8 @@ def _replay(
     for column in range(trial.shape[1]):  # the trial of a training's beginning, however often on
         on = np.flatnonzero(shares[:, column])
         trial[on, column] = trial[on, before[on, column]]
-    accuracy = np.full(result.index.shape, np.nan)
-    seconds = np.full(result.index.shape, np.nan)
+    none = result.there & (result.index < 0)
+    accuracy, seconds = (np.where(none, 0.0, np.nan) for _ in range(2))
     for rung, epochs in enumerate(ladder):
         here = np.nonzero((result.rung == rung) & (result.index >= 0))
         if not len(here[0]):
@@ -245,7 +247,7 @@ def _replay(
         outcome = evaluator.evaluate(result.index[here], epochs, drawn)
         accuracy[here], seconds[here] = outcome.accuracy, outcome.seconds
     for rung, epochs in enumerate(ladder):
-        paid = shares & (np.take_along_axis(result.rung, before, 1) == rung)
+        paid = shares & ~none & (np.take_along_axis(result.rung, before, 1) == rung)
         seconds[paid] -= table.train_seconds(epochs)[result.index[paid]]
     return accuracy, seconds
 
@@ -266,10 +268,22 @@ def _clock_failures(
     spent = clock >= budget
     if (most := result.arguments.evaluations) is not None:
         spent |= np.cumsum(there, axis=1) >= most
+    elif math.isfinite(budget):
+        spent |= _idle(clock) >= MOST_IDLE
     early = (there & ~last & spent).any(axis=1)
     late = (last & ~spent).any(axis=1)
     yield np.asarray(early), "it goes on after its budget was spent"
     yield np.asarray(late), "it stops before its budget is spent"
+
+
+def _idle(clock: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How many evaluations in a row had taken no time, at each, ``(runs, evaluation)``."""
+    counts = np.empty(clock.shape, np.int64)
+    idle, before = np.zeros(len(clock), np.int64), np.zeros(len(clock))
+    for column in range(clock.shape[1]):
+        counts[:, column] = idle = count_idle(idle, clock[:, column] > before)
+        before = clock[:, column]
+    return counts
 
 
 def _intervals(

@@ -140,16 +140,26 @@ def origin_of(table: Table) -> str:
     A table is an embedded one by its checksum, wherever it lies, and an imported one by where it
     lies. What any other says of itself is said by whoever made it.
     """
-    embedded = open_embedded(table.space.name, table.dataset)
-    if table.checksum == embedded.checksum:
+    embedded = _embedded_beside(table)
+    if embedded is not None and table.checksum == embedded.checksum:
         return EMBEDDED
     imported = table.folder.resolve().is_relative_to(official.archives_folder().resolve())
     return IMPORTED if imported else OWN
 
 
+def _embedded_beside(table: Table) -> Table | None:
+    """What the package holds of a table's space and data set, if anything."""
+    try:
+        return open_embedded(table.space.name, table.dataset)
+    except MissingTable:
+        return None
+
+
 def copied_estimates(table: Table) -> list[str]:
     """Names of a table's columns that are said to be measured and hold an embedded estimate."""
-    embedded = open_embedded(table.space.name, table.dataset)
+    embedded = _embedded_beside(table)
+    if embedded is None:
+        return []
     estimates = [column for column in embedded.columns if column.provenance == SURROGATE]
     copied = []
     for column in table.columns:

@@ -15,6 +15,7 @@ from gymnasium.vector import AutoresetMode
 from nats_gym.errors import InvalidInput, MissingTable
 from nats_gym.evaluators import Outcome
 from nats_gym.registration import OPEN_ENVIRONMENTS
+from nats_gym.simulation.clock import MOST_IDLE
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.testing import check_vector_env
 
@@ -136,7 +137,7 @@ def test_masked_play_is_valid_and_any_other_may_fail(space: ArchitectureSpace) -
     assert found == {True, False}
 
 
-@pytest.mark.parametrize(("bound", "results"), [({"max_evaluations": 5}, 5), ({}, 11)])
+@pytest.mark.parametrize(("bound", "results"), [({"max_evaluations": 5}, 5), ({}, MOST_IDLE)])
 def test_an_episode_of_nothing_but_invalid_rows_ends(bound: dict[str, int], results: int) -> None:
     env = gym.make("NAS-Budgeted-v0", space=SPACES[1], evaluator=EVALUATOR, time_budget=10, **bound)
     env.reset(seed=0)
