@@ -375,6 +375,13 @@ class SearchResult:
             raise UnreadableResult(
                 f"{shown(str(folder))} holds architectures that {table.space.name} has not"
             )
+        if (
+            table.space.every_row_valid
+            and ((columns["evaluation"] >= 0) & (columns["index"] < 0)).any()
+        ):
+            raise UnreadableResult(
+                f"{shown(str(folder))}: a run has no evaluations, or some behind its last"
+            )
         earlier = checksum == table.earlier_checksum
         if checksum != table.checksum and not earlier:
             raise UnreadableResult(

@@ -437,7 +437,7 @@ def gap(arrays: dict[str, Any]) -> None:
         (shorter, "stops before its budget"),
         (without_the_worst, "not in order"),
         (chosen_trial, "not in order"),
-        (padded, "not in order"),
+        (padded, "no evaluations, or some behind its last"),
         (another_answer, "not its best observed"),
         (out_of_the_space, "holds architectures that tss has not"),
         (gap, "no evaluations, or some behind its last"),
