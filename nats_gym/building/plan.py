@@ -74,10 +74,7 @@ class Plan:
         space, dataset = get_space(space).name, get_dataset(dataset).name
         full = get_space(space).full_epochs_on(dataset)
         own_recipe, own_network = preset(space, dataset)
-        if recipe is None or isinstance(recipe, Mapping):
-            recipe = _changed(own_recipe, recipe or {})
-        if not isinstance(recipe, Recipe):
-            raise InvalidInput(f"recipe is a Recipe, or a dict of its fields, got {shown(recipe)}")
+        recipe = own_recipe.changed({} if recipe is None else recipe)
         recipe = replace(recipe, epochs=full if epochs is None else epochs)
         return cls(space, dataset, recipe, own_network if network is None else network)
 
@@ -159,15 +156,6 @@ class Plan:
             for name in dict.fromkeys((*mine, *its))
             if mine.get(name) != its.get(name)
         ]
-
-
-def _changed(recipe: Recipe, fields: Mapping[str, Any]) -> Recipe:
-    known = [name for name in vars(recipe) if name != "epochs"]
-    for name in fields:
-        if name == "epochs":
-            raise InvalidInput("epochs is an argument of its own, no field of the recipe here")
-        checks.word(name, "field of a recipe", known)
-    return replace(recipe, **fields)
 
 
 def _flat(content: Mapping[str, Any]) -> dict[str, Any]:

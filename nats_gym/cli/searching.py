@@ -7,7 +7,7 @@ import re
 import shutil
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +25,7 @@ from .terminal import (
     app,
     interruptible,
     look_here,
+    named_values,
     number_or_text,
     path,
     print_grid,
@@ -104,7 +105,7 @@ def search(
     if ":" in agent:
         look_here()  # as a study finds an agent beside its file
     schedule = None if epochs is None else number_or_text(epochs)
-    options = _options(option or [])
+    options = named_values(option or [], "an agent's option")
     for name, value in (("data_dir", data_dir), ("device", device)):
         if value is not None:
             options[name] = str(value)
@@ -175,20 +176,6 @@ def default_folder(ran: SearchArguments) -> Path:
         told.append(ran.continuing)
     name = "-".join(map(str, told)).replace("/", "of")
     return Path("results", re.sub(r"[^\w.,=+-]+", "_", name) + source)
-
-
-def _options(given: list[str]) -> dict[str, Any]:
-    """Options of an agent: each value as JSON reads it, else as text."""
-    options: dict[str, Any] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise InvalidInput(f"an agent's option is NAME=VALUE, got {shown(text)}")
-        try:
-            options[name] = json.loads(value)
-        except ValueError:
-            options[name] = {"True": True, "False": False}.get(value, value)
-    return options
 
 
 def report(result: SearchResult, seconds: float, folder: Path) -> None:

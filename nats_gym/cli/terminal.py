@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -162,10 +163,29 @@ def interruptible(how: str) -> Iterator[None]:
 
 
 def fail(message: str, code: int = REFUSED) -> NoReturn:
+    complain(message)
+    sys.exit(code)
+
+
+def complain(message: str) -> None:
+    """Say in a line what cannot be done; the command goes on with the rest."""
     # A usage error quotes what was given as it is, however long.
     words = (word if len(word) <= LONGEST_WORD else f"{word[:SHOWN]}…" for word in message.split())
     typer.echo(_writable(f"nats-gym: {' '.join(words)}"), err=True)
-    sys.exit(code)
+
+
+def named_values(given: list[str], what: str) -> dict[str, Any]:
+    """Options typed as ``NAME=VALUE``: each value as JSON reads it, else as text."""
+    options: dict[str, Any] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InvalidInput(f"{what} is NAME=VALUE, got {shown(text)}")
+        try:
+            options[name] = json.loads(value)
+        except (RecursionError, ValueError):
+            options[name] = {"True": True, "False": False}.get(value, value)
+    return options
 
 
 def _writable(text: str) -> str:

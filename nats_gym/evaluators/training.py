@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators.protocol import Answer, StreamingEvaluator
 from nats_gym.processes.pool import MOST_RETRIES, TaskTimedOut
 from nats_gym.simulation.schedule import Epochs, check_epochs, trained_epochs
@@ -104,7 +103,7 @@ class TrainingEvaluator(StreamingEvaluator):
         self._device = device
         choose_device(device)  # a wrong one is refused now
         own_recipe, own_network = preset(self.space.name, self.dataset)
-        self.recipe = own_recipe if recipe is None else _changed(own_recipe, recipe)
+        self.recipe = own_recipe.changed({} if recipe is None else recipe)
         if network is not None:
             own_network = check_network(self.space.name, network, self.dataset)
         self.network = own_network
@@ -274,19 +273,3 @@ class TrainingEvaluator(StreamingEvaluator):
 
 def _make(arguments: dict[str, Any]) -> TrainingEvaluator:
     return TrainingEvaluator(**arguments)
-
-
-def _changed(own: Recipe, given: Recipe | Mapping[str, Any]) -> Recipe:
-    """A recipe as it is given, or a data set's own with some fields changed."""
-    if isinstance(given, Recipe):
-        return given
-    given = checks.mapping(given, "recipe is a dictionary of fields to change, or a Recipe")
-    fields = [name for name in vars(own) if name != "epochs"]
-    for name in given:
-        if name == "epochs":
-            raise InvalidInput(
-                "recipe has no epochs: how long to train is epochs= of the environment, or of "
-                f"evaluate(); got {shown(given[name])}"
-            )
-        checks.word(name, "field of a recipe", fields)
-    return replace(own, **given)

@@ -17,6 +17,15 @@ from __future__ import annotations
 
 from nats_gym.networks.network import Network, build
 from nats_gym.networks.official import load_official
+from nats_gym.networks.onnx_export import export_onnx
 from nats_gym.networks.trained import TrainedNetwork, load, save
 
-__all__ = ["Network", "TrainedNetwork", "build", "load", "load_official", "save"]
+__all__ = [
+    "Network",
+    "TrainedNetwork",
+    "build",
+    "export_onnx",
+    "load",
+    "load_official",
+    "save",
+]

@@ -81,7 +81,7 @@ def run_cell(
                 value = layer(nodes[source])
             new = not isinstance(layer, nn.Identity) and source not in zero
             if source in zero:  # it makes the same of every pixel
-                value = value[:1].expand(len(x), -1, *x.shape[2:])
+                value = value[:1].expand(x.shape[0], -1, *x.shape[2:])
             if total is None:
                 total, fresh = value, new
             elif fresh:
@@ -94,7 +94,7 @@ def run_cell(
             total = x.new_zeros(2, c_out, 1, 1)
         nodes.append(total)
     if OUTPUT in zero:
-        return x.new_zeros(len(x), c_out, *x.shape[2:])
+        return x.new_zeros(x.shape[0], c_out, *x.shape[2:])
     return nodes[OUTPUT]
 
 

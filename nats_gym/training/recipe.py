@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import inf
 from typing import Any
 
@@ -90,6 +90,29 @@ class Recipe:
         plain["on_failure"] = checks.word(self.on_failure, "on_failure", FAILURE_RULES)
         for name, value in plain.items():
             object.__setattr__(self, name, value)
+
+    def changed(self, given: object) -> Recipe:
+        """This recipe with some fields changed, or another in its place.
+
+        Args:
+            given: a :class:`Recipe`, or a dictionary of fields. Of these ``epochs`` is none: how
+                long to train is asked for by itself.
+
+        Raises:
+            InvalidInput: for anything else, and a value out of range.
+        """
+        if isinstance(given, Recipe):
+            return given
+        fields = checks.mapping(given, "recipe is a dictionary of fields to change, or a Recipe")
+        known = [name for name in vars(self) if name != "epochs"]
+        for name in fields:
+            if name == "epochs":
+                raise InvalidInput(
+                    "epochs is an argument of its own, no field of a recipe to change; got "
+                    f"{shown(fields[name])}"
+                )
+            checks.word(name, "field of a recipe", known)
+        return replace(self, **fields)
 
     def learning_rate_at(self, epoch: int) -> float:
         """Learning rate of an epoch, counted from 0: lr·(1 + cos(πe/E))/2.

@@ -82,6 +82,7 @@ def train(
     time_limit: float | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     label: str = "",
+    progress: Callable[[TrainingRecord], object] | None = None,
 ) -> TrainingRecord:
     """Train a network in place.
 
@@ -101,6 +102,7 @@ def train(
         checkpoint: file to write after every epoch; if it is there, the training goes on from it.
         label: which network this is, such as ``"tss 5"``, kept in the checkpoint: weights of
             another network may have the same shapes, and only a label tells them apart.
+        progress: called after every epoch, once its checkpoint is written, with the record so far.
 
     Returns:
         Curves, seconds and status. A loss that is not finite, a training that outlives its limit,
@@ -123,6 +125,7 @@ def train(
         evaluate=evaluate,
         epochs=epochs,
         time_limit=time_limit,
+        progress=progress,
     )[0]
 
 
@@ -209,6 +212,7 @@ class _Plan:
     every: bool
     last: int
     time_limit: float
+    progress: Callable[[TrainingRecord], object] | None
 
 
 def _train_all(
@@ -224,6 +228,7 @@ def _train_all(
     evaluate: str,
     epochs: int | None,
     time_limit: float | None,
+    progress: Callable[[TrainingRecord], object] | None = None,
 ) -> list[TrainingRecord]:
     recipe = Recipe() if recipe is None else recipe
     for name, value, kind in (
@@ -253,7 +258,16 @@ def _train_all(
         check_folder(path.parent)
     if len({os.path.realpath(path) for path in given}) < len(given):
         raise InvalidInput("each training has a checkpoint of its own")
-    plan = _Plan(data.to(chosen), recipe, chosen, tuple(splits), evaluate == "every", last, limit)
+    plan = _Plan(
+        data.to(chosen),
+        recipe,
+        chosen,
+        tuple(splits),
+        evaluate == "every",
+        last,
+        limit,
+        checks.function(progress, "progress"),
+    )
     chance = 100 / data.num_classes if recipe.on_failure == "chance" else 0.0
     members = [
         Member(
@@ -378,6 +392,9 @@ class _Training:
             if plan.every or self._epoch == plan.last:
                 self._evaluate()
             self._save()
+            if plan.progress is not None:
+                for member in self._training:
+                    plan.progress(member.record)
             if 0 < len(self._training) < len(self._members):
                 self._go_on_without_the_failed()
         self._evaluate()  # what was saved may not have been evaluated, or not on these splits

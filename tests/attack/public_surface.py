@@ -33,7 +33,7 @@ DOCUMENTED = (
     *("nats_gym.results.summary", "nats_gym.rewards"),
     *("nats_gym.study.statistics", "nats_gym.testing"),
     *("nats_gym.training.batched", "nats_gym.training.data", "nats_gym.training.recipe"),
-    "nats_gym.training.trainer",
+    *("nats_gym.training.final", "nats_gym.training.trainer"),
     "nats_gym.agents.weight_sharing.supernet_search",
 )
 

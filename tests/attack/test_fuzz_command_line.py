@@ -19,12 +19,16 @@ from command_line import COMMAND, commands, is_position, typed
 from hypothesis import given
 from hypothesis import strategies as st
 from judging import Hang, alone, bounded, profile
+from PIL import Image
 from small_study import study_text
 
 from nats_gym import cli
 from nats_gym.building import building
+from nats_gym.errors import InvalidInput
 from nats_gym.study import Study, run_study
 from nats_gym.tables.official import download
+from nats_gym.training import final
+from nats_gym.training.final import train_final
 
 #: Every test here runs so.
 __all__ = ["alone"]
@@ -39,6 +43,9 @@ NEEDED = {
     "analyse dataset": "digits",  # the smallest table
     "archs": "0",
     "architecture": "5",
+    "train dataset": "digits",
+    "predict folder": "net",
+    "images": "x.png",
     "file": "study.toml",
     "folder": "ran",
     "runs": "ran",
@@ -190,6 +197,19 @@ def nothing(*_: Any, **__: Any) -> Iterator[Any]:
     return iter(())
 
 
+def refuse(*_: Any, **__: Any) -> Any:
+    """Stands for a training that takes long."""
+    raise InvalidInput("nothing is trained here")
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a trained network."""
+    folder = tmp_path_factory.mktemp("net") / "net"
+    train_final("sss", 0, "digits", folder, epochs=1, device="cpu")
+    return folder
+
+
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a small finished study."""
@@ -197,16 +217,21 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def here(alone: None, ran: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def here(
+    alone: None, ran: Path, net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A folder with what commands read, and quick ends of what would take minutes."""
     monkeypatch.setattr(cli.terminal, "app", COMMAND)  # else made again at every call
     monkeypatch.setattr(building, "_on_this_machine", nothing)
     monkeypatch.setattr(building, "_on_cluster", nothing)
+    monkeypatch.setattr(final, "train", refuse)
     monkeypatch.setattr(download, "RETRIES", 0)
     monkeypatch.setenv("HOME", str(tmp_path / "folder"))
     monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MPLCONFIGDIR", os.environ.get("MPLCONFIGDIR", str(ran.parent / "mpl")))
     (tmp_path / "ran").symlink_to(ran)
+    (tmp_path / "net").symlink_to(net)
+    Image.new("L", (9, 9)).save(tmp_path / "x.png")
     (tmp_path / "study.toml").write_text(study_text(1, 700, "random", "rea"))
     (tmp_path / "line\nbreak").write_text("x")
     (tmp_path / "unreadable").write_text("x")

@@ -107,7 +107,10 @@ LEFT_OUT = {
     "agents.weight_sharing.supernet_search.make_sgd": "called by methods",
 }
 #: What takes long once it is called: only what must be refused is tried.
-LONG = ("building.build", "building.export_official")
+LONG = (
+    *("building.build", "building.export_official", "networks.export_onnx"),
+    "training.final.train_final",
+)
 ONE = {
     "index": lambda: np.array([INDEX]),
     "trial_keys": lambda: np.array([1], np.uint64),
@@ -152,6 +155,10 @@ OWN: dict[str, dict[str, Callable[[], Any]]] = {
     "evaluators.make_evaluator": {"given": lambda: {"name": "train"}, "dataset": lambda: "digits"},
     "networks.TrainedNetwork": {"network": network, "card": card},
     "networks.TrainedNetwork.predict": {"pictures": lambda: [np.zeros((9, 7), np.uint8)]},
+    "networks.export_onnx": {
+        "trained": lambda: TrainedNetwork(network(), card()),
+        "path": lambda: "net.onnx",
+    },
     "networks.save": {"folder": lambda: "net", "network": network, "card": card},
     "networks.load": {"folder": saved},
     "networks.Network": {
@@ -173,6 +180,13 @@ OWN: dict[str, dict[str, Callable[[], Any]]] = {
     "training.data.require_data": {"key": lambda: "digits", "data_dir": lambda: "folder"},
     "training.data.data_folder": {"data_dir": lambda: "folder"},
     "training.data.split_source": {"key": lambda: "cifar100", "data_dir": lambda: "folder"},
+    "training.final.train_final": {
+        "space": lambda: SPACE,
+        "architecture": lambda: INDEX,
+        "dataset": lambda: "digits",
+        "folder": lambda: "final",
+    },
+    "training.recipe.Recipe.changed": {"given": lambda: {"batch_size": 8}},
     "training.recipe.Recipe.from_json": {"text": lambda: Recipe().to_json()},
     "training.recipe.Recipe.learning_rate_at": {"epoch": lambda: 3},
     "training.trainer.seeded": {"build": lambda: network},

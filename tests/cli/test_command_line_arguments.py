@@ -15,6 +15,7 @@ from nats_gym import building, cli
 from nats_gym.building import building as at_work
 from nats_gym.errors import InvalidInput
 from nats_gym.tables.official import download
+from nats_gym.training import final
 
 #: What is typed where something else is expected.
 TYPED = [
@@ -33,6 +34,8 @@ COMPLETE = {
     "show": ["tss", "5"],
     "build": ["--space=tss", "--dataset=digits", "--out=built", "--archs=0"],
     "fit": ["no-table"],
+    "train": ["sss", "0", "--dataset=digits", "--epochs=1", "--out=trained"],
+    "predict": ["no-network", "no.png"],
     "data status": [],
     "data import": ["no-archive"],
     "data download": ["tss"],
@@ -61,6 +64,7 @@ def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(cli.terminal, "app", COMMAND)  # else made again at every call
     monkeypatch.setattr(cli.searching, "report", refuse)
     monkeypatch.setattr(at_work, "load_data", refuse)
+    monkeypatch.setattr(final, "load_data", refuse)
     monkeypatch.setattr(download, "download", refuse)
     monkeypatch.setattr("nats_gym.analysis.analyse", refuse)
     monkeypatch.setattr("nats_gym.study.run_study", refuse)
