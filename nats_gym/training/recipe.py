@@ -108,8 +108,8 @@ class Recipe:
         for name in fields:
             if name == "epochs":
                 raise InvalidInput(
-                    "epochs is an argument of its own, no field of a recipe to change; got "
-                    f"{shown(fields[name])}"
+                    "epochs is an argument of its own (epochs=), no field of a recipe to change; "
+                    f"got {shown(fields[name])}"
                 )
             checks.word(name, "field of a recipe", known)
         return replace(self, **fields)
