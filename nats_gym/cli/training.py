@@ -16,6 +16,7 @@ from nats_gym.errors import InvalidInput, NatsGymError
 from .terminal import (
     DATASET_NAMES,
     REFUSED,
+    SPACE_NAMES,
     app,
     complain,
     interruptible,
@@ -23,6 +24,7 @@ from .terminal import (
     number_or_text,
     path,
     say,
+    space_name,
 )
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ _BETWEEN_LINES, _TOGETHER = 5.0, 256
 
 @app.command("train")
 def train_network(
-    space: Annotated[str, typer.Argument(help="tss (topology), sss (size) or another space")],
+    space: Annotated[str, typer.Argument(parser=space_name, help=SPACE_NAMES)],
     architecture: Annotated[str, typer.Argument(help="official index, or official string")],
     dataset: Annotated[str, typer.Option(help=DATASET_NAMES)],
     epochs: Annotated[int | None, typer.Option(help="default the full schedule")] = None,

@@ -189,8 +189,9 @@ def load(folder: str | os.PathLike[str]) -> TrainedNetwork:
         card = read_card(path)
         if card.space not in known_spaces():
             raise ValueError(
-                f"its space {shown(card.space)} is not known here: register_space of "
-                "nats_gym.spaces, or a package that brings it, makes it known by its name"
+                f"its space {shown(card.space)} is not known here: register_space() of "
+                "nats_gym.spaces makes it known, on the command line nats-gym --known-space "
+                "module:Class predict …, and so does a package that brings it"
             )
         _check_card(card)
         expected = _expected(card)

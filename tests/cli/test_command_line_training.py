@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,40 @@ def test_what_cannot_be_is_said_in_a_line(
     assert (code, out) == (2, "")
     assert said in err
     assert err.count("\n") == 1
+
+
+OWN_SPACE = """
+from torch import nn
+from nats_gym.spaces import ArchitectureSpace
+
+class Widths(ArchitectureSpace):
+    name = "cli-widths"
+    decisions = {"width": ("4", "8")}
+
+    def network(self, choices, dataset):
+        width = 4 * (1 + int(choices[0]))
+        pooled = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten())
+        return nn.Sequential(nn.Conv2d(3, width, 3), pooled, nn.Linear(4 * width, 10))
+"""
+
+
+@pytest.mark.slow
+def test_a_space_of_ones_own_is_said_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / "my_widths.py").write_text(OWN_SPACE)
+    Image.new("L", (9, 9)).save(tmp_path / "x.png")
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "nats_gym", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+
+    made = run(*"train my_widths:Widths 8 --dataset digits --epochs 1 --out net".split())
+    assert made.returncode == 0, made.stderr
+    lost = run("predict", "net", "x.png")
+    assert lost.returncode == 2
+    assert "nats-gym --known-space module:Class predict" in lost.stderr
+    found = run("--known-space", "my_widths:Widths", "predict", "net", "x.png")
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.startswith("x.png\t")
 
 
 def test_ctrl_c_says_how_to_go_on(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:

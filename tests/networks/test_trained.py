@@ -139,7 +139,7 @@ def test_a_tied_weight_comes_back_in_both_places(tmp_path: Path) -> None:
 
 def test_a_space_that_is_not_known_is_to_be_registered(folder: Path) -> None:
     rewrite(folder, space="nowhere")
-    with pytest.raises(UnreadableNetwork, match="'nowhere' is not known here: register_space"):
+    with pytest.raises(UnreadableNetwork, match=r"'nowhere' is not known here: register_space\("):
         load(folder)
 
 
