@@ -137,7 +137,7 @@ def test_a_space_of_ones_own_is_said_where_it_is(tmp_path: Path) -> None:
         command = [sys.executable, "-m", "nats_gym", *arguments]
         return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
 
-    made = run(*"train my_widths:Widths 8 --dataset digits --epochs 1 --out net".split())
+    made = run(*"train my_widths:Widths 1 --dataset digits --epochs 1 --out net".split())
     assert made.returncode == 0, made.stderr
     lost = run("predict", "net", "x.png")
     assert lost.returncode == 2
