@@ -6,6 +6,7 @@ import json
 import re
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -139,10 +140,10 @@ def predict(
         sys.exit(REFUSED)
 
 
-def _ranked(trained: TrainedNetwork, pixels: list[object], top: int) -> list[dict[str, float]]:
+def _ranked(trained: TrainedNetwork, pixels: Sequence[object], top: int) -> list[dict[str, float]]:
     """The likeliest classes of each image with their probabilities, the likeliest first."""
     found = []
-    for row in trained.predict(pixels).probabilities:
+    for row in trained.predict([*pixels]).probabilities:
         order = (-row).argsort(kind="stable")[:top]
         found.append({trained.card.classes[one]: float(row[one]) for one in order})
     return found

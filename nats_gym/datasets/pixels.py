@@ -92,7 +92,7 @@ def _of_bytes(array: NDArray[Any]) -> Image:
 
 def _opened(path: os.PathLike[str]) -> Image:
     """A file's picture, whose pixels are all read."""
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with open_file(path, LARGEST_FILE) as file, warnings.catch_warnings():
@@ -101,7 +101,7 @@ def _opened(path: os.PathLike[str]) -> Image:
             image = Image.open(file, formats=FORMATS)
             image.load()
             return ImageOps.exif_transpose(image)
-    except Image.UnidentifiedImageError as error:
+    except UnidentifiedImageError as error:
         raise UnreadablePicture(
             f"{shown(os.fspath(path))} is no picture of a kind that is read: {', '.join(FORMATS)}"
         ) from error

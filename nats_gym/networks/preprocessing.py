@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -69,12 +70,12 @@ class Preprocessing:
             "resolution": checks.integer(self.resolution, "resolution", 1, LARGEST_RESOLUTION),
             "grey": checks.switch(self.grey, "grey"),
         }
-        for what, bounds in (("mean", {"low": 0.0}), ("std", {"above": 0.0})):
+        for what, low, above in (("mean", 0.0, -math.inf), ("std", -math.inf, 0.0)):
             values = checks.as_list(getattr(self, what)) or ()
             if len(values) != 3:
                 raise InvalidInput(f"{what} is of three channels, got {shown(getattr(self, what))}")
             plain[what] = tuple(
-                checks.number(value, f"{what} of a channel", **bounds) for value in values
+                checks.number(value, f"{what} of a channel", low, above=above) for value in values
             )
         for name, value in plain.items():
             object.__setattr__(self, name, value)

@@ -266,6 +266,6 @@ def _check_numbers(network: nn.Module) -> None:
     for name, tensor in network.named_parameters():
         if not torch.isfinite(tensor).all():
             raise ValueError(f"{name} is not finite")
-    for name, tensor in network.named_buffers():  # a mask of one's own may hold infinity
-        if torch.isnan(tensor).any():
+    for name, buffer in network.named_buffers():  # a mask of one's own may hold infinity
+        if torch.isnan(buffer).any():
             raise ValueError(f"{name} is not a number")

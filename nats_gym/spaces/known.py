@@ -80,7 +80,7 @@ def get_space(space: str | ArchitectureSpace | type[ArchitectureSpace]) -> Archi
     """
     if type(space) is not str:
         if not issubclass(type(space), str):
-            return register_space(space)  # type: ignore[arg-type]
+            return register_space(space)
         space = str.__str__(space)
     if space in _registered:
         return _registered[space]

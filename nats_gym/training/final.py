@@ -184,7 +184,7 @@ def _digest(data: ImageData) -> str:
     digest = hashlib.sha256()
     for name, tensor in (("images", data.images), ("labels", data.labels), *data.splits.items()):
         digest.update(f"{name} {tuple(tensor.shape)} ".encode())
-        digest.update(memoryview(tensor.contiguous().numpy()).cast("B"))
+        digest.update(tensor.contiguous().numpy().reshape(-1).view("u1").data)
     return digest.hexdigest()
 
 
