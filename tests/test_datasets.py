@@ -85,6 +85,7 @@ def test_every_row_says_the_same_twice() -> None:
             assert isinstance(images.loader, str)
             module, name = images.loader.split(":")
             assert callable(getattr(import_module(module), name))
+        assert len(set(dataset.classes)) in (0, dataset.num_classes)
         if dataset.archive:
             train, test = dataset.archive.counts
             halved = dataset.train_images + dataset.valid_images == train

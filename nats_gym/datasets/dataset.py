@@ -95,6 +95,8 @@ class Dataset:
         stem_width: channels of the stem of networks, by space; what is missing is the official
             number.
         norm_momentum: likewise the momentum of their batch norms.
+        classes: their names, by label; none where they have but numbers.
+        licence: of the images; ``""`` if their publisher states none.
     """
 
     name: str
@@ -124,6 +126,8 @@ class Dataset:
     evaluator: str = ""
     stem_width: Mapping[str, int] = field(default_factory=dict, hash=False)
     norm_momentum: Mapping[str, float] = field(default_factory=dict, hash=False)
+    classes: tuple[str, ...] = ()
+    licence: str = ""
 
     def __post_init__(self) -> None:
         """Fill the title in."""

@@ -19,6 +19,21 @@ _HALVED, _WHOLE, _TEST_HALVED, _DIGITS = (
 _CIFAR_HOME = "https://www.cs.toronto.edu/~kriz/"
 _PARTED = ("train", "x-valid", "x-test", "ori-test")
 
+# Names of CIFAR-100's classes, by label.
+_CIFAR100_CLASSES = tuple(
+    """
+    apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle bowl boy bridge bus
+    butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch
+    crab crocodile cup dinosaur dolphin elephant flatfish forest fox girl hamster house
+    kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man maple_tree motorcycle
+    mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree
+    plain plate poppy porcupine possum rabbit raccoon ray road rocket rose sea seal shark
+    shrew skunk skyscraper snail snake spider squirrel streetcar sunflower sweet_pepper table
+    tank telephone television tiger tractor train trout tulip turtle wardrobe whale
+    willow_tree wolf woman worm
+    """.split()
+)
+
 CIFAR10 = Dataset(
     "cifar10",
     num_classes=10,
@@ -52,6 +67,10 @@ CIFAR10 = Dataset(
         md5="c58f30108f718f92721af3b95e74349a",
     ),
     embedded="cifar10",
+    classes=(
+        *("airplane", "automobile", "bird", "cat", "deer"),
+        *("dog", "frog", "horse", "ship", "truck"),
+    ),
 )
 
 CIFAR100 = Dataset(
@@ -80,6 +99,7 @@ CIFAR100 = Dataset(
     ),
     split_files=("cifar100-test-split.txt",),
     embedded="cifar100",
+    classes=_CIFAR100_CLASSES,
 )
 
 #: The first 120 classes of ImageNet at 16×16 (Chrabaszcz, Loshchilov & Hutter, arXiv 1707.08819).
@@ -118,6 +138,7 @@ IMAGENET16_120 = Dataset(
     ),
     split_files=("ImageNet16-120-test-split.txt", "imagenet-16-120-test-split.txt"),
     embedded="ImageNet16-120",
+    licence="ImageNet's terms of access: non-commercial research and education",
 )
 
 #: Scikit-learn's digits, 8×8: networks are trained on them in seconds. In four epochs of
@@ -147,6 +168,8 @@ DIGITS = Dataset(
     package="sklearn",
     embedded="digits-300",
     evaluator="train",
+    classes=tuple("0123456789"),
+    licence="CC BY 4.0 (Alpaydin & Kaynak, UCI Machine Learning Repository)",
 )
 
 #: All, by name.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 from numpy.typing import ArrayLike
+from torch import nn
 
 from nats_gym import checks
 from nats_gym.datasets import Dataset, get_dataset
 from nats_gym.errors import InvalidInput, shown
-from nats_gym.files import check_folder, make_folder
+from nats_gym.files import alone, check_folder, make_folder
 from nats_gym.machine import describe, versions
 from nats_gym.networks import TrainedNetwork, build, load, save
 from nats_gym.networks.card import CARD, Card
@@ -32,6 +33,7 @@ from nats_gym.training.trainer import seeded, train
 
 #: The training as far as it is, beside where its network will lie.
 CHECKPOINT = "checkpoint.pt"
+_LOCK = "training.lock"
 VALID_SPLIT = "x-valid"
 # Images whose channels are compared at a time.
 _BLOCK = 4_096
@@ -109,59 +111,91 @@ def train_final(
         found.name,
         found.name_of(index),
         index,
-        tuple(str(label) for label in range(data.num_classes)),
+        facts.classes or tuple(str(label) for label in range(data.num_classes)),
         Preprocessing(data.resolution, data.mean, data.std, _is_grey(data)),
         network=options,
         dataset=facts.name,
         data_digest=_digest(joined),
+        licence=facts.licence,
         recipe=asdict(how),
         seed=seed,
     )
-    checkpoint = path / CHECKPOINT
-    if os.path.lexists(path / CARD):
-        there = load(path)
-        _check_same(path, there.card, card)
-        checkpoint.unlink(missing_ok=True)
-        return there
+    if (ended := _ended(path, card)) is not None:
+        return ended
     make_folder(path)
-    making = partial(build, found, index, data.num_classes, dataset=facts.name, **options)
-    made = seeded(making, seed)
-    images = len(joined.rows("train"))
-    few = facts.small and chosen.type == "cpu"  # whose threads would wait for one another
+    with alone(path / _LOCK, f"another training is at work in {shown(str(path))}"):
+        if _ended(path, card) is None:
+            made, record = _trained(card, how, joined, test, chosen, path / CHECKPOINT, progress)
+            figures = {
+                "train_accuracy": record.train.accuracy[-1],
+                "valid_accuracy": valid_accuracy,
+                "test_accuracy": None if test is None else record.accuracy(test),
+                "epochs": record.epochs,
+                "seconds": record.seconds,
+                "train_images": len(joined.rows("train")),
+                "test_images": 0 if test is None else len(joined.rows(test)),
+                "params": sum(one.numel() for one in made.parameters()),
+            }
+            machine = describe()
+            if chosen.type == "cuda":
+                machine = f"{torch.cuda.get_device_name(chosen)}, {machine}"
+            save(path, made, replace(card, figures=figures, versions=versions(), machine=machine))
+    ended = _ended(path, card)
+    assert ended is not None
+    return ended
+
+
+def _trained(
+    card: Card,
+    recipe: Recipe,
+    data: ImageData,
+    test: str | None,
+    device: torch.device,
+    checkpoint: Path,
+    progress: Callable[[TrainingRecord, int], object] | None,
+) -> tuple[nn.Module, TrainingRecord]:
+    """Train what a card will be of, from its checkpoint if there is one."""
+    facts = get_dataset(card.dataset)
+    making = partial(
+        build, card.space, card.index, data.num_classes, dataset=card.dataset, **card.network
+    )
+    network = seeded(making, card.seed)
+    few = facts.small and device.type == "cpu"  # whose threads would wait for one another
     with using_threads(1) if few else nullcontext():
         record = train(
-            made,
-            joined,
-            how,
-            seed=seed,
-            device=chosen,
+            network,
+            data,
+            recipe,
+            seed=card.seed,
+            device=device,
             evaluate_on=() if test is None else (test,),
             checkpoint=checkpoint,
             # The checkpoint is of these options and images, and of no other training.
-            label=f"{found.name} {index} {options} on {card.data_digest}",
-            progress=None if progress is None else lambda record: progress(record, how.epochs),
+            label=f"{card.space} {card.index} {card.network} on {card.data_digest}",
+            progress=None if progress is None else lambda record: progress(record, recipe.epochs),
         )
     if record.status != COMPLETED:
         raise TrainingFailed(
-            f"the training of {found.name} {index} on {facts.name} ended after {record.epochs} of "
-            f"{how.epochs} epochs: {record.status}"
+            f"the training of {card.space} {card.index} on {card.dataset} ended after "
+            f"{record.epochs} of {recipe.epochs} epochs: {record.status}"
         )
-    figures = {
-        "train_accuracy": record.train.accuracy[-1],
-        "valid_accuracy": valid_accuracy,
-        "test_accuracy": None if test is None else record.accuracy(test),
-        "epochs": record.epochs,
-        "seconds": record.seconds,
-        "train_images": images,
-        "test_images": 0 if test is None else len(joined.rows(test)),
-        "params": sum(one.numel() for one in made.parameters()),
-    }
-    machine = describe()
-    if chosen.type == "cuda":
-        machine = f"{torch.cuda.get_device_name(chosen)}, {machine}"
-    save(path, made, replace(card, figures=figures, versions=versions(), machine=machine))
-    checkpoint.unlink(missing_ok=True)
-    return load(path)
+    return network, record
+
+
+def _ended(path: Path, card: Card) -> TrainedNetwork | None:
+    """The network in a folder, once what is left of its training is gone; None if there is none.
+
+    Raises:
+        InvalidInput: if it is of another training than the card says.
+    """
+    if not os.path.lexists(path / CARD):
+        return None
+    there = load(path)
+    _check_same(path, there.card, card)
+    with suppress(OSError):  # a folder that may only be read
+        (path / CHECKPOINT).unlink(missing_ok=True)
+        (path / _LOCK).unlink(missing_ok=True)
+    return there
 
 
 def _joined(data: ImageData, facts: Dataset) -> tuple[ImageData, str | None]:

@@ -79,6 +79,7 @@ def test_the_card_says_what_it_is(folder: Path) -> None:
     assert content["architecture"] == nats_gym.get_space(SPACE).name_of(INDEX)
     assert content["dataset"] == "digits"
     assert content["classes"] == [*"0123456789"]
+    assert content["licence"].startswith("CC BY 4.0")
     assert content["preprocessing"]["resolution"] == 8
     assert content["preprocessing"]["grey"] is True
     assert content["recipe"]["epochs"] == 2
@@ -116,7 +117,7 @@ def test_an_interrupted_one_goes_on(folder: Path, tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         trained(tmp_path / "net", progress=interrupt)
-    assert {path.name for path in (tmp_path / "net").iterdir()} == {CHECKPOINT}
+    assert CHECKPOINT in {path.name for path in (tmp_path / "net").iterdir()}
     with pytest.raises(InvalidInput, match="checkpoint of another training"):
         trained(tmp_path / "net", seed=1)
     with pytest.raises(InvalidInput, match="checkpoint of another training"):
@@ -129,6 +130,15 @@ def test_an_interrupted_one_goes_on(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "other" / CHECKPOINT).write_text("damaged")
     with pytest.raises(UnreadableCheckpoint, match="delete it to start anew"):
         trained(tmp_path / "other")
+
+
+def test_two_do_not_train_into_one_folder(tmp_path: Path) -> None:
+    def begin_another(record: TrainingRecord, epochs: int) -> None:
+        with pytest.raises(InvalidInput, match="another training is at work in"):
+            trained(tmp_path / "net")
+
+    trained(tmp_path / "net", progress=begin_another)
+    assert {path.name for path in (tmp_path / "net").iterdir()} == {CARD, WEIGHTS}
 
 
 def test_what_diverges_is_not_kept(tmp_path: Path) -> None:
