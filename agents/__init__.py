@@ -27,7 +27,11 @@ independent runs::
     class MyAgent:
         def __init__(self, space, streams): ...      # streams.runs runs, one random stream each
         def ask(self): ...                           # choices (runs, n)
-        def tell(self, outcome): ...                 # what they scored, arrays of (runs,)
+        def tell(self, outcome, evaluation): ...     # what evaluations of these numbers scored
+
+Outcomes are arrays of ``(runs,)``, and so are the numbers, which count what was asked for from 0.
+Where several workers evaluate beside each other, answers come in another order than questions. An
+agent with ``tell(self, outcome)``, which is told of its last question, searches with one worker.
 
 A *multi-fidelity agent* is told the number of rungs of a ladder of schedules, too, as ``rungs=``,
 and says how far each architecture is trained::

@@ -4,6 +4,10 @@ Source: White, Neiswanger & Savani, AAAI 2021 (arXiv 1910.11858): path encoding,
 networks, independent Thompson sampling over mutations of the best. Ours differs in the networks:
 one hidden layer of random weights whose output layer is solved by ridge regression, in place of
 ten layers trained by gradient. So all runs are fitted in one batch of small linear systems.
+
+Where several architectures are evaluated beside each other, a fit takes the answers that there are
+(:data:`LEAST` at least; before, architectures are uniform), and what is under way is not chosen
+again.
 """
 
 from __future__ import annotations
@@ -16,9 +20,11 @@ from nats_gym.spaces import ArchitectureSpace
 from nats_gym.spaces.architecture_space import uniform_integers
 from nats_gym.streams import RunStreams
 
+from .pending import Pending
 from .repeats import repeats
 
 INITIAL = 10  # uniform architectures before the first fit
+LEAST = 5  # answers that a fit takes
 BATCH = 10  # evaluations between fits
 PARENTS = 10  # the best so far, that candidates are mutations of
 CANDIDATES = 200
@@ -49,38 +55,50 @@ class Bananas:
         self._encoding = encoding if step == 1 and encoding.size <= MOST_KEPT else None
         weights = streams.normal((streams.runs, encoding.shape[1], ENSEMBLE * HIDDEN))
         self._weights = weights / np.sqrt(encoding.sum(axis=1).mean())
-        self._asked: list[NDArray[np.int64]] = []
+        self._pending = Pending(streams.runs)
+        self._asked: list[NDArray[np.int64]] = []  # index (runs,) of every evaluation
+        self._answered: list[NDArray[np.int64]] = []  # choices (runs, n), as answers came
         self._accuracy: list[NDArray[np.float64]] = []
         self._queue = space.sample(streams, (streams.runs, INITIAL))
 
     def ask(self) -> NDArray[np.int64]:
         """The next of the architectures chosen at the last fit: choices ``(runs, n)``."""
         if not self._queue.shape[1]:
-            self._queue = self._choose()
+            enough = len(self._accuracy) >= LEAST
+            uniform = (self.streams.runs, 1)
+            self._queue = self._choose() if enough else self.space.sample(self.streams, uniform)
         asked, self._queue = self._queue[:, 0], self._queue[:, 1:]
-        self._asked.append(asked)
+        self._pending.add(asked)
+        self._asked.append(self.space.index(asked))
         return asked
 
-    def tell(self, outcome: Outcome) -> None:
-        """Remember what the architectures scored, for the next fit."""
+    def tell(self, outcome: Outcome, evaluation: NDArray[np.int64] | None = None) -> None:
+        """Remember what the architectures scored, for the next fit.
+
+        Args:
+            outcome: arrays ``(runs,)``.
+            evaluation: the number of each run's evaluation; None for the last.
+        """
+        self._answered.extend(self._pending.take(evaluation))
         self._accuracy.append(outcome.accuracy)
 
     def _choose(self) -> NDArray[np.int64]:
         """Fit the ensemble and take the best of the candidates' samples: ``(runs, BATCH, n)``."""
         runs = self.streams.runs
-        asked = np.stack(self._asked, axis=1)  # (runs, t, n)
+        asked = np.stack(self._asked, axis=1)  # (runs, asked)
+        answered = np.stack(self._answered, axis=1)  # (runs, t, n)
         accuracy = np.stack(self._accuracy, axis=1)  # (runs, t)
         best = np.argsort(-accuracy, axis=1, kind="stable")[:, :PARENTS]
         drawn = uniform_integers(self.streams, best.shape[1], (runs, CANDIDATES))
         parents = np.take_along_axis(best, drawn, axis=1)[..., None]
-        candidates = self.space.mutate(np.take_along_axis(asked, parents, axis=1), self.streams)
+        candidates = self.space.mutate(np.take_along_axis(answered, parents, axis=1), self.streams)
 
-        evaluated, index = self.space.index(asked), self.space.index(candidates)
+        evaluated, index = self.space.index(answered), self.space.index(candidates)
         guesses = self._predict(evaluated, accuracy, index)  # (runs, ENSEMBLE, candidates)
         noise = self.streams.normal(index.shape)
         sampled = guesses.mean(axis=1) + guesses.std(axis=1) * noise
-        # What was evaluated is chosen only where the candidates run out.
-        sampled[(index[..., None] == evaluated[:, None]).any(axis=-1)] -= 1e6
+        # What was asked for is chosen only where the candidates run out.
+        sampled[(index[..., None] == asked[:, None]).any(axis=-1)] -= 1e6
         sampled[repeats(index)] = -np.inf
         chosen = np.argsort(-sampled, axis=1, kind="stable")[:, :BATCH, None]
         return np.take_along_axis(candidates, chosen, axis=1)

@@ -8,6 +8,10 @@ deviation of the run's own rewards, so that neither rule needs to know its range
 UCB is the weaker by far in a budget of a hundred evaluations: its decisions see the same rewards
 and draw nothing, so they move together and propose few joint choices. Thompson sampling's draws
 keep them apart.
+
+Where several architectures are evaluated beside each other, the rounds of the start go on until as
+many answers have come as they ask for; then a decision chooses by the answers there are, and one
+of its choices that is in none of them comes first.
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ from nats_gym.checks import word
 from nats_gym.evaluators import Outcome
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import RunStreams
+
+from .pending import Pending
 
 #: How a decision picks its choice.
 RULES = ("thompson", "ucb")
@@ -65,15 +71,15 @@ class Bandit:
         orders = np.take_along_axis(orders, again, axis=-1)
         # (runs, n, ROUNDS · k)
         self._first = np.concatenate(np.moveaxis(orders, 1, 0), axis=-1)
-        self._evaluations = 0
+        self._evaluations = 0  # answered
+        self._pending = Pending(streams.runs)
         self._mean = np.zeros(streams.runs)  # of a run's rewards
         self._squares = np.zeros(streams.runs)  # their summed squares about it
 
     def ask(self) -> NDArray[np.int64]:
         """The choice that every decision of a run likes best now: choices ``(runs, n)``."""
         if self._evaluations < self._first.shape[-1]:
-            self._asked = self._first[..., self._evaluations]
-            return self._asked
+            return self._remember(self._first[..., self._pending.asked % self._first.shape[-1]])
         if self.rule == "thompson":
             width = self.streams.normal(self.counts.shape)
         else:
@@ -81,16 +87,26 @@ class Bandit:
         scale = np.sqrt(self._squares / self._evaluations)[:, None, None]
         with np.errstate(divide="ignore", invalid="ignore"):  # of choices that there are not
             worth = self.totals / self.counts + scale * width / np.sqrt(self.counts)
-        self._asked = np.where(self._exists, worth, -np.inf).argmax(axis=-1)
-        return self._asked
+        worth[self.counts == 0] = np.inf
+        return self._remember(np.where(self._exists, worth, -np.inf).argmax(axis=-1))
 
-    def tell(self, outcome: Outcome) -> None:
-        """Every choice taken learns the accuracy of the whole."""
+    def _remember(self, choices: NDArray[np.int64]) -> NDArray[np.int64]:
+        self._pending.add(choices)
+        return choices
+
+    def tell(self, outcome: Outcome, evaluation: NDArray[np.int64] | None = None) -> None:
+        """Every choice taken learns the accuracy of the whole.
+
+        Args:
+            outcome: arrays ``(runs,)``.
+            evaluation: the number of each run's evaluation; None for the last.
+        """
+        (asked,) = self._pending.take(evaluation)
         self._evaluations += 1
         deviation = outcome.accuracy - self._mean
         self._mean += deviation / self._evaluations
         self._squares += deviation * (outcome.accuracy - self._mean)  # Welford's update
 
-        taken = np.arange(self.space.num_choices) == self._asked[..., None]  # (runs, n, k)
+        taken = np.arange(self.space.num_choices) == asked[..., None]  # (runs, n, k)
         self.counts += taken
         self.totals += np.where(taken, outcome.accuracy[:, None, None], 0.0)

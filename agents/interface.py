@@ -23,8 +23,13 @@ class AskTellAgent(Protocol):
     def ask(self) -> NDArray[np.int64]:
         """The next architecture of every run: choices ``(runs, n)``."""
 
-    def tell(self, outcome: Outcome) -> None:
-        """What the architectures asked for last scored; outcome arrays are ``(runs,)``."""
+    def tell(self, outcome: Outcome, evaluation: NDArray[np.int64]) -> None:
+        """What evaluation number ``evaluation (runs,)`` scored; outcome arrays are ``(runs,)``.
+
+        Evaluations are counted from 0 in each run. With one worker it is the last that was asked
+        for, with more the first to be done; an agent that knows only ``tell(outcome)`` is told
+        what it asked for last, and searches with one worker alone.
+        """
 
 
 class EnvironmentAgent(Protocol):

@@ -93,7 +93,7 @@ class Largest:
         asked, self._queue = self._queue[:, 0], self._queue[:, 1:]
         return asked
 
-    def tell(self, outcome: Outcome) -> None:
+    def tell(self, outcome: Outcome, evaluation: NDArray[np.int64] | None = None) -> None:
         """The order is settled before."""
 
 

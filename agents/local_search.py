@@ -3,9 +3,16 @@
 Source: White, Nolen & Savani, UAI 2021 (arXiv 2005.02960), who show it strong on small NAS spaces.
 *Best-improvement* looks at every neighbour and moves to the best; *first-improvement* looks at
 them in random order and moves to the first that is better than where it stands.
+
+Where several architectures are evaluated beside each other, a climb has several neighbours under
+way. Those whose answers come after it has moved on count as neighbours of where it stands then, and
+it ends once all answers are there. Who is free while a climb waits for its last answers evaluates
+a uniform architecture, from which a later climb starts.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +22,7 @@ from nats_gym.evaluators import Outcome
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import RunStreams
 
+from .pending import Pending
 from .repeats import repeats
 
 #: When to move.
@@ -25,7 +33,7 @@ IMPROVEMENT = "first"
 class LocalSearch:
     """Local search with random restarts over all runs at once.
 
-    A neighbour that the run has evaluated before is not asked for again, so a climb that meets an
+    A neighbour that the run has asked for before is not asked for again, so a climb that meets an
     earlier one ends there; one that is no architecture is not asked for at all.
 
     Args:
@@ -53,35 +61,72 @@ class LocalSearch:
         self.current_accuracy = np.zeros(runs)
         self._best = self.current.copy()  # of where the run stands and the neighbours seen
         self._best_accuracy = np.zeros(runs)
-        self._starting = np.ones(runs, dtype=bool)
         self._queue = np.zeros((runs, self._num_neighbors, n), dtype=np.int64)
         self._left = np.zeros(runs, dtype=np.int64)  # the last so many of the queue are to come
-        self._evaluated: list[NDArray[np.int64]] = []  # index (runs,) of every evaluation
+        self._under_way = np.zeros(runs, dtype=np.int64)  # neighbours of this climb
+        self._climb = np.zeros(runs, dtype=np.int64)  # its number in the run
+        self._climbing = np.zeros(runs, dtype=bool)
+        # Answered while another climb was on: choices and accuracies, the earliest first.
+        self._starts: list[list[tuple[NDArray[np.int64], float]]] = [[] for _ in range(runs)]
+        self._pending = Pending(runs)  # choices, and the climb that they are neighbours in, or -1
+        self._asked: list[NDArray[np.int64]] = []  # index (runs,) of every evaluation
 
     def ask(self) -> NDArray[np.int64]:
         """The next neighbour of each run, or a uniform start: choices ``(runs, n)``."""
-        start = self.space.sample(self.streams, (self.streams.runs,))
-        self._asked = start
+        asked = self.space.sample(self.streams, (self.streams.runs,))
+        queued = self._left > 0
         if self._num_neighbors:
             neighbor = self._queue[np.arange(self.streams.runs), -self._left]
-            self._asked = np.where(self._starting[:, None], start, neighbor)
-        return self._asked
+            asked = np.where(queued[:, None], neighbor, asked)
+        self._left -= queued
+        self._under_way += queued
+        self._pending.add(asked, np.where(queued, self._climb, -1))
+        self._asked.append(self.space.index(asked))
+        return asked
 
-    def tell(self, outcome: Outcome) -> None:
-        """Move, look on or start again, run by run."""
-        self._evaluated.append(self.space.index(self._asked))
+    def tell(self, outcome: Outcome, evaluation: NDArray[np.int64] | None = None) -> None:
+        """Move, look on or start again, run by run.
+
+        Args:
+            outcome: arrays ``(runs,)``.
+            evaluation: the number of each run's evaluation; None for the last.
+        """
+        asked, climb = self._pending.take(evaluation)
         order = self.streams.random((self.streams.runs, self._num_neighbors)).argsort(axis=1)
-        self._left -= ~self._starting
-        better = self._starting | (outcome.accuracy > self._best_accuracy)
-        self._best[better] = self._asked[better]
+        own = self._climbing & (climb == self._climb)
+        self._under_way -= own
+        better = own & (outcome.accuracy > self._best_accuracy)
+        self._best[better] = asked[better]
         self._best_accuracy[better] = outcome.accuracy[better]
 
-        decided = self._starting | (self._left == 0)
+        decided = own & (self._left == 0) & (self._under_way == 0)
         if self.improvement == "first":
             decided |= better
-        moving = decided & (self._starting | (self._best_accuracy > self.current_accuracy))
-        self._move(np.flatnonzero(moving), order)
-        self._starting = self._left == 0
+        moving = decided & (self._best_accuracy > self.current_accuracy)
+        starting = (climb < 0) & ~self._climbing
+        self._start(np.flatnonzero(starting), asked[starting], outcome.accuracy[starting])
+        self._move(np.flatnonzero(moving | starting), order)
+        for run in np.flatnonzero((climb < 0) & ~starting):
+            self._starts[run].append((asked[run], float(outcome.accuracy[run])))
+        ended = self._end()
+        while waiting := [run for run in ended if self._starts[run]]:
+            for run in waiting:
+                choices, accuracy = self._starts[run].pop(0)
+                self._start(np.array([run]), choices, accuracy)
+            self._move(np.array(waiting), order)
+            ended = self._end()
+
+    def _start(self, runs: NDArray[np.int64], choices: NDArray[np.int64], accuracy: Any) -> None:
+        """Begin a climb at ``choices (batch, n)``."""
+        self._best[runs], self._best_accuracy[runs] = choices, accuracy
+        self._climb[runs] += 1
+        self._climbing[runs] = True
+        self._under_way[runs] = 0
+
+    def _end(self) -> list[int]:
+        """End the climbs that nothing is left of, or to come; the runs that climb no more."""
+        self._climbing &= (self._left > 0) | (self._under_way > 0)
+        return [int(run) for run in np.flatnonzero(~self._climbing)]
 
     def _move(self, runs: NDArray[np.int64], order: NDArray[np.int64]) -> None:
         """Stand on the best seen and queue its unseen neighbours, behind those to be skipped."""
@@ -89,9 +134,9 @@ class LocalSearch:
         self.current_accuracy[runs] = self._best_accuracy[runs]
         neighbors = self.space.neighbors(self.current[runs])  # (moving, m, n)
         neighbors = np.take_along_axis(neighbors, order[runs][..., None], axis=1)
-        evaluated = np.stack(self._evaluated, axis=1)[runs]  # (moving, t)
+        asked = np.stack(self._asked, axis=1)[runs]  # (moving, t)
         index = self.space.index(neighbors)  # (moving, m)
-        unseen = ~(index[..., None] == evaluated[:, None]).any(axis=-1)
+        unseen = ~(index[..., None] == asked[:, None]).any(axis=-1)
         unseen &= (index >= 0) & ~repeats(index)
         seen_first = unseen.argsort(axis=1, kind="stable")
         self._queue[runs] = np.take_along_axis(neighbors, seen_first[..., None], axis=1)

@@ -39,5 +39,5 @@ class RandomSearch:
             return self.space.sample(self.streams, (self.streams.runs,))
         return self.among[uniform_integers(self.streams, len(self.among), (self.streams.runs,))]
 
-    def tell(self, outcome: Outcome) -> None:
+    def tell(self, outcome: Outcome, evaluation: NDArray[np.int64] | None = None) -> None:
         """Random search learns nothing."""

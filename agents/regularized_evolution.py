@@ -1,7 +1,9 @@
 """REA, regularized evolution: a population that drops its oldest, not its worst.
 
 Source: Real et al., AAAI 2019 (arXiv 1802.01548); settings and mutation as run in NATS-Bench (Dong
-et al., arXiv 2009.00437).
+et al., arXiv 2009.00437). Evaluations beside each other are as in the original: whoever is free
+mutates what is alive then, and a child enters when its answer comes, in place of the oldest to have
+entered.
 """
 
 from __future__ import annotations
@@ -13,6 +15,8 @@ from nats_gym.evaluators import Outcome
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.spaces.architecture_space import uniform_integers
 from nats_gym.streams import RunStreams
+
+from .pending import Pending
 
 POPULATION = 10
 SAMPLE = 3  # drawn with replacement
@@ -26,7 +30,7 @@ class RegularizedEvolution:
         streams: one random stream per run.
 
     Attributes:
-        population: the architectures alive, ``(runs, POPULATION, n)``; evaluation ``t`` stands at
+        population: the architectures alive, ``(runs, POPULATION, n)``; answer ``t`` stands at
             place ``t % POPULATION``.
         accuracy: what they scored, percent, ``(runs, POPULATION)``.
     """
@@ -36,7 +40,8 @@ class RegularizedEvolution:
         self.streams = streams
         self.population = np.zeros((streams.runs, POPULATION, space.num_decisions), dtype=np.int64)
         self.accuracy = np.zeros((streams.runs, POPULATION))
-        self._evaluations = 0
+        self._evaluations = 0  # answered
+        self._pending = Pending(streams.runs)
 
     def ask(self) -> NDArray[np.int64]:
         """A uniform architecture per run while the population fills, then a child: ``(runs, n)``.
@@ -45,19 +50,26 @@ class RegularizedEvolution:
         """
         runs = self.streams.runs
         if self._evaluations < POPULATION:
-            self._asked = self.space.sample(self.streams, (runs,))
-            return self._asked
+            return self._remember(self.space.sample(self.streams, (runs,)))
         # Places are drawn by age, the oldest first; it stands where the child will.
         age = uniform_integers(self.streams, POPULATION, (runs, SAMPLE))
         places = (self._evaluations + age) % POPULATION
         best = np.take_along_axis(self.accuracy, places, axis=1).argmax(axis=1)
         parents = self.population[np.arange(runs), places[np.arange(runs), best]]
-        self._asked = self.space.mutate(parents, self.streams)
-        return self._asked
+        return self._remember(self.space.mutate(parents, self.streams))
 
-    def tell(self, outcome: Outcome) -> None:
-        """The child takes the place of the oldest."""
+    def _remember(self, choices: NDArray[np.int64]) -> NDArray[np.int64]:
+        self._pending.add(choices)
+        return choices
+
+    def tell(self, outcome: Outcome, evaluation: NDArray[np.int64] | None = None) -> None:
+        """The child takes the place of the oldest.
+
+        Args:
+            outcome: arrays ``(runs,)``.
+            evaluation: the number of each run's evaluation; None for the last.
+        """
         place = self._evaluations % POPULATION
-        self.population[:, place] = self._asked
+        (self.population[:, place],) = self._pending.take(evaluation)
         self.accuracy[:, place] = outcome.accuracy
         self._evaluations += 1

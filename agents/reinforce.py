@@ -3,6 +3,10 @@
 Source: Williams, Machine Learning 1992; as run in NATS-Bench (Dong et al., arXiv 2009.00437).
 One architecture per update; reward = validation accuracy in percent; no entropy term. Gradients
 are written out (they are one line), so that all runs update together in numpy.
+
+Where several architectures are evaluated beside each other, an answer is a step of the policy as
+it is when the answer comes: on ``-log p`` of the architecture under that policy, not under the one
+that drew it, without importance weights. With one worker the two are the same.
 """
 
 from __future__ import annotations
@@ -13,6 +17,8 @@ from numpy.typing import NDArray
 from nats_gym.evaluators import Outcome
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import RunStreams
+
+from .pending import Pending
 
 LEARNING_RATE = 0.01  # Adam's
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8  # Adam's, as torch has them by default
@@ -42,20 +48,29 @@ class Reinforce:
         self._first_moment = np.zeros(shape)
         self._second_moment = np.zeros(shape)
         self._updates = 0
+        self._pending = Pending(streams.runs)
+        self._policy: NDArray[np.float64] | None = None  # of the logits as they are
 
     def ask(self) -> NDArray[np.int64]:
         """Sample an architecture per run from its policy: choices ``(runs, n)``."""
-        exponentials = np.exp(self.logits - self.logits.max(axis=-1, keepdims=True))
-        self._policy = exponentials / exponentials.sum(axis=-1, keepdims=True)
-        thresholds = self._policy.cumsum(axis=-1)[..., :-1]  # the last is 1, up to rounding
+        thresholds = self._current_policy().cumsum(axis=-1)[
+            ..., :-1
+        ]  # the last is 1, up to rounding
         uniform = self.streams.random(self.logits.shape[:-1])
         # What is rounded off below 1 is the last choice's.
         passed = (uniform[..., None] >= thresholds).sum(axis=-1)
-        self._choices = np.minimum(passed, self._last)
-        return self._choices
+        choices = np.minimum(passed, self._last)
+        self._pending.add(choices)
+        return choices
 
-    def tell(self, outcome: Outcome) -> None:
-        """One policy-gradient step per run on ``-log p(choices) · (reward - baseline)``."""
+    def tell(self, outcome: Outcome, evaluation: NDArray[np.int64] | None = None) -> None:
+        """One policy-gradient step per run on ``-log p(choices) · (reward - baseline)``.
+
+        Args:
+            outcome: arrays ``(runs,)``.
+            evaluation: the number of each run's evaluation; None for the last.
+        """
+        (choices,) = self._pending.take(evaluation)
         self._updates += 1
         # The baseline takes the reward in before the advantage is taken, as in the reference; so
         # the first advantage is 0. In this form the bias-corrected average is exact there.
@@ -63,8 +78,15 @@ class Reinforce:
         self.baseline = self.baseline + weight * (outcome.accuracy - self.baseline)
         advantage = outcome.accuracy - self.baseline  # (runs,)
 
-        taken = np.arange(self.logits.shape[-1]) == self._choices[..., None]  # (runs, n, k)
-        self._adam_step((self._policy - taken) * advantage[:, None, None])
+        taken = np.arange(self.logits.shape[-1]) == choices[..., None]  # (runs, n, k)
+        self._adam_step((self._current_policy() - taken) * advantage[:, None, None])
+
+    def _current_policy(self) -> NDArray[np.float64]:
+        """Probabilities of the choices, ``(runs, n, k)``."""
+        if self._policy is None:
+            exponentials = np.exp(self.logits - self.logits.max(axis=-1, keepdims=True))
+            self._policy = exponentials / exponentials.sum(axis=-1, keepdims=True)
+        return self._policy
 
     def _adam_step(self, gradient: NDArray[np.float64]) -> None:
         """Adam (Kingma & Ba, ICLR 2015)."""
@@ -72,4 +94,5 @@ class Reinforce:
         self._second_moment += (1 - BETA_2) * (gradient**2 - self._second_moment)
         first = self._first_moment / (1 - BETA_1**self._updates)
         second = self._second_moment / (1 - BETA_2**self._updates)
+        self._policy = None
         self.logits -= LEARNING_RATE * first / (np.sqrt(second) + EPSILON)

@@ -27,8 +27,10 @@ from nats_gym.spaces import ArchitectureSpace
 from nats_gym.spaces.architecture_space import uniform_integers
 from nats_gym.streams import RunStreams
 
+from .pending import Pending
+
 if TYPE_CHECKING:
-    from optuna import Study, Trial
+    from optuna import Study
     from optuna.distributions import BaseDistribution
 
 require("optuna", "the agent tpe")
@@ -46,6 +48,8 @@ class Tpe:
         n_startup_trials: uniform architectures at the start, from 1.
         multivariate: one density over all decisions at once (Falkner et al., ICML 2018; Optuna's
             default from version 5 on), or one for each decision, at twice the cost.
+        constant_liar: count trials under way as bad ones, which keeps many workers from asking
+            for nearly the same; with one worker it changes nothing but the cost.
 
     Raises:
         InvalidInput: for a bad option.
@@ -59,9 +63,11 @@ class Tpe:
         streams: RunStreams,
         n_startup_trials: int = STARTUP_TRIALS,
         multivariate: bool = True,
+        constant_liar: bool = False,
     ) -> None:
         n_startup_trials = integer(n_startup_trials, "n_startup_trials")
         multivariate = switch(multivariate, "multivariate")
+        constant_liar = switch(constant_liar, "constant_liar")
         import optuna
 
         self._distributions: dict[str, BaseDistribution] = {
@@ -77,25 +83,30 @@ class Tpe:
                         seed=seed,
                         n_startup_trials=n_startup_trials,
                         multivariate=multivariate,
-                        # For trials in parallel; here it finds the same, at more cost.
-                        constant_liar=False,
+                        constant_liar=constant_liar,
                     ),
                 )
                 for seed in seeds.tolist()
             ]
-        self._trials: list[Trial] = []
+        self._pending = Pending(streams.runs)  # Optuna's trials
 
     def ask(self) -> NDArray[np.int64]:
         """The sampler's next architecture of every run: choices ``(runs, n)``."""
-        self._trials = [study.ask(self._distributions) for study in self._studies]
-        return np.array(
-            [[trial.params[name] for name in self._distributions] for trial in self._trials]
-        )
+        trials = np.empty(len(self._studies), object)
+        trials[:] = [study.ask(self._distributions) for study in self._studies]
+        self._pending.add(trials)
+        return np.array([[trial.params[name] for name in self._distributions] for trial in trials])
 
-    def tell(self, outcome: Outcome) -> None:
-        """Tell every study what its trial scored."""
+    def tell(self, outcome: Outcome, evaluation: NDArray[np.int64] | None = None) -> None:
+        """Tell every study what its trial scored.
+
+        Args:
+            outcome: arrays ``(runs,)``.
+            evaluation: the number of each run's evaluation; None for the last.
+        """
+        (trials,) = self._pending.take(evaluation)
         accuracy = outcome.accuracy.tolist()
-        for study, trial, value in zip(self._studies, self._trials, accuracy, strict=True):
+        for study, trial, value in zip(self._studies, trials, accuracy, strict=True):
             study.tell(trial, value)
 
 

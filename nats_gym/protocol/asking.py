@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ CONTINUING = ("difference", "scratch")
 class AskTell(Kind):
     """An agent that says which architecture to evaluate, on one schedule."""
 
+    own = (*Kind.own, "workers")
     methods = ("ask", "tell")
 
     def try_out(self, space: ArchitectureSpace) -> object:
@@ -44,19 +46,33 @@ class AskTell(Kind):
         """What asks for trainings to one of several rungs."""
         return OneRung(self.make(space, streams, **told), streams.runs)
 
+    def check_workers(self, agent: object, workers: int) -> None:
+        """Refuse several workers for an agent whose ``tell`` knows no order but its own.
+
+        Raises:
+            InvalidInput: says what it takes.
+        """
+        if workers > 1 and isinstance(agent, OneRung) and not agent.any_order:
+            raise InvalidInput(
+                f"{self.name} is told of what it asked for last; with {workers} workers answers "
+                "come in any order: give it tell(self, outcome, evaluation), see nats_gym.agents, "
+                "or search with one worker"
+            )
+
     def play(self, runs: Runs) -> Columns:
         """Ask, evaluate, tell; see :meth:`Kind.play`."""
         keys, table, ladder = run_keys(runs.seeds), runs.evaluator.table, runs.arguments.ladder
         known = table.known_choices(ladder[-1])
         told = {"among": known} if known is not None and chooses_among(self.factory) else {}
         agent = self.player(table.space, RunStreams(keys), len(ladder), **told)
+        self.check_workers(agent, runs.arguments.workers)
         return play(agent, Evaluations(runs.evaluator, runs.arguments, keys), runs)
 
 
 class MultiFidelity(AskTell):
     """An agent that says, too, how long to train it."""
 
-    own = (*AskTell.own, "rungs", "workers", "continuing")
+    own = (*AskTell.own, "rungs", "continuing")
 
     def complete(self, *given: Any, continuing: str | None, **named: Any) -> SearchArguments:
         """See :meth:`Kind.complete`; what going on costs is the agent's own to say."""
@@ -78,13 +94,18 @@ class MultiFidelity(AskTell):
 
 
 class OneRung:
-    """An ask/tell agent as a multi-fidelity agent that knows one rung."""
+    """An ask/tell agent as a multi-fidelity agent that knows one rung.
+
+    Attributes:
+        any_order: whether answers may come in another order than questions.
+    """
 
     continuing = "scratch"
 
     def __init__(self, agent: AskTellAgent, runs: int) -> None:
         self._agent = agent
         self._runs = runs
+        self.any_order = _takes_two(agent.tell)
 
     def ask(self) -> Question:
         """What the agent asks for, trained anew to the only rung."""
@@ -94,8 +115,20 @@ class OneRung:
         return Question(self._agent.ask(), np.zeros(self._runs, np.int64), new)
 
     def tell(self, outcome: Outcome, evaluation: NDArray[np.int64]) -> None:
-        """The answer to the last question."""
-        self._agent.tell(outcome)
+        """The answer to a question; to the last one of an agent that knows no other."""
+        if self.any_order:
+            self._agent.tell(outcome, evaluation)
+        else:
+            self._agent.tell(outcome)  # type: ignore[call-arg] # one of an earlier shape
+
+
+def _takes_two(tell: Any) -> bool:
+    """Whether a method is told the numbers of evaluations, too."""
+    try:
+        inspect.signature(tell).bind(None, None)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 class Evaluations:

@@ -33,7 +33,8 @@ Progress = Callable[[float], None]
 
 #: Whose the arguments are that not every agent takes.
 _WHOSE = {
-    **dict.fromkeys(("rungs", "continuing", "workers"), "multi-fidelity agents such as asha"),
+    **dict.fromkeys(("rungs", "continuing"), "multi-fidelity agents such as asha"),
+    "workers": "agents that ask and are told",
     "supernet_epochs": "weight-sharing searches",
     "evaluations": "agents that evaluate architectures one by one",
 }

@@ -174,7 +174,7 @@ def test_local_search_asks_for_no_architecture_twice_in_a_climb() -> None:
     starts = []
     score = np.random.default_rng(0).random(space.size) * 80 + 10
     for asked in index:
-        starts.append(agent._starting.copy())
+        starts.append(~agent._climbing)
         assert np.array_equal(space.index(agent.ask()), asked)
         agent.tell(Outcome(score[asked], np.ones(runs)))
     for run in range(runs):

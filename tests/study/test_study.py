@@ -105,7 +105,7 @@ def test_the_shipped_study_is_the_papers_protocol() -> None:
         ({"agents": {"asha": {"spaces": ["tts"]}}}, "Did you mean 'tss'"),
         ({"agents": {"asha": {"spaces": "tss"}}}, "are a list"),
         ({"agents": {"a" * 101: {"agent": "rea"}}}, "(of at most|1 to) 100 characters"),
-        ({"agents": {"rea": {"workers": 3}}}, "agent 'rea' of the study: workers="),
+        ({"agents": {"ppo": {"workers": 3}}}, "agent .ppo. of the study: workers="),
         (
             {"agents": {"a b": {"agent": "rea"}, "a-b": {"agent": "rea"}}},
             "cells of the study are one",
@@ -478,7 +478,7 @@ def test_a_forged_summary_or_budget_does_not_hold(folder: Path, tmp_path: Path) 
             (("provenance", "checksum"), "0" * 64, "checksum"),
             (("provenance", "search_accuracy"), "measured", "provenance is not"),
             (("arguments", "runs"), 500, "claims 500 runs and has 6"),
-            (("arguments", "workers"), 4, "workers= is for"),
+            (("arguments", "continuing"), "scratch", "continuing= is for"),
             (("arguments", "rungs"), [12, 200], "rungs= is for"),
             (("arguments", "budget"), "3000", "a budget is"),
             (("arguments", "first_run"), 10**12, "accuracy is not"),
