@@ -15,6 +15,7 @@ from pathlib import Path
 os.environ["NATS_GYM_HOME"] = str(Path.cwd() / "home")  # no archive of this machine's answers
 
 import gymnasium as gym
+from PIL import Image
 
 import nats_gym
 
@@ -41,6 +42,8 @@ COMMANDS = (
     "envs",
     "show tss 6111",
     "search --space tss --dataset cifar10 --agent reinforce --epochs 12 --runs 100",
+    "train sss 0 --dataset digits --epochs 1 --out net",
+    "predict net picture.png",
     "study study.toml --out study",
     "report study",
 )
@@ -67,6 +70,7 @@ def main() -> None:
     result = nats_gym.search("sss", "cifar10", "rea", budget=150_000, runs=100)
     assert result.full_schedule_accuracy().mean() > 90.0
     Path("study.toml").write_text(STUDY)
+    Image.new("L", (28, 28)).save("picture.png")
     for arguments in COMMANDS:
         command = [Path(sys.prefix, "bin", "nats-gym"), *arguments.split()]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
