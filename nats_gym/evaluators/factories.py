@@ -29,6 +29,7 @@ def make_training_evaluator(
     time_limit: float | None = None,
     timeout: float | None = None,
     retries: int = 1,
+    checkpoints: str | os.PathLike[str] | None = None,
     cache: bool | str | os.PathLike[str] = True,
     share_isomorphic: bool = False,
 ) -> Evaluator:
@@ -37,7 +38,7 @@ def make_training_evaluator(
     Args:
         space, dataset: what is searched.
         device, recipe, network, trials, workers, threads, together, data_dir, download,
-            time_limit, timeout, retries: see :class:`TrainingEvaluator`.
+            time_limit, timeout, retries, checkpoints: see :class:`TrainingEvaluator`.
         cache: path of the cache; True for the one under nats-gym's home, False for none.
         share_isomorphic: see :class:`CachedEvaluator`.
     """
@@ -56,6 +57,7 @@ def make_training_evaluator(
         time_limit=time_limit,
         timeout=timeout,
         retries=retries,
+        checkpoints=checkpoints,
     )
     return _cached(trainer, space, cache, share_isomorphic)
 
@@ -72,6 +74,7 @@ def make_ray_evaluator(
     data_dir: str | os.PathLike[str] | None = None,
     download: bool = True,
     time_limit: float | None = None,
+    checkpoints: str | os.PathLike[str] | None = None,
     timeout: float | None = None,
     num_cpus: float = 1,
     num_gpus: float = 0,
@@ -84,7 +87,7 @@ def make_ray_evaluator(
 
     Args:
         space, dataset: what is searched.
-        device, recipe, network, trials, threads, data_dir, download, time_limit: see
+        device, recipe, network, trials, threads, data_dir, download, time_limit, checkpoints: see
             :class:`TrainingEvaluator`, which each process of the cluster makes. Let a task hold
             as many processors (``num_cpus``) as it has threads.
         timeout, num_cpus, num_gpus, max_retries, address: see :class:`RayEvaluator`.
@@ -105,6 +108,7 @@ def make_ray_evaluator(
         data_dir=data_dir,
         download=download,
         time_limit=time_limit,
+        checkpoints=checkpoints,
     )
     cluster = RayEvaluator(
         trainer,

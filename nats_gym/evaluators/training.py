@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import math
 import os
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.evaluators.protocol import Answer, StreamingEvaluator
+from nats_gym.files import check_folder
 from nats_gym.processes.pool import MOST_RETRIES, TaskTimedOut
 from nats_gym.simulation.schedule import Epochs, check_epochs, trained_epochs
 from nats_gym.spaces import get_space
@@ -23,10 +26,12 @@ from nats_gym.streams import combine, uniform_below
 from nats_gym.tables import MEASURED
 from nats_gym.training.architecture import check_network, preset, train_architectures
 from nats_gym.training.batched import TrainingPool
+from nats_gym.training.checkpoint import checkpoint_name
 from nats_gym.training.data import ImageData, load_data, require_data, split_source
 from nats_gym.training.devices import choose_device, using_threads
 from nats_gym.training.recipe import Recipe
 from nats_gym.training.record import COMPLETED, TIMED_OUT, TrainingFailed, TrainingRecord
+from nats_gym.training.states import KeptStates
 
 #: Trainings in one loop: what a card's memory holds, and what "auto" asks of it.
 MOST_TOGETHER, _AUTO_TOGETHER = 1024, 16
@@ -46,7 +51,8 @@ class TrainingEvaluator(StreamingEvaluator):
         space: ``"tss"`` or ``"sss"``.
         dataset: ``"cifar10"`` (trained on one half of its training images, validated on the
             other), ``"cifar100"``, ``"ImageNet16-120"`` or ``"digits"``.
-        device: ``"auto"`` takes a CUDA device if there is one.
+        device: ``"auto"`` takes a CUDA device if there is one; several for several workers, such
+            as ``"cuda:0,cuda:1"``, which take them in turn.
         recipe: default the data set's own; a mapping changes fields of that. Its length is each
             evaluation's, so a mapping has no ``epochs``.
         network: arguments of :func:`nats_gym.networks.build`; default the data set's own.
@@ -66,6 +72,10 @@ class TrainingEvaluator(StreamingEvaluator):
         timeout: real seconds after which a worker process that does not answer is killed; its
             training counts as failed. Several together have as many times that.
         retries: how often a training is begun again whose process died.
+        checkpoints: folder where the state of a training is kept that ends before its schedule
+            does (``"4/12"``). One of the same architecture, schedule and trial goes on from
+            there, in whatever process, and ends as if never cut; its seconds are those of both.
+            None trains each from its beginning. On a cluster, a folder that all nodes share.
 
     Raises:
         InvalidInput: for arguments out of range.
@@ -93,6 +103,7 @@ class TrainingEvaluator(StreamingEvaluator):
         time_limit: float | None = None,
         timeout: float | None = None,
         retries: int = 1,
+        checkpoints: str | os.PathLike[str] | None = None,
     ) -> None:
         self._arguments = {
             name: value for name, value in locals().items() if name not in ("self", "__class__")
@@ -100,8 +111,8 @@ class TrainingEvaluator(StreamingEvaluator):
         self.space = get_space(space)
         facts = get_dataset(dataset)
         self.dataset, images = facts.name, facts.searched
-        self._device = device
-        choose_device(device)  # a wrong one is refused now
+        names = device.split(",") if issubclass(type(device), str) else [device]
+        self._devices = tuple(choose_device(name) for name in names)  # a wrong one is refused now
         own_recipe, own_network = preset(self.space.name, self.dataset)
         self.recipe = own_recipe.changed({} if recipe is None else recipe)
         if network is not None:
@@ -124,6 +135,10 @@ class TrainingEvaluator(StreamingEvaluator):
         self._timeout = checks.limit(timeout, "timeout")
         self._data: ImageData | None = None
         self._pool: TrainingPool | None = None
+        self._checkpoints = None if checkpoints is None else checks.path(checkpoints, "checkpoints")
+        if self._checkpoints is not None:
+            check_folder(self._checkpoints)
+        self._lock = threading.RLock()  # data and processes are made once, whoever asks first
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _make, (self._arguments,)  # data and processes stay where they are
@@ -142,7 +157,7 @@ class TrainingEvaluator(StreamingEvaluator):
         split = f"{self._split} ({source})" if source else self._split
         threads = "" if self._threads == 1 else f" {self._threads} threads"
         together = ""
-        if self._together not in ("auto", 1) and choose_device(self._device).type == "cpu":
+        if self._together not in ("auto", 1) and self._devices[0].type == "cpu":
             together = f" {self._together} together"  # whose sums depend on one another's sizes
         return f"{self.dataset} {split} {recipe} {network}{threads}{together}"
 
@@ -183,14 +198,34 @@ class TrainingEvaluator(StreamingEvaluator):
             "epochs": until,
             "time_limit": self._time_limit,
         }
-        if self._workers == 1:
-            yield from self._train_here(index, trials, options)
+        train = self._train_here if self._workers == 1 else self._train_in_processes
+        if self._checkpoints is None:
+            yield from train(index, trials, options)
             return
+        states = KeptStates(self._checkpoints, self.identity, self.space.name)
+        with states.lent(index.tolist(), trials.tolist(), length, until) as lent:
+            for position, answer in train(index, trials, options, lent.folder):
+                if answer.metrics["status"] == COMPLETED:
+                    lent.keep(self.space.name, int(index[position]), int(trials[position]))
+                yield position, answer
+
+    def _train_in_processes(
+        self,
+        index: NDArray[np.int64],
+        trials: NDArray[np.uint64],
+        options: dict[str, Any],
+        checkpoints: Path | None = None,
+    ) -> Iterator[tuple[int, Answer]]:
         records = self._processes().train(
-            index, trials, timeout=self._timeout, together=self._at_once(index.size), **options
+            index,
+            trials,
+            timeout=self._timeout,
+            together=self._at_once(index.size),
+            checkpoints=checkpoints,
+            **options,
         )
         for position, found in records:
-            if isinstance(found, TaskTimedOut) and recipe.on_failure != "raise":
+            if isinstance(found, TaskTimedOut) and options["recipe"].on_failure != "raise":
                 yield position, self._timed_out()
             elif isinstance(found, Exception):
                 raise found
@@ -198,8 +233,18 @@ class TrainingEvaluator(StreamingEvaluator):
                 yield position, self._answer(found)
 
     def _train_here(
-        self, index: NDArray[np.int64], trials: NDArray[np.uint64], options: dict[str, Any]
+        self,
+        index: NDArray[np.int64],
+        trials: NDArray[np.uint64],
+        options: dict[str, Any],
+        checkpoints: Path | None = None,
     ) -> Iterator[tuple[int, Answer]]:
+        paths: list[Path | None] = [None] * index.size
+        if checkpoints is not None:
+            named = zip(index.tolist(), trials.tolist(), strict=True)
+            each = [checkpoints / checkpoint_name(self.space.name, *one) for one in named]
+            # One file is one training's: of what is asked for twice, the first has it.
+            paths = [None if path in each[:at] else path for at, path in enumerate(each)]
         together = self._at_once(index.size)
         for start in range(0, index.size, together):
             part = slice(start, start + together)
@@ -215,6 +260,7 @@ class TrainingEvaluator(StreamingEvaluator):
                         network=self.network,
                         seeds=trials[part].tolist(),
                         device=data.images.device,
+                        checkpoints=paths[part],
                         **options,
                     )
                 except TrainingFailed as error:
@@ -229,16 +275,17 @@ class TrainingEvaluator(StreamingEvaluator):
         """Architectures of a batch to train in one loop."""
         if self._together != "auto":
             return int(self._together)
-        if choose_device(self._device).type == "cpu":
+        if self._devices[0].type == "cpu":
             return 1
         each = -(-batch // self._workers)  # or some of the workers would have none
         return max(1, min(_AUTO_TOGETHER, each))
 
     def close(self) -> None:
         """End the worker processes, if there are any; the next evaluation begins new ones."""
-        if self._pool:
-            self._pool.close()
-            self._pool = None
+        with self._lock:
+            pool, self._pool = self._pool, None
+        if pool:
+            pool.close()
 
     def _answer(self, record: TrainingRecord) -> Answer:
         last = record.train.accuracy[-1] if record.status == COMPLETED else math.nan
@@ -252,23 +299,25 @@ class TrainingEvaluator(StreamingEvaluator):
         return Answer(accuracy, float(self._timeout or 0.0), metrics)
 
     def _loaded(self) -> ImageData:
-        if self._data is None:
-            data = load_data(self._data_key, self._data_dir, "cpu", self._download)
-            self._data = data.to(choose_device(self._device)) if self._workers == 1 else data
-        return self._data
+        with self._lock:
+            if self._data is None:
+                data = load_data(self._data_key, self._data_dir, "cpu", self._download)
+                self._data = data.to(self._devices[0]) if self._workers == 1 else data
+            return self._data
 
     def _processes(self) -> TrainingPool:
-        if not self._pool:
-            self._pool = TrainingPool(
-                self.space.name,
-                self._loaded(),
-                network=self.network,
-                workers=self._workers,
-                devices=(str(choose_device(self._device)),),
-                threads=self._threads,
-                retries=self._retries,
-            )
-        return self._pool
+        with self._lock:
+            if not self._pool:
+                self._pool = TrainingPool(
+                    self.space.name,
+                    self._loaded(),
+                    network=self.network,
+                    workers=self._workers,
+                    devices=[str(device) for device in self._devices],
+                    threads=self._threads,
+                    retries=self._retries,
+                )
+            return self._pool
 
 
 def _make(arguments: dict[str, Any]) -> TrainingEvaluator:

@@ -23,6 +23,7 @@ from nats_gym.processes.pool import Pool, Task
 from nats_gym.simulation.schedule import LONGEST
 from nats_gym.spaces import get_space
 from nats_gym.training.architecture import check_network, train_architectures
+from nats_gym.training.checkpoint import checkpoint_name
 from nats_gym.training.data import ImageData
 from nats_gym.training.devices import choose_device
 from nats_gym.training.recipe import Recipe
@@ -159,7 +160,7 @@ class TrainingPool:
             check_folder(folder)  # before the work, not after it
         index, seeds = checked.tolist(), [*drawn]
         paths = [
-            folder and folder / f"{self._space.name}-{one}-{seed}.pt"
+            folder and folder / checkpoint_name(self._space.name, one, seed)
             for one, seed in zip(index, seeds, strict=True)
         ]
         parts = [

@@ -26,6 +26,11 @@ class UnreadableCheckpoint(NatsGymError, OSError):
     """A checkpoint is damaged, or is none."""
 
 
+def checkpoint_name(space: str, index: int, seed: int) -> str:
+    """What the checkpoint of an architecture's training is called in a folder of many."""
+    return f"{space}-{index}-{seed}.pt"
+
+
 def save_checkpoint(
     path: Path,
     identity: dict[str, Any],

@@ -171,7 +171,8 @@ def test_auto_fills_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     three = TrainingEvaluator("sss", "digits", workers=3, **QUICK)
     four = TrainingEvaluator("sss", "digits", together=4, **QUICK)
     assert [evaluator._at_once(batch) for batch in (0, 1, 40)] == [1, 1, 1]
-    monkeypatch.setattr(training, "choose_device", lambda _: torch.device("cuda"))
+    for one in (evaluator, three, four):
+        monkeypatch.setattr(one, "_devices", (torch.device("cuda"),))
     assert [evaluator._at_once(batch) for batch in (0, 1, 10, 40)] == [1, 1, 10, 16]
     assert [three._at_once(batch) for batch in (1, 10, 90)] == [1, 4, 16]
     assert [four._at_once(batch) for batch in (1, 40)] == [4, 4]
