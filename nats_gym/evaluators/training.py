@@ -111,7 +111,8 @@ class TrainingEvaluator(StreamingEvaluator):
         self.space = get_space(space)
         facts = get_dataset(dataset)
         self.dataset, images = facts.name, facts.searched
-        names = device.split(",") if issubclass(type(device), str) else [device]
+        # A subclass of str may answer as it likes.
+        names = str.split(device, ",") if issubclass(type(device), str) else [device]
         self._devices = tuple(choose_device(name) for name in names)  # a wrong one is refused now
         own_recipe, own_network = preset(self.space.name, self.dataset)
         self.recipe = own_recipe.changed({} if recipe is None else recipe)
