@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from nats_gym import checks
 from nats_gym.datasets import dataset_of
-from nats_gym.errors import InvalidInput, MissingTable, NotInTable, shown
+from nats_gym.errors import SHOWN, InvalidInput, MissingTable, NotInTable, said, shown
 from nats_gym.networks.network import Network, build
 from nats_gym.networks.weights import check_fit
 from nats_gym.spaces import get_space
@@ -82,7 +82,7 @@ def load_official(
     try:
         check_fit(network.state_dict(), weights)
     except ValueError as error:
-        raise UnreadableFile(f"{entry.name}: {error}") from error
+        raise UnreadableFile(f"{entry.name}: {said(error, 2 * SHOWN)}") from error
     network.load_state_dict(weights, strict=True)
     return network.eval()
 

@@ -69,10 +69,10 @@ def export_onnx(trained: TrainedNetwork, path: str | os.PathLike[str]) -> None:
             content = _exported(whole, trained)
             differing = _difference(whole, trained, content)
     except Exception as error:  # of an exporter's many
-        raise ExportFailed(f"no ONNX file of {trained!r}: {said(error)}") from error
+        raise ExportFailed(f"no ONNX file of {shown(trained)}: {said(error)}") from error
     if not differing <= TOLERANCE:
         raise ExportFailed(
-            f"no ONNX file of {trained!r}: its probabilities differ by {differing:g} from torch's"
+            f"no ONNX file of {shown(trained)}: its probabilities differ by {differing:g} from torch's"
         )
     make_folder(path.parent)
     with replacing(path) as temporary:
