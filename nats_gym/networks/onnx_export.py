@@ -72,7 +72,8 @@ def export_onnx(trained: TrainedNetwork, path: str | os.PathLike[str]) -> None:
         raise ExportFailed(f"no ONNX file of {shown(trained)}: {said(error)}") from error
     if not differing <= TOLERANCE:
         raise ExportFailed(
-            f"no ONNX file of {shown(trained)}: its probabilities differ by {differing:g} from torch's"
+            f"no ONNX file of {shown(trained)}: its probabilities differ from torch's by "
+            f"{differing:g}"
         )
     make_folder(path.parent)
     with replacing(path) as temporary:
