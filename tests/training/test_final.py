@@ -19,6 +19,7 @@ from PIL import Image
 from torch import nn
 
 import nats_gym
+from nats_gym.datasets import EVERY_DATASET, Dataset, Images
 from nats_gym.errors import InvalidInput
 from nats_gym.networks import TrainedNetwork, build, load
 from nats_gym.networks.card import CARD
@@ -27,7 +28,7 @@ from nats_gym.spaces import ArchitectureSpace
 from nats_gym.training import final
 from nats_gym.training.architecture import preset
 from nats_gym.training.checkpoint import UnreadableCheckpoint
-from nats_gym.training.data import load_data
+from nats_gym.training.data import ImageData, load_data
 from nats_gym.training.devices import using_threads
 from nats_gym.training.final import CHECKPOINT, train_final
 from nats_gym.training.record import TrainingFailed, TrainingRecord
@@ -186,6 +187,45 @@ def test_wrong_arguments_are_refused_at_once(
             )
     with pytest.raises(InvalidInput, match="cannot be a folder"):
         trained(tmp_path / "file")
+
+
+def colours(key: str, folder: Path, download: bool) -> ImageData:
+    """Red pictures and blue ones; who sees grey cannot tell them apart."""
+    labels = torch.arange(60) % 2
+    images = torch.full((60, 3, 8, 8), 10, dtype=torch.uint8)
+    images[labels == 0, 0] = 190
+    images[labels == 1, 2] = 190
+    rows = torch.arange(60)
+    splits = {"train": rows[:30], "x-valid": rows[30:44], "ori-test": rows[44:]}
+    if key == "untested":
+        del splits["ori-test"]
+    return ImageData(key, 2, images, labels, splits, (0.3, 0.1, 0.3), (0.3, 0.1, 0.3), 0)
+
+
+@pytest.mark.parametrize("name", ["colours", "untested"])
+def test_other_data_sets_are_trained_as_they_are(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    splits = ("train", "x-valid") if name == "untested" else ("train", "x-valid", "ori-test")
+    row = Dataset(
+        *(name, 2, 8, 30, 14, 16),
+        full_epochs=4,
+        recipe={"batch_size": 4, "learning_rate": 0.02, "horizontal_flip": False},
+        images=(Images(name, splits, colours),),
+        classes=("red", "blue") if name == "colours" else (),
+    )
+    monkeypatch.setitem(EVERY_DATASET, name, row)
+    found = train_final("sss", 0, name, tmp_path / "net", device="cpu")
+    figures = found.card.figures
+    assert (figures["epochs"], figures["train_images"]) == (4, 44)
+    assert (figures["test_images"], figures["test_accuracy"]) == (
+        (0, None) if name == "untested" else (16, 100.0)
+    )
+    assert not found.preprocessing.grey
+    red = np.zeros((20, 30, 3), np.uint8)
+    red[:, :, 0] = 190
+    classes, _ = found.predict([red, red[:, :, ::-1]])
+    assert classes == (("0", "1") if name == "untested" else ("red", "blue"))
 
 
 class Pools(ArchitectureSpace):
