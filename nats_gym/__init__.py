@@ -19,27 +19,37 @@ from nats_gym.registration import register_environments
 if TYPE_CHECKING:
     from nats_gym.protocol import search
     from nats_gym.results import SearchResult
-    from nats_gym.spaces import SizeSpace, TopologySpace, get_space
+    from nats_gym.spaces import (
+        ArchitectureSpace,
+        SizeSpace,
+        TopologySpace,
+        get_space,
+        register_space,
+    )
     from nats_gym.tables import load_table
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "ArchitectureSpace": "nats_gym.spaces",
     "SearchResult": "nats_gym.results",
     "search": "nats_gym.protocol",
     "SizeSpace": "nats_gym.spaces",
     "TopologySpace": "nats_gym.spaces",
     "get_space": "nats_gym.spaces",
     "load_table": "nats_gym.tables",
+    "register_space": "nats_gym.spaces",
 }
 
 __all__ = [
+    "ArchitectureSpace",
     "SearchResult",
     "SizeSpace",
     "TopologySpace",
     "__version__",
     "get_space",
     "load_table",
+    "register_space",
     "search",
 ]
 

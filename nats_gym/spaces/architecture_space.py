@@ -653,6 +653,12 @@ class ArchitectureSpace:
         return None if seconds is None else (seconds, facts.budget_epochs)
 
     @property
+    def builds_networks(self) -> bool:
+        """Whether it has networks to train."""
+        own = type(self).network is not ArchitectureSpace.network
+        return own or bool(self.network_builder)
+
+    @property
     def builder(self) -> Callable[..., Any] | None:
         """What :attr:`network_builder` names."""
         if not self.network_builder:

@@ -50,7 +50,7 @@ def register_space(
     """
     if isinstance(space, str) and ":" in space:
         space = checks.imported(str(space), "space")
-    made = _checked(space)
+    made = check_definition(space)
     other = _registered.get(made.name) or (_own(made.name) if made.name in SPACES else None)
     if other is not None and other is not made:
         if type(other) is type(made) and repr(_vars_of(other)) == repr(_vars_of(made)):
@@ -95,7 +95,7 @@ def get_space(space: str | ArchitectureSpace | type[ArchitectureSpace]) -> Archi
                 f"the space {shown(space)} cannot be loaded from {shown(brought[space].value)}: "
                 f"{said(error)}"
             ) from error
-        made = _checked(found)
+        made = check_definition(found)
         if made.name != space:
             raise InvalidInput(
                 f"the entry point {shown(space)} of {GROUP} brings a space called "
@@ -115,8 +115,8 @@ def _brought() -> dict[str, Any]:
     return {point.name: point for point in entry_points(group=GROUP)}
 
 
-def _checked(space: Any) -> ArchitectureSpace:
-    """A space whose name and decisions are right."""
+def check_definition(space: Any) -> ArchitectureSpace:
+    """A space, made of its class, whose name and decisions are right; ``InvalidInput`` else."""
     if isinstance(space, type) and issubclass(space, ArchitectureSpace):
         space = space()
     if not isinstance(space, ArchitectureSpace):
