@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput
 
 from .terminal import (
     DATASET_NAMES,
     SPACE_NAMES,
     app,
+    check_data_dir,
     interruptible,
     path,
     progress_bar,
@@ -66,8 +66,7 @@ def build_table(
     if export_as is not None and export_official is None:
         raise InvalidInput("--as names the data set of --export-official DIR, which is not given")
     plan = building.Plan.of(space, dataset, epochs)
-    if data_dir is not None and not get_dataset(plan.dataset).archive:
-        raise InvalidInput(f"--data-dir is for images in files; those of {plan.dataset} need none")
+    check_data_dir(data_dir, plan.dataset)
     chosen = building.parse_architectures(archs, plan.architectures)
     if export_official:
         building.check_export(plan, export_official, export_as)

@@ -15,7 +15,7 @@ import typer
 
 import nats_gym
 from nats_gym import checks
-from nats_gym.datasets import EVERY_DATASET
+from nats_gym.datasets import EVERY_DATASET, get_dataset
 from nats_gym.errors import SHOWN, InvalidInput, NatsGymError, said, shown
 
 if TYPE_CHECKING:
@@ -132,6 +132,12 @@ def look_here() -> None:
     """Find modules in the current folder."""
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
+
+
+def check_data_dir(data_dir: Path | None, dataset: str) -> None:
+    """Refuse a folder for images that lie in none."""
+    if data_dir is not None and not get_dataset(dataset).archive:
+        raise InvalidInput(f"--data-dir is for images in files; those of {dataset} need none")
 
 
 def number_or_text(text: str) -> int | str:

@@ -19,6 +19,7 @@ from .terminal import (
     REFUSED,
     SPACE_NAMES,
     app,
+    check_data_dir,
     complain,
     interruptible,
     named_values,
@@ -75,6 +76,7 @@ def train_network(
 
     if onnx:
         require_onnx()  # before the work, not after it
+    check_data_dir(data_dir, dataset)
     found = get_space(space)
     index = found.resolve(number_or_text(architecture))
     changes = named_values(recipe or [], "--recipe")

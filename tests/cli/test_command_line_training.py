@@ -100,6 +100,7 @@ def test_names_that_no_line_has_are_escaped(typed: Typed, net: Path, tmp_path: P
         (["train", "sss", "0", "--dataset", "digits", "--recipe", "epochs=3"], "its own"),
         (["train", "sss", "0", "--dataset", "digits", "--recipe", "x"], "--recipe is NAME=VALUE"),
         (["train", "sss", "0", "--dataset", "digits", "--network", "x=1"], "x"),
+        (["train", "sss", "0", "--dataset", "digits", "--data-dir", "."], "need none"),
         (["train", "sss", "0", "--dataset", "digits", "--out", "NET"], "another trained network"),
     ],
     ids=" ".join,
