@@ -318,7 +318,12 @@ class UnlikeFigures(Sound):
 
 class TooManyAnswers(Sound):
     def network(self, choices: Any, dataset: str) -> Any:
-        return nn.Sequential(nn.Flatten(), nn.LazyLinear(11))
+        return nn.Sequential(nn.Flatten(), nn.Linear(3072, 11))
+
+
+class Lazy(Sound):
+    def network(self, choices: Any, dataset: str) -> Any:
+        return nn.Sequential(nn.Flatten(), nn.LazyLinear(10))
 
 
 class NoModule(Sound):
@@ -393,6 +398,7 @@ class ForgetsInPickles(Sound):
         (NegativeFigure, "closed form flops", "from 0"),
         (UnlikeFigures, "closed form flops", "one architecture"),
         (TooManyAnswers, "network()", "(2, 10), got (2, 11)"),
+        (Lazy, "network()", "a lazy layer"),
         (NoModule, "network()", "torch.nn.Module"),
         (Fails, "network()", "KeyError: 'no such layer'"),
         (Miscounted, "params()", "its network has"),

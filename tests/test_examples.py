@@ -16,6 +16,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 #: Of each example: arguments of its short form, what it prints, a package it needs besides.
 RUNS: dict[str, tuple[list[str], str, str | None]] = {
     "custom_evaluator.py": ([], "best of 512", None),
+    "custom_space.py": (["5"], "PPO's choice: ", None),
     "meta_rl.py": (["30720"], "learned search", None),
     "multi_objective.py": (["480"], "of its hypervolume", "mo_gymnasium"),
     "my_agent.py": ([], "mean and std over runs", None),

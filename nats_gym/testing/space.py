@@ -620,6 +620,8 @@ def _check_network(of: _Subject) -> None:
             what,
             f"a torch.nn.Module, got {type(network).__name__}",
         )
+        lazy = any(torch.nn.parameter.is_lazy(p) for p in network.parameters())
+        _expect(not lazy, what, "a lazy layer has no weights to train: give layers their sizes")
         with torch.no_grad():
             answers = _answer(f"{what} of {row.tolist()}", network.eval(), images)
         expected = (_IMAGES, data.num_classes)
