@@ -201,7 +201,8 @@ def load(folder: str | os.PathLike[str]) -> TrainedNetwork:
         ) from error
     try:
         weights = _read_weights(path / WEIGHTS, card, expected)
-        with torch.random.fork_rng(devices=[]):  # initial weights are drawn, and replaced
+        # Initial weights are drawn, and replaced.
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             network = _built(card)
         network.load_state_dict(weights, strict=True)
         _check_numbers(network)
