@@ -29,7 +29,11 @@ QUANTITIES = {
 }
 
 #: What a manifest's entry may say, where not any text will do.
-_KINDS: dict[str, type] = {"epochs": int, "trials": list, "version": int, "held_out": dict}
+_KINDS: dict[str, type] = {
+    **dict.fromkeys(("epochs", "version", "trained", "images"), int),
+    "trials": list,
+    "held_out": dict,
+}
 #: What a column may say of itself.
 VOCABULARY: dict[str, tuple[str, ...]] = {
     "quantity": tuple(QUANTITIES),
@@ -49,9 +53,10 @@ def known_figures(space: ArchitectureSpace | type[ArchitectureSpace]) -> dict[st
     return {**space.closed_forms, **{name: of for name, of in QUANTITIES.items() if of.label}}
 
 
-def column_name(quantity: str, split: str = "", epochs: int = 0) -> str:
-    """Name of a column within its table, e.g. accuracy-valid-200."""
-    parts = (quantity, split, str(epochs) if epochs else "")
+def column_name(quantity: str, split: str = "", epochs: int = 0, trained: int = 0) -> str:
+    """Name of a column within its table, e.g. accuracy-valid-200, or accuracy-valid-54of108."""
+    of = f"{trained}of" if trained else ""
+    parts = (quantity, split, f"{of}{epochs}" if epochs else "")
     return "-".join(part for part in parts if part)
 
 
@@ -69,6 +74,8 @@ class Column:
         sha256: digest of ``file``.
         split: ``"valid"`` or ``"test"`` for accuracies and evaluation seconds.
         epochs: length of the training schedule; 0 for a figure that all schedules share.
+        trained: after how many of these epochs, where it is not after all; else 0.
+        images: what an accuracy was counted on, where it is not the data set's split; else 0.
         trials: seeds along the trial axis; empty for a column without one.
         model: name of the model that turns ``file`` into the column; empty for a stored column.
         version: that of the model's coefficients; 0 for a stored column.
@@ -89,6 +96,8 @@ class Column:
     version: int = 0
     held_out: dict[str, float] = field(default_factory=dict)
     note: str = ""
+    trained: int = 0
+    images: int = 0
 
     def __post_init__(self) -> None:
         """Refuse words that no column may use."""
@@ -103,11 +112,15 @@ class Column:
     @property
     def name(self) -> str:
         """Name that tells the column from the others of its table."""
-        return column_name(self.quantity, self.split, self.epochs)
+        return column_name(self.quantity, self.split, self.epochs, self.trained)
 
     def to_json(self) -> dict[str, Any]:
         """The manifest's entry."""
-        return {"name": self.name, **asdict(self), "unit": self.unit, "trials": list(self.trials)}
+        facts = {"name": self.name, **asdict(self), "unit": self.unit, "trials": list(self.trials)}
+        for name in ("trained", "images"):  # which manifests have where they say anything
+            if not facts[name]:
+                del facts[name]
+        return facts
 
     @classmethod
     def from_json(cls, entry: dict[str, Any]) -> Column:
@@ -132,11 +145,13 @@ class Column:
 
     def _check(self) -> None:
         """Raise ``TypeError`` or ``ValueError`` for what no column can be."""
-        for number in (self.epochs, self.version, *self.trials):
+        for number in (self.epochs, self.version, self.trained, self.images, *self.trials):
             if type(number) is not int or not 0 <= number < 2**63:
                 raise ValueError(f"{shown(number)} in a column is not a number from 0")
         if self.epochs > LONGEST:
             raise ValueError(f"{self.epochs:,} epochs of a column, at most {LONGEST:,}")
+        if self.trained and self.trained >= self.epochs:
+            raise ValueError(f"{self.name} is of no time within {self.epochs} epochs")
         if not _FILE.fullmatch(self.file):
             raise ValueError(
                 f"file {shown(self.file)} of {self.name} is none in the table's folder, no "

@@ -104,7 +104,7 @@ class Table:
         files = {
             (column.file, column.sha256)
             for column in self.columns
-            if (column.quantity, column.epochs) == ("accuracy", self.full_epochs)
+            if (column.quantity, column.epochs, column.trained) == ("accuracy", self.full_epochs, 0)
         }
         return len(files) == 1 and self.full_epochs in self.epochs("test")
 
@@ -120,25 +120,29 @@ class Table:
             split: ``"valid"`` or ``"test"``.
             epochs: a training schedule; ``"4/12"`` for the state after 4 epochs of one, or a
                 number that is no schedule for the full one after so many epochs, both of which
-                need learning curves; None for the full schedule (tss 200, sss 90).
+                need learning curves or a column of that state; None for the full schedule (tss
+                200, sss 90, nb101 108).
 
         Raises:
             NotInTable: for a schedule or split that the table does not hold.
             CorruptTable: if an accuracy lies outside 0…100.
         """
-        trained, length = self._schedule(split, epochs)
-        if trained < length:
-            figures = self._accuracy_within(split, trained, length)
+        column, trained = self.accuracy_column(split, epochs), self._schedule(split, epochs)[0]
+        if column.quantity == "accuracy_curve":
+            figures = self._accuracy_within(column, trained)
         else:
-            figures = self._figures(self.column("accuracy", split, length))
+            figures = self._figures(column)
         return figures if figures.ndim == 2 else figures[:, None]
 
-    def _accuracy_within(self, split: str, trained: int, length: int) -> NDArray[np.floating]:
-        column = self.column("accuracy_curve", split, length)
+    def _accuracy_within(self, column: Column, trained: int) -> NDArray[np.floating]:
         accuracy = self._figures(column)[:, :, trained - 1, 0].copy()
-        accuracy[np.isnan(self.accuracy(split, length))] = np.nan
+        accuracy[np.isnan(self.accuracy(column.split, column.epochs))] = np.nan
         self._check(column, accuracy)
-        return grid.restore(accuracy, grid.images_of(self.dataset, split))
+        return grid.restore(accuracy, self._images(column))
+
+    def _images(self, column: Column) -> int:
+        """What an accuracy was counted on."""
+        return column.images or grid.images_of(self.dataset, column.split)
 
     def mean_accuracy(
         self, split: str = "valid", epochs: Epochs | None = None
@@ -147,10 +151,10 @@ class Table:
 
         Architectures of as many hits in as many trials have equal means.
         """
-        accuracy = self.accuracy(split, epochs)
-        if self.accuracy_column(split, epochs).provenance != MEASURED:
+        accuracy, column = self.accuracy(split, epochs), self.accuracy_column(split, epochs)
+        if column.provenance != MEASURED:
             return _mean_over_trials(accuracy)
-        return grid.mean_over_trials(accuracy, grid.images_of(self.dataset, split))
+        return grid.mean_over_trials(accuracy, self._images(column))
 
     def known_choices(self, epochs: Epochs | None = None) -> NDArray[np.int64] | None:
         """Choices of what a partial table can validate, ``(m, n)``; None where it has all."""
@@ -181,7 +185,7 @@ class Table:
     def train_seconds(self, epochs: Epochs | None) -> NDArray[np.float64]:
         """Seconds to train for ``epochs`` during search, ``(arch,)``."""
         trained, length = self._schedule("valid", epochs)
-        return trained * self._cost("train_seconds_per_epoch", epochs=length)
+        return trained * self._cost("train_seconds_per_epoch", epochs=length, trained=trained)
 
     def evaluation_seconds(
         self, split: str = "valid", epochs: Epochs | None = None
@@ -239,11 +243,11 @@ class Table:
     def epochs(self, split: str = "valid") -> tuple[int, ...]:
         """Training schedules that the table holds accuracies of, ascending."""
         split = checks.word(split, "split", VOCABULARY["split"])
-        held = {c.epochs for c in self.columns if c.quantity == "accuracy" and c.split == split}
-        return tuple(sorted(held))
+        accuracies = (c for c in self.columns if c.quantity == "accuracy" and not c.trained)
+        return tuple(sorted({c.epochs for c in accuracies if c.split == split}))
 
-    def column(self, quantity: str, split: str = "", epochs: int = 0) -> Column:
-        """Description of one column.
+    def column(self, quantity: str, split: str = "", epochs: int = 0, trained: int = 0) -> Column:
+        """Description of one column, as a :class:`Column` says of itself.
 
         Raises:
             InvalidInput: for what no column of any table is.
@@ -251,7 +255,9 @@ class Table:
         """
         quantity = checks.word(quantity, "quantity", VOCABULARY["quantity"])
         split = checks.word(split, "split", VOCABULARY["split"])
-        wanted = column_name(quantity, split, checks.integer(epochs, "epochs", 0, LONGEST))
+        epochs = checks.integer(epochs, "epochs", 0, LONGEST)
+        trained = checks.integer(trained, "epochs trained", 0, LONGEST)
+        wanted = column_name(quantity, split, epochs, trained)
         for column in self.columns:
             if column.name == wanted:
                 return column
@@ -282,8 +288,11 @@ class Table:
     def accuracy_column(self, split: str = "valid", epochs: Epochs | None = None) -> Column:
         """Description of the column that :meth:`accuracy` reads."""
         trained, length = self._schedule(split, epochs)
-        quantity = "accuracy" if trained == length else "accuracy_curve"
-        return self.column(quantity, split, length)
+        if trained == length:
+            return self.column("accuracy", split, length)
+        if self._has_state(split, trained, length):
+            return self.column("accuracy", split, length, trained)
+        return self.column("accuracy_curve", split, length)
 
     def provenance(self, quantity: str, split: str = "", epochs: int = 0) -> str:
         """``"measured"`` or ``"surrogate"``."""
@@ -318,15 +327,27 @@ class Table:
         full = self.full_epochs
         known = {*self.epochs(split), *self.epochs("valid")}
         has_curve = any(c.quantity == "accuracy_curve" and c.epochs == full for c in self.columns)
-        within = checked not in known and checked < full and has_curve
+        has_state = has_curve or self._has_state(split, checked, full)
+        within = checked not in known and checked < full and has_state
         return checked, full if within else checked
 
-    def _cost(self, quantity: str, split: str = "", epochs: int = 0) -> NDArray[np.float64]:
-        """A cost, mean over trials, ``(arch,)``: of the schedule, or one that all share."""
-        return _mean_over_trials(self._figures(self._cost_column(quantity, split, epochs)))
+    def _has_state(self, split: str, trained: int, length: int) -> bool:
+        """Whether a column of its own has accuracies after so many epochs of a schedule."""
+        wanted = "accuracy", split, length, trained
+        return any(wanted == (c.quantity, c.split, c.epochs, c.trained) for c in self.columns)
 
-    def _cost_column(self, quantity: str, split: str = "", epochs: int = 0) -> Column:
+    def _cost(
+        self, quantity: str, split: str = "", epochs: int = 0, trained: int = 0
+    ) -> NDArray[np.float64]:
+        """A cost, mean over trials, ``(arch,)``: of the schedule, or one that all share."""
+        return _mean_over_trials(self._figures(self._cost_column(quantity, split, epochs, trained)))
+
+    def _cost_column(
+        self, quantity: str, split: str = "", epochs: int = 0, trained: int = 0
+    ) -> Column:
         names = {column.name for column in self.columns}
+        if column_name(quantity, split, epochs, trained) in names:
+            return self.column(quantity, split, epochs, trained)
         of_schedule = column_name(quantity, split, epochs)
         return self.column(quantity, split, epochs if of_schedule in names else 0)
 
@@ -339,7 +360,7 @@ class Table:
             if column.quantity != "accuracy_curve":  # whose figures are looked at as they are used
                 self._check(column, figures)
             if (column.quantity, column.provenance) == ("accuracy", MEASURED):
-                figures = grid.restore(figures, grid.images_of(self.dataset, column.split))
+                figures = grid.restore(figures, self._images(column))
             figures.flags.writeable = False
             self._opened[column.name] = figures
         return self._opened[column.name]

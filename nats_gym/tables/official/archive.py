@@ -11,6 +11,11 @@ Layout of the folder::
 A *key* is what NATS-Bench calls a data set: ``cifar10-valid`` is trained on half of CIFAR-10's
 training images, ``cifar10`` on all of them. *hp* is the training schedule as the files spell it:
 ``01``, ``12``, ``90`` or ``200``. Sets are ``train``, ``x-valid``, ``x-test`` and ``ori-test``.
+NAS-Bench-101's files have a schedule's length for *hp*, ``halfway-`` columns in place of curves,
+and::
+
+    cells/<name>.npy                  matrices (arch,): row by row as bits, the first the highest;
+                                      labels (arch, 7); parameters (arch,); hashes (arch, 16)
 """
 
 from __future__ import annotations
@@ -74,6 +79,7 @@ class OfficialArchive:
                     curve_sets=tuple(runs["curve_sets"]),
                     arch_config=runs["arch_config"],
                     folder=self.folder,
+                    columns=tuple(runs.get("columns", ())),
                 )
                 for runs in self.facts["runs"]
             }
@@ -96,7 +102,7 @@ class OfficialArchive:
 
     @cached_property
     def differences(self) -> tuple[str, ...]:
-        """In what it contradicts what is known of NATS-Bench's archives, in words."""
+        """In what it contradicts what is known of the public archives, in words."""
         if "differences" in self.facts:
             return tuple(self.facts["differences"])
         # An import of the first version did not look.
@@ -105,7 +111,7 @@ class OfficialArchive:
 
     @property
     def official(self) -> bool:
-        """Whether nothing speaks against its being NATS-Bench's."""
+        """Whether nothing speaks against its being what was published."""
         return not (self.trained_on or self.differences)
 
     @property
@@ -118,9 +124,10 @@ class OfficialArchive:
         """What its figures are, in words."""
         if self.trained_on:
             return f"own training on {self.trained_on}"
-        if self.differences:
-            return f"not NATS-Bench's, though in its format: {self.differences[0]}"
-        return NATS_BENCH
+        if not self.differences:
+            return str(self.facts.get("origin", NATS_BENCH))
+        benchmark = "NATS-Bench" if "origin" not in self.facts else self.space.title
+        return f"not {benchmark}'s, though in its format: {self.differences[0]}"
 
     @property
     def source(self) -> str:

@@ -1,4 +1,4 @@
-"""Where the records of an archive lie: a directory of files, a tar of one, or one big pickle."""
+"""Where the records of an archive lie: a directory of files, a tar of one, or a file of all."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from pathlib import Path, PurePosixPath
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, MissingTable, said, shown
 from nats_gym.tables.official.tars import Member, list_members
+from nats_gym.tables.official.tfrecord import begins_with_a_frame
 from nats_gym.tables.official.unpickling import MAX_ENTRY_BYTES, UnreadableFile
 
-DIRECTORY, TAR, SINGLE = "directory", "tar", "single pickle"
+DIRECTORY, TAR, SINGLE, TFRECORD = "directory", "tar", "single pickle", "TFRecord file"
 _RECORD = re.compile(r"([0-9]{1,6})\.pickle\.pbz2")
 META = "meta.pickle.pbz2"
-#: The single pickles of the two spaces have one or two gigabytes.
+#: Single files of a space, pickles or TFRecords, have one or two gigabytes.
 MAX_SINGLE_BYTES = 8 << 30
 MAX_ENTRIES = 100_000
 MAX_NAME = 1_000
@@ -66,7 +67,7 @@ class Listing:
 
     Attributes:
         path: the archive, resolved.
-        kind: :data:`DIRECTORY`, :data:`TAR` or :data:`SINGLE`.
+        kind: :data:`DIRECTORY`, :data:`TAR`, :data:`SINGLE` or :data:`TFRECORD`.
         fingerprint: digest of names, sizes and times of change: quick to take, and different
             after any change.
     """
@@ -75,16 +76,21 @@ class Listing:
     kind: str
     fingerprint: str
 
+    @property
+    def is_one_file(self) -> bool:
+        """Whether records have no places of their own: one file of all is read from its start."""
+        return self.kind in (SINGLE, TFRECORD)
+
     @cached_property
     def entries(self) -> tuple[Entry, ...]:
-        """The archive's records by ascending index; none for one big pickle.
+        """The archive's records by ascending index; none for one file of all.
 
         Raises:
             InvalidInput: if there is none, one twice, too many, or a tar's member that points
                 elsewhere.
             UnreadableFile: if a tar is truncated.
         """
-        if self.kind == SINGLE:
+        if self.is_one_file:
             return ()
         read = _tar_entries if self.kind == TAR else _directory_entries
         found = itertools.islice(read(self.path), MAX_ENTRIES + 1)
@@ -120,9 +126,8 @@ def list_archive(path: str | os.PathLike[str]) -> Listing:
                 "000000.pickle.pbz2"
             )
     elif path.is_file():
-        kind = SINGLE if path.name.endswith(".pickle.pbz2") else TAR
-        facts = path.stat()
-        if kind == SINGLE and facts.st_size > MAX_SINGLE_BYTES:
+        kind, facts = _kind(path), path.stat()
+        if kind != TAR and facts.st_size > MAX_SINGLE_BYTES:
             raise InvalidInput(
                 f"{path}: {facts.st_size:,} bytes; the single file of a space has "
                 f"{MAX_SINGLE_BYTES >> 30} GB at most"
@@ -132,6 +137,13 @@ def list_archive(path: str | os.PathLike[str]) -> Listing:
         raise MissingTable(f"no archive at {shown(str(path))}")
     fingerprint = hashlib.sha256("\n".join([kind, *sorted(stamps)]).encode()).hexdigest()
     return Listing(path, kind, fingerprint)
+
+
+def _kind(path: Path) -> str:
+    """What a file is, by its name, else by what it begins with."""
+    if path.name.endswith(".pickle.pbz2"):
+        return SINGLE
+    return TFRECORD if path.suffix == ".tfrecord" or begins_with_a_frame(path) else TAR
 
 
 def _too_many(path: Path) -> InvalidInput:

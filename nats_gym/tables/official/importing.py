@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nats_gym import checks
 from nats_gym.errors import NatsGymError
@@ -16,7 +19,7 @@ from nats_gym.spaces import get_space
 from nats_gym.tables.official import streaming
 from nats_gym.tables.official.archive import OfficialArchive
 from nats_gym.tables.official.assembly import assemble, verify
-from nats_gym.tables.official.entries import SINGLE, Entry, Listing, list_archive
+from nats_gym.tables.official.entries import SINGLE, TFRECORD, Entry, Listing, list_archive
 from nats_gym.tables.official.extraction import Description, Record, extract
 from nats_gym.tables.official.reading import (
     WORTH_A_WORKER,
@@ -35,6 +38,8 @@ from nats_gym.tables.official.store import (
     sizes_digest,
     wrong_space,
 )
+from nats_gym.tables.official.training_columns import assemble_trainings, verify_trainings
+from nats_gym.tables.official.training_files import SPACE, TrainingShard, find_blocks
 from nats_gym.tables.official.unpickling import UnreadableFile, load_bytes
 
 #: Called with records read so far and records in all (0 if not known).
@@ -63,11 +68,13 @@ def import_archive(
     interruption is not read again. The result appears whole or not at all.
 
     Args:
-        path: a ``-simple`` or ``-full`` directory, a tar of one, or the single
-            ``.pickle.pbz2``. Weights of a ``-full`` one stay where they are.
-        space: ``"tss"`` or ``"sss"``; None to tell by the first record.
-        curves: import learning curves too (about 750 MB for topology).
-        strict: end at the first unreadable record; else leave it out and note it.
+        path: a ``-simple`` or ``-full`` directory, a tar of one, the single ``.pickle.pbz2``, or
+            NAS-Bench-101's ``.tfrecord``. Weights of a ``-full`` one stay where they are.
+        space: ``"tss"``, ``"sss"`` or ``"nb101"``; None to tell by what is read.
+        curves: import learning curves too (about 750 MB for topology); NAS-Bench-101's figures of
+            half the epochs are always imported.
+        strict: end at the first unreadable record; else leave it out and note it. A TFRecord file
+            must be whole.
         progress: called now and then.
 
     Raises:
@@ -118,6 +125,23 @@ def import_lock() -> Iterator[None]:
         ) from None
 
 
+@dataclass(frozen=True)
+class Read:
+    """What has been read of an archive, in shards.
+
+    Attributes:
+        space: name of the space.
+        content: digest of what was read, see ``content_digest``.
+        unreadable: what was left out, in words.
+        assemble: joins the shards in an empty folder, with the facts given, and checks the result.
+    """
+
+    space: str
+    content: str
+    unreadable: list[str]
+    assemble: Callable[[Path, dict[str, Any]], OfficialArchive]
+
+
 def _import(
     listing: Listing, space: str | None, curves: bool, strict: bool, progress: Progress
 ) -> OfficialArchive:
@@ -127,29 +151,12 @@ def _import(
     work = archives_folder() / name
     goes_on = work.is_dir()
     work.mkdir(exist_ok=True)
-    fresh: Sequence[Record]
     try:
-        if listing.kind == SINGLE:
-            path = listing.path
-            found, fresh = streaming.read_single(path, work, space, curves, strict, progress)
+        if listing.kind == TFRECORD:
+            read = _read_trainings(listing, work, space, progress)
         else:
-            contained = goes_on or len(listing.entries) >= WORTH_A_WORKER
-            count = -(-len(listing.entries) // SHARD_RECORDS)
-            with Reader(contained * min(os.cpu_count() or 1, count)) as reader:
-                archive = _describe(listing, reader)
-                found = archive.space
-                if space is not None and found != space:
-                    raise wrong_space(listing.path, found, space)
-                _read_entries(listing.entries, work, archive, curves, strict, progress, reader)
-        shards = [Shard.read(path) for path in sorted(work.glob("shard-*.npz"))]
-        if not any(shard.shapes for shard in shards):
-            first = next(line for shard in shards for line in shard.unreadable)
-            raise UnreadableFile(
-                f"{listing.path}: not one record could be read, the first: {first}"
-            )
-        if listing.kind != SINGLE:
-            fresh = _read_some(listing.entries, archive, curves, shards)
-        imported = _publish(listing, found, curves, shards, fresh)
+            read = _read_pickles(listing, work, goes_on, space, curves, strict, progress)
+        imported = _publish(listing, read, curves)
     except DiskFull:
         raise  # what was read so far is read no more
     except NatsGymError:
@@ -157,6 +164,75 @@ def _import(
         raise
     shutil.rmtree(work)
     return imported
+
+
+def _read_pickles(
+    listing: Listing,
+    work: Path,
+    goes_on: bool,
+    space: str | None,
+    curves: bool,
+    strict: bool,
+    progress: Progress,
+) -> Read:
+    """Read NATS-Bench's records, one file each or all in one."""
+    fresh: Sequence[Record]
+    if listing.kind == SINGLE:
+        path = listing.path
+        found, fresh = streaming.read_single(path, work, space, curves, strict, progress)
+    else:
+        contained = goes_on or len(listing.entries) >= WORTH_A_WORKER
+        count = -(-len(listing.entries) // SHARD_RECORDS)
+        with Reader(contained * min(os.cpu_count() or 1, count)) as reader:
+            archive = _describe(listing, reader)
+            found = archive.space
+            if space is not None and found != space:
+                raise wrong_space(listing.path, found, space)
+            _read_entries(listing.entries, work, archive, curves, strict, progress, reader)
+    shards = [Shard.read(path) for path in sorted(work.glob("shard-*.npz"))]
+    unreadable = [line for shard in shards for line in shard.unreadable]
+    if not any(shard.shapes for shard in shards):
+        raise UnreadableFile(
+            f"{listing.path}: not one record could be read, the first: {unreadable[0]}"
+        )
+    if listing.kind != SINGLE:
+        fresh = _read_some(listing.entries, archive, curves, shards)
+    digests = {name: value for shard in shards for name, value in shard.digests.items()}
+
+    def assembled(folder: Path, facts: dict[str, Any]) -> OfficialArchive:
+        archive = assemble(folder, get_space(found), shards, facts)
+        verify(archive, fresh, sum(shard.count for shard in shards))
+        return archive
+
+    return Read(found, content_digest(listing, digests), unreadable, assembled)
+
+
+def _read_trainings(listing: Listing, work: Path, space: str | None, progress: Progress) -> Read:
+    """Read NAS-Bench-101's records, block by block."""
+    if space not in (None, SPACE):
+        raise wrong_space(listing.path, SPACE, str(space))
+    digest = hashlib.sha256()
+    jobs = [*find_blocks(listing.path, work, digest)]
+    missing = [job for job in jobs if not Path(job.shard).is_file()]
+    count = sum(job.count for job in jobs)
+    read = [count - sum(job.count for job in missing)]
+    progress(read[0], count)
+
+    def done(some: int) -> None:
+        read[0] += some
+        progress(read[0], count)
+
+    workers = min(os.cpu_count() or 1, len(missing)) if len(jobs) > 1 else 0
+    with Reader(workers, retries=1) as reader:
+        reader.run(missing, done)
+
+    def assembled(folder: Path, facts: dict[str, Any]) -> OfficialArchive:
+        shards = [TrainingShard(Path(job.shard)) for job in jobs]
+        archive = assemble_trainings(folder, shards, facts)
+        verify_trainings(archive, jobs[:: max(len(jobs) // SPOT_CHECKS, 1)][-SPOT_CHECKS:])
+        return archive
+
+    return Read(SPACE, digest.hexdigest(), [], assembled)
 
 
 def _clear_leftovers() -> None:
@@ -167,29 +243,20 @@ def _clear_leftovers() -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _publish(
-    listing: Listing,
-    space: str,
-    curves: bool,
-    shards: Sequence[Shard],
-    fresh: Sequence[Record],
-) -> OfficialArchive:
+def _publish(listing: Listing, read: Read, curves: bool) -> OfficialArchive:
     """Join shards under a temporary name, check the result and rename it."""
-    digests = {name: value for shard in shards for name, value in shard.digests.items()}
-    content = content_digest(listing, digests)
     facts = {
         "source": {"path": str(listing.path), "kind": listing.kind},
-        "content": content,
+        "content": read.content,
         "sizes": sizes_digest(listing),
         "fingerprints": [listing.fingerprint],
         "curves": curves,
-        "unreadable": [line for shard in shards for line in shard.unreadable],
+        "unreadable": read.unreadable,
     }
-    folder = archives_folder() / f"{space}-{content[:12]}{'' if curves else '-no-curves'}"
+    folder = archives_folder() / f"{read.space}-{read.content[:12]}{'' if curves else '-no-curves'}"
     building = Path(tempfile.mkdtemp(prefix=".building-", dir=archives_folder()))
     try:
-        archive = assemble(building, get_space(space), shards, facts)
-        verify(archive, fresh, sum(shard.count for shard in shards))
+        read.assemble(building, facts)
         building.chmod(0o755)
         superseded = [old for old in archives() if old.source == str(listing.path)]
         for old in (folder, *(old.folder for old in superseded)):

@@ -1,4 +1,4 @@
-"""What an imported archive is: NATS-Bench's, a build's own trainings, or neither.
+"""What an imported archive is: a public benchmark's, a build's own trainings, or neither.
 
 Files say little of where they come from, and anybody can write more. What NATS-Bench's must agree
 with is known: their networks, the seeds that they were trained with, the closed form of their
@@ -7,7 +7,8 @@ costs, and of the topology space the measured accuracies that this package ships
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,37 @@ from nats_gym.spaces.size import CELL
 from nats_gym.tables.column import MEASURED
 from nats_gym.tables.official.runs import Runs
 from nats_gym.tables.table import open_embedded
+
+
+@dataclass(frozen=True)
+class NASBench101:
+    """What NAS-Bench-101's own files are known by.
+
+    Attributes:
+        origin: what their figures are, in words.
+        licence: of these.
+        files: how the SHA-256 of each public file begins, as far as it is published.
+    """
+
+    origin: str = "official NAS-Bench-101 file (arXiv 1902.09635)"
+    licence: str = "Apache-2.0"
+    files: Mapping[str, str] = field(
+        default_factory=lambda: {
+            "nasbench_full.tfrecord": "3d64db81",
+            "nasbench_only108.tfrecord": "4c39c393",
+        },
+        hash=False,
+    )
+
+    def differences(self, sha256: str) -> list[str]:
+        """In what a file that can be read contradicts what is known of the public ones."""
+        if sha256.startswith(tuple(self.files.values())):
+            return []
+        known = " and ".join(f"{name}'s with {start}" for name, start in self.files.items())
+        return [f"its SHA-256 begins with {sha256[:8]}, {known}"]
+
+
+NASBENCH_101 = NASBench101()
 
 NATS_BENCH = "official NATS-Bench archive (arXiv 2009.00437)"
 SEEDS = (111, 777, 888, 999)

@@ -1,4 +1,4 @@
-"""Reads records on every core: one interpreter per core, each given a shard's entries at a time.
+"""Reads records on every core: one interpreter per core, each given a shard's records at a time.
 
 The interpreters also keep from the importing process what a record does to its reader: one that
 ends a reading process is found out and left out.
@@ -28,6 +28,7 @@ from nats_gym.tables.official.extraction import (
     extract,
 )
 from nats_gym.tables.official.shards import write_shard
+from nats_gym.tables.official.training_files import BlockJob
 from nats_gym.tables.official.unpickling import UnreadableFile, load_bytes
 
 # Fewer records than this are read in the importing process: an interpreter takes longer to start.
@@ -64,6 +65,20 @@ class Job:
     curves: bool
     strict: bool
     deadly: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """How many records there are."""
+        return len(self.entries)
+
+    @property
+    def question(self) -> dict[str, Any]:
+        """What a reading process is asked."""
+        return {"job": asdict(self)}
+
+    def run(self) -> None:
+        """Read the records and write the shard; see :func:`run_job`."""
+        run_job(self)
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Job:
@@ -124,11 +139,12 @@ class Reader:
 
     Args:
         workers: interpreters to read in at a time; 0 to read in this process.
+        retries: how often a job is tried again whose process died of no known record.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, retries: int = 0) -> None:
         self._workers = workers
-        self._pool = Pool(READER, workers=workers, retries=0, quiet=True) if workers else None
+        self._pool = Pool(READER, workers=workers, retries=retries, quiet=True) if workers else None
 
     def __enter__(self) -> Reader:
         return self
@@ -146,7 +162,7 @@ class Reader:
         except WorkerDied as death:
             raise UnreadableFile(_died(death)) from None
 
-    def run(self, jobs: Sequence[Job], done: Callable[[int], None]) -> None:
+    def run(self, jobs: Sequence[Job | BlockJob], done: Callable[[int], None]) -> None:
         """Run jobs.
 
         Args:
@@ -158,8 +174,8 @@ class Reader:
         """
         if not self._pool:
             for job in jobs:
-                run_job(job)
-                done(len(job.entries))
+                job.run()
+                done(job.count)
             return
         threads = ThreadPoolExecutor(self._workers)
         try:
@@ -169,15 +185,15 @@ class Reader:
             threads.shutdown(cancel_futures=True)  # what is being read is read to its end
 
 
-def _run(job: Job, pool: Pool) -> int:
+def _run(job: Job | BlockJob, pool: Pool) -> int:
     """Run a job elsewhere; a record that ends the process there is left out, and it alone."""
     ends: Counter[int] = Counter()
     while True:
         try:
-            _answer(pool, job=asdict(job))
-            return len(job.entries)
+            _answer(pool, **job.question)
+            return job.count
         except WorkerDied as death:
-            if death.noted is None:  # it is not a record's doing
+            if death.noted is None or isinstance(job, BlockJob):  # it is not a record's doing
                 raise UnreadableFile(_died(death)) from None
             (entry,) = (entry for entry in job.entries if entry.index == death.noted)
             ends[entry.index] += 1
@@ -214,9 +230,15 @@ def make_reader() -> Task:
     """What a reading process runs: it describes an entry, or runs a job."""
     _limit_memory()
 
-    def reader(entry: dict[str, Any] | None = None, job: dict[str, Any] | None = None) -> Any:
+    def reader(
+        entry: dict[str, Any] | None = None,
+        job: dict[str, Any] | None = None,
+        block: dict[str, Any] | None = None,
+    ) -> Any:
         if entry is not None:
             return asdict(describe_entry(Entry(**entry)))
+        if block is not None:
+            return BlockJob(**block).run()
         return run_job(Job.from_json(job or {}))
 
     return reader

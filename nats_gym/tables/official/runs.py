@@ -31,6 +31,7 @@ class Runs:
         curve_sets: those of ``("train", *sets)`` that have a figure for every epoch.
         arch_config: the files' ``arch_config``, with None for what names the architecture.
         folder: the archive's.
+        columns: names of the columns, where they are not those of NATS-Bench's.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Runs:
     curve_sets: tuple[str, ...]
     arch_config: dict[str, Any]
     folder: Path
+    columns: tuple[str, ...] = ()
     #: How to get what is not there, to end a message with.
     lacking: ClassVar[str] = ""
     _opened: dict[str, NDArray[Any]] = field(default_factory=dict, repr=False, compare=False)
@@ -48,6 +50,8 @@ class Runs:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the columns."""
+        if self.columns:
+            return self.columns
         of_sets = (
             f"{name}-{figure}"
             for name in (TRAIN, *self.sets)
@@ -80,7 +84,7 @@ class Runs:
 
     def trials(self, index: int) -> list[int]:
         """Positions of the trials that an architecture has."""
-        return np.flatnonzero(~np.isnan(self.column("params")[index])).tolist()
+        return np.flatnonzero(~np.isnan(self.column(self.names[-1])[index])).tolist()
 
     def _open(self, path: Path, row: tuple[int, ...]) -> NDArray[Any]:
         name = str(path)

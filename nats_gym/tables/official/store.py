@@ -18,7 +18,7 @@ from nats_gym.spaces import get_space
 from nats_gym.tables.folder import sha256_of
 from nats_gym.tables.home import home
 from nats_gym.tables.official.archive import ARCHIVE_FILE, OfficialArchive, write_facts
-from nats_gym.tables.official.entries import SINGLE, Listing, list_archive
+from nats_gym.tables.official.entries import Listing, list_archive
 from nats_gym.tables.official.unpickling import UnreadableFile
 
 
@@ -99,7 +99,7 @@ def find_listed(listing: Listing) -> OfficialArchive | None:
 
 def content_digest(listing: Listing, digests: dict[str, str] | None = None) -> str:
     """Digest of what an archive holds, the same for a directory and a tar of it."""
-    if listing.kind == SINGLE:
+    if listing.is_one_file:
         return sha256_of(listing.path)
     if digests is None:
         digests = {}
@@ -112,7 +112,7 @@ def content_digest(listing: Listing, digests: dict[str, str] | None = None) -> s
 
 def sizes_digest(listing: Listing) -> str:
     """Digest of the sizes of an archive's records, the same for a directory and a tar of it."""
-    if listing.kind == SINGLE:
+    if listing.is_one_file:
         lines = [f"{listing.kind} {listing.path.stat().st_size}"]
     else:
         lines = [f"{entry.index} {entry.size}" for entry in listing.entries]

@@ -51,6 +51,11 @@ class Block:
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
 
+    @property
+    def end(self) -> int:
+        """Where the bytes begin in ``data`` that are no whole frame."""
+        return int(self.starts[-1] + self.lengths[-1]) + _FOOTER if len(self.starts) else 0
+
 
 def read_blocks(path: Path, digest: hashlib._Hash | None = None) -> Iterator[Block]:
     """The frames of a file, a block of about 16 MB at a time; lengths are checked, data are not.
@@ -73,11 +78,18 @@ def read_blocks(path: Path, digest: hashlib._Hash | None = None) -> Iterator[Blo
                 raise UnreadableFile(f"{path}: {bad}")
             if len(block.starts):
                 yield block
-            used = _end(block)
-            left = block.data[used:]
-            offset, number = offset + used, number + len(block.starts)
+            left = block.data[block.end :]
+            offset, number = offset + block.end, number + len(block.starts)
     if left:
         raise UnreadableFile(f"{path}: record {number:,}: the file ends within it")
+
+
+def begins_with_a_frame(path: Path) -> bool:
+    """Whether a file begins with the length of a frame, as its checksum has it."""
+    with open_file(path) as file:
+        head = file.read(_HEADER + _FOOTER)
+    _, bad = split_frames(head, 0, 0)
+    return len(head) == _HEADER + _FOOTER and not bad
 
 
 def split_frames(data: bytes, offset: int, first: int) -> tuple[Block, str]:
@@ -164,11 +176,6 @@ def _differs(
     held = sliding_window_view(np.frombuffer(data, np.uint8), _FOOTER)[starts + lengths]
     told = np.ascontiguousarray(held).view("<u4")[:, 0]
     return np.flatnonzero(masked(crc32c(data, starts, lengths)) != told)
-
-
-def _end(block: Block) -> int:
-    """Where the bytes begin that are no whole frame."""
-    return int(block.starts[-1] + block.lengths[-1]) + _FOOTER if len(block.starts) else 0
 
 
 def _tables(longest: int) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]:

@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.errors import said, shown
-from nats_gym.spaces.cell_graphs import MOST_VERTICES, OPERATIONS, module_hash
-from nats_gym.spaces.cell_list import EDGE_VALUES, LABEL_VALUES, CellList, embedded_list
+from nats_gym.spaces.cell_graphs import MOST_VERTICES, OPERATIONS
+from nats_gym.spaces.cell_list import EDGE_VALUES, LABEL_VALUES, embedded_list
 from nats_gym.tables.official.model_metrics import MalformedRecord, read_metrics
 
 #: Lengths of the training schedules.
@@ -106,30 +106,6 @@ def read_trainings(records: Sequence[bytes]) -> Trainings:
 
     _refuse(wrong.any(axis=1), told)
     return Trainings(index, schedules, parameters, figures, drawings, labels, hashes)
-
-
-class HashChecker:
-    """Tells whether records' hashes are those of their cells; each drawing is hashed once."""
-
-    def __init__(self, cells: CellList) -> None:
-        self._known = np.full(cells.size, -1, np.int64)
-        self._hashes = np.zeros((cells.size, 16), np.uint8)
-
-    def check(self, rows: Trainings) -> None:
-        """Raise ``MalformedRecord`` for the first row whose hash is another cell's."""
-        vertices = (rows.labels != NO_VERTEX).sum(axis=1)
-        drawn = (rows.drawings * 243 + _numbers(rows.labels)) * 8 + vertices
-        differs = self._known[rows.index] != drawn
-        differs |= (self._hashes[rows.index] != rows.hashes).any(axis=1)
-        for one in np.flatnonzero(differs).tolist():
-            index = rows.index[one]
-            if self._known[index] != drawn[one]:
-                digest = module_hash(*cell_of(int(rows.drawings[one]), rows.labels[one]))
-                self._known[index] = drawn[one]
-                self._hashes[index] = np.frombuffer(bytes.fromhex(digest), np.uint8)
-            if (self._hashes[index] != rows.hashes[one]).any():
-                given, own = rows.hashes[one].tobytes().hex(), self._hashes[index].tobytes().hex()
-                raise MalformedRecord(one, f"the hash {given} of a cell whose hash is {own}")
 
 
 def cell_of(drawing: int, labels: NDArray[np.int8]) -> tuple[NDArray[np.int8], list[str]]:
