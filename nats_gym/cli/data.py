@@ -58,18 +58,19 @@ def data_import(
     path: Annotated[
         Path,
         typer.Argument(
-            parser=path, help="a -simple or -full directory, its .tar, or the .pickle.pbz2"
+            parser=path,
+            help="a -simple or -full directory, its .tar, the .pickle.pbz2, or a .tfrecord",
         ),
     ],
     space: Annotated[
-        str | None, typer.Option(help="tss or sss; default: told by the first record")
+        str | None, typer.Option(help="tss, sss or nb101; default: told by what is read")
     ] = None,
     curves: Annotated[
         bool, typer.Option(help="learning curves too, about 750 MB for topology")
     ] = True,
     strict: Annotated[bool, typer.Option(help="stop at the first unreadable record")] = False,
 ) -> None:
-    """Import an official NATS-Bench archive, once; interrupted, it resumes where it stopped."""
+    """Import an official archive of NATS-Bench or NAS-Bench-101, once; interrupted, it resumes where it stopped."""
     print_grid(_archive_grid(imported(path, space, curves, strict)))
 
 
@@ -141,7 +142,7 @@ def _archive_grid(archive: OfficialArchive) -> Grid:
     rows.add_row("space", archive.space.name)
     rows.add_row("architectures", f"{facts['architectures']:,} of {archive.space.size:,}")
     rows.add_row("schedules", ", ".join(archive.hps))
-    rows.add_row("learning curves", "yes" if facts["curves"] else "no")
+    rows.add_row("learning curves", _curves_of(archive))
     rows.add_row("weights", str(archive.weights or "none"))
     short = {name: count for name, count in facts["without_all_trials"].items() if count}
     missing = ", ".join(f"{name}: {count:,}" for name, count in short.items())
@@ -151,3 +152,16 @@ def _archive_grid(archive: OfficialArchive) -> Grid:
         rows.add_row("", line)
     rows.add_row("on the disk", f"{bytes_used / 1e6:,.0f} MB in {archive.folder}")
     return rows
+
+
+def _curves_of(archive: OfficialArchive) -> str:
+    """Which figures an archive has from within the schedules."""
+    names = {
+        name
+        for hp in archive.hps
+        for key in archive.keys(hp)
+        for name in archive.runs(key, hp).names
+    }
+    if any(name.startswith("halfway-") for name in names):
+        return "no, but figures half-way"
+    return "yes" if archive.facts["curves"] else "no"

@@ -75,7 +75,8 @@ class Column:
         split: ``"valid"`` or ``"test"`` for accuracies and evaluation seconds.
         epochs: length of the training schedule; 0 for a figure that all schedules share.
         trained: after how many of these epochs, where it is not after all; else 0.
-        images: what an accuracy was counted on, where it is not the data set's split; else 0.
+        images: what an accuracy was counted on, before it was rounded to single precision, where
+            that is not the data set's split; else 0.
         trials: seeds along the trial axis; empty for a column without one.
         model: name of the model that turns ``file`` into the column; empty for a stored column.
         version: that of the model's coefficients; 0 for a stored column.

@@ -26,14 +26,17 @@ def images_of(dataset: str, split: str) -> int:
     return facts.test_images if split == "test" else facts.valid_images
 
 
-def restore(accuracy: NDArray[np.floating], images: int) -> NDArray[np.float64]:
+def restore(
+    accuracy: NDArray[np.floating], images: int, single: bool = False
+) -> NDArray[np.float64]:
     """Accuracies in percent as counted; what lies between two numbers of hits stays as it is.
 
     Args:
         accuracy: percent, ``(...)``; NaN stays NaN.
         images: how many were classified.
+        single: the figures were rounded to float32, whatever they are kept in.
     """
-    moved = _MOVED[accuracy.dtype]
+    moved = _MOVED[np.dtype(np.float32) if single else accuracy.dtype]
     figures = accuracy.astype(np.float64)
     return _snap(figures, figures, images, moved)
 

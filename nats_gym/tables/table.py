@@ -138,7 +138,10 @@ class Table:
         accuracy = self._figures(column)[:, :, trained - 1, 0].copy()
         accuracy[np.isnan(self.accuracy(column.split, column.epochs))] = np.nan
         self._check(column, accuracy)
-        return grid.restore(accuracy, self._images(column))
+        return self._counted(column, accuracy)
+
+    def _counted(self, column: Column, accuracy: NDArray[np.floating]) -> NDArray[np.float64]:
+        return grid.restore(accuracy, self._images(column), single=column.images > 0)
 
     def _images(self, column: Column) -> int:
         """What an accuracy was counted on."""
@@ -360,7 +363,7 @@ class Table:
             if column.quantity != "accuracy_curve":  # whose figures are looked at as they are used
                 self._check(column, figures)
             if (column.quantity, column.provenance) == ("accuracy", MEASURED):
-                figures = grid.restore(figures, self._images(column))
+                figures = self._counted(column, figures)
             figures.flags.writeable = False
             self._opened[column.name] = figures
         return self._opened[column.name]

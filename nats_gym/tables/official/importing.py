@@ -229,7 +229,7 @@ def _read_trainings(listing: Listing, work: Path, space: str | None, progress: P
     def assembled(folder: Path, facts: dict[str, Any]) -> OfficialArchive:
         shards = [TrainingShard(Path(job.shard)) for job in jobs]
         archive = assemble_trainings(folder, shards, facts)
-        verify_trainings(archive, jobs[:: max(len(jobs) // SPOT_CHECKS, 1)][-SPOT_CHECKS:])
+        verify_trainings(archive, [jobs[0], jobs[-1]])
         return archive
 
     return Read(SPACE, digest.hexdigest(), [], assembled)

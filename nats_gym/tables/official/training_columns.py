@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from nats_gym.errors import CorruptTable, InvalidInput
 from nats_gym.files import make_folder
 from nats_gym.spaces import get_space
-from nats_gym.spaces.cell_graphs import module_hash
 from nats_gym.tables.column import MEASURED, Column
 from nats_gym.tables.folder import sha256_of, write_table
 from nats_gym.tables.official.archive import ARCHIVE_FILE, FORMAT, OfficialArchive, write_facts
@@ -28,15 +27,15 @@ from nats_gym.tables.official.training_files import (
     TRIALS,
     BlockJob,
     TrainingShard,
+    hash_of,
     parameters,
-    two_hashes,
+    wrong_hash,
 )
 from nats_gym.tables.official.training_records import (
     FIGURES,
     IMAGES,
     NO_VERTEX,
     SCHEDULES,
-    cell_of,
 )
 
 #: Columns of a schedule, in the order of ``FIGURES``: half-way, then at the end. Seconds are of an
@@ -117,18 +116,18 @@ def _write_cells(folder: Path, shards: Sequence[TrainingShard], source: str) -> 
         known = records[found["index"]] >= 0
         differs = known & (hashes[found["index"]] != found["hashes"]).any(axis=1)
         for one in np.flatnonzero(differs)[:1]:
-            own = hashes[found["index"][one]]
-            _refuse_hash(source, found["record"][one], found["hashes"][one], own)
+            index = found["index"][one]
+            own = hash_of(drawings[index], labels[index])
+            _check_hash(source, records[index], hashes[index], own)
+            _check_hash(source, found["record"][one], found["hashes"][one], own)
         new = found["index"][~known]
         records[new], drawings[new] = found["record"][~known], found["drawings"][~known]
         labels[new], hashes[new] = found["labels"][~known], found["hashes"][~known]
     held = records >= 0
     if not held.all() or _digest_of(hashes) != _ALL_HASHES:
         for index in np.flatnonzero(held):
-            own = bytes.fromhex(module_hash(*cell_of(int(drawings[index]), labels[index])))
-            if own != hashes[index].tobytes():
-                other = np.frombuffer(own, np.uint8)
-                _refuse_hash(source, records[index], hashes[index], other)
+            own = hash_of(drawings[index], labels[index])
+            _check_hash(source, records[index], hashes[index], own)
     target = folder / "cells"
     make_folder(target)
     for name, column in (
@@ -141,8 +140,9 @@ def _write_cells(folder: Path, shards: Sequence[TrainingShard], source: str) -> 
     return held
 
 
-def _refuse_hash(source: str, record: Any, given: Any, own: Any) -> None:
-    raise InvalidInput(f"{source}: record {int(record):,}: {two_hashes(given, own)}")
+def _check_hash(source: str, record: Any, given: NDArray[np.uint8], own: NDArray[np.uint8]) -> None:
+    if (given != own).any():
+        raise InvalidInput(f"{source}: record {int(record):,}: {wrong_hash(given, own)}")
 
 
 def _digest_of(hashes: NDArray[np.uint8]) -> str:

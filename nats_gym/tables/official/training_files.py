@@ -19,9 +19,15 @@ from numpy.typing import NDArray
 from nats_gym.errors import InvalidInput
 from nats_gym.files import replacing
 from nats_gym.spaces import get_space
+from nats_gym.spaces.cell_graphs import module_hash
 from nats_gym.tables.official.model_metrics import MalformedRecord
 from nats_gym.tables.official.tfrecord import check_data, read_blocks, split_frames
-from nats_gym.tables.official.training_records import SCHEDULES, Trainings, read_trainings
+from nats_gym.tables.official.training_records import (
+    SCHEDULES,
+    Trainings,
+    cell_of,
+    read_trainings,
+)
 from nats_gym.tables.official.unpickling import UnreadableFile
 from nats_gym.untrusted import open_arrays, open_file
 
@@ -164,10 +170,18 @@ def _check_cells(rows: Trainings) -> None:
     _, first, place = np.unique(rows.index, return_index=True, return_inverse=True)
     differs = (rows.hashes != rows.hashes[first[place]]).any(axis=1)
     for one in np.flatnonzero(differs)[:1].tolist():
-        given, other = rows.hashes[one], rows.hashes[first[place[one]]]
-        raise MalformedRecord(one, two_hashes(given, other))
+        own = hash_of(rows.drawings[one], rows.labels[one])
+        alike = np.flatnonzero(rows.index == rows.index[one])
+        wrong = alike[(rows.hashes[alike] != own).any(axis=1)][0]
+        raise MalformedRecord(int(wrong), wrong_hash(rows.hashes[wrong], own))
 
 
-def two_hashes(given: NDArray[np.uint8], other: NDArray[np.uint8]) -> str:
+def hash_of(drawing: Any, labels: NDArray[np.int8]) -> NDArray[np.uint8]:
+    """The module hash of a cell as a record draws it, ``(16,)``."""
+    digest = module_hash(*cell_of(int(drawing), labels))
+    return np.frombuffer(bytes.fromhex(digest), np.uint8)
+
+
+def wrong_hash(given: NDArray[np.uint8], own: NDArray[np.uint8]) -> str:
     """What is wrong with a record of another hash than its cell has."""
-    return f"the hash {given.tobytes().hex()} of a cell whose hash is {other.tobytes().hex()}"
+    return f"the hash {given.tobytes().hex()} of a cell whose hash is {own.tobytes().hex()}"
