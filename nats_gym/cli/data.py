@@ -70,7 +70,7 @@ def data_import(
     ] = True,
     strict: Annotated[bool, typer.Option(help="stop at the first unreadable record")] = False,
 ) -> None:
-    """Import an official archive of NATS-Bench or NAS-Bench-101, once; interrupted, it resumes where it stopped."""
+    """Import an official archive, once; interrupted, it resumes where it stopped."""
     print_grid(_archive_grid(imported(path, space, curves, strict)))
 
 
