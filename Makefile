@@ -67,6 +67,7 @@ study: $(VENV)/.dev
 # Needs the figures to fit to: make data FIGURES=<folder>
 data: $(VENV)/.dev
 	$(BIN)/python scripts/fit_surrogates.py --figures $(FIGURES)
+	$(BIN)/python scripts/fit_nasbench101.py --figures $(FIGURES)
 	$(BIN)/python scripts/build_embedded.py
 
 # Wheel and sdist in dist/, the wheel tried in a venv that has nothing else, from an empty folder.

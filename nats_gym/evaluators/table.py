@@ -13,8 +13,9 @@ from nats_gym.checks import as_integer
 from nats_gym.errors import CorruptTable, InvalidInput, NotInTable, did_you_mean, shown
 from nats_gym.evaluators.protocol import Outcome
 from nats_gym.simulation.schedule import Epochs, check_epochs
-from nats_gym.streams import combine, combine_int, normal, normal_quantiles, uniform_below
-from nats_gym.tables import SURROGATE, Table
+from nats_gym.streams import combine, combine_int, uniform_below
+from nats_gym.tables import Table
+from nats_gym.tables.scatter import Scatter
 
 TRIALS = ("random", "mean")
 
@@ -38,7 +39,7 @@ class _Schedule:
 
     accuracy: NDArray[np.float64]  # (arch, trial): existing trials first
     trials: NDArray[np.uint64]  # (arch,): how many exist
-    noise_std: NDArray[np.float64]  # (arch,): zeros where trials are measured
+    scatter: Scatter | None  # of a surrogate's; None where trials are measured
     seconds: NDArray[np.float64]  # (arch,)
     provenance: str
     missing: NDArray[np.bool_] | None  # (arch,): True where a partial table has nothing
@@ -47,8 +48,9 @@ class _Schedule:
 class TableEvaluator:
     """Evaluates architectures by looking them up.
 
-    A measured column has real trials; a surrogate's trial is its mean plus Gaussian noise, whose
-    deviation comes with the table, clipped to [0, 100].
+    A measured column has real trials; a surrogate's trial is drawn around its mean as the table
+    says (:class:`nats_gym.tables.scatter.Scatter`): plus Gaussian noise in NATS-Bench's spaces;
+    in NAS-Bench-101 noise is skewed, and some trainings fail.
 
     Args:
         table: where the figures come from.
@@ -114,10 +116,8 @@ class TableEvaluator:
         if self.trial != "random":
             return schedule.accuracy.item(index, 0), seconds
         draw = combine_int(trial_key, index)
-        if schedule.provenance == SURROGATE:
-            noise = normal_quantiles().item(draw >> 52)
-            noisy = schedule.accuracy.item(index, 0) + schedule.noise_std.item(index) * noise
-            return min(max(noisy, 0.0), 100.0), seconds
+        if schedule.scatter is not None:
+            return schedule.scatter.draw_one(index, draw), seconds
         position = (draw >> 32) * schedule.trials.item(index) >> 32
         return schedule.accuracy.item(index, position), seconds
 
@@ -138,9 +138,8 @@ class TableEvaluator:
         if self.trial != "random":
             return schedule.accuracy.take(index * width)
         draws = combine(trial_keys, index)
-        if schedule.provenance == SURROGATE:
-            mean, noise_std = schedule.accuracy.take(index * width), schedule.noise_std.take(index)
-            return np.minimum(np.maximum(mean + noise_std * normal(draws), 0.0), 100.0)
+        if schedule.scatter is not None:
+            return schedule.scatter.draw(index, draws)
         position = uniform_below(draws, schedule.trials.take(index))
         return schedule.accuracy.take(index * width + position)
 
@@ -158,7 +157,7 @@ class TableEvaluator:
         # Existing trials first, their order kept, so that a draw below their number finds one.
         order = np.argsort(~exists, axis=1, kind="stable")
         packed = np.take_along_axis(accuracy, order, axis=1)
-        noise_std = table.noise_std("valid", epochs)
+        scatter = table.scatter("valid", epochs)
         column = table.accuracy_column("valid", epochs)
         provenance = column.provenance
         missing = np.asarray(~exists.any(axis=1))
@@ -175,11 +174,11 @@ class TableEvaluator:
             trial = self.trial
             if trial in column.trials:
                 trial = column.trials.index(trial)
-            packed = self._one_trial(accuracy, noise_std, provenance, trial)
+            packed = self._one_trial(accuracy, scatter, trial)
         return _Schedule(
             accuracy=np.ascontiguousarray(packed),
             trials=exists.sum(axis=1).astype(np.uint64),
-            noise_std=noise_std,
+            scatter=scatter,
             seconds=seconds,
             provenance=provenance,
             missing=missing if missing.any() else None,
@@ -195,14 +194,12 @@ class TableEvaluator:
     def _one_trial(
         self,
         accuracy: NDArray[np.float64],
-        noise_std: NDArray[np.float64],
-        provenance: str,
+        scatter: Scatter | None,
         trial: int,
     ) -> NDArray[np.float64]:
         arch = np.arange(len(accuracy), dtype=np.uint64)
-        if provenance == SURROGATE:
-            noisy = accuracy[:, 0] + noise_std * normal(combine(arch, trial))
-            return np.clip(noisy, 0.0, 100.0)[:, None]
+        if scatter is not None:
+            return scatter.draw(arch.astype(np.int64), combine(arch, trial))[:, None]
         held = ~np.isnan(accuracy).all(axis=1)
         exists = trial < accuracy.shape[1]
         missing = np.isnan(accuracy[held, trial]).sum() if exists else held.sum()

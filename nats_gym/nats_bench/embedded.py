@@ -17,7 +17,7 @@ from nats_gym.datasets import DATASETS
 from nats_gym.evaluators import TableEvaluator
 from nats_gym.spaces import get_space
 from nats_gym.spaces.size import CELL
-from nats_gym.streams import combine, normal
+from nats_gym.streams import combine
 from nats_gym.tables import SURROGATE, Table, load_table
 
 #: Data set key → table that answers for it, and the set and split that the table knows of it.
@@ -130,12 +130,10 @@ class EmbeddedRuns:
                 for trial in range(len(self.seeds))
             ]
         else:
-            mean, std = table.mean_accuracy(split, self.epochs), table.noise_std(split, self.epochs)
+            scatter = table.scatter(split, self.epochs)
+            assert scatter is not None
             keys = combine(arch.astype(np.uint64), _TEST_DRAWS)
-            draws = [
-                np.clip(mean + std * normal(combine(keys, trial)), 0.0, 100.0)
-                for trial in range(len(self.seeds))
-            ]
+            draws = [scatter.draw(arch, combine(keys, trial)) for trial in range(len(self.seeds))]
         return np.stack(draws, axis=1)
 
 

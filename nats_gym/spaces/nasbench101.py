@@ -248,9 +248,9 @@ class NASBench101Space(ArchitectureSpace):
 
     # ── closed forms ─────────────────────────────────────────────────────────────────────────
 
-    def _cost(self, choices: ArrayLike, dataset: str) -> tuple[Figures, Figures]:
+    def costs(self, index: Indices, dataset: str) -> tuple[Figures, Figures]:
+        """Parameters and FLOPs in millions of official indices ``(...)``; NaN of -1."""
         data = get_dataset(dataset)
-        index = self.index(choices)
         drawings, labels = np.divmod(self.cells.canonical[index.ravel()], NUM_LABELS)
         given, place = np.unique(drawings, return_inverse=True)
         present = (given[:, None] & EDGE_VALUES) != 0
@@ -269,14 +269,14 @@ class NASBench101Space(ArchitectureSpace):
 
     def params(self, choices: ArrayLike, dataset: str) -> Figures:
         """Parameters in millions, ``(...)``; NaN for what is no cell."""
-        return self._cost(choices, dataset)[0]
+        return self.costs(self.index(choices), dataset)[0]
 
     def flops(self, choices: ArrayLike, dataset: str) -> Figures:
         """Multiply-accumulates of one image in millions, ``(...)``; NaN for what is no cell.
 
         As the public tables count them, with twice the outputs of the batch norms.
         """
-        return self._cost(choices, dataset)[1]
+        return self.costs(self.index(choices), dataset)[1]
 
     def paths(self, choices: ArrayLike, dataset: str) -> Figures:
         """Paths from input to output, ``(...)``, on any data set."""

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from nats_gym.spaces import ArchitectureSpace
+from nats_gym.tables.perceptron import WIDEST
 from nats_gym.tables.surrogates import (
     DATASET_ORDER,
     DECIMALS,
     EQUAL_WIDTHS,
     LOGIT_RANGE,
-    WIDEST,
     Array,
     Figures,
     NoiseCurve,

@@ -13,9 +13,21 @@ from numpy.typing import NDArray
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import CorruptTable, NatsGymError, said, shown
 from nats_gym.spaces import ArchitectureSpace
+from nats_gym.spaces.nasbench101 import NASBench101Space
 from nats_gym.tables import fitted
+from nats_gym.tables.cell_figures import cell_figures
+from nats_gym.tables.cell_surrogate import (
+    ACCURACIES,
+    CHANCE,
+    CellSurrogate,
+    skewed_quantiles,
+    working_accuracy,
+)
+from nats_gym.tables.cell_surrogate import EPOCHS as CELL_EPOCHS
+from nats_gym.tables.cell_surrogate import FILE as CELL_FILE
 from nats_gym.tables.column import Column
 from nats_gym.tables.folder import check_file
+from nats_gym.tables.scatter import Scatter
 from nats_gym.tables.surrogates import (
     DATASET_ORDER,
     REFERENCE_IMAGES,
@@ -64,19 +76,24 @@ def figures(table: Known, column: Column) -> NDArray[Any]:
         return model.figures(table, column, path.parent)
 
 
-def noise_std(table: Known, column: Column, expected: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Standard deviation of one trial in points, ``(arch,)``, around ``expected`` (percent)."""
+def scatter(table: Known, column: Column, mean: NDArray[np.floating]) -> Scatter:
+    """How trials of a modelled column lie around its ``mean (arch,)``, percent.
+
+    Raises:
+        CorruptTable: if its coefficients are missing or damaged.
+    """
     path = table.folder / column.file
-    folder = path.parent
+    expected = mean.astype(np.float64)
     with _coefficients_of(path):
         if column.model == fitted.MODEL:
             noise = _fit_column(table, column)[0].noise
             if noise is None:
                 raise ValueError(f"{column.name} without noise")
-            return noise(expected)
-        if table.space.name == "tss":
-            return TopologySurrogate.load(folder).sigma(expected, table.dataset)
-        return SizeSurrogate.load(table.dataset, column.split, folder).sigma(expected)
+            return Scatter.normal(expected, noise(mean))
+        found = _MODELS[column.model].scatter
+        if found is None:
+            raise ValueError(f"{column.name} without noise")
+        return found(table, column, mean, path.parent)
 
 
 @contextmanager
@@ -117,6 +134,44 @@ def _topology_valid_seconds(table: Known, column: Column, folder: Path) -> NDArr
     return costs.topology_valid_seconds(table.space.all_choices(), on_reference, table.dataset)
 
 
+def _topology_scatter(
+    table: Known, column: Column, mean: NDArray[np.floating], folder: Path
+) -> Scatter:
+    sd = TopologySurrogate.load(folder).sigma(mean, table.dataset)
+    return Scatter.normal(mean.astype(np.float64), sd)
+
+
+def _size_scatter(
+    table: Known, column: Column, mean: NDArray[np.floating], folder: Path
+) -> Scatter:
+    sd = SizeSurrogate.load(table.dataset, column.split, folder).sigma(mean)
+    return Scatter.normal(mean.astype(np.float64), sd)
+
+
+def _cells(table: Known) -> NASBench101Space:
+    assert isinstance(table.space, NASBench101Space)  # of which alone the model is
+    return table.space
+
+
+def _cell_estimate(table: Known, column: Column, folder: Path) -> NDArray[Any]:
+    estimates = cell_figures(_cells(table), folder)
+    if column.quantity == "accuracy":
+        return estimates[f"{column.split}-{column.epochs}"]
+    if column.quantity == "train_seconds_per_epoch":
+        return np.asarray(estimates["seconds"] / CELL_EPOCHS)
+    return np.zeros(table.space.size)  # the public API charges the training alone
+
+
+def _cell_scatter(
+    table: Known, column: Column, mean: NDArray[np.floating], folder: Path
+) -> Scatter:
+    model = CellSurrogate.load(folder)
+    failures = cell_figures(_cells(table), folder)["failures"].astype(np.int64)
+    expected = working_accuracy(mean.astype(np.float64), failures)
+    sd = model.noise[ACCURACIES.index((column.split, column.epochs))](expected)
+    return Scatter(expected, sd, skewed_quantiles(model.skew), failures, CHANCE)
+
+
 def _size_cost(table: Known, column: Column, folder: Path) -> NDArray[Any]:
     costs = CostSurrogate.load(folder)
     flops = table.space.figure("flops", table.dataset).values
@@ -129,12 +184,13 @@ def _size_cost(table: Known, column: Column, folder: Path) -> NDArray[Any]:
 
 
 class _Model(NamedTuple):
-    """What a model can make, the function that does, and the name of its coefficients' file."""
+    """What a model can make, what does, its coefficients' file, and how trials scatter."""
 
     space: str
     columns: tuple[str, ...]
     figures: Callable[[Known, Column, Path], NDArray[Any]]
     file: Callable[[str, str], str]
+    scatter: Callable[[Known, Column, NDArray[np.floating], Path], Scatter] | None = None
 
 
 def _costs_file(dataset: str, split: str) -> str:
@@ -143,7 +199,11 @@ def _costs_file(dataset: str, split: str) -> str:
 
 _MODELS = {
     "topology-accuracy": _Model(
-        "tss", ("accuracy-valid-12",), _topology_accuracy, lambda dataset, split: "tss-valid-12.npz"
+        "tss",
+        ("accuracy-valid-12",),
+        _topology_accuracy,
+        lambda dataset, split: "tss-valid-12.npz",
+        _topology_scatter,
     ),
     "topology-valid-seconds": _Model(
         "tss", ("evaluation_seconds-valid",), _topology_valid_seconds, _costs_file
@@ -153,6 +213,18 @@ _MODELS = {
         ("accuracy-valid-90", "accuracy-test-90"),
         _size_accuracy,
         lambda dataset, split: f"{size_model_name(dataset, split)}.npz",
+        _size_scatter,
+    ),
+    "cell-estimates": _Model(
+        "nb101",
+        (
+            *(f"accuracy-{split}-{epochs}" for split, epochs in ACCURACIES),
+            "train_seconds_per_epoch",
+            "evaluation_seconds-valid",
+        ),
+        _cell_estimate,
+        lambda dataset, split: CELL_FILE,
+        _cell_scatter,
     ),
     "size-cost": _Model(
         "sss",

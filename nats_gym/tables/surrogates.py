@@ -28,9 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.datasets import get_dataset
+from nats_gym.tables.perceptron import Array, Perceptron
 from nats_gym.untrusted import FLOATS, open_arrays, read_json
 
-Array = NDArray[Any]
 Figures = NDArray[np.float64]
 
 FOLDER = Path(__file__).resolve().parent.parent / "data" / "surrogates"
@@ -48,13 +48,11 @@ LOGIT_RANGE = (0.5, 99.5)
 EQUAL_WIDTHS = ((1, 2), (3, 4))
 #: Rows of :func:`topology_features`; decisions of the size space, and widths of each.
 TOPOLOGY_FEATURES, SIZE_DECISIONS, SIZE_WIDTHS = 91, 5, 8
-#: Cells a pass of the topology model: few enough for the caches to hold what they pass on.
-BLOCK = 512
 #: Decimals of an estimated accuracy. Sums end in other last bits on another processor, with
 #: another number of threads or another numpy; rounded, an estimate is one figure everywhere.
 DECIMALS = 4
-#: A file of coefficients, packed or not, and the width of a layer or polynomial are no larger.
-LARGEST_FILE, WIDEST = 4 << 20, 1_024
+#: A file of coefficients, packed or not, is no larger.
+LARGEST_FILE = 4 << 20
 #: Times were taken on CIFAR-10's search split: 25,000 images trained on, 25,000 validated.
 REFERENCE_IMAGES = 25_000
 
@@ -89,29 +87,23 @@ class TopologySurrogate:
     """Validation accuracy after 12 epochs in the topology space, all three data sets at once.
 
     Attributes:
-        layers: ``(weight (out, in), bias (out,))`` of each layer; SiLU between them.
+        network: from features to accuracies.
         noise: a curve per data set, in :data:`DATASET_ORDER`.
     """
 
-    layers: tuple[tuple[Array, Array], ...]
+    network: Perceptron
     noise: tuple[NoiseCurve, ...]
 
     @classmethod
     def load(cls, folder: Path = FOLDER) -> TopologySurrogate:
         """Read the coefficients that the package ships."""
-        arrays = _read_coefficients(folder / "tss-valid-12.npz")
-        count = sum(name.startswith("weight") for name in arrays)
-        layers = tuple((arrays[f"weight{k}"], arrays[f"bias{k}"]) for k in range(count))
-        width = TOPOLOGY_FEATURES
-        for weight, bias in layers:
-            if weight.shape != (len(bias), width) or len(bias) > WIDEST:
-                raise ValueError(f"a layer of {weight.shape} and {bias.shape} after {width}")
-            width = len(bias)
+        arrays = read_coefficients(folder / "tss-valid-12.npz")
+        network = Perceptron.read(arrays, TOPOLOGY_FEATURES, len(DATASET_ORDER))
         curves = zip(arrays["noise_accuracy"], arrays["noise_sd"], strict=True)
         noise = tuple(NoiseCurve.read(*curve) for curve in curves)
-        if not layers or (width, len(noise)) != (len(DATASET_ORDER),) * 2:
-            raise ValueError(f"{width} outputs and {len(noise)} curves of noise")
-        return cls(layers, noise)
+        if len(noise) != len(DATASET_ORDER):
+            raise ValueError(f"{len(noise)} curves of noise")
+        return cls(network, noise)
 
     def accuracies(self, choices: Array, accuracy_200: Array) -> Figures:
         """Return expected accuracies in percent, ``(arch, 3)`` in :data:`DATASET_ORDER`.
@@ -121,19 +113,7 @@ class TopologySurrogate:
             accuracy_200: measured 200-epoch validation accuracy, mean over trials, in percent,
                 ``(arch, 3)`` in :data:`DATASET_ORDER`.
         """
-        features = topology_features(choices, accuracy_200)  # (feature, arch)
-        layers = [(weight.astype(np.float64), bias[:, None]) for weight, bias in self.layers]
-        outputs = np.empty((features.shape[1], len(DATASET_ORDER)))
-        for start in range(0, len(outputs), BLOCK):
-            block = slice(start, start + BLOCK)
-            signal = features[:, block]
-            for weight, bias in layers[:-1]:
-                signal = weight @ signal
-                signal += bias
-                _silu_in_place(signal)
-            weight, bias = layers[-1]
-            outputs[block] = (weight @ signal + bias).T
-        return _round(outputs)
+        return round_estimates(self.network(topology_features(choices, accuracy_200)))
 
     def accuracy(self, choices: Array, accuracy_200: Array, dataset: str) -> Figures:
         """Return :meth:`accuracies` on one data set, ``(arch,)``."""
@@ -172,7 +152,7 @@ class SizeSurrogate:
         draw: in the paper's size space, validation lies 0.1 above test on CIFAR-100 and about
         0.5 points below it on ImageNet16-120.
         """
-        arrays = _read_coefficients(folder / f"{size_model_name(dataset, split)}.npz")
+        arrays = read_coefficients(folder / f"{size_model_name(dataset, split)}.npz")
         names = ("coefficients", "basis", "skip_coefficients")
         coefficients, basis, skips = (arrays[name] for name in names)
         widths, degree = basis.shape
@@ -197,7 +177,7 @@ class SizeSurrogate:
                 [len(basis) if axis in (one, two) else 1 for axis in range(values.ndim)]
             )
             values += agree * _on_grid(coefficients, basis[:, : len(coefficients)])
-        return _round(values)
+        return round_estimates(values)
 
     def accuracy(self, choices: Array) -> Figures:
         """Return expected accuracies in percent, ``(arch,)``, of ``choices (arch, 5)``."""
@@ -277,7 +257,7 @@ class CostSurrogate:
         return np.asarray(line["a"][dataset] + line["b"] * np.asarray(flops), dtype=np.float64)
 
 
-def _round(accuracy: Figures) -> Figures:
+def round_estimates(accuracy: Figures) -> Figures:
     """Accuracies in percent, to :data:`DECIMALS`."""
     within: Figures = np.clip(accuracy, 0, 100)
     return within.round(DECIMALS)
@@ -297,7 +277,7 @@ def size_model_name(dataset: str, split: str) -> str:
     return f"sss-{dataset}-90" if shared else f"sss-{dataset}-{split}-90"
 
 
-def _read_coefficients(path: Path) -> Mapping[str, Array]:
+def read_coefficients(path: Path) -> Mapping[str, Array]:
     """The arrays of a file of coefficients; ``ValueError`` for what can be none."""
     with open_arrays(path, FLOATS, LARGEST_FILE, LARGEST_FILE) as content:
         arrays = dict(content)
@@ -308,9 +288,13 @@ def _read_coefficients(path: Path) -> Mapping[str, Array]:
 
 
 @cache
-def held_out() -> dict[str, Any]:
-    """Return the errors on unseen architectures that go with the shipped coefficients."""
-    content: dict[str, Any] = json.loads((FOLDER / "held_out.json").read_text(encoding="utf-8"))
+def held_out(name: str = "held_out") -> dict[str, Any]:
+    """Return the errors on unseen architectures that go with the shipped coefficients.
+
+    Args:
+        name: ``"held_out"`` of NATS-Bench's spaces, ``"held_out_nb101"`` of NAS-Bench-101.
+    """
+    content: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
     return content
 
 
@@ -353,15 +337,6 @@ def _live_edges(live_paths: list[Array]) -> Iterable[Array]:
         yield np.any(
             [live for path, live in zip(PATHS, live_paths, strict=True) if edge in path], 0
         )
-
-
-def _silu_in_place(x: Array) -> None:
-    # x·sigmoid(x) = x / (1 + exp(-x)); where exp overflows, x / ∞ is the limit, 0.
-    gate = np.negative(x)
-    with np.errstate(over="ignore"):
-        np.exp(gate, out=gate)
-    gate += 1
-    x /= gate
 
 
 def _position(dataset: str) -> int:

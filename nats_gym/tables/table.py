@@ -24,6 +24,7 @@ from nats_gym.tables.column import (
     known_figures,
 )
 from nats_gym.tables.folder import earlier_checksum, open_column, read_manifest
+from nats_gym.tables.scatter import Scatter
 
 CURVES_HINT = "import the archive with its learning curves: nats-gym data import PATH"
 ARCHIVE_HINT = "the official NATS-Bench archive holds the rest: give a table's folder as source="
@@ -173,17 +174,22 @@ class Table:
         return _mean_over_trials(open_column(self.folder, column, self.space.size))
 
     def noise_std(self, split: str = "valid", epochs: Epochs | None = None) -> NDArray[np.float64]:
-        """Standard deviation of a surrogate's trials around its mean, percent, ``(arch,)``.
+        """Standard deviation of a surrogate's trials that work, in points, ``(arch,)``.
 
         Zeros for a measured column: its trials are there.
         """
+        scatter = self.scatter(split, epochs)
+        return np.zeros(self.space.size) if scatter is None else scatter.sd
+
+    def scatter(self, split: str = "valid", epochs: Epochs | None = None) -> Scatter | None:
+        """How a surrogate's trials lie around its mean; None for measured ones, which are there."""
         column = self.accuracy_column(split, epochs)
         if column.provenance != SURROGATE:
-            return np.zeros(self.space.size)
-        noise = modelled.noise_std(self, column, self._figures(column))
-        if not np.all((noise >= 0) & (noise < np.inf)):
+            return None
+        scatter = modelled.scatter(self, column, self._figures(column))
+        if not np.all((scatter.sd >= 0) & (scatter.sd < np.inf)):
             raise CorruptTable(f"{self.folder}: trials of {column.name} scatter by no number")
-        return noise
+        return scatter
 
     def train_seconds(self, epochs: Epochs | None) -> NDArray[np.float64]:
         """Seconds to train for ``epochs`` during search, ``(arch,)``."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from torch.nn.functional import smooth_l1_loss
 
-from nats_gym.tables.surrogates import Array
+from nats_gym.tables.perceptron import Array, Perceptron
 
 LEARNING_RATE, BATCH = 3e-3, 256
 
@@ -21,6 +22,8 @@ def train_perceptron(
     epochs: int,
     decay: float,
     seed: int,
+    batch: int = BATCH,
+    bend: float | None = None,
 ) -> Layers:
     """Fit a perceptron with two hidden SiLU layers; return its layers on unscaled features.
 
@@ -33,6 +36,9 @@ def train_perceptron(
         epochs: passes over the rows.
         decay: of the weights, AdamW's.
         seed: of the first weights and the order of rows.
+        batch: rows of a step.
+        bend: scaled error from which on it counts linearly, where outliers are not to rule; None
+            for squares throughout.
     """
     torch.manual_seed(seed)
     centre, scale = features.mean(0), features.std(0)
@@ -49,14 +55,18 @@ def train_perceptron(
         torch.nn.Linear(width, y.shape[1]),
     )
     optimizer = torch.optim.AdamW(net.parameters(), lr=LEARNING_RATE, weight_decay=decay)
-    batches = len(x) // BATCH
+    batches = len(x) // batch
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, LEARNING_RATE, total_steps=epochs * batches
     )
     for _ in range(epochs):
         order = torch.randperm(len(x))
-        for rows in order[: batches * BATCH].view(batches, BATCH):
-            loss = ((net(x[rows]) - y[rows]) ** 2 * w[rows]).mean()
+        for rows in order[: batches * batch].view(batches, batch):
+            if bend is None:
+                errors = (net(x[rows]) - y[rows]) ** 2
+            else:
+                errors = smooth_l1_loss(net(x[rows]), y[rows], reduction="none", beta=bend)
+            loss = (errors * w[rows]).mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -74,3 +84,8 @@ def train_perceptron(
         middle_layer,
         (last * spread[:, None], last_bias * spread + middle),
     ]
+
+
+def as_perceptron(layers: Layers) -> Perceptron:
+    """Layers as they are kept: float32."""
+    return Perceptron(tuple((w.astype(np.float32), b.astype(np.float32)) for w, b in layers))

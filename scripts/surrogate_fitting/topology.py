@@ -25,7 +25,7 @@ from nats_gym.tables.surrogates import (
 from .diagnostics import FOLDS, judge, out_of_fold
 from .figures import Columns, Measured
 from .noise import fit_noise
-from .perceptron import Layers, train_perceptron
+from .perceptron import Layers, as_perceptron, train_perceptron
 from .writing import write_arrays
 
 TEACHERS_OF_A_KIND = 4
@@ -58,8 +58,7 @@ class TopologyFit:
 
     def write(self, folder: Path) -> None:
         """Write the coefficients that :meth:`TopologySurrogate.load` reads."""
-        arrays = {f"weight{k}": weight for k, (weight, _) in enumerate(self.model.layers)}
-        arrays |= {f"bias{k}": bias for k, (_, bias) in enumerate(self.model.layers)}
+        arrays = self.model.network.arrays()
         arrays["noise_accuracy"] = np.stack([curve.accuracy for curve in self.model.noise])
         arrays["noise_sd"] = np.stack([curve.sd for curve in self.model.noise])
         write_arrays(folder / COEFFICIENTS, arrays)
@@ -96,7 +95,7 @@ def fit_and_judge_topology(columns: Columns, measured: Measured) -> TopologyFit:
         }
         for c, name in enumerate(DATASET_ORDER)
     }
-    return TopologyFit(TopologySurrogate(bare.layers, noise), predicted, held_out)
+    return TopologyFit(TopologySurrogate(bare.network, noise), predicted, held_out)
 
 
 def fit_topology(
@@ -159,6 +158,4 @@ def as_model(layers: Layers, outputs: int) -> TopologySurrogate:
     """Wrap layers for inference, with their first ``outputs`` outputs and no noise."""
     *hidden, (weight, bias) = layers
     cut = [*hidden, (weight[:outputs], bias[:outputs])]
-    return TopologySurrogate(
-        tuple((w.astype(np.float32), b.astype(np.float32)) for w, b in cut), ()
-    )
+    return TopologySurrogate(as_perceptron(cut), ())

@@ -88,12 +88,12 @@ def plain_features(choices: list[int], accuracy_200: list[float]) -> list[float]
 
 
 def plain_forward(model: TopologySurrogate, signal: list[float]) -> list[float]:
-    for depth, (weight, bias) in enumerate(model.layers):
+    for depth, (weight, bias) in enumerate(model.network.layers):
         signal = [
             sum(w * x for w, x in zip(row, signal, strict=True)) + b
             for row, b in zip(weight.tolist(), bias.tolist(), strict=True)
         ]
-        if depth < len(model.layers) - 1:
+        if depth < len(model.network.layers) - 1:
             signal = [x / (1 + math.exp(-x)) for x in signal]
     return [min(max(x, 0.0), 100.0) for x in signal]
 
