@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from nats_gym.spaces import SizeSpace, TopologySpace
-from nats_gym.tables import surrogates
+from nats_gym.tables import perceptron
 from nats_gym.tables.surrogates import (
     DATASET_ORDER,
     FOLDER,
@@ -129,7 +129,7 @@ def test_estimates_do_not_depend_on_threads_or_blocks(topology_inputs, monkeypat
     model = TopologySurrogate.load()
     outcomes = []
     for threads, block in ((1, 512), (2, 512), (1, 97), (2, 15_625)):
-        monkeypatch.setattr(surrogates, "BLOCK", block)
+        monkeypatch.setattr(perceptron, "BLOCK", block)
         with threadpoolctl.threadpool_limits(threads):
             outcomes.append(model.accuracies(*topology_inputs))
     for outcome in outcomes[1:]:
@@ -352,5 +352,5 @@ def test_columns_materialise_fast(topology_inputs):
 
 def test_coefficients_are_small():
     files = list(FOLDER.glob("*.npz"))
-    assert len(files) == 5
+    assert len(files) == 6
     assert all(file.stat().st_size < 200_000 for file in files)
