@@ -163,6 +163,11 @@ class TrainingEvaluator(StreamingEvaluator):
         return f"{self.dataset} {split} {recipe} {network}{threads}{together}"
 
     @property
+    def data_digest(self) -> str:
+        """What tells the images from others of their name; they are loaded for it."""
+        return self._loaded().digest
+
+    @property
     def full_epochs(self) -> int:
         """Length of the schedule that the recipe was made for."""
         return self.recipe.epochs

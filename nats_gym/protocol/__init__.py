@@ -6,6 +6,7 @@ architecture; the evaluation that overshoots the budget counts.
 
 from nats_gym.simulation.clock import MAX_RUNS
 
+from .answers import FromTable
 from .searching import MAX_EVALUATIONS, find_kind, search, search_arguments
 
-__all__ = ["MAX_EVALUATIONS", "MAX_RUNS", "find_kind", "search", "search_arguments"]
+__all__ = ["MAX_EVALUATIONS", "MAX_RUNS", "FromTable", "find_kind", "search", "search_arguments"]

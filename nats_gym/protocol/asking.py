@@ -1,4 +1,4 @@
-"""Agents that ask and are told: all independent runs at once, on simulated workers."""
+"""Agents that ask and are told: of a table all independent runs at once."""
 
 from __future__ import annotations
 
@@ -12,16 +12,14 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.agents import chooses_among, continuing_of
 from nats_gym.errors import InvalidInput, shown
-from nats_gym.evaluators import Outcome, TableEvaluator
+from nats_gym.evaluators import Outcome
 from nats_gym.results.result import RECORDED, SearchArguments
 from nats_gym.simulation.clock import SimulatedClock
-from nats_gym.simulation.workers import SimulatedWorkers
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import Keys, RunStreams, combine, run_keys
-from nats_gym.tables import SURROGATE
 
-from .kind import Columns, Kind, Runs
-from .ladder import find_rungs
+from .answers import Answers, Columns, Crew
+from .kind import Kind, Progress, Runs, stacked
 
 if TYPE_CHECKING:
     from nats_gym.agents.interface import AskTellAgent, MultiFidelityAgent, Question
@@ -61,12 +59,23 @@ class AskTell(Kind):
 
     def play(self, runs: Runs) -> Columns:
         """Ask, evaluate, tell; see :meth:`Kind.play`."""
-        keys, table, ladder = run_keys(runs.seeds), runs.evaluator.table, runs.arguments.ladder
-        known = table.known_choices(ladder[-1])
+        arguments, answers = runs.arguments, runs.answers
+        known = answers.known(arguments.ladder[-1])
         told = {"among": known} if known is not None and chooses_among(self.factory) else {}
-        agent = self.player(table.space, RunStreams(keys), len(ladder), **told)
-        self.check_workers(agent, runs.arguments.workers)
-        return play(agent, Evaluations(runs.evaluator, runs.arguments, keys), runs)
+        groups = answers.together(runs.seeds)
+        played: list[Columns] = []
+        for number, seeds in enumerate(groups):
+            keys = run_keys(seeds)
+            agent = self.player(answers.space, RunStreams(keys), len(arguments.ladder), **told)
+            self.check_workers(agent, arguments.workers)
+            questions = Questions(answers.space, arguments, keys)
+
+            def tell(share: float, number: int = number) -> None:
+                runs.progress((number + share) / len(groups))
+
+            with answers.crew(arguments, seeds) as crew:
+                played.append(play(agent, questions, crew, arguments, len(seeds), tell))
+        return stacked(played)
 
 
 class MultiFidelity(AskTell):
@@ -88,9 +97,9 @@ class MultiFidelity(AskTell):
         agent: MultiFidelityAgent = self.make(space, streams, rungs=rungs, **told)
         return agent
 
-    def prepare(self, arguments: SearchArguments, evaluator: TableEvaluator) -> SearchArguments:
-        """See :meth:`Kind.prepare`; the rungs are the table's where none were asked for."""
-        return replace(arguments, rungs=find_rungs(evaluator, arguments.epochs, arguments.rungs))
+    def prepare(self, arguments: SearchArguments, answers: Answers) -> SearchArguments:
+        """See :meth:`Kind.prepare`; the rungs are theirs who answer where none were asked for."""
+        return replace(arguments, rungs=answers.rungs(arguments.epochs, arguments.rungs))
 
 
 class OneRung:
@@ -131,31 +140,22 @@ def _takes_two(tell: Any) -> bool:
     return True
 
 
-class Evaluations:
-    """Evaluates what an agent asks for in every run, and knows what was asked for before.
+class Questions:
+    """Checks what an agent asks for in every run, and knows what was asked for before.
 
     Args:
-        evaluator: who answers.
+        space: of the architectures.
         arguments: of the search: the schedules that ``rung`` counts, whether going on with a
             training pays all of it, as a new trial, and the agent's name for messages.
         keys: one per run, that random trials are drawn from.
     """
 
-    def __init__(self, evaluator: TableEvaluator, arguments: SearchArguments, keys: Keys) -> None:
-        table = evaluator.table
-        self._evaluator = evaluator
-        self._space: ArchitectureSpace = table.space
-        self._ladder = ladder = arguments.ladder
+    def __init__(self, space: ArchitectureSpace, arguments: SearchArguments, keys: Keys) -> None:
+        self._space = space
+        self._ladder = arguments.ladder
         self._keys = keys
         self._scratch = arguments.continuing != "difference"
         self._name = arguments.agent
-        provenances = {evaluator.prepare(epochs) for epochs in ladder}
-        #: Of accuracies (measured only if those of all rungs are) and of seconds.
-        self.provenance = (
-            SURROGATE if SURROGATE in provenances else provenances.pop(),
-            table.seconds_provenance,
-        )
-        self._train_seconds = np.stack([table.train_seconds(epochs) for epochs in ladder])
         self._runs = np.arange(len(keys))
         #: By number: what every run asked for, ``(numbers, runs)``, with room for more.
         self._asked = {
@@ -164,30 +164,30 @@ class Evaluations:
         self._answered = np.zeros((64, len(keys)), dtype=bool)
         self.count = 0
 
-    def evaluate(self, question: Question) -> Columns:
-        """The figures of a question's evaluations by name, each ``(runs,)``.
+    def accept(self, question: Question) -> Columns:
+        """A question in plain form, by name, each ``(runs,)``.
+
+        Returns:
+            ``index``, ``rung``, ``evaluation`` (its number), ``continues``; the ``key`` that its
+            random trial is drawn from; and the rung that is ``paid`` for already, -1 for none.
 
         Raises:
             InvalidInput: for anything that cannot be evaluated; it names the agent.
         """
         index, rung, continues = self._checked(question)
         going_on = continues >= 0
-        trial = np.full(len(index), self.count)
-        saved = np.zeros(len(index))
+        trial, paid = np.full(len(index), self.count), np.full(len(index), -1)
         if going_on.any() and not self._scratch:
             trial[going_on] = self._of("trial", continues)[going_on]
-            paid = self._train_seconds[self._of("rung", continues), index]
-            saved = np.where(going_on, paid, 0.0)
+            paid[going_on] = self._of("rung", continues)[going_on]
         self._remember(index=index, rung=rung, trial=trial, continues=continues)
-        accuracy, seconds = self._look_up(index, rung, combine(self._keys, trial))
-        saved[index < 0] = 0.0  # what is no architecture takes no time, however often it goes on
         return {
             "index": index,
-            "accuracy": accuracy,
-            "seconds": seconds - saved,
             "rung": rung,
             "evaluation": np.full(len(index), self.count - 1),
             "continues": continues,
+            "key": combine(self._keys, trial),
+            "paid": paid,
         }
 
     def answer(self, evaluation: NDArray[np.int64]) -> None:
@@ -250,47 +250,38 @@ class Evaluations:
             self._asked[name][self.count] = values
         self.count += 1
 
-    def _look_up(
-        self, index: NDArray[np.int64], rung: NDArray[np.int64], trial_keys: Keys
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Accuracies and seconds ``(runs,)`` of a batch on several rungs; 0 of index -1."""
-        accuracy, seconds = np.zeros(len(index)), np.zeros(len(index))
-        for place, epochs in enumerate(self._ladder):
-            here = np.flatnonzero((rung == place) & (index >= 0))
-            if len(here):
-                outcome = self._evaluator.evaluate(index[here], epochs, trial_keys[here])
-                accuracy[here], seconds[here] = outcome.accuracy, outcome.seconds
-        return accuracy, seconds
 
-
-def play(agent: MultiFidelityAgent, evaluations: Evaluations, search: Runs) -> Columns:
+def play(
+    agent: MultiFidelityAgent,
+    questions: Questions,
+    crew: Crew,
+    arguments: SearchArguments,
+    runs: int,
+    progress: Progress,
+) -> Columns:
     """Ask, evaluate, tell until every run has spent its budget; the columns of a result.
 
     Every run has as many evaluations in flight as there are workers, and time goes on to the first
     that is done. What is in flight when the budget is spent, or so many are answered, is dropped.
     """
-    arguments, runs = search.arguments, len(search.seeds)
     workers = arguments.workers
     clock = SimulatedClock(arguments.budget, runs, arguments.evaluations)
-    crew = SimulatedWorkers(runs, workers)
-    every = np.arange(runs)
     busy = 0
     history: dict[str, list[NDArray[Any]]] = {column: [] for column in RECORDED}
     while not np.all(spent := np.asarray(clock.spent)):
         while busy < workers and (question := agent.ask()) is not None:
-            found = evaluations.evaluate(question)
-            crew.submit(every, clock.used + found["seconds"], **found)
+            crew.submit(questions.accept(question), np.asarray(clock.used))
             busy += 1
         if not busy:
             raise InvalidInput(f"{arguments.agent} waits for an answer, and none is to come")
-        time, found = crew.collect(every)
+        time, found = crew.collect()
         busy -= 1
         clock.advance(np.where(spent, clock.used, time))
         found["clock"] = np.asarray(clock.used)
         for column, padding in RECORDED.items():
             history[column].append(np.where(spent, padding, found[column]))
-        evaluations.answer(found["evaluation"])
-        outcome = Outcome(found["accuracy"], found["seconds"], *evaluations.provenance)
+        questions.answer(found["evaluation"])
+        outcome = Outcome(found["accuracy"], found["seconds"], *crew.provenance)
         agent.tell(outcome, found["evaluation"])
-        search.progress(1.0 - float(np.max(clock.fraction_left)))
+        progress(1.0 - float(np.max(clock.fraction_left)))
     return {column: np.stack(steps, axis=1) for column, steps in history.items()}

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, said, shown
-from nats_gym.evaluators import TableEvaluator, check_trial
+from nats_gym.evaluators import check_trial
 from nats_gym.files import check_source
 from nats_gym.results.result import RECORDED, SearchArguments
 from nats_gym.simulation.clock import MAX_RUNS, check_budget, check_evaluations, default_budget
@@ -24,10 +24,9 @@ from nats_gym.simulation.workers import check_workers
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.tables import load_table
 
+from .answers import Answers, Columns
 from .ladder import check_rungs
 
-#: The arrays of a result by name.
-Columns = dict[str, NDArray[Any]]
 #: Called with the share of the work done, in [0, 1].
 Progress = Callable[[float], None]
 
@@ -37,6 +36,7 @@ _WHOSE = {
     "workers": "agents that ask and are told",
     "supernet_epochs": "weight-sharing searches",
     "evaluations": "agents that evaluate architectures one by one",
+    "evaluator": "agents that evaluate architectures one by one",
 }
 
 
@@ -46,14 +46,14 @@ class Runs:
 
     Attributes:
         arguments: what :meth:`Kind.prepare` returned.
-        evaluator: of the table searched, its schedules loaded.
+        answers: who answers, its schedules loaded.
         seeds: one a run.
         checkpoints: folder for the states of runs that take long; None keeps none.
         progress: called with the share done.
     """
 
     arguments: SearchArguments
-    evaluator: TableEvaluator
+    answers: Answers
     seeds: list[int]
     checkpoints: Path | None
     progress: Progress
@@ -73,7 +73,7 @@ class Kind(ABC):
         block: runs that a study plays and keeps together, where they are played one by one.
     """
 
-    own: ClassVar[tuple[str, ...]] = ("evaluations",)
+    own: ClassVar[tuple[str, ...]] = ("evaluations", "evaluator")
     methods: ClassVar[tuple[str, ...]] = ()
     block: ClassVar[int] = 10
 
@@ -99,6 +99,7 @@ class Kind(ABC):
         first_run: int,
         supernet_epochs: int | None,
         evaluations: int | None,
+        evaluator: Mapping[str, Any] | None,
     ) -> SearchArguments:
         """The arguments of a search with this agent, as :func:`nats_gym.search` takes them.
 
@@ -109,6 +110,7 @@ class Kind(ABC):
         given = {
             "supernet_epochs": supernet_epochs,
             "evaluations": evaluations,
+            "evaluator": evaluator,
             "rungs": rungs,
             "continuing": continuing,
             "workers": None if (workers := check_workers(workers)) == 1 else workers,
@@ -117,7 +119,17 @@ class Kind(ABC):
             if value is not None and name not in self.own:
                 raise InvalidInput(f"{name}= is for {_WHOSE[name]}, not for {self.name}")
         full_epochs = get_space(space).full_epochs_on(dataset)
-        if epochs is None:
+        if evaluator is not None:
+            if (trial, check_source(source)) != ("random", "auto"):
+                raise InvalidInput(
+                    "trial and source choose a table to answer; evaluator= answers itself"
+                )
+            if budget is None and evaluations is None:
+                raise InvalidInput(
+                    "a search on an evaluator takes real time: give its budget, in seconds, or "
+                    "evaluations="
+                )
+        elif epochs is None:
             full_epochs = load_table(space, dataset, check_source(source)).full_epochs
         epochs = check_epochs(epochs, full_epochs)
         if budget is None and evaluations is not None:
@@ -144,6 +156,7 @@ class Kind(ABC):
             workers=workers,
             continuing=continuing,
             evaluations=evaluations,
+            evaluator=evaluator,
         )
 
     def in_study(self, shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,14 +191,13 @@ class Kind(ABC):
             )
         return agent
 
-    def prepare(self, arguments: SearchArguments, evaluator: TableEvaluator) -> SearchArguments:
-        """Load the schedules that are searched on; the arguments with those that are the table's.
+    def prepare(self, arguments: SearchArguments, answers: Answers) -> SearchArguments:
+        """Load the schedules that are searched on; the arguments with those that were left open.
 
         Raises:
             NotInTable: for a schedule that the table lacks.
         """
-        for epochs in arguments.ladder:
-            evaluator.prepare(epochs)
+        answers.prepare(arguments.ladder)
         return arguments
 
     @abstractmethod
@@ -203,6 +215,26 @@ def in_columns(played: Sequence[Mapping[str, ArrayLike]]) -> Columns:
     columns: Columns = {name: np.full(shape, padding) for name, padding in RECORDED.items()}
     for number, run in enumerate(played):
         count = np.size(run["index"])
-        for name, values in {**run, "rung": 0, "evaluation": np.arange(count)}.items():
+        for name, values in {"rung": 0, "evaluation": np.arange(count), **run}.items():
             columns[name][number, :count] = values
     return columns
+
+
+def stacked(groups: Sequence[Columns]) -> Columns:
+    """The arrays of a result of groups of runs that follow each other."""
+    if len(groups) == 1:
+        return groups[0]
+    width = max(group["index"].shape[1] for group in groups)
+    return {
+        name: np.concatenate(
+            [
+                np.pad(
+                    group[name],
+                    ((0, 0), (0, width - group[name].shape[1])),
+                    constant_values=padding,
+                )
+                for group in groups
+            ]
+        )
+        for name, padding in RECORDED.items()
+    }

@@ -52,7 +52,7 @@ def find_rungs(evaluator: TableEvaluator, epochs: Epochs, rungs: Ladder | None) 
     if rungs is not None:
         _load(evaluator, rungs)
         return rungs
-    states = _states_of(epochs)
+    states = states_of(epochs)
     table = evaluator.table
     try:
         _load(evaluator, states)
@@ -74,7 +74,7 @@ def find_rungs(evaluator: TableEvaluator, epochs: Epochs, rungs: Ladder | None) 
     return schedules
 
 
-def _states_of(epochs: Epochs) -> Ladder:
+def states_of(epochs: Epochs) -> Ladder:
     """A schedule's states after a third, a ninth … of its epochs, and the whole of it."""
     length = trained_epochs(epochs)
     whole = str(epochs).split("/")[-1]

@@ -17,7 +17,8 @@ from nats_gym.errors import InvalidInput
 from nats_gym.results.result import SearchArguments
 from nats_gym.simulation.clock import SimulatedClock
 
-from .kind import Columns, Kind, Runs, in_columns
+from .answers import Columns
+from .kind import Kind, Runs, in_columns
 
 #: What an environment says of every evaluation, and is kept.
 KEPT = ("index", "accuracy", "seconds", "clock")
@@ -37,7 +38,7 @@ class Environment(Kind):
         """
         arguments, seeds, budget = runs.arguments, runs.seeds, runs.arguments.budget
         most = arguments.evaluations
-        table = runs.evaluator.table
+        answers = runs.answers
         played = []
         for run, seed in enumerate(seeds):
 
@@ -45,17 +46,18 @@ class Environment(Kind):
                 share = max(clock / budget, count / most if most else 0.0)
                 runs.progress((run + min(share, 1.0)) / len(seeds))
 
-            made = gym.make(
-                "NAS-v0",
-                space=table.space,
-                dataset=table.dataset,
-                epochs=arguments.epochs,
-                evaluator=runs.evaluator,
-            )
-            with _Watched(made, seed, tell) as env:
-                self._learn(env, arguments, seed)
-                counted = _until_spent(env.evaluations, arguments, self.name)
-                played.append(dict(zip(KEPT, zip(*counted, strict=True), strict=True)))
+            with answers.evaluator_of(arguments, seed) as evaluator:
+                made = gym.make(
+                    "NAS-v0",
+                    space=answers.space,
+                    dataset=answers.dataset,
+                    epochs=arguments.epochs,
+                    evaluator=evaluator,
+                )
+                with _Watched(made, seed, tell) as env:
+                    self._learn(env, arguments, seed)
+                    counted = _until_spent(env.evaluations, arguments, self.name)
+                    played.append(dict(zip(KEPT, zip(*counted, strict=True), strict=True)))
             runs.progress((run + 1) / len(seeds))
         return in_columns(played)
 

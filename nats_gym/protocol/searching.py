@@ -5,25 +5,37 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from nats_gym import checks
 from nats_gym.agents import find_agent, kind_of
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import InvalidInput
-from nats_gym.evaluators import TableEvaluator
-from nats_gym.results.result import SearchArguments, SearchResult, provenance_of
+from nats_gym.errors import InvalidInput, shown
+from nats_gym.evaluators import (
+    Evaluator,
+    TableEvaluator,
+    evaluator_names,
+    evaluator_options,
+    make_evaluator,
+)
+from nats_gym.evaluators.protocol import check_subject
+from nats_gym.results.result import NoTable, SearchArguments, SearchResult
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.streams import run_seeds
 from nats_gym.tables import Table, load_table
 
+from .answers import Answers, FromTable
 from .asking import AskTell, MultiFidelity
 from .kind import Kind, Progress, Runs
 from .learning import Environment
 from .sharing import WeightSharing
+
+if TYPE_CHECKING:
+    from .live import Watch
 
 #: What a result in memory may hold, 56 bytes each.
 MAX_EVALUATIONS = 100_000_000
@@ -56,8 +68,10 @@ def search(
     first_run: int = 0,
     supernet_epochs: int | None = None,
     evaluations: int | None = None,
+    evaluator: Evaluator | str | Mapping[str, Any] | None = None,
     checkpoints: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    watch: Watch | None = None,
 ) -> SearchResult:
     """Search a space with an agent under the paper's protocol, in independent runs.
 
@@ -95,9 +109,17 @@ def search(
         evaluations: after so many a run ends, if its budget lasts so long, whatever the schedules
             of a multi-fidelity agent; None for no such bound. Weight-sharing searches, which
             evaluate nothing, take none.
+        evaluator: who answers instead of a table, for real: ``"train"``, ``"ray"`` or another name
+            of ``nats_gym.evaluators``; a dictionary of its ``name`` and options; or an object. Its
+            clock is real, ``workers`` evaluate at once, answers come as they are done, and runs
+            follow one another. A training that fails is an answer, one whose worker died too.
         checkpoints: of a weight-sharing search: folder for the state of every run after each
-            epoch; a run whose state is there goes on from it.
+            epoch; a run whose state is there goes on from it. Of one on an evaluator: folder for
+            its journal, every answer as it comes, and for the states of trainings that may go on;
+            the same search goes on from there.
         progress: called with the share done, now and then.
+        watch: of a search on an evaluator: called with a
+            :class:`~nats_gym.protocol.live.Standing` after every answer.
 
     Returns:
         The evaluations of every run and the architecture that each recommends. What an agent asks
@@ -111,6 +133,7 @@ def search(
     """
     kept = None if checkpoints is None else checks.path(checkpoints, "checkpoints")
     progress = _silent if progress is None else checks.function(progress, "progress")
+    watch = checks.function(watch, "watch")
     arguments = search_arguments(
         *(space, dataset, agent, epochs, budget, runs, seed, source),
         trial=trial,
@@ -121,21 +144,92 @@ def search(
         first_run=first_run,
         supernet_epochs=supernet_epochs,
         evaluations=evaluations,
+        evaluator=evaluator,
     )
     kind = find_kind(agent, arguments.options)
-    table = load_table(arguments.space, arguments.dataset, arguments.source)
-    evaluator = TableEvaluator(table, arguments.trial)
-    evaluator.announce = False
-    arguments = kind.prepare(arguments, evaluator)
-    if not arguments.shares_weights:
-        _refuse_endless(arguments, table)
-    seeds = run_seeds(arguments.seed, arguments.runs, arguments.first_run)
-    return SearchResult(
-        **kind.play(Runs(arguments, evaluator, seeds, kept, progress)),
-        arguments=arguments,
-        provenance=provenance_of(table, arguments.ladder, arguments.shares_weights),
-        table=table,
+    if evaluator is not None:
+        return _search_live(kind, arguments, evaluator, kept, progress, watch)
+    looked_up = TableEvaluator(
+        load_table(arguments.space, arguments.dataset, arguments.source), arguments.trial
     )
+    looked_up.announce = False
+    answers = FromTable(looked_up)
+    arguments = kind.prepare(arguments, answers)
+    if not arguments.shares_weights:
+        _refuse_endless(arguments, answers.table)
+    return _found(kind, arguments, answers, kept, progress)
+
+
+def _search_live(
+    kind: Kind,
+    arguments: SearchArguments,
+    evaluator: Evaluator | str | Mapping[str, Any],
+    kept: Path | None,
+    progress: Progress,
+    watch: Watch | None,
+) -> SearchResult:
+    """Search on an evaluator; one that is made here ends with the search."""
+    from .live import TRAININGS, Live
+
+    space, dataset = get_space(arguments.space), arguments.dataset
+    made = None
+    if isinstance(evaluator, (str, Mapping)):
+        options: dict[str, Any] = {}
+        goes_on = arguments.continuing == "difference"
+        wanted = {
+            "workers": arguments.workers,
+            "checkpoints": kept / TRAININGS if kept and goes_on else None,
+        }
+        recorded = arguments.evaluator or {}
+        for name, value in wanted.items():
+            if value is not None and name not in recorded and name in evaluator_options(evaluator):
+                options[name] = value
+        evaluator = made = make_evaluator(evaluator, space.name, dataset, **options)
+    try:
+        name = str((arguments.evaluator or {})["name"])
+        live = Live(evaluator, space, dataset, name, watch)
+        arguments = kind.prepare(arguments, live)
+        with live.kept(kept, arguments):
+            return _found(kind, arguments, live, kept, progress)
+    finally:
+        if made is not None:
+            getattr(made, "close", lambda: None)()
+
+
+def _found(
+    kind: Kind, arguments: SearchArguments, answers: Answers, kept: Path | None, progress: Progress
+) -> SearchResult:
+    seeds = run_seeds(arguments.seed, arguments.runs, arguments.first_run)
+    columns = kind.play(Runs(arguments, answers, seeds, kept, progress))
+    table = answers.table or NoTable(answers.space, answers.dataset)
+    return SearchResult(
+        **columns,
+        arguments=arguments,
+        provenance=answers.provenance(arguments),
+        table=cast(Table, table),
+    )
+
+
+def _recorded_evaluator(given: object, space: str, dataset: str) -> dict[str, Any] | None:
+    """An evaluator as a result records it: its name, and its options if it is made by name.
+
+    Raises:
+        InvalidInput: for what is no evaluator, or one of another space or data set.
+    """
+    if given is None:
+        return None
+    if isinstance(given, (str, Mapping)):
+        evaluator_options(given)
+        record = {"name": given} if isinstance(given, str) else dict(given)
+        checks.plain(record, "an evaluator's options, which a result records,")
+        return record
+    if not checks.follows(given, Evaluator):
+        raise InvalidInput(
+            f"an evaluator is one of {', '.join(evaluator_names())}, a dictionary, or an object "
+            f"with evaluate(index, epochs, trial_keys); got {shown(given)}"
+        )
+    check_subject(given, space, dataset)
+    return {"name": f"{type(given).__module__}:{type(given).__qualname__}"}
 
 
 def search_arguments(
@@ -156,6 +250,7 @@ def search_arguments(
     first_run: int = 0,
     supernet_epochs: int | None = None,
     evaluations: int | None = None,
+    evaluator: Evaluator | str | Mapping[str, Any] | None = None,
 ) -> SearchArguments:
     """What a search's result records of its arguments: checked, defaults filled in.
 
@@ -173,6 +268,7 @@ def search_arguments(
         first_run=first_run,
         supernet_epochs=supernet_epochs,
         evaluations=evaluations,
+        evaluator=_recorded_evaluator(evaluator, space, dataset),
     )
 
 

@@ -19,7 +19,8 @@ from nats_gym.results.result import SearchArguments
 from nats_gym.simulation.clock import default_budget
 from nats_gym.tables import load_table
 
-from .kind import Columns, Kind, Runs, in_columns
+from .answers import Columns
+from .kind import Kind, Runs, in_columns
 
 if TYPE_CHECKING:
     from nats_gym.agents.weight_sharing.supernet_result import SupernetResult
@@ -92,7 +93,8 @@ class WeightSharing(Kind):
             Besides the columns ``alphas``, after every epoch ``(runs, epochs, n, k)``; NaN behind
             the end.
         """
-        arguments, table, seeds = runs.arguments, runs.evaluator.table, runs.seeds
+        arguments, table, seeds = runs.arguments, runs.answers.table, runs.seeds
+        assert table is not None  # such a search takes no evaluator
         budget, checkpoints = arguments.budget, runs.checkpoints
         accuracy = table.mean_accuracy("valid")
         among = table.known_choices(table.full_epochs)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.errors import InvalidInput
 from nats_gym.files import replacing
-from nats_gym.results.result import SearchResult
+from nats_gym.results.result import SearchResult, kind_of_time
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 GRID_POINTS = 200
@@ -88,7 +88,7 @@ def plot_incumbent(results: Sequence[SearchResult], path: str | os.PathLike[str]
         axes.fill_between(times, low, high, color=colour, alpha=0.18, linewidth=0)
     axes.set_xscale("log")
     real = all(result.answers_last for result in results)
-    axes.set_xlabel("real time [s]" if real else "simulated time [s]")
+    axes.set_xlabel(f"{kind_of_time(results)} time [s]")
     basis = results[0].provenance["search_accuracy"]
     what = "validation accuracy of the answer" if real else "best observed validation accuracy"
     axes.set_ylabel(f"{what} [%]\n{first.epochs} epochs, {basis}")

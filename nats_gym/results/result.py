@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ from nats_gym.files import make_folder, replacing
 from nats_gym.machine import versions
 from nats_gym.simulation.clock import check_evaluations
 from nats_gym.simulation.schedule import Epochs
+from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.tables import NO_TEST, SURROGATE, Table, load_table
 from nats_gym.tables.folder import sha256_of
 from nats_gym.untrusted import Arrays, open_arrays, read_json
@@ -47,6 +48,10 @@ RECORDED: dict[str, int | float] = {
 }
 
 
+#: Arguments that are recorded only where they are given.
+_UNSAID = ("evaluations", "evaluator")
+
+
 @dataclass(frozen=True, eq=False)
 class SearchArguments(Mapping[str, Any]):
     """What a search was called with: checked, defaults filled in.
@@ -67,6 +72,8 @@ class SearchArguments(Mapping[str, Any]):
         continuing: what a multi-fidelity agent's training that goes on costs, else None.
         evaluations: the most of each run; None for as many as the budget buys, and then it is not
             recorded. Beside it the budget may be infinite, which is recorded as None.
+        evaluator: who answered instead of a table: its name, and its options if it was made by
+            name; None for a table, and then it is not recorded.
     """
 
     space: str
@@ -85,6 +92,7 @@ class SearchArguments(Mapping[str, Any]):
     workers: int
     continuing: str | None
     evaluations: int | None = None
+    evaluator: Mapping[str, Any] | None = None
 
     @classmethod
     def recorded(cls, record: Mapping[str, Any]) -> SearchArguments:
@@ -97,6 +105,11 @@ class SearchArguments(Mapping[str, Any]):
             check_evaluations(given["evaluations"])
             if given.get("budget") is None:
                 given = {**given, "budget": math.inf}
+        if given.get("evaluator") is None:
+            names.remove("evaluator")
+        else:
+            told = checks.mapping(given["evaluator"], "an evaluator is a dictionary by name")
+            checks.text(told.get("name"), "an evaluator's name", LONGEST_NAME)
         if given.keys() != {*names}:
             raise InvalidInput(f"its arguments are {shown([*given])}, not {', '.join(names)}")
         agent = checks.text(given["agent"], "agent", LONGEST_NAME)
@@ -117,6 +130,11 @@ class SearchArguments(Mapping[str, Any]):
         return self.supernet_epochs is not None
 
     @property
+    def real_time(self) -> bool:
+        """Whether seconds are real ones: a supernet is trained, or an evaluator answers."""
+        return self.shares_weights or self.evaluator is not None
+
+    @property
     def bound(self) -> str:
         """What ends a run, in words."""
         return bound_in_words(self.budget, self.evaluations)
@@ -131,18 +149,41 @@ class SearchArguments(Mapping[str, Any]):
 
     def __getitem__(self, name: str) -> Any:
         value = vars(self)[name]
-        if name == "evaluations" and value is None:
+        if name in _UNSAID and value is None:
             raise KeyError(name)
         if name == "budget" and value == math.inf:
             return None
         return list(value) if name == "rungs" and value else value
 
     def __iter__(self) -> Iterator[str]:
-        unsaid = {"evaluations"} if self.evaluations is None else set()
-        return (name for name in vars(self) if name not in unsaid)
+        said = vars(self).items()
+        return (name for name, value in said if value is not None or name not in _UNSAID)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+class NoTable:
+    """Stands where a table would, of a search on an evaluator: it judges nothing.
+
+    Attributes:
+        space, dataset: what was searched.
+        source: that there is none.
+    """
+
+    source = "none"
+    checksum = ""
+
+    def __init__(self, space: ArchitectureSpace, dataset: str) -> None:
+        self.space, self.dataset = space, dataset
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        raise NotInTable(
+            f"a search on an evaluator has no table, which {name} is asked of: what it knows is "
+            "what it observed"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +206,7 @@ class SearchResult:
         arguments: what :func:`nats_gym.search` was called with, defaults filled in.
         provenance: what accuracies, seconds and the judgement rest on, with the checksum of the
             table.
-        table: the table searched.
+        table: the table searched; of a search on an evaluator one that judges nothing.
         alphas: of weight-sharing searches: log-probability of each choice at each decision after
             every epoch, up to a constant a row, ``(runs, evaluation, n, k)``.
     """
@@ -230,6 +271,11 @@ class SearchResult:
     def answers_last(self) -> bool:
         """Whether a run's answer is its last architecture, not its best observed."""
         return self.alphas is not None
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether there is a table that judges the answers."""
+        return self.arguments.evaluator is None
 
     @cached_property
     def there(self) -> NDArray[np.bool_]:
@@ -304,6 +350,10 @@ class SearchResult:
             "runs": self.runs,
             "evaluations": _mean_std(self.evaluations),
             "observed_valid_accuracy": _mean_std(observed),
+        }
+        if not self.is_judged:
+            return figures
+        figures |= {
             "full_schedule_valid_accuracy": _mean_std(self.full_schedule_accuracy("valid")),
             "regret": _mean_std(self.regret()),
         }
@@ -365,12 +415,16 @@ class SearchResult:
                 raise ValueError(f"{RUNS_FILE} is not the one that {RUN_FILE} was written for")
             arguments = SearchArguments.recorded(dict(record["arguments"]))
             claimed = dict(record["provenance"])
-            checksum = str(claimed["checksum"])
+            checksum = "" if arguments.evaluator is not None else str(claimed["checksum"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UnreadableResult(
                 f"no search is read from {shown(str(folder))}: {said(error)}"
             ) from error
-        table = load_table(arguments.space, arguments.dataset, arguments.source)
+        live = arguments.evaluator is not None
+        if live:
+            table = cast(Table, NoTable(get_space(arguments.space), arguments.dataset))
+        else:
+            table = load_table(arguments.space, arguments.dataset, arguments.source)
         if columns["index"].max() >= table.space.size:
             raise UnreadableResult(
                 f"{shown(str(folder))} holds architectures that {table.space.name} has not"
@@ -382,6 +436,9 @@ class SearchResult:
             raise UnreadableResult(
                 f"{shown(str(folder))}: a run has no evaluations, or some behind its last"
             )
+        if live:
+            provenance = {name: str(value) for name, value in claimed.items()}
+            return cls(**columns, arguments=arguments, provenance=provenance, table=table)
         earlier = checksum == table.earlier_checksum
         if checksum != table.checksum and not earlier:
             raise UnreadableResult(
@@ -487,7 +544,7 @@ def bound_in_words(budget: float, evaluations: int | None, seconds: str = "s") -
 
 def kind_of_time(results: Iterable[SearchResult]) -> str:
     """Whether the clocks of searches are simulated, real, or some this and some that."""
-    real = {result.answers_last for result in results}
+    real = {result.arguments.real_time for result in results}
     if real == {True}:
         return "real"
     return "simulated or, of weight sharing, real" if True in real else "simulated"

@@ -59,6 +59,8 @@ def summary_grid(results: Mapping[str, SearchResult]) -> Grid:
     table = grid(title, "mean ± std over runs", *agents, "rests on")
     summaries = [result.summary() for result in results.values()]
     for row, key, basis in _ROWS:
+        if not any(key in summary for summary in summaries):
+            continue
         told = dict.fromkeys(result.provenance.get(basis, "") for result in results.values())
         if key == "observed_valid_accuracy" and all(r.answers_last for r in results.values()):
             continue  # they observe nothing: it is the answer's, which the next row has

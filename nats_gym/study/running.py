@@ -29,7 +29,7 @@ from nats_gym.evaluators import TableEvaluator
 from nats_gym.files import alone, check_folder, make_folder, replacing, sweep, unfinished_folder
 from nats_gym.machine import describe, versions
 from nats_gym.processes.pool import Pool, Task, TaskFailed
-from nats_gym.protocol import find_kind, search
+from nats_gym.protocol import FromTable, find_kind, search
 from nats_gym.results.result import RUN_FILE, SearchResult
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.tables import load_table
@@ -150,7 +150,7 @@ def _possible(study: Study) -> tuple[list[StudyCell], list[dict[str, Any]]]:
         table = load_table(ran.space, ran.dataset, ran.source)
         evaluator = TableEvaluator(table, ran.trial)
         try:
-            find_kind(cell.agent).prepare(ran, evaluator)
+            find_kind(cell.agent).prepare(ran, FromTable(evaluator))
         except NotInTable as error:
             if ran.continuing is None:  # the study asks for the schedule that is not there
                 raise

@@ -8,6 +8,7 @@ images that need no download.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 from collections.abc import Mapping
@@ -108,6 +109,19 @@ class ImageData:
     def resolution(self) -> int:
         """Height and width of an image."""
         return self.images.shape[-1]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of images, labels and splits."""
+        digest = hashlib.sha256()
+        for name, tensor in (
+            ("images", self.images),
+            ("labels", self.labels),
+            *self.splits.items(),
+        ):
+            digest.update(f"{name} {tuple(tensor.shape)} ".encode())
+            digest.update(tensor.cpu().contiguous().numpy().reshape(-1).view("u1").data)
+        return digest.hexdigest()
 
     def rows(self, split: str) -> torch.Tensor:
         """Rows of a split, int64 ``(n,)``; ``InvalidInput`` names the splits there are."""

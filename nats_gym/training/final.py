@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext, suppress
@@ -115,7 +114,7 @@ def train_final(
         Preprocessing(data.resolution, data.mean, data.std, _is_grey(data)),
         network=options,
         dataset=facts.name,
-        data_digest=_digest(joined),
+        data_digest=joined.digest,
         licence=facts.licence,
         recipe=asdict(how),
         seed=seed,
@@ -211,15 +210,6 @@ def _joined(data: ImageData, facts: Dataset) -> tuple[ImageData, str | None]:
 def _is_grey(data: ImageData) -> bool:
     """Whether all images are alike in all channels."""
     return all(bool((block == block[:, :1]).all()) for block in torch.split(data.images, _BLOCK))
-
-
-def _digest(data: ImageData) -> str:
-    """SHA-256 of images, labels and splits."""
-    digest = hashlib.sha256()
-    for name, tensor in (("images", data.images), ("labels", data.labels), *data.splits.items()):
-        digest.update(f"{name} {tuple(tensor.shape)} ".encode())
-        digest.update(tensor.contiguous().numpy().reshape(-1).view("u1").data)
-    return digest.hexdigest()
 
 
 def _check_same(path: Path, there: Card, asked: Card) -> None:

@@ -1,0 +1,191 @@
+"""Who answers a search: a table, on a simulated clock, or an evaluator on a real one.
+
+An agent is played against a crew, which is given what it asks for and hands back the answers, each
+with the time at which it came.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.evaluators import Evaluator, TableEvaluator
+from nats_gym.results.result import SearchArguments, provenance_of
+from nats_gym.simulation.schedule import Epochs
+from nats_gym.simulation.workers import SimulatedWorkers
+from nats_gym.spaces import ArchitectureSpace
+from nats_gym.tables import SURROGATE, Table
+
+from .ladder import Ladder, find_rungs
+
+#: The arrays of a result by name, and of a question.
+Columns = dict[str, NDArray[Any]]
+
+
+class Crew(Protocol):
+    """Evaluates in one run, or in several that go in step, a number of architectures at a time.
+
+    Attributes:
+        provenance: of the accuracies and of the seconds.
+    """
+
+    provenance: tuple[str, str]
+
+    def submit(self, asked: Columns, now: NDArray[np.float64]) -> None:
+        """Begin an evaluation in every run.
+
+        Args:
+            asked: see :meth:`nats_gym.protocol.asking.Questions.accept`, arrays ``(runs,)``.
+            now: the runs' time.
+        """
+
+    def collect(self) -> tuple[NDArray[np.float64], Columns]:
+        """Wait for the next answer of every run: its time, ``(runs,)``, and its columns."""
+
+
+class Answers(ABC):
+    """Who answers a search.
+
+    Attributes:
+        space, dataset: what is searched.
+        table: by which an answer is judged; None if there is none.
+    """
+
+    space: ArchitectureSpace
+    dataset: str
+    table: Table | None
+
+    def prepare(self, ladder: Ladder) -> None:  # noqa: B027 - most have nothing to load
+        """Load the schedules that are searched on."""
+
+    def known(self, epochs: Epochs) -> NDArray[np.int64] | None:
+        """Choices of the architectures that it can answer for; None for all of the space."""
+        return None
+
+    @abstractmethod
+    def rungs(self, epochs: Epochs, rungs: Ladder | None) -> Ladder:
+        """The ladder that a multi-fidelity agent climbs; see :func:`find_rungs`."""
+
+    @abstractmethod
+    def together(self, seeds: Sequence[int]) -> list[list[int]]:
+        """The runs of a search in the groups that are played at once."""
+
+    @abstractmethod
+    def crew(
+        self, arguments: SearchArguments, seeds: Sequence[int]
+    ) -> AbstractContextManager[Crew]:
+        """Who evaluates in a group of runs."""
+
+    @abstractmethod
+    def evaluator_of(
+        self, arguments: SearchArguments, seed: int
+    ) -> AbstractContextManager[Evaluator]:
+        """Who evaluates in the environment of a run."""
+
+    @abstractmethod
+    def provenance(self, arguments: SearchArguments) -> Mapping[str, str]:
+        """What the figures of a result rest on."""
+
+
+class FromTable(Answers):
+    """A table answers, and judges.
+
+    Args:
+        evaluator: who looks up.
+    """
+
+    table: Table
+
+    def __init__(self, evaluator: TableEvaluator) -> None:
+        self.evaluator, self.table = evaluator, evaluator.table
+        self.space, self.dataset = self.table.space, self.table.dataset
+
+    def prepare(self, ladder: Ladder) -> None:
+        """See :meth:`Answers.prepare`; ``NotInTable`` for a schedule that the table lacks."""
+        for epochs in ladder:
+            self.evaluator.prepare(epochs)
+
+    def known(self, epochs: Epochs) -> NDArray[np.int64] | None:
+        """See :meth:`Answers.known`."""
+        return self.table.known_choices(epochs)
+
+    def rungs(self, epochs: Epochs, rungs: Ladder | None) -> Ladder:
+        """See :meth:`Answers.rungs`."""
+        return find_rungs(self.evaluator, epochs, rungs)
+
+    def together(self, seeds: Sequence[int]) -> list[list[int]]:
+        """All at once: looking up takes no time."""
+        return [list(seeds)]
+
+    def crew(
+        self, arguments: SearchArguments, seeds: Sequence[int]
+    ) -> AbstractContextManager[Crew]:
+        """Simulated workers."""
+        return nullcontext(SimulatedCrew(self.evaluator, arguments, seeds))
+
+    def evaluator_of(
+        self, arguments: SearchArguments, seed: int
+    ) -> AbstractContextManager[Evaluator]:
+        """The table's."""
+        return nullcontext(self.evaluator)
+
+    def provenance(self, arguments: SearchArguments) -> Mapping[str, str]:
+        """That of the table's columns."""
+        return provenance_of(self.table, arguments.ladder, arguments.shares_weights)
+
+
+class SimulatedCrew:
+    """Looks up what an evaluation will have found, and has simulated workers busy until then.
+
+    Args:
+        evaluator: who looks up.
+        arguments: of the search: its ladder and its workers.
+        seeds: of the runs.
+    """
+
+    def __init__(
+        self, evaluator: TableEvaluator, arguments: SearchArguments, seeds: Sequence[int]
+    ) -> None:
+        table = evaluator.table
+        self._evaluator = evaluator
+        self._ladder = ladder = arguments.ladder
+        provenances = {evaluator.prepare(epochs) for epochs in ladder}
+        # Measured only if all rungs are.
+        self.provenance = (
+            SURROGATE if SURROGATE in provenances else provenances.pop(),
+            table.seconds_provenance,
+        )
+        self._train_seconds = np.stack([table.train_seconds(epochs) for epochs in ladder])
+        self._every = np.arange(len(seeds))
+        self._workers = SimulatedWorkers(len(self._every), arguments.workers)
+
+    def submit(self, asked: Columns, now: NDArray[np.float64]) -> None:
+        """See :meth:`Crew.submit`."""
+        index, rung, paid = asked["index"], asked["rung"], asked["paid"]
+        accuracy, seconds = self._look_up(index, rung, asked["key"])
+        saved = np.where(paid >= 0, self._train_seconds[np.maximum(paid, 0), index], 0.0)
+        saved[index < 0] = 0.0  # what is no architecture takes no time, however often it goes on
+        seconds = seconds - saved
+        kept = {name: asked[name] for name in ("index", "rung", "evaluation", "continues")}
+        self._workers.submit(self._every, now + seconds, accuracy=accuracy, seconds=seconds, **kept)
+
+    def collect(self) -> tuple[NDArray[np.float64], Columns]:
+        """See :meth:`Crew.collect`."""
+        return self._workers.collect(self._every)
+
+    def _look_up(
+        self, index: NDArray[np.int64], rung: NDArray[np.int64], keys: NDArray[np.uint64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Accuracies and seconds ``(runs,)`` of a batch on several rungs; 0 of index -1."""
+        accuracy, seconds = np.zeros(len(index)), np.zeros(len(index))
+        for place, epochs in enumerate(self._ladder):
+            here = np.flatnonzero((rung == place) & (index >= 0))
+            if len(here):
+                outcome = self._evaluator.evaluate(index[here], epochs, keys[here])
+                accuracy[here], seconds[here] = outcome.accuracy, outcome.seconds
+        return accuracy, seconds
