@@ -106,7 +106,7 @@ class LocalSearch:
         starting = (climb < 0) & ~self._climbing
         self._start(np.flatnonzero(starting), asked[starting], outcome.accuracy[starting])
         self._move(np.flatnonzero(moving | starting), order)
-        for run in np.flatnonzero((climb < 0) & ~starting):
+        for run in np.flatnonzero((climb < 0) & ~starting).tolist():
             self._starts[run].append((asked[run], float(outcome.accuracy[run])))
         ended = self._end()
         while waiting := [run for run in ended if self._starts[run]]:

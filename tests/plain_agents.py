@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import heapq
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from nats_gym.agents.regularized_evolution import POPULATION, SAMPLE
 from nats_gym.spaces import ArchitectureSpace
+from nats_gym.spaces.architecture_space import uniform_integers
 from nats_gym.streams import RunStreams, run_keys, run_seeds
 
 #: A plain architecture.
@@ -35,3 +42,40 @@ class Draws:
 
     def architecture(self, space: ArchitectureSpace) -> Plain:
         return tuple(self.below(space.num_choices) for _ in range(space.num_decisions))
+
+
+def plain_rea(
+    space: ArchitectureSpace,
+    seed: int,
+    duration: Callable[[int, int], float],
+    accuracy: Callable[[int], float],
+    workers: int,
+    answers: int,
+) -> Iterator[tuple[int, int, float]]:
+    """Regularized evolution of one run as its paper has it, one event after the other.
+
+    Yields number, architecture and time of each answer.
+    """
+    draws = RunStreams(run_keys([seed]))
+    alive: deque[Any] = deque()  # (choices, accuracy), the oldest first
+    running: list[Any] = []
+    asked, clock, told = 0, 0.0, 0
+    while told < answers:
+        while len(running) < workers:
+            if len(alive) < POPULATION:
+                choices = space.sample(draws, (1,))
+            else:
+                ages = uniform_integers(draws, POPULATION, (1, SAMPLE))[0]
+                sample = [alive[age] for age in ages]
+                parent = max(sample, key=lambda one: one[1])
+                choices = space.mutate(parent[0], draws)
+            index = int(space.index(choices)[0])
+            finish = clock + duration(index, asked)
+            heapq.heappush(running, (finish, asked, index, choices))
+            asked += 1
+        clock, number, index, choices = heapq.heappop(running)
+        alive.append((choices, accuracy(index)))
+        if len(alive) > POPULATION:
+            alive.popleft()
+        told += 1
+        yield number, index, clock

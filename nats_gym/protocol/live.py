@@ -47,7 +47,7 @@ class Standing(NamedTuple):
         run: number of the run, from 0.
         evaluations: answers so far.
         accuracy: the best observed, percent.
-        index: of which architecture; -1 for none.
+        architecture: official index of it; -1 for none.
         clock: the run's real seconds.
         failures: evaluations that diverged, ran out of time or memory, or were lost.
         replayed: whether the answer was in the journal.
@@ -56,7 +56,7 @@ class Standing(NamedTuple):
     run: int
     evaluations: int
     accuracy: float
-    index: int
+    architecture: int
     clock: float
     failures: int
     replayed: bool

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import heapq
-from collections import deque
-
 import numpy as np
 import pytest
 import torch
-from plain_agents import streams
+from plain_agents import plain_rea, streams
 
 import nats_gym
 from nats_gym.agents import get_agent
 from nats_gym.agents.local_search import LocalSearch
 from nats_gym.agents.pending import Pending
-from nats_gym.agents.regularized_evolution import POPULATION, SAMPLE
 from nats_gym.agents.reinforce import Reinforce
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import Outcome
 from nats_gym.spaces import get_space
-from nats_gym.spaces.architecture_space import uniform_integers
 from nats_gym.streams import RunStreams, run_keys, run_seeds
 from nats_gym.tables import load_table
 
@@ -71,35 +66,6 @@ def test_a_run_of_many_workers_is_that_run_alone(name: str) -> None:
     busy = together.seconds.sum(axis=1) / together.clock[:, -1]
     assert (busy > 3.5).all()
     assert (busy <= 5).all()
-
-
-def plain_rea(space, seed: int, duration, accuracy, workers: int, answers: int):
-    """Regularized evolution of one run as its paper has it, one event after the other.
-
-    Yields number, architecture and time of each answer.
-    """
-    draws = RunStreams(run_keys([seed]))
-    alive: deque = deque()  # (choices, accuracy), the oldest first
-    running: list = []
-    asked, clock, told = 0, 0.0, 0
-    while told < answers:
-        while len(running) < workers:
-            if len(alive) < POPULATION:
-                choices = space.sample(draws, (1,))
-            else:
-                sample = [alive[age] for age in uniform_integers(draws, POPULATION, (1, SAMPLE))[0]]
-                parent = max(sample, key=lambda one: one[1])
-                choices = space.mutate(parent[0], draws)
-            index = int(space.index(choices)[0])
-            finish = clock + duration(index, asked)
-            heapq.heappush(running, (finish, asked, index, choices))
-            asked += 1
-        clock, number, index, choices = heapq.heappop(running)
-        alive.append((choices, accuracy(index)))
-        if len(alive) > POPULATION:
-            alive.popleft()
-        told += 1
-        yield number, index, clock
 
 
 @pytest.mark.parametrize("workers", [1, 2, 4, 16])
