@@ -16,6 +16,7 @@ from nats_gym.checks import integer
 from nats_gym.networks.topology_supernet import TopologySupernet
 from nats_gym.spaces.topology import EDGES, OPERATIONS
 from nats_gym.training.batches import Batch
+from nats_gym.training.optimizers import Adam
 
 from .method import BETAS, Method, accuracy, best_of
 
@@ -120,9 +121,7 @@ class ENAS(Method):
         super().__init__(supernet)
         self.controller = Controller()
         self.register_buffer("baseline", torch.tensor(float("nan"), dtype=torch.float64))
-        self.optimizer = torch.optim.Adam(
-            self.controller.parameters(), LEARNING_RATE, BETAS, EPSILON
-        )
+        self.optimizer = Adam(self.controller.parameters(), LEARNING_RATE, BETAS, EPSILON)
         self._steps = integer(controller_steps, "controller_steps", 1, MOST)
         self._samples = integer(samples_per_step, "samples_per_step", 1, MOST)
         self._candidates = integer(candidates, "candidates", 1, MOST)

@@ -11,6 +11,7 @@ from torch import nn
 from nats_gym.errors import warn_caller
 from nats_gym.networks.supernet import Supernet
 from nats_gym.training.batches import Batch
+from nats_gym.training.optimizers import Adam
 
 LEARNING_RATE, BETAS, WEIGHT_DECAY = 3e-4, (0.5, 0.999), 1e-3  # Adam's, for alpha
 INITIAL_STD = 1e-3  # alpha's
@@ -102,9 +103,7 @@ class AlphaMethod(Method):
     def __init__(self, supernet: Supernet, decisions: int, choices: int) -> None:
         super().__init__(supernet)
         self.alpha = nn.Parameter(INITIAL_STD * torch.randn(decisions, choices))
-        self.optimizer = torch.optim.Adam(
-            [self.alpha], LEARNING_RATE, BETAS, weight_decay=WEIGHT_DECAY
-        )
+        self.optimizer = Adam([self.alpha], LEARNING_RATE, BETAS, weight_decay=WEIGHT_DECAY)
 
     def architecture_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """The loss on a validation batch, by which alpha is trained."""

@@ -29,6 +29,7 @@ from nats_gym.datasets import find_dataset, searched_key
 from nats_gym.errors import unknown_option
 from nats_gym.spaces import get_space
 from nats_gym.streams import combine_int, seed_key
+from nats_gym.training import optimizers
 from nats_gym.training.architecture import preset
 from nats_gym.training.batches import Batch, TrainingBatches, evaluation_batches
 from nats_gym.training.data import ImageData, data_folder, load_data
@@ -317,17 +318,7 @@ def make_sgd(supernet: nn.Module) -> torch.optim.Optimizer:
     which NATS-Bench's searches ran; since then, gradients of what was not reached are None, and
     SGD leaves it as it is.
     """
-    options: dict[str, Any] = {
-        "lr": LEARNING_RATE,
-        "momentum": MOMENTUM,
-        "weight_decay": WEIGHT_DECAY,
-        "nesterov": True,
-    }
-    try:
-        # One call for all parameters, as in nats_gym.training.trainer.
-        optimizer = torch.optim.SGD(supernet.parameters(), fused=True, **options)
-    except (TypeError, RuntimeError):  # torch before 2.4 cannot on every device
-        optimizer = torch.optim.SGD(supernet.parameters(), **options)
+    optimizer = optimizers.make_sgd(supernet.parameters(), LEARNING_RATE, MOMENTUM, WEIGHT_DECAY)
     for weight in supernet.parameters():
         weight.grad = torch.zeros_like(weight)
         # As the first step would: a velocity of nothing yet.

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from nats_gym.networks.size_supernet import SizeSupernet
+from nats_gym.training.optimizers import Adam
 
 from .method import BETAS, LEARNING_RATE, accuracy
 from .size_method import SizeMethod
@@ -34,7 +35,7 @@ class TuNAS(SizeMethod):
         self.register_buffer("baseline", torch.tensor(0.0, dtype=torch.float64))
         self.register_buffer("rewards_seen", torch.tensor(0.0, dtype=torch.float64))
         # Without weight decay, which would pull the policy back to uniform.
-        self.optimizer = torch.optim.Adam([self.alpha], LEARNING_RATE, BETAS)
+        self.optimizer = Adam([self.alpha], LEARNING_RATE, BETAS)
 
     def sample_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of a sampled path."""

@@ -6,11 +6,12 @@ Each is called with the images' key, the folder of the archives, and whether to 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from nats_gym.datasets import Dataset, dataset_of
 from nats_gym.training.archives import Images, check_md5, find_archive, read_archive
@@ -50,16 +51,27 @@ def load_test_halves(key: str, folder: Path, download: bool) -> ImageData:
 
 def load_digits(key: str, folder: Path, download: bool) -> ImageData:
     """Load scikit-learn's digits, which come with it."""
-    from sklearn import datasets  # type: ignore[import-untyped]
-
-    dataset, found = dataset_of(key), datasets.load_digits()
+    dataset, (levels, labels) = dataset_of(key), _read_digits()
     # Grey levels 0…16 to bytes, the same on three channels.
-    grey = (found.images.astype(np.int64) * 255 // 16).astype(np.uint8)
+    grey = (levels * 255 // 16).astype(np.uint8)
     images = np.ascontiguousarray(np.broadcast_to(grey[:, None], (len(grey), 3, 8, 8)))
     sizes = dataset.train_images, dataset.valid_images, dataset.test_images
     splits = zip(("train", "x-valid", "x-test"), seeded_parts(len(grey), sizes), strict=True)
-    parts = (Images(images, found.target.astype(np.int64)),)
-    return _assemble(key, parts, dict(splits), official=False)
+    return _assemble(key, (Images(images, labels),), dict(splits), official=False)
+
+
+def _read_digits() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Grey levels ``(images, 8, 8)`` and labels ``(images,)``."""
+    spec = find_spec("sklearn")
+    for folder in (spec and spec.submodule_search_locations) or ():
+        file = Path(folder, "datasets", "data", "digits.csv.gz")
+        if file.is_file():  # importing all of scikit-learn takes longer than a training's epoch
+            rows = np.loadtxt(file, np.int64, delimiter=",")
+            return rows[:, :-1].reshape(-1, 8, 8), rows[:, -1].copy()
+    from sklearn import datasets  # type: ignore[import-untyped]
+
+    found = datasets.load_digits()
+    return found.images.astype(np.int64), found.target.astype(np.int64)
 
 
 def _read_archive(dataset: Dataset, folder: Path, download: bool) -> tuple[Images, Images]:

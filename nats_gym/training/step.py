@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from nats_gym.networks.group import NetworkGroup
+from nats_gym.training.optimizers import SGD, make_sgd
 from nats_gym.training.recipe import Recipe
 
 #: Momentum of a network's parameters by their names.
@@ -153,16 +154,8 @@ def autocast(recipe: Recipe, device: torch.device) -> AbstractContextManager[Any
     return torch.autocast(device.type, torch.bfloat16, enabled=recipe.amp)
 
 
-def sgd(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def sgd(network: nn.Module, recipe: Recipe) -> SGD:
     """The recipe's optimizer of all parameters."""
-    options: dict[str, Any] = {
-        "lr": recipe.learning_rate,
-        "momentum": recipe.momentum,
-        "weight_decay": recipe.weight_decay,
-        "nesterov": recipe.momentum > 0,
-    }
-    try:
-        # One call for all parameters: small networks spend a third of a step here otherwise.
-        return torch.optim.SGD(network.parameters(), fused=True, **options)
-    except (TypeError, RuntimeError):  # torch before 2.4 cannot on every device
-        return torch.optim.SGD(network.parameters(), **options)
+    return make_sgd(
+        network.parameters(), recipe.learning_rate, recipe.momentum, recipe.weight_decay
+    )
