@@ -431,9 +431,9 @@ class Dense(VectorWrapper):
 @pytest.mark.parametrize("observe", ["box", "dict", "tuple", "graph"])
 def test_equal_environments_pass(observe: str, act: str, mode: Any) -> None:
     options = {"observe": observe, "act": act}
-    check_vector_env(looped(mode, **options), looped(mode, **options), steps=40)
+    check_vector_env(looped(mode, **options), looped(mode, **options), steps=20)
     if observe != "graph":
-        check_vector_env(Dense(looped(mode, **options)), looped(mode, **options), steps=40)
+        check_vector_env(Dense(looped(mode, **options)), looped(mode, **options), steps=20)
 
 
 def test_several_objectives() -> None:
@@ -455,7 +455,8 @@ def test_several_objectives() -> None:
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("env_id", [i for i in ENVIRONMENTS if "-cifar10-" in i])
 def test_shipped_environments_pass(env_id: str, mode: Any) -> None:
-    options = {"time_budget": 2500.0} if "Budgeted" in env_id else {}
+    shorter = {"Budgeted": {"time_budget": 800.0}, "Edit": {"horizon": 20}}
+    options = next((given for kind, given in shorter.items() if kind in env_id), {})
     copies = [lambda: gym.make(env_id, disable_env_checker=True, **options)] * N
     if env_id.startswith("mo-"):
         vector = pytest.importorskip("mo_gymnasium.wrappers.vector")
@@ -465,7 +466,7 @@ def test_shipped_environments_pass(env_id: str, mode: Any) -> None:
     else:
         slow = SyncVectorEnv(copies, autoreset_mode=mode)
     native = gym.make_vec(env_id, num_envs=N, autoreset_mode=mode, **options)
-    check_vector_env(native, slow, steps=60)
+    check_vector_env(native, slow, steps=25)
 
 
 class Faulty(VectorWrapper):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
@@ -26,8 +29,9 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 200) ->
     layout = figure.get_layout_engine()
     if layout is not None:  # done by now: once for both files
         figure.set_layout_engine("none")
-    with replacing(png) as temporary:
-        figure.savefig(temporary, format="png", dpi=dpi)
+    with replacing(png) as temporary, _canvas_of(figure, FigureCanvasAgg) as canvas:
+        figure.set_dpi(dpi)
+        canvas.print_png(temporary)
     if layout is not None:
         figure.set_layout_engine(layout)
     return png, svg
@@ -36,11 +40,16 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 200) ->
 def svg_of(figure: Figure) -> str:
     """The figure as SVG, its letters as shapes; the same figure gives the same text."""
     file = io.StringIO()
+    fixed = {"svg.hashsalt": "nats-gym", "svg.fonttype": "path"}
+    with matplotlib.rc_context(fixed), _canvas_of(figure, FigureCanvasSVG) as canvas:
+        canvas.print_svg(file, metadata={"Date": None})
+    return file.getvalue()
+
+
+@contextmanager
+def _canvas_of(figure: Figure, kind: Any) -> Iterator[Any]:
+    """A canvas, which lays out and draws in one pass; ``savefig`` draws once more to lay out."""
     canvas, dpi = figure.canvas, figure.dpi
-    with matplotlib.rc_context({"svg.hashsalt": "nats-gym", "svg.fonttype": "path"}):
-        # Lays out and draws in one pass; savefig would draw once more to lay out.
-        svg: Any = FigureCanvasSVG(figure)  # which has no types
-        svg.print_svg(file, metadata={"Date": None})
+    yield kind(figure)
     figure.set_canvas(canvas)
     figure.set_dpi(dpi)
-    return file.getvalue()

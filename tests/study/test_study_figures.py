@@ -90,7 +90,7 @@ def ticks_in_sight(figure: Figure) -> set[str]:
 
 def texts_in_sight(figure: Figure) -> list[tuple[str, Any]]:
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    figure.draw_without_rendering()
     renderer = canvas.get_renderer()
     ticks = {
         id(label)
