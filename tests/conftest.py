@@ -29,6 +29,9 @@ import pytest
 
 from nats_gym.spaces import ArchitectureSpace, SizeSpace, TopologySpace
 
+# Until pytest_collection_finish: what is imported and collected stays.
+gc.disable()
+
 # Whatever archives this machine has, tests begin without one.
 HOME = tempfile.TemporaryDirectory(prefix="nats-gym-tests-")
 os.environ["NATS_GYM_HOME"] = HOME.name
@@ -71,6 +74,7 @@ def place(tmp_path: Path) -> Any:
 def pytest_collection_finish() -> None:
     """Thousands of tests and whole libraries stay to the end: no use in looking at them again."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

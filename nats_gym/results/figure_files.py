@@ -40,8 +40,10 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 200) ->
 def svg_of(figure: Figure) -> str:
     """The figure as SVG, its letters as shapes; the same figure gives the same text."""
     file = io.StringIO()
-    fixed = {"svg.hashsalt": "nats-gym", "svg.fonttype": "path"}
-    with matplotlib.rc_context(fixed), _canvas_of(figure, FigureCanvasSVG) as canvas:
+    with (
+        matplotlib.rc_context({"svg.hashsalt": "nats-gym", "svg.fonttype": "path"}),
+        _canvas_of(figure, FigureCanvasSVG) as canvas,
+    ):
         canvas.print_svg(file, metadata={"Date": None})
     return file.getvalue()
 
