@@ -141,6 +141,7 @@ LAYERS = (
         "study",
         "analysis",
         "nats_bench",
+        "nasbench",
         "cli",
         "__main__",
     ),

@@ -39,17 +39,23 @@ def prune(
         operations: what each vertex does, ``(vertices,)``.
     """
     square = np.asarray(matrix, dtype=np.int64)
-    vertices = len(square)
-    reached, leads = np.zeros((2, vertices), dtype=bool)
+    rows = square.tolist()
+    vertices = range(len(rows))
+    reached, leads = [False] * len(rows), [False] * len(rows)
     reached[0] = leads[-1] = True
-    for vertex in range(1, vertices):
-        reached[vertex] |= (square[:vertex, vertex] * reached[:vertex]).any()
-    for vertex in range(vertices - 2, -1, -1):
-        leads[vertex] |= (square[vertex, vertex:] * leads[vertex:]).any()
+    for source in vertices:
+        if reached[source]:
+            for target in vertices[source + 1 :]:
+                reached[target] |= bool(rows[source][target])
+    for source in reversed(vertices[:-1]):
+        row = rows[source]
+        leads[source] = any(row[target] and leads[target] for target in vertices[source + 1 :])
     if not reached[-1]:
         return None
-    kept = np.flatnonzero(reached & leads)
-    return square[np.ix_(kept, kept)], [operations[vertex] for vertex in kept.tolist()]
+    kept = [vertex for vertex in vertices if reached[vertex] and leads[vertex]]
+    if len(kept) < len(rows):
+        square = square[np.ix_(kept, kept)]
+    return square.copy(), [operations[vertex] for vertex in kept]
 
 
 def module_hash(matrix: ArrayLike, operations: Sequence[str]) -> str:

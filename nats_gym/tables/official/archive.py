@@ -14,8 +14,8 @@ training images, ``cifar10`` on all of them. *hp* is the training schedule as th
 NAS-Bench-101's files have a schedule's length for *hp*, ``halfway-`` columns in place of curves,
 and::
 
-    cells/<name>.npy                  matrices (arch,): row by row as bits, the first the highest;
-                                      labels (arch, 7); parameters (arch,); hashes (arch, 16)
+    cells/<name>.npy                  matrices (arch, 49): row by row, then zeros; labels
+                                      (arch, 7); parameters (arch,); hashes (arch, 16)
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from nats_gym.errors import CorruptTable, InvalidInput
 from nats_gym.files import make_folder
 from nats_gym.spaces import get_space
+from nats_gym.spaces.cell_list import EDGE_VALUES
 from nats_gym.tables.column import MEASURED, Column
 from nats_gym.tables.folder import sha256_of, write_table
 from nats_gym.tables.official.archive import ARCHIVE_FILE, FORMAT, OfficialArchive, write_facts
@@ -100,7 +101,15 @@ def assemble_trainings(
     tables = folder / "tables"
     tables.mkdir()
     columns = [*_table_columns(archive, schedules)]
-    write_table(tables / DATASET, SPACE, DATASET, [], columns)
+    free = Column(
+        "evaluation_seconds",
+        MEASURED,
+        archive.origin,
+        columns[0].licence,
+        split="valid",
+        note="the benchmark charges the training alone",
+    )
+    write_table(tables / DATASET, SPACE, DATASET, [(free, np.zeros(len(held), "f4"))], columns)
     return archive
 
 
@@ -153,18 +162,17 @@ def _digest_of(hashes: NDArray[np.uint8]) -> str:
     return digest.hexdigest()
 
 
-def _matrices(drawings: NDArray[np.int32], labels: NDArray[np.int8]) -> NDArray[np.int64]:
-    """Matrices row by row as bits, the first one the highest, ``(arch,)``."""
+def _matrices(drawings: NDArray[np.int32], labels: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Matrices ``(arch, 49)``: the first entries row by row, of as many vertices as there are."""
+    most = labels.shape[1]
     vertices = (labels != NO_VERTEX).sum(axis=1)
-    matrices = np.zeros(len(drawings), np.int64)
-    for size in range(2, labels.shape[1] + 1):
+    matrices = np.zeros((len(drawings), most**2), np.int8)
+    for size in range(2, most + 1):
         some = np.flatnonzero(vertices == size)
-        for x in range(size):
-            for y in range(x + 1, size):
-                target = y if y < size - 1 else labels.shape[1] - 1
-                # Edge number k is the bit 20 − k of a drawing.
-                bit = drawings[some].astype(np.int64) >> (20 - (x + target * (target - 1) // 2)) & 1
-                matrices[some] |= bit << (size * size - 1 - (x * size + y))
+        for x, y in zip(*np.triu_indices(size, 1), strict=True):
+            target = y if y < size - 1 else most - 1
+            value = EDGE_VALUES[x + target * (target - 1) // 2]
+            matrices[some, x * size + y] = (drawings[some] & value) != 0
     return matrices
 
 
