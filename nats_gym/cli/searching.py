@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -15,6 +16,9 @@ from nats_gym.errors import InvalidInput, shown
 from nats_gym.files import check_source
 
 if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+
+    from nats_gym.protocol.live import Standing
     from nats_gym.results.result import SearchArguments, SearchResult
 
 from .data import imported
@@ -23,6 +27,7 @@ from .terminal import (
     DATASET_NAMES,
     SPACE_NAMES,
     app,
+    in_words,
     interruptible,
     look_here,
     named_values,
@@ -31,8 +36,16 @@ from .terminal import (
     print_grid,
     progress_bar,
     say,
+    seconds,
     space_name,
 )
+
+#: Seconds between two lines on a search that finds nothing better, off a terminal.
+_BETWEEN_LINES = 30.0
+#: Characters of a folder's name that is made here, of the 255 that a system takes.
+LONGEST_FOLDER = 200
+#: Architectures that are trained in full after a search.
+MOST_FINAL = 100
 
 
 @app.command()
@@ -55,9 +68,11 @@ def search(
     budget: Annotated[
         float | None,
         typer.Option(
+            parser=seconds,
+            metavar="TIME",
             help="simulated seconds; default the paper's × epochs/12, or none beside "
-            "--evaluations. Of a weight-sharing search "
-            "real ones; default no cap in practice"
+            "--evaluations. Of a weight-sharing search and with --evaluator "
+            "real ones, e.g. 90, 30m, 8h; default no cap in practice",
         ),
     ] = None,
     evaluations: Annotated[
@@ -87,14 +102,29 @@ def search(
         typer.Option(parser=path, help="where a weight-sharing search finds its images"),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(help="of a weight-sharing search: auto, cpu, cuda:0")
+        str | None,
+        typer.Option(help="of what is trained: auto, cpu, cuda:0, or several: cuda:0,cuda:1"),
     ] = None,
+    evaluator: Annotated[
+        str | None,
+        typer.Option(help="who answers instead of a table, for real: train, ray, …"),
+    ] = None,
+    evaluator_option: Annotated[
+        list[str] | None,
+        typer.Option(help='of the evaluator, NAME=VALUE, e.g. recipe={"batch_size":128}; repeated'),
+    ] = None,
+    final: Annotated[
+        int, typer.Option(help="with --evaluator: train so many of the best in full, and keep them")
+    ] = 0,
     out: Annotated[
         Path | None,
         typer.Option(parser=path, help="folder for runs and plot; default results/<what ran>"),
     ] = None,
 ) -> None:
-    """Search an architecture within a simulated budget, in independent runs."""
+    """Search an architecture within a budget, in independent runs.
+
+    A table answers, in simulated time; with --evaluator the networks are trained, in real time.
+    """
 
     from nats_gym.agents import find_agent
     from nats_gym.agents.weight_sharing import METHODS, get_method
@@ -108,9 +138,16 @@ def search(
         look_here()  # as a study finds an agent beside its file
     schedule = None if epochs is None else number_or_text(epochs)
     options = named_values(option or [], "an agent's option")
+    live = None
+    if evaluator is not None:
+        live = {"name": evaluator, **named_values(evaluator_option or [], "an evaluator's option")}
+    elif evaluator_option or final:
+        raise InvalidInput("--evaluator-option and --final go with --evaluator")
     for name, value in (("data_dir", data_dir), ("device", device)):
         if value is not None:
-            options[name] = str(value)
+            (options if live is None else live)[name] = str(value)
+    if not 0 <= final <= MOST_FINAL:
+        raise InvalidInput(f"--final is from 0 to {MOST_FINAL} architectures, got {final}")
     if space is None:
         space = get_method(agent).space if agent in METHODS else "tss"
     if check_source(source) not in SOURCES and is_archive(source):
@@ -124,11 +161,15 @@ def search(
         workers=workers,
         continuing=continuing,
         evaluations=evaluations,
+        evaluator=live,
     )
     folder = out or default_folder(arguments)
     check_folder(folder)  # before the work, not after it
     _check_other(folder, arguments)
     checkpoints = folder / "checkpoints" if arguments.shares_weights else None
+    if live is not None:
+        _search_live(arguments, folder, final)
+        return
     started = time.perf_counter()
     kept = "nothing is kept of it, and the same command begins anew"
     if checkpoints:
@@ -140,10 +181,112 @@ def search(
             checkpoints=checkpoints,
             progress=lambda share: bar.update(task, completed=share),
         )
-    seconds = time.perf_counter() - started
-    report(result, seconds, folder)
+    report(result, time.perf_counter() - started, folder)
     if checkpoints:
         shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def _search_live(arguments: SearchArguments, folder: Path, final: int) -> None:
+    """Search on an evaluator, tell of it, and train the best in full."""
+    from nats_gym.protocol import search as run_search
+
+    started = time.perf_counter()
+    kept = f"all answers are kept in {folder}, and the same command goes on"
+    with interruptible(kept), progress_bar() as bar:
+        display = LiveDisplay(arguments, bar)
+        result = run_search(
+            **arguments, checkpoints=folder, progress=display.progress, watch=display.watch
+        )
+    report(result, time.perf_counter() - started, folder)
+    space, best = result.table.space, best_observed(result, max(1, final))
+    for index, accuracy in best:
+        say(f"observed {accuracy:.2f} %: {index} {space.name_of(index)}")
+    if final:
+        _train_best(arguments, best, folder)
+    elif best:
+        say(f"in full: nats-gym train {space.name} {best[0][0]} --dataset {arguments.dataset}")
+
+
+def best_observed(result: SearchResult, most: int) -> list[tuple[int, float]]:
+    """The best architectures of all runs, each by its best accuracy on the longest schedule."""
+    rungs = result.rung[result.there & (result.index >= 0)]
+    if not len(rungs):
+        return []
+    found: dict[int, float] = {}
+    longest = result.there & (result.index >= 0) & (result.rung == rungs.max())
+    pairs = zip(result.index[longest].tolist(), result.accuracy[longest].tolist(), strict=True)
+    for index, accuracy in pairs:
+        found[index] = max(accuracy, found.get(index, accuracy))
+    return sorted(found.items(), key=lambda pair: -pair[1])[:most]
+
+
+def _train_best(arguments: SearchArguments, best: list[tuple[int, float]], folder: Path) -> None:
+    """Train architectures in full with the evaluator's options, each kept in a folder."""
+    from nats_gym.training.final import train_final
+
+    told = dict(arguments.evaluator or {})
+    device = str(told.get("device", "auto")).split(",")[0]
+    with interruptible(f"whole epochs are kept in {folder}, and the same command goes on"):
+        for rank, (index, accuracy) in enumerate(best, start=1):
+            place = folder / "final" / f"{rank}-{index}"
+            trained = train_final(
+                *(arguments.space, index, arguments.dataset, place),
+                recipe=told.get("recipe"),
+                network=told.get("network"),
+                seed=arguments.seed,
+                device=device,
+                data_dir=told.get("data_dir"),
+                valid_accuracy=accuracy,
+            )
+            tested = trained.card.figures.get("test_accuracy")
+            figure = "not tested" if tested is None else f"{tested:.2f} % test accuracy"
+            say(f"trained in full, {figure}: {place} (nats-gym predict {place} IMAGE…)")
+
+
+class LiveDisplay:
+    """Tells how far a search on an evaluator is: in a bar, or line by line off a terminal.
+
+    Args:
+        arguments: of the search.
+        bar: shown in a terminal.
+    """
+
+    def __init__(self, arguments: SearchArguments, bar: Bar) -> None:
+        self._arguments, self._bar = arguments, bar
+        self._task = bar.add_task(f"{arguments.agent} × {arguments.runs}", total=1.0)
+        self._told, self._best = 0.0, -1.0
+
+    def progress(self, share: float) -> None:
+        """Move the bar."""
+        self._bar.update(self._task, completed=share)
+
+    def watch(self, standing: Standing) -> None:
+        """Tell of an answer: in a terminal of each, else of a better one, and now and then."""
+        line = self.line(standing)
+        self._bar.update(self._task, description=line)
+        now, better = time.monotonic(), standing.accuracy > self._best
+        self._best = max(self._best, standing.accuracy)
+        wanted = better or now - self._told >= _BETWEEN_LINES
+        if self._bar.disable and wanted and not standing.replayed:
+            say(line)
+            self._told = now
+
+    def line(self, standing: Standing) -> str:
+        """How far it is, in words."""
+        ran = self._arguments
+        done = f"{standing.evaluations}"
+        left = max(0.0, ran.budget - standing.clock)
+        if ran.evaluations is not None:
+            done += f" of {ran.evaluations}"
+            each = standing.clock / standing.evaluations
+            left = min(left, each * (ran.evaluations - standing.evaluations))
+        run = f"run {standing.run}: " if ran.runs > 1 else ""
+        best = "none yet"
+        if standing.architecture >= 0:
+            best = f"{standing.accuracy:.2f} % of {standing.architecture}"
+        failed = f", {standing.failures} failed" if standing.failures else ""
+        told = f"{run}{done} evaluated, best {best}{failed}"
+        return f"{told}, {in_words(standing.clock)} gone, {in_words(left)} left"
 
 
 def _check_other(folder: Path, arguments: SearchArguments) -> None:
@@ -176,8 +319,13 @@ def default_folder(ran: SearchArguments) -> Path:
         told.append(f"{ran.workers}workers")
     if ran.continuing:
         told.append(ran.continuing)
+    if ran.evaluator is not None:
+        told += [f"{name}={value}" for name, value in ran.evaluator.items()]
     name = "-".join(map(str, told)).replace("/", "of")
-    return Path("results", re.sub(r"[^\w.,=+-]+", "_", name) + source)
+    name = re.sub(r"[^\w.,=+-]+", "_", name) + source
+    if len(name) > LONGEST_FOLDER:
+        name = f"{name[:LONGEST_FOLDER]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return Path("results", name)
 
 
 def report(result: SearchResult, seconds: float, folder: Path) -> None:

@@ -140,6 +140,28 @@ def check_data_dir(data_dir: Path | None, dataset: str) -> None:
         raise InvalidInput(f"--data-dir is for images in files; those of {dataset} need none")
 
 
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(text: str) -> float:
+    """How a time is read: seconds, or with a unit, ``30m``, ``8h``, ``1.5d``."""
+    found = re.fullmatch(r"\s*(.*?)\s*([smhd]?)\s*", text)
+    try:
+        return float(found[1]) * _UNITS[found[2]] if found else float(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{shown(text)} is no time: seconds, or with a unit, such as 90s, 30m, 8h, 1.5d"
+        ) from None
+
+
+def in_words(time: float) -> str:
+    """Seconds as a person says them: ``42 s``, ``7 min``, ``3 h 05 min``."""
+    minutes = round(time / 60)
+    if time < 100:
+        return f"{time:.0f} s"
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60:02} min"
+
+
 def number_or_text(text: str) -> int | str:
     return int(text) if re.fullmatch("-?[0-9]{1,18}", text) else text
 
