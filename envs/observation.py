@@ -32,6 +32,7 @@ class FlatObservation:
     Attributes:
         box: the observation space.
         decisions, choices: n and k.
+        choice_counts: choices of each decision, ``(n,)``.
         decided, positions, figures: slices of the three parts.
     """
 
@@ -40,6 +41,7 @@ class FlatObservation:
     ) -> None:
         self._n, self._k = space.num_decisions, space.num_choices
         self.decisions, self.choices = self._n, self._k
+        self.choice_counts = space.choice_counts
         self._positions = space.num_decisions * space.num_choices
         self._end = self._positions + positions
         self.names = tuple(figures)

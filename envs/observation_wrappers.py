@@ -13,7 +13,6 @@ from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from nats_gym.errors import InvalidInput, shown
-from nats_gym.spaces.topology import EDGES
 
 from .architecture import ArchitectureEnv
 from .observation import OPEN, FlatObservation, Observation
@@ -51,8 +50,9 @@ class MultiDiscreteObservation(
 ):
     """The observation as integers, for tabular agents and embeddings.
 
-    `MultiDiscrete([k + 1] * n)`: per decision its choice, or `k` while it is open. Figures of an
-    episode are no integers and are left out, so a budgeted search is only partly observed.
+    `MultiDiscrete([k₁ + 1, …])`: per decision its choice, or how many it has while it is open.
+    Figures of an episode are no integers and are left out, so a budgeted search is only partly
+    observed.
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
@@ -71,10 +71,11 @@ class GraphObservation(
 ):
     """The observation as a `Graph` (`GraphInstance`), for graph networks.
 
-    Topology: the four nodes of the cell; the six edges, source to target, with `k` one-hot
-    operations (zeros while open) and a mark on the decision that comes next. A node is told by
-    its one-hot number. Size: a node per width with `k` one-hot widths and the mark, in a chain of
-    edges that hold a 1. Figures of the episode are repeated on every node.
+    Where decisions are the edges of a graph (the topology space): its nodes, each told by its
+    one-hot number; the edges, source to target, with `k` one-hot operations (zeros while open) and
+    a mark on the decision that comes next. Elsewhere a node per decision with `k` one-hot choices
+    and the mark, in a chain of edges that hold a 1. Figures of the episode are repeated on every
+    node.
     """
 
     def __init__(self, env: gym.Env[Any, Any]) -> None:
@@ -83,18 +84,15 @@ class GraphObservation(
         super().__init__(env)
         space = env.unwrapped.architecture_space  # type: ignore[attr-defined]
         self._n, self._k = space.num_decisions, space.num_choices
-        self._cell = space.name == "tss"
+        self._nodes = 1 + max((max(edge) for edge in space.edges), default=-1)
         figures = len(self._view.names)
-        self._links = np.array(
-            [(source, target) for target, source in EDGES]
-            if self._cell
-            else [(i, i + 1) for i in range(self._n - 1)],
-            np.int32,
-        )
-        nodes = 4 if self._cell else self._k + 1
+        chain = [(i + 1, i) for i in range(self._n - 1)]
+        links = [(source, target) for target, source in space.edges or chain]
+        self._links = np.array(links, np.int32).reshape(-1, 2)
+        nodes = self._nodes or self._k + 1
         self.observation_space = Graph(
             node_space=Box(0.0, 1.0, (nodes + figures,), np.float32),
-            edge_space=Box(0.0, 1.0, (self._k + 1 if self._cell else 1,), np.float32),
+            edge_space=Box(0.0, 1.0, (self._k + 1 if self._nodes else 1,), np.float32),
         )
 
     def observation(self, observation: Observation) -> GraphInstance:
@@ -106,11 +104,11 @@ class GraphObservation(
         one_hot = parts["decided"].reshape(self._n, self._k)
         decided = np.concatenate([one_hot, marks[:, None]], axis=1)
         figures = observation[self._view.figures]
-        nodes = np.eye(4, dtype=np.float32) if self._cell else decided
+        nodes = np.eye(self._nodes, dtype=np.float32) if self._nodes else decided
         repeated = np.broadcast_to(figures, (len(nodes), len(figures)))
         return GraphInstance(
             nodes=np.concatenate([nodes, repeated], axis=1),
-            edges=decided if self._cell else np.ones((self._n - 1, 1), np.float32),
+            edges=decided if self._nodes else np.ones((self._n - 1, 1), np.float32),
             edge_links=self._links.copy(),
         )
 
@@ -186,9 +184,9 @@ def _as_dict(view: FlatObservation, observation: Observation) -> dict[str, Any]:
 
 
 def _discrete_space(view: FlatObservation) -> MultiDiscrete:
-    return MultiDiscrete([view.choices + 1] * view.decisions)
+    return MultiDiscrete(view.choice_counts + 1)
 
 
 def _as_discrete(view: FlatObservation, observation: Observation) -> NDArray[np.int64]:
     choices = view.decode(observation)
-    return np.where(choices == OPEN, view.choices, choices)
+    return np.where(choices == OPEN, view.choice_counts, choices)

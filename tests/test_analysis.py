@@ -10,13 +10,14 @@ import sys
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy import stats
 
-from nats_gym.analysis import Analysis, analyse
+from nats_gym.analysis import Analysis, analyse, landscape
 from nats_gym.analysis.correlations import correlate, kendall, pearson, spearman, top
 from nats_gym.analysis.landscape import (
     additive_autocorrelation,
@@ -468,3 +469,55 @@ def test_neighbors_are_the_spaces(space: ArchitectureSpace) -> None:
     assert neighbors.shape == (space.size, space.num_decisions * (space.num_choices - 1))
     differing = (choices[neighbors[:50]] != choices[:50, None]).sum(axis=-1)
     assert (differing == 1).all()
+
+
+# ── spaces of one's own ──────────────────────────────────────────────────────────────────────
+
+
+class Uneven(ArchitectureSpace):
+    """Unequal choices; in a second form not all rows are architectures."""
+
+    name = "analysed"
+    decisions: ClassVar = {"a": ("0", "1", "2"), "b": ("0", "1"), "c": ("0", "1", "2", "3")}
+
+
+class Cut(Uneven):
+    """Two parts that no single decision joins, and one that stands alone."""
+
+    name = "analysed-cut"
+
+    def is_valid(self, choices: Any) -> Any:
+        a, b, c = np.moveaxis(choices, -1, 0)
+        return ((a == 0) & (b == 0)) | ((a == 1) & (b == 1) & (c < 1))
+
+
+def test_the_landscape_of_unequal_choices_against_the_walk_itself() -> None:
+    space = Uneven()
+    neighbors = neighbor_indices(space)
+    assert neighbors.shape == (24, 6)
+    # Σ of the decisions' shares: an eigenvalue each; that of the fewest choices is the greatest.
+    rows = space.all_choices()
+    for decision, count in enumerate(space.choice_counts.tolist()):
+        share = (rows[:, decision] == 0) - 1 / count
+        assert autocorrelation(share, neighbors, 1)[1] == pytest.approx(1 - count / 6)
+    assert additive_autocorrelation(space) == 1 - 2 / 6
+
+
+def test_neighbours_that_are_no_architectures() -> None:
+    space = Cut()
+    neighbors = neighbor_indices(space)
+    assert space.all_choices().tolist() == [[0, 0, c] for c in range(4)] + [[1, 1, 0]]
+    assert sorted(set(neighbors[4].tolist())) == [4]  # it has none
+    assert sorted(neighbors[0].tolist()) == [0, 0, 0, 1, 2, 3]
+    accuracy = np.array([10.0, 30.0, 20.0, 30.0, 5.0])
+    assert distance_to(accuracy == 20.0, neighbors).tolist() == [1, 1, 0, 1, -1]
+    climbs = climb(accuracy, neighbors)
+    assert climbs.end.tolist() == [1, 1, 1, 3, 4]
+    assert climbs.plateau.tolist() == [False, True, False, True, False]
+    assert np.isnan(additive_autocorrelation(space))
+
+
+def test_too_many_neighbours_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(landscape, "MOST_NEIGHBORS", 100)
+    with pytest.raises(InvalidInput, match="24 architectures of analysed have 6 neighbours"):
+        neighbor_indices(Uneven())

@@ -40,7 +40,7 @@ from nats_gym.errors import InvalidInput, MissingTable, NotInTable, shown
 from nats_gym.extras import require
 from nats_gym.files import check_folder, check_source
 from nats_gym.simulation.schedule import Epochs, check_epochs, trained_epochs
-from nats_gym.spaces import TopologySpace
+from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.tables import MEASURED, SURROGATE, Table, load_table
 
 Indices = NDArray[np.int64]
@@ -55,7 +55,7 @@ MOST_SAMPLES = 10_000
 
 
 def analyse(
-    space: str,
+    space: str | ArchitectureSpace | type[ArchitectureSpace],
     dataset: str,
     source: str | os.PathLike[str] = "auto",
     out: str | os.PathLike[str] | None = None,
@@ -69,7 +69,7 @@ def analyse(
     :attr:`Analysis.left_out` says so.
 
     Args:
-        space: ``"tss"`` or ``"sss"``.
+        space: the space, or its name.
         dataset: official data set key, or ``"digits"``.
         source: what :func:`nats_gym.load_table` takes.
         out: folder to save the analysis to.
@@ -89,12 +89,16 @@ def analyse(
     if out is not None:
         out = checks.path(out, "out")
         check_folder(out)  # before the work, not after it
+    space = get_space(space).name
     table = load_table(space, dataset, source)
     schedule = check_epochs(epochs, table.full_epochs)
     accuracy = table.mean_accuracy("valid", schedule)
     trials = trials_of(table, schedule, samples, seed)
-    neighbors = neighbor_indices(table.space)
     left_out: dict[str, str] = {}
+    try:
+        neighbors = neighbor_indices(table.space)
+    except InvalidInput as error:  # too many
+        neighbors, left_out["the landscape"] = None, str(error)
     analysis = Analysis(
         table=table,
         epochs=schedule,
@@ -111,8 +115,12 @@ def analyse(
         datasets=_between_datasets(table, source, schedule, left_out),
         schedules=_between_schedules(table, schedule, left_out),
         trials=_between_trials(table, schedule, trials, left_out),
-        fitness_distance=_fitness_distance(table, schedule, accuracy, neighbors, left_out),
-        neighborhoods=_neighborhoods(table, schedule, accuracy, trials, neighbors, left_out),
+        fitness_distance=[]
+        if neighbors is None
+        else _fitness_distance(table, schedule, accuracy, neighbors, left_out),
+        neighborhoods=[]
+        if neighbors is None
+        else _neighborhoods(table, schedule, accuracy, trials, neighbors, left_out),
         left_out=left_out,
     )
     if out is not None:
@@ -253,7 +261,7 @@ def _fitness_distance(
         )
     best = accuracy == np.nanmax(accuracy)
     targets = {"the best": best}
-    if isinstance(space, TopologySpace):
+    if space.has_isomorphisms:
         classes = space.isomorphism_class(space.all_choices())
         same = np.isin(classes, classes[best])
         if same.sum() > best.sum():
@@ -261,7 +269,9 @@ def _fitness_distance(
     found = []
     for to, target in targets.items():
         distance = distance_to(target, neighbors)[held]
-        values = accuracy[held]
+        if apart := int((distance < 0).sum()):
+            left_out[f"distances to {to}"] = f"{apart:,} architectures have no way there"
+        values, distance = accuracy[held][distance >= 0], distance[distance >= 0]
         leaders = top(values)
         occurring = np.unique(distance)
         at = [values[distance == d] for d in occurring]

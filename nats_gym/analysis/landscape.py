@@ -14,19 +14,41 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.errors import InvalidInput
 from nats_gym.spaces import ArchitectureSpace
 
 Indices = NDArray[np.int64]
 Values = NDArray[np.float64]
+#: Most neighbours of all architectures together, eight bytes each.
+MOST_NEIGHBORS = 1 << 26
+_AT_ONCE = 1 << 14  # architectures whose neighbours are rows of choices together
 
 
 def neighbor_indices(space: ArchitectureSpace) -> Indices:
-    """Official indices of every architecture's neighbours, ``(arch, n·(k-1))``."""
-    return space.index(space.neighbors(space.all_choices()))
+    """Official indices of every architecture's neighbours, ``(arch, num_neighbors)``.
+
+    In place of one that is no architecture stands the architecture itself: a walk stays there.
+
+    Raises:
+        InvalidInput: where there are more than :data:`MOST_NEIGHBORS`.
+    """
+    if space.size * space.num_neighbors > MOST_NEIGHBORS:
+        raise InvalidInput(
+            f"{space.size:,} architectures of {space.name} have {space.num_neighbors} neighbours "
+            f"each; up to {MOST_NEIGHBORS:,} are looked at"
+        )
+    found = np.empty((space.size, space.num_neighbors), np.int64)
+    for start in range(0, space.size, _AT_ONCE):
+        here = np.arange(start, min(start + _AT_ONCE, space.size))
+        around = space.index(space.neighbors(space.choices(here)))
+        found[here] = np.where(around < 0, here[:, None], around)
+    return found
 
 
 def distance_to(targets: NDArray[np.bool_], neighbors: Indices) -> Indices:
     """Decisions in which each architecture differs from its nearest target, ``(arch,)``.
+
+    Where not all rows are architectures: moves to it, -1 where none lead there.
 
     Args:
         targets: which architectures are targets, ``(arch,)``, at least one.
@@ -36,7 +58,11 @@ def distance_to(targets: NDArray[np.bool_], neighbors: Indices) -> Indices:
     distance = np.zeros(len(targets), dtype=np.int64)
     while not reached.all():
         distance += ~reached
-        reached = reached | reached[neighbors].any(axis=1)
+        further = reached | reached[neighbors].any(axis=1)
+        if np.array_equal(further, reached):
+            distance[~reached] = -1
+            break
+        reached = further
     return distance
 
 
@@ -66,10 +92,14 @@ def autocorrelation(accuracy: Values, neighbors: Indices, steps: int) -> Values:
 def additive_autocorrelation(space: ArchitectureSpace) -> float:
     """Autocorrelation at lag 1 if every decision added its share, whatever the others are.
 
-    The most that a space allows: 1 − k/(n(k−1)), an eigenvalue of its Hamming graph.
+    The most that a space allows: 1 − k/(n(k−1)), an eigenvalue of its Hamming graph; of unequal
+    decisions 1 − k/Σ(kᵢ−1) of the fewest choices k. NaN where not every row is an architecture of
+    its own.
     """
-    n, k = space.num_decisions, space.num_choices
-    return 1 - k / (n * (k - 1))
+    counts = space.choice_counts[space.choice_counts > 1]
+    if space.size < space.num_rows or not len(counts):
+        return math.nan
+    return 1 - int(counts.min()) / space.num_neighbors
 
 
 def correlation_length(first: float) -> float:
@@ -110,4 +140,5 @@ def climb(accuracy: Values, neighbors: Indices) -> Climbs:
     end, steps = here, np.zeros_like(here)
     while np.any(moves := ahead[end] != end):
         end, steps = ahead[end], steps + moves
-    return Climbs(end, steps, (around == accuracy[:, None]).any(axis=1))
+    others = neighbors != here[:, None]
+    return Climbs(end, steps, ((around == accuracy[:, None]) & others).any(axis=1))

@@ -14,11 +14,11 @@ from nats_gym.extras import require
 from nats_gym.files import make_folder
 from nats_gym.tables import SURROGATE, Column, Table, write_table
 from nats_gym.tables.fitted import (
-    FINER,
     MODEL,
     VERSION,
     FittedColumn,
     architecture_features,
+    count_finer,
     link,
     unlink,
 )
@@ -93,7 +93,7 @@ def _fitted(table: Table, column: Column, features: Figures) -> tuple[Column, Fi
     accuracy = column.quantity == "accuracy"
     # A pass that never came takes no time, which has no logarithm.
     targets = link(truth if accuracy else np.maximum(truth, 1e-9), column.quantity)
-    finer = FINER[table.space.name]
+    finer = count_finer(table.space)
     predicted = unlink(_out_of_fold(design, targets, finer), column.quantity)
     noise = _noise(predicted, trials) if accuracy else None
     model = FittedColumn(*_ridge(design, targets, finer), noise)
@@ -143,9 +143,9 @@ def _ridge(design: Figures, targets: Figures, finer: int) -> tuple[float, Figure
     standard = (design - mean)[:, varies] / deviation[varies]
     centred = targets - targets.mean()
     best, weights = np.inf, np.zeros(design.shape[1])
-    for scale in _FINER_SCALES:
+    for scale in _FINER_SCALES if finer else (1.0,):
         scales = np.ones(design.shape[1])
-        scales[-finer:] = scale
+        scales[len(scales) - finer :] = scale
         left, values, right = np.linalg.svd(standard * scales[varies], full_matrices=False)
         along = left.T @ centred
         for penalty in _PENALTIES:

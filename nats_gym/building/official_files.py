@@ -22,7 +22,7 @@ from nats_gym.building.plan import VALID_SPLIT, Plan
 from nats_gym.building.trainings import Training, TrainingStore
 from nats_gym.errors import InvalidInput, NatsGymError, shown
 from nats_gym.files import check_folder, make_folder, replacing
-from nats_gym.spaces.size import CELL
+from nats_gym.spaces import DenseSpace
 from nats_gym.tables.official.unpickling import load_record
 
 #: Names of the public package that figures may be lent, and the data set keys behind each: its
@@ -51,6 +51,10 @@ def check_export(plan: Plan, folder: str | os.PathLike[str], name: str | None = 
     """
     plan = checks.instance(plan, Plan, "plan")
     name = plan.data_key if name is None else checks.word(name, "data set", _keys_of(plan))
+    if not isinstance(plan.architectures, DenseSpace):
+        raise InvalidInput(
+            f"official files are of NATS-Bench's own spaces, not of {shown(plan.space)}"
+        )
     if not plan.has_own_network:
         raise InvalidInput(
             f"official files hold FLOPs, which are known for the own network of {plan.dataset}; "
@@ -197,11 +201,8 @@ def _trial(plan: Plan, key: str, string: str, training: Training) -> dict[str, A
 
 def _config(plan: Plan, string: str) -> dict[str, Any]:
     classes = {"class_num": plan.number_of_classes, "trained_on": plan.dataset}
-    if plan.space == "sss":
-        config = {"name": "infer.shape.tiny", "channels": string, "genotype": CELL}
-        return {**config, "arch_str": string, **classes}
-    cells = plan.network.get("cells_per_stage", 5)
-    return {"channel": 16, "num_cells": cells, "arch_str": string, **classes}
+    space = checks.instance(plan.architectures, DenseSpace, "a space of official files")
+    return {**space.official_config(string, plan.network), "arch_str": string, **classes}
 
 
 def _write(path: Path, content: Any) -> None:

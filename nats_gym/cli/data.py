@@ -29,11 +29,11 @@ def data_status() -> None:
     """Say which tables this machine has, and what each rests on."""
     from nats_gym.datasets import DATASETS
     from nats_gym.results.summary import grid
-    from nats_gym.spaces import SPACES
+    from nats_gym.spaces import known_spaces
     from nats_gym.tables import embedded_folder, load_table, official
     from nats_gym.tables.home import home
 
-    for space in SPACES:
+    for space in known_spaces():
         for dataset in DATASETS:
             if not embedded_folder(space, dataset).is_dir():
                 continue

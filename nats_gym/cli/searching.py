@@ -131,6 +131,7 @@ def search(
     from nats_gym.files import check_folder
     from nats_gym.protocol import search as run_search
     from nats_gym.protocol import search_arguments
+    from nats_gym.spaces import SPACES
     from nats_gym.tables import official
     from nats_gym.tables.load import SOURCES, is_archive
 
@@ -149,7 +150,7 @@ def search(
     if not 0 <= final <= MOST_FINAL:
         raise InvalidInput(f"--final is from 0 to {MOST_FINAL} architectures, got {final}")
     if space is None:
-        space = get_method(agent).space if agent in METHODS else "tss"
+        space = get_method(agent).space if agent in METHODS else next(iter(SPACES))
     if check_source(source) not in SOURCES and is_archive(source):
         find_agent(agent)  # an import takes minutes: no wrong name after it
         if official.find_archive(source) is None:

@@ -30,7 +30,7 @@ from nats_gym.evaluators.protocol import (
 )
 from nats_gym.files import check_folder
 from nats_gym.simulation.schedule import Epochs, check_epochs
-from nats_gym.spaces import TopologySpace, get_space
+from nats_gym.spaces import get_space
 from nats_gym.tables.home import home
 from nats_gym.training.record import OF_THE_MACHINE
 
@@ -91,7 +91,7 @@ class CachedEvaluator(ForwardingEvaluator):
         evaluator: who answers what is not there yet.
         space: ``"tss"`` or ``"sss"``.
         path: the file; default ``evaluations.sqlite`` under nats-gym's home.
-        share_isomorphic: let topologies that compute the same function share answers; the one of
+        share_isomorphic: let architectures that compute the same function share answers; the one of
             lowest index is evaluated for all.
 
     Raises:
@@ -120,7 +120,7 @@ class CachedEvaluator(ForwardingEvaluator):
         check_subject(evaluator, self.space.name)
         self.path = home() / "evaluations.sqlite" if path is None else checks.path(path, "a cache")
         share_isomorphic = checks.switch(share_isomorphic, "share_isomorphic")
-        self._share_isomorphic = share_isomorphic and isinstance(self.space, TopologySpace)
+        self._share_isomorphic = share_isomorphic and self.space.has_isomorphisms
         check_folder(self.path.parent)
         earlier = [(_EARLIER_TABLES, _FROM_EARLIER)]
         self._file = Database(self.path, _TABLES, UnreadableCache, "a cache", earlier)
@@ -217,7 +217,7 @@ class CachedEvaluator(ForwardingEvaluator):
 
     def _evaluated(self, index: NDArray[np.int64]) -> NDArray[np.int64]:
         index = self.space.check_batch(index)
-        if self._share_isomorphic and isinstance(self.space, TopologySpace):
+        if self._share_isomorphic:
             return self.space.isomorphism_class(self.space.choices(index))
         return index
 

@@ -15,7 +15,7 @@ from nats_gym.checks import as_number, integer
 from nats_gym.datasets import EVERY_DATASET
 from nats_gym.errors import EvaluatorError, InvalidInput, said, shown
 from nats_gym.simulation.schedule import Epochs
-from nats_gym.spaces import SPACES, known_spaces
+from nats_gym.spaces import known_spaces, used_spaces
 from nats_gym.tables.column import known_figures
 
 #: Provenance of figures whose evaluator does not say what they rest on.
@@ -42,11 +42,12 @@ class Outcome:
     metrics: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
-#: Names that an environment's `info` needs for itself, so that no metric may have them.
+#: Names that an environment's `info` needs for itself, so that no metric may have them, nor those
+#: of figures.
 RESERVED = frozenset(
     "index arch valid accuracy seconds clock provenance seconds_provenance cost epochs action_mask "
     "incumbent_index incumbent_accuracy evaluation episode final_obs final_info".split()
-).union(*((name, f"{name}_provenance") for one in SPACES.values() for name in known_figures(one)))
+)
 
 
 #: Evaluations of a batch that memory still holds.
@@ -284,10 +285,16 @@ def _plain_metric(name: str, value: Any) -> Any:
 
 
 def _check_metric_name(name: Any) -> None:
-    if not isinstance(name, str) or name.startswith("_") or name in RESERVED:
+    if not isinstance(name, str) or name.startswith("_") or name in RESERVED or _is_figure(name):
         raise EvaluatorError(
             f"a metric cannot be called {shown(name)}: `info` has another use for that name"
         )
+
+
+def _is_figure(name: str) -> bool:
+    """Whether a space that is in use here, or a table, has a figure of that name."""
+    name = name.removesuffix("_provenance")
+    return any(name in known_figures(space) for space in used_spaces())
 
 
 def collect(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nats_gym.spaces.architecture_space import ArchitectureSpace, RandomSource
 from nats_gym.spaces.dense import DenseSpace
 from nats_gym.spaces.figure import CLOSED_FORM, Figure, Quantity
-from nats_gym.spaces.known import SPACES, get_space, known_spaces, register_space
+from nats_gym.spaces.known import SPACES, get_space, known_spaces, register_space, used_spaces
 from nats_gym.spaces.nasbench101 import NASBench101Space
 from nats_gym.spaces.prefixes import Prefixes
 from nats_gym.spaces.size import SizeSpace
@@ -26,4 +26,5 @@ __all__ = [
     "get_space",
     "known_spaces",
     "register_space",
+    "used_spaces",
 ]

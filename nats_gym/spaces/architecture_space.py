@@ -109,6 +109,9 @@ class ArchitectureSpace:
         network_builder: what builds its networks, ``"module:function"``, imported on first use, of
             ``(space, choices, num_classes, **options)``; a space that has :meth:`network` needs
             none.
+        fit_description: what describes its architectures to the model of a fitted table, likewise,
+            of ``(space, choices)``: a pair of arrays ``(arch, feature)``, the second of features
+            that only many trainings tell; by default :meth:`features`.
         edges: (target, source) nodes of each decision, where decisions are the edges of a graph.
         drawing: what draws it, a :class:`nats_gym.envs.drawing.Drawing` by its place
             ``"module:name"``; by default its decisions are listed.
@@ -124,6 +127,7 @@ class ArchitectureSpace:
     tables: ClassVar[Mapping[str, str]] = {}
     closed_forms: ClassVar[Mapping[str, Quantity]] = {}
     network_builder: ClassVar[str] = ""
+    fit_description: ClassVar[str] = ""
     edges: ClassVar[tuple[tuple[int, int], ...]] = ()
     drawing: str = "nats_gym.envs.list_drawing:ListDrawing"
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,6 +63,15 @@ class DenseSpace(ArchitectureSpace):
     def names_of(self, index: Indices) -> NDArray[np.object_]:
         """Official strings ``(batch,)`` of official indices ``(batch,)``."""
         return self.names.take(index)
+
+    def official_config(self, string: str, network: Mapping[str, Any]) -> dict[str, Any]:
+        """What official files say of a network of the space, beside its string and classes.
+
+        Args:
+            string: its architecture's.
+            network: the options that it was built with.
+        """
+        raise NotImplementedError
 
     # ── closed forms ─────────────────────────────────────────────────────────────────────────
 

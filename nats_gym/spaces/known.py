@@ -69,6 +69,11 @@ def known_spaces() -> tuple[str, ...]:
     return tuple(dict.fromkeys([*SPACES, *_registered, *_brought()]))
 
 
+def used_spaces() -> tuple[ArchitectureSpace | type[ArchitectureSpace], ...]:
+    """The package's spaces, and those registered: none has to be imported for it."""
+    return (*SPACES.values(), *_registered.values())
+
+
 def get_space(space: str | ArchitectureSpace | type[ArchitectureSpace]) -> ArchitectureSpace:
     """Return a space, shared and immutable.
 

@@ -5,7 +5,9 @@ Order, strings and networks follow NATS-Bench (Dong et al., arXiv 2009.00437).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -43,6 +45,7 @@ class SizeSpace(DenseSpace):
     title = "size"
     full_epochs = 90
     network_builder = "nats_gym.networks.network:build_size"
+    fit_description = "nats_gym.tables.fitted:describe_sizes"
     choice_names = tuple(str(width) for width in WIDTHS)
     decisions = dict.fromkeys(
         ("cell 1", "reduction 1", "cell 2", "reduction 2", "cell 3"), choice_names
@@ -58,6 +61,10 @@ class SizeSpace(DenseSpace):
     def index_to_rank(self) -> Indices:
         """The official order of the size space is lexicographic already."""
         return self.rank_to_index
+
+    def official_config(self, string: str, network: Mapping[str, Any]) -> dict[str, Any]:
+        """Widths, and the cell that all have."""
+        return {"name": "infer.shape.tiny", "channels": string, "genotype": CELL}
 
     def widths(self, choices: ArrayLike) -> Indices:
         """Channel widths ``(..., 5)`` of ``choices (..., 5)``."""

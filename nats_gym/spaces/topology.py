@@ -9,7 +9,9 @@ from __future__ import annotations
 import itertools
 import random
 import re
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -64,6 +66,7 @@ class TopologySpace(DenseSpace):
     title = "topology"
     full_epochs = 200
     network_builder = "nats_gym.networks.network:build_topology"
+    fit_description = "nats_gym.tables.fitted:describe_topologies"
     choice_names = OPERATIONS
     decisions = dict.fromkeys((f"{target}←{source}" for target, source in EDGES), OPERATIONS)
     edges = EDGES
@@ -100,6 +103,11 @@ class TopologySpace(DenseSpace):
                     f"allowed: {', '.join(OPERATIONS)}.{did_you_mean(name, OPERATIONS)}"
                 )
         return [OPERATIONS.index(name) for name in match.groups()]
+
+    def official_config(self, string: str, network: Mapping[str, Any]) -> dict[str, Any]:
+        """Width of the first stage, and how many cells each has."""
+        cells = network.get("cells_per_stage", CELLS_PER_STAGE)
+        return {"channel": STEM_WIDTH, "num_cells": cells}
 
     def mutate(self, choices: ArrayLike, rng: RandomSource) -> Choices:
         """Give one edge of each cell a different operation.

@@ -241,11 +241,13 @@ def _ran(group: Group, results: Mapping[str, SearchResult]) -> str:
         f"the table knows is {first.table.best('valid')[1]:.2f} %."
     )
     trained = group.epochs if isinstance(group.epochs, int) else None
-    if space.name == "sss" and trained == space.full_epochs:
+    _, published = space.budget_on(first.table.dataset) or (0.0, trained)
+    lacking = published not in first.table.epochs("valid")
+    if lacking and trained == space.full_epochs:
         text += (
-            f" The paper searches on 12 epochs; this table holds the {trained}-epoch figures, so "
-            f"that an evaluation costs {trained}/12 of the paper’s, and the budget that admits as "
-            f"many of them is the paper’s × {trained}/12."
+            f" The paper searches on {published} epochs; this table holds the {trained}-epoch "
+            f"figures, so that an evaluation costs {trained}/{published} of the paper’s, and the "
+            f"budget that admits as many of them is the paper’s × {trained}/{published}."
         )
     return text
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from nats_gym import checks
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.tables.perceptron import WIDEST
 from nats_gym.tables.surrogates import (
@@ -30,9 +31,8 @@ from nats_gym.untrusted import FLOATS, map_array
 MODEL, VERSION = "ridge", 2
 #: Decimals of estimated seconds.
 SECONDS_DECIMALS = 9
-#: The last so many features are the finer ones, which few trainings can tell: products of three
-#: widths, and pairs of operations. A fit shrinks them more, or leaves them out.
-FINER = {"sss": 35, "tss": 375}
+#: A closed-form cost has a logarithm from here on.
+_LEAST_COST = 1e-12
 
 
 @dataclass(frozen=True)
@@ -107,23 +107,41 @@ def unlink(values: Array, quantity: str) -> Figures:
 def architecture_features(space: ArchitectureSpace, choices: Array, dataset: str) -> Figures:
     """Describe architectures to the model, ``(arch, feature)``.
 
-    In the topology space operations, live edges and paths; in the size space the logarithms of
-    the widths, their products of two, and where a skip is an identity. In both the closed-form
-    cost, as logarithms and their squares. :data:`FINER` ones come last.
+    What the space describes them by (:attr:`ArchitectureSpace.fit_description`), or its
+    ``features``; between coarse and finer ones the closed-form cost, where there is one, as
+    logarithms and their squares. The last :func:`count_finer` are the finer ones.
 
     Args:
         space: whose.
         choices: ``(arch, n)``.
         dataset: whose networks' cost.
     """
-    costs = [space.compute(name, choices, dataset) for name in ("params", "flops")]
-    cost = np.log(np.stack(costs, axis=1))
-    describe = _size_features if space.name == "sss" else _topology_features
-    coarse, finer = describe(space, np.asarray(choices))
+    choices = np.asarray(choices)
+    names = [name for name in ("params", "flops") if name in space.closed_forms]
+    costs = [np.maximum(space.compute(name, choices, dataset), _LEAST_COST) for name in names]
+    cost = np.log(np.stack(costs, axis=1)) if costs else np.empty((len(choices), 0))
+    coarse, finer = _describe(space, choices)
     return np.concatenate([coarse, cost, cost**2, finer], axis=1)
 
 
-def _size_features(space: ArchitectureSpace, choices: Array) -> tuple[Figures, Figures]:
+def count_finer(space: ArchitectureSpace) -> int:
+    """How many of a space's features are finer ones, which few trainings can tell.
+
+    A fit shrinks them more, or leaves them out.
+    """
+    return int(_describe(space, space.choices(np.zeros(1, np.int64)))[1].shape[1])
+
+
+def _describe(space: ArchitectureSpace, choices: Array) -> tuple[Figures, Figures]:
+    if not space.fit_description:
+        return space.features(choices), np.empty((len(choices), 0))
+    describe = checks.imported(space.fit_description, "description of architectures")
+    coarse, finer = describe(space, choices)
+    return coarse, finer
+
+
+def describe_sizes(space: ArchitectureSpace, choices: Array) -> tuple[Figures, Figures]:
+    """Logarithms of widths, their products of two, where a skip is an identity; of three."""
     width = 2 * np.log(1.0 + choices) / np.log(space.num_choices) - 1  # −1 … 1
 
     def products(degree: int) -> list[Array]:
@@ -135,7 +153,8 @@ def _size_features(space: ArchitectureSpace, choices: Array) -> tuple[Figures, F
     return np.stack(coarse, axis=1).astype(np.float64), np.stack(products(3), axis=1)
 
 
-def _topology_features(space: ArchitectureSpace, choices: Array) -> tuple[Figures, Figures]:
+def describe_topologies(space: ArchitectureSpace, choices: Array) -> tuple[Figures, Figures]:
+    """Operations, live edges and paths; pairs of operations."""
     # Accuracies that nobody has measured are no features: the last rows go.
     unmeasured = np.full((len(choices), len(DATASET_ORDER)), 50.0)
     cell = topology_features(choices, unmeasured)[: -2 * len(DATASET_ORDER)].T

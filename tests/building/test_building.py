@@ -37,7 +37,7 @@ from nats_gym.evaluators import Outcome
 from nats_gym.networks import build as build_network
 from nats_gym.spaces import get_space
 from nats_gym.tables import MEASURED, SURROGATE, Column, embedded_folder, write_table
-from nats_gym.tables.fitted import FINER, architecture_features
+from nats_gym.tables.fitted import architecture_features, count_finer
 from nats_gym.training.data import load_data
 from nats_gym.training.recipe import Recipe
 from nats_gym.training.trainer import seeded, train
@@ -487,12 +487,13 @@ def test_a_damaged_fit_is_a_corrupt_table(tmp_path: Path) -> None:
 def test_finer_features_come_last() -> None:
     space = get_space("tss")
     choices = space.choices(np.arange(50))
-    pairs = architecture_features(space, choices, "digits")[:, -FINER["tss"] :]
+    assert count_finer(space) == 375
+    pairs = architecture_features(space, choices, "digits")[:, -375:]
     assert set(np.unique(pairs)) == {0.0, 1.0}
     assert (pairs.sum(axis=1) == 15).all()  # each pair of six edges has one of 25
     space = get_space("sss")
     widest = architecture_features(space, np.array([[7] * 5, [0] * 5]), "digits")
-    assert widest[:, -FINER["sss"] :].tolist() == [[1.0] * 35, [-1.0] * 35]  # ±1 cubed
+    assert widest[:, -35:].tolist() == [[1.0] * 35, [-1.0] * 35]  # ±1 cubed
 
 
 # ── the command line ─────────────────────────────────────────────────────────────────────────

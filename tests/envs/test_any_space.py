@@ -12,11 +12,12 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
-from nats_gym.errors import InvalidInput, MissingTable
-from nats_gym.evaluators import Outcome
+from nats_gym.envs import GraphObservation, MultiDiscreteObservation
+from nats_gym.errors import EvaluatorError, InvalidInput, MissingTable
+from nats_gym.evaluators import Outcome, checked
 from nats_gym.registration import OPEN_ENVIRONMENTS
 from nats_gym.simulation.clock import MOST_IDLE
-from nats_gym.spaces import ArchitectureSpace
+from nats_gym.spaces import ArchitectureSpace, Quantity, known, register_space
 from nats_gym.testing import check_vector_env
 
 
@@ -152,3 +153,52 @@ def test_a_space_is_known_by_its_name_once_it_was_given() -> None:
         gym.make("NAS-v0", space="unequl", evaluator=EVALUATOR)
     with pytest.raises(MissingTable, match="no table of unequal on cifar10"):
         gym.make("NAS-v0", space="unequal")
+
+
+def test_wrappers_show_each_decision_as_it_is(space: ArchitectureSpace) -> None:
+    env = MultiDiscreteObservation(gym.make("NAS-v0", space=space, evaluator=EVALUATOR))
+    assert env.observation_space.nvec.tolist() == [4, 3, 5]
+    observation, info = env.reset(seed=0)
+    assert observation.tolist() == [3, 2, 4]  # all open
+    for _ in range(3):
+        observation, *_, info = env.step(env.action_space.sample(info["action_mask"]))
+        assert env.observation_space.contains(observation)
+    assert (observation < [3, 2, 4]).all()
+    graph = GraphObservation(gym.make("NAS-v0", space=space, evaluator=EVALUATOR)).reset(seed=0)[0]
+    assert graph.nodes.shape == (3, 5)  # four choices at most, and the mark
+    assert graph.edge_links.tolist() == [[0, 1], [1, 2]]
+
+
+class Ring(ArchitectureSpace):
+    """Decisions on the edges of a triangle."""
+
+    name = "ring"
+    decisions: ClassVar = dict.fromkeys(("1←0", "2←0", "2←1"), ("none", "copy"))
+    edges = ((1, 0), (2, 0), (2, 1))
+
+
+def test_a_space_on_edges_is_seen_as_its_graph() -> None:
+    env = GraphObservation(gym.make("NAS-v0", space=Ring, evaluator=EVALUATOR))
+    env.reset(seed=0)
+    graph = env.step(1)[0]
+    assert graph.nodes.tolist() == np.eye(3).tolist()
+    assert graph.edge_links.tolist() == [[0, 1], [0, 2], [1, 2]]
+    assert graph.edges.tolist() == [[0, 1, 0], [0, 0, 1], [0, 0, 0]]
+
+
+def test_figures_of_a_registered_space_are_no_metrics(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known, "_registered", {})
+
+    class Weighed(Unequal):
+        name = "weighed"
+        closed_forms: ClassVar = {"weight": Quantity("kilograms", "weight [kg]")}
+
+        def weight(self, choices: Any, dataset: str) -> Any:
+            return 1.0 + self.check_choices(choices).sum(-1)
+
+    outcome = Outcome(np.ones(1), np.ones(1), metrics={"weight": np.ones(1)})
+    assert "weight" in checked(outcome, 1).metrics
+    register_space(Weighed)
+    for name in ("weight", "weight_provenance"):
+        with pytest.raises(EvaluatorError, match=f"metric cannot be called '{name}'"):
+            checked(Outcome(np.ones(1), np.ones(1), metrics={name: np.ones(1)}), 1)
