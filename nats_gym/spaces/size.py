@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.spaces import network_cost
@@ -64,6 +65,8 @@ class SizeSpace(DenseSpace):
 
     def official_config(self, string: str, network: Mapping[str, Any]) -> dict[str, Any]:
         """Widths, and the cell that all have."""
+        self.parse(checks.text(string, "string"))
+        checks.mapping(network, "network is a dictionary of options")
         return {"name": "infer.shape.tiny", "channels": string, "genotype": CELL}
 
     def widths(self, choices: ArrayLike) -> Indices:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, did_you_mean, shown
 from nats_gym.spaces import network_cost
@@ -106,7 +107,9 @@ class TopologySpace(DenseSpace):
 
     def official_config(self, string: str, network: Mapping[str, Any]) -> dict[str, Any]:
         """Width of the first stage, and how many cells each has."""
-        cells = network.get("cells_per_stage", CELLS_PER_STAGE)
+        self.parse(checks.text(string, "string"))
+        options = checks.mapping(network, "network is a dictionary of options")
+        cells = checks.integer(options.get("cells_per_stage", CELLS_PER_STAGE), "cells_per_stage")
         return {"channel": STEM_WIDTH, "num_cells": cells}
 
     def mutate(self, choices: ArrayLike, rng: RandomSource) -> Choices:
