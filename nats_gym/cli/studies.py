@@ -43,6 +43,7 @@ def study(
     """Run a study of many searches; interrupted, it goes on where it stopped."""
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
+    from nats_gym.results.summary import summary_grid
     from nats_gym.study import load_study, read_study, run_study
 
     plan = read_study(file)
@@ -57,8 +58,13 @@ def study(
             jobs,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    _say_what_ran(load_study(folder))
-    say(f"results in {folder}; nats-gym report {folder}")
+    results = load_study(folder)
+    _say_what_ran(results)
+    for searches in results.groups().values():
+        if observed := {k: one for k, one in searches.items() if not one.is_judged}:
+            print_grid(summary_grid(observed))
+    judged = all(cell.result.is_judged for cell in results.cells)
+    say(f"results in {folder}" + (f"; nats-gym report {folder}" if judged else ""))
 
 
 @app.command()

@@ -77,16 +77,24 @@ class Journal:
 
     Args:
         path: the file, made if it is not there.
-        told: what the search is of, as plain values by name. One that goes on has the same.
+        told: what the search is of, as plain values by name. One that goes on has the same. None
+            to read the journal of whatever search.
 
     Raises:
         InvalidInput: for the journal of another search; names what differs.
         UnreadableJournal: for a file that is damaged, or something else.
     """
 
-    def __init__(self, path: Path, told: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, told: Mapping[str, Any] | None = None) -> None:
         self._path = path
         self._file = Database(path, _TABLES, UnreadableJournal, "a journal", synchronous="FULL")
+        self._last: dict[int, tuple[int, str]] = {}
+        if told is not None:
+            self._check(told)
+
+    def _check(self, told: Mapping[str, Any]) -> None:
+        """Note what the search is of, or refuse the journal of another."""
+        path = self._path
         wanted = {name: json.dumps(value, sort_keys=True) for name, value in told.items()}
         there = dict(self._file.read("SELECT what, value FROM search"))
         if not there:
@@ -99,7 +107,6 @@ class Journal:
                     f"{path} is the journal of another search: its {name} "
                     f"{_differing(there.get(name), wanted.get(name))}; take another folder"
                 )
-        self._last: dict[int, tuple[int, str]] = {}
 
     def close(self) -> None:
         """Close the file."""

@@ -248,10 +248,13 @@ class SearchResult:
             for first, part in zip(np.cumsum([0, *(p.runs for p in parts)]), parts, strict=False):
                 assert part.alphas is not None
                 alphas[first : first + part.runs, : part.alphas.shape[1]] = part.alphas
+        provenance = dict(first_part.provenance)
+        if "failures" in provenance:
+            provenance["failures"] = str(sum(int(part.provenance["failures"]) for part in parts))
         return cls(
             **columns,
             arguments=arguments,
-            provenance=first_part.provenance,
+            provenance=provenance,
             table=first_part.table,
             alphas=alphas,
         )

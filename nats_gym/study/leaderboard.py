@@ -1,8 +1,8 @@
 """Boards of validated results: who found the best, on one table, at one budget.
 
-Only searches whose every run holds are on a board. Searches by the same agent with the same
-options and other seeds are one entry; the same run twice counts once, and not at all if it is
-claimed in two ways. An agent of somebody's own is known by its folder, too: two may share a name.
+Only searches whose every run holds, and that a table judges, are on a board. Searches by the same
+agent with the same options and other seeds are one entry; the same run twice counts once, and not
+at all if it is claimed in two ways. An agent of somebody's own is known by its folder, too: two may share a name.
 Weight-sharing searches, whose seconds are real, have boards of their own.
 
 A board says whose its table is. What a table says of itself is whoever made it saying so: measured
@@ -91,7 +91,7 @@ def rank_agents(verdicts: Iterable[Verdict]) -> dict[Board, list[Entry]]:
     found: dict[Board, dict[str, dict[tuple[int, int], list[_Claim]]]] = {}
     for verdict in _each(verdicts, Verdict):
         result = verdict.result
-        if result is None or not verdict.holds:
+        if result is None or not verdict.holds or not result.is_judged:
             continue
         a = result.arguments
         board = Board(

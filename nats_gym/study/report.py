@@ -58,6 +58,12 @@ def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | N
     """
     require("scipy", "a report")
     study = load_study(folder)
+    unjudged = [cell.name for cell in study.cells if not cell.result.is_judged]
+    if unjudged:
+        raise InvalidInput(
+            f"a report judges answers by a table, and a search on an evaluator has none: "
+            f"{unjudged[0]}; nats-gym study shows what such searches observed"
+        )
     tasks = tasks_of(study)
     folder = checks.path(folder, "a study")
     out = folder / "report" if out is None else checks.path(out, "out")

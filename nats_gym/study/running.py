@@ -73,7 +73,7 @@ def run_study(
     Args:
         study: see :func:`~nats_gym.study.read_study` and :meth:`Study.of`.
         out: folder for the results; what it holds of this study is kept.
-        jobs: processes; None for the cores of this machine.
+        jobs: processes; None for the cores of this machine, or one if evaluators train.
         progress: called with the runs done and those to do, now and then.
 
     Returns:
@@ -86,7 +86,9 @@ def run_study(
     from joblib import cpu_count
 
     cores = cpu_count()
-    jobs = cores if jobs is None else jobs
+    if jobs is None:  # who trains has workers of its own
+        live = isinstance(study, Study) and any(cell.search.evaluator for cell in study.cells)
+        jobs = 1 if live else cores
     jobs = checks.integer(jobs, "jobs", 1, checks.MOST_PROCESSES)
     out, progress = checks.path(out, "out"), checks.function(progress, "progress")
     if not isinstance(study, Study):
@@ -147,6 +149,9 @@ def _possible(study: Study) -> tuple[list[StudyCell], list[dict[str, Any]]]:
     cells, skipped = [], []
     for cell in study.cells:
         ran = cell.search
+        if ran.evaluator is not None:
+            cells.append(cell)
+            continue
         table = load_table(ran.space, ran.dataset, ran.source)
         evaluator = TableEvaluator(table, ran.trial)
         try:
@@ -211,21 +216,36 @@ def _missing(cell: StudyCell, out: Path, places: tuple[str, ...]) -> Iterator[Bl
     Raises:
         InvalidInput: if the folder holds the cell with other arguments or of another table.
     """
-    folder, runs, kind = out / CELLS / cell.name, cell.search.runs, find_kind(cell.agent)
+    folder, runs = out / CELLS / cell.name, cell.search.runs
     space = get_space(cell.search.space)
     if folder.is_dir():
         _check_same(cell, folder, cell.arguments)
         return
-    if not plays_one_by_one(kind.factory):
+    if not _in_blocks(cell):
         yield Block(cell, 0, runs, folder, places, space)
         return
-    for first in range(0, runs, kind.block):
-        count = min(kind.block, runs - first)
+    for first in _firsts(cell):
+        count = min(_block_of(cell), runs - first)
         block = out / BLOCKS / cell.name / str(first)
         if block.is_dir():
             _check_same(cell, block, {**cell.arguments, "runs": count, "first_run": first})
         else:
             yield Block(cell, first, count, block, places, space)
+
+
+def _in_blocks(cell: StudyCell) -> bool:
+    """Whether the runs of a cell are played one by one."""
+    return cell.search.evaluator is not None or plays_one_by_one(find_kind(cell.agent).factory)
+
+
+def _block_of(cell: StudyCell) -> int:
+    """Runs of a cell that are played and kept together."""
+    return 1 if cell.search.evaluator is not None else find_kind(cell.agent).block
+
+
+def _firsts(cell: StudyCell) -> range:
+    """The first run of each block of a cell."""
+    return range(0, cell.search.runs, _block_of(cell))
 
 
 def _check_same(cell: StudyCell, folder: Path, arguments: dict[str, Any]) -> None:
@@ -288,7 +308,9 @@ def play(block: Block) -> float:
     get_space(block.space)
     started = time.perf_counter()
     arguments = {**block.cell.arguments, "runs": block.runs, "first_run": block.first}
-    checkpoints = block.folder.parent / ".checkpoints" if block.cell.search.shares_weights else None
+    checkpoints = block.folder.parent / ".checkpoints" if block.cell.search.real_time else None
+    if checkpoints and block.cell.search.evaluator is not None:
+        checkpoints = checkpoints / block.folder.name  # of one search each
     result = search(agent=block.cell.agent, **arguments, checkpoints=checkpoints)
     _keep(result, block.folder)
     return time.perf_counter() - started
@@ -315,7 +337,6 @@ def _join(cell: StudyCell, out: Path) -> None:
     """Make one result of a cell's blocks, if it is not made."""
     folder, blocks = out / CELLS / cell.name, out / BLOCKS / cell.name
     if not folder.is_dir():
-        firsts = range(0, cell.search.runs, find_kind(cell.agent).block)
-        parts = [SearchResult.load(blocks / str(first)) for first in firsts]
+        parts = [SearchResult.load(blocks / str(first)) for first in _firsts(cell)]
         _keep(SearchResult.joined(parts), folder)
     shutil.rmtree(blocks, ignore_errors=True)

@@ -22,7 +22,16 @@ from nats_gym.untrusted import open_file, read_json
 
 #: What a study says, and what each says besides.
 KEYS = ("name", "runs", "seed", "source", "trial", "searches", "agents")
-SEARCH_KEYS = ("space", "dataset", "datasets", "epochs", "budget", "evaluations", "source")
+SEARCH_KEYS = (
+    "space",
+    "dataset",
+    "datasets",
+    "epochs",
+    "budget",
+    "evaluations",
+    "source",
+    "evaluator",
+)
 AGENT_KEYS = (
     *("agent", "spaces", "options", "rungs", "workers", "continuing"),
     *("epochs", "budget", "evaluations", "runs"),
@@ -83,7 +92,8 @@ class Study:
 
         Args:
             spec: ``searches`` (a list: each a ``space``, ``datasets``, ``epochs`` and, if it is
-                not the paper's × epochs/12, a ``budget`` in seconds, or ``evaluations``) and
+                not the paper's × epochs/12, a ``budget`` in seconds, or ``evaluations``; by real
+                training an ``evaluator``, its name or a table of its ``name`` and options) and
                 ``agents`` (label → options: ``agent`` if it is not the label, ``options`` of its
                 own, ``rungs``, ``workers``, ``continuing``; ``spaces`` if not all; ``epochs``,
                 ``budget``, ``evaluations``, ``runs`` other than the rest's, where a weight-sharing
@@ -221,6 +231,11 @@ def _space(named: Any) -> str:
 
 def _datasets(search: Mapping[str, Any]) -> list[Any]:
     _known("a search", search, SEARCH_KEYS)
+    if not isinstance(search.get("evaluator", ""), (str, Mapping)):
+        raise InvalidInput(
+            "the evaluator of a study's search is made anew by every process: a name, or a "
+            f"table with a name and options, got {shown(search['evaluator'])}"
+        )
     if "space" not in search:
         raise InvalidInput(f"a search of the study lacks its space: {shown(dict(search))}")
     if ("datasets" in search) == ("dataset" in search):

@@ -4,7 +4,8 @@ What a run claims is looked up again, evaluation by evaluation: that each archit
 schedule and with the trial drawn for it, scored and cost what is written, that its clock adds up
 and stopped where the budget was spent, and that the answer is the best that it observed. How an
 agent came to ask for what it did is its own affair, and so are the real seconds of a
-weight-sharing search.
+weight-sharing search. Real trainings are not replayed: of a search on an evaluator it is checked
+that its runs are in order, fit their bounds and their journal, if that is there.
 """
 
 from __future__ import annotations
@@ -24,10 +25,12 @@ from nats_gym import checks
 from nats_gym.agents import AGENTS
 from nats_gym.agents.weight_sharing import METHODS, get_method
 from nats_gym.errors import InvalidInput, MissingStudy, NatsGymError, shown
-from nats_gym.evaluators import TableEvaluator
+from nats_gym.evaluators import TableEvaluator, evaluator_names
 from nats_gym.protocol import search_arguments
+from nats_gym.protocol.journal import JOURNAL, Journal
 from nats_gym.protocol.ladder import find_rungs
 from nats_gym.results.result import (
+    RECORDED,
     RUN_FILE,
     RUNS_FILE,
     SearchArguments,
@@ -97,8 +100,10 @@ def _verdict(folder: Path) -> Verdict:
         _check_claims(result)
         a = result.arguments
         title = f"{a.agent} · {a.space} {a.dataset} · {a.epochs} epochs"
-        origin = origin_of(result.table)
-        if origin == OWN:
+        origin = origin_of(result.table) if result.is_judged else ""
+        if not result.is_judged:
+            title += f" · on {result.provenance['evaluator']}, not replayed"
+        elif origin == OWN:
             title += f" · on the claimant's own table, {result.table.source}"
         failures = list(_failures(result, folder))
     except NatsGymError as error:
@@ -124,23 +129,30 @@ def _check_claims(result: SearchResult) -> None:
         InvalidInput: for arguments that no such search has, or a table that calls an embedded
             model's estimates measured.
     """
-    if origin_of(result.table) == OWN and (copied := copied_estimates(result.table)):
+    judged = result.is_judged
+    if judged and origin_of(result.table) == OWN and (copied := copied_estimates(result.table)):
         raise InvalidInput(
             f"its table says of {', '.join(copied)} that they are measured, and they are the "
             "estimates of an embedded model"
         )
     claimed = result.arguments
     # An agent of one's own is not here; its claims are those of one of its kind.
-    known = {} if claimed.agent in AGENTS else {"agent": _stand_in(claimed), "options": {}}
+    known: dict[str, Any] = {}
+    if claimed.agent not in AGENTS:
+        known = {"agent": _stand_in(claimed), "options": {}}
+    own = claimed.evaluator is not None and claimed.evaluator["name"] not in evaluator_names()
+    if own:  # nor is an evaluator of one's own
+        known["evaluator"] = "train"
     checked = search_arguments(**{**claimed, **known})
     for name, value in checked.items():
-        if name not in ("agent", "options", "rungs") and claimed[name] != value:
+        unlike = claimed.get(name) != value and not (own and name == "evaluator")
+        if name not in ("agent", "options", "rungs") and unlike:
             raise InvalidInput(f"no search says {name} {shown(claimed[name])} so")
     if result.runs != claimed.runs:
         raise InvalidInput(f"it claims {claimed.runs:,} runs and has {result.runs:,}")
     if result.answers_last != claimed.shares_weights:
         raise InvalidInput("only weight-sharing searches have alphas, and all of them")
-    if claimed.rungs is not None:
+    if claimed.rungs is not None and judged:
         find_rungs(TableEvaluator(result.table, claimed.trial), claimed.epochs, claimed.rungs)
 
 
@@ -194,17 +206,55 @@ def _failures(result: SearchResult, folder: Path) -> Iterator[tuple[Flags, str]]
         "it goes on with a training of another architecture, or as long",
     )
 
-    accuracy, seconds = _replay(result, ladder, goes_on, before)
-    wrong = _differ(accuracy, result.accuracy, there, _rounding(result, ladder, folder))
-    yield wrong, "an accuracy is not the table's"
-    if not result.answers_last:  # whose seconds were real
-        yield _differ(seconds, result.seconds, there), "an evaluation's seconds are not the table's"
-        yield from _clock_failures(result, there, int(a.workers))
+    if not result.is_judged:
+        yield from _observed_failures(result, there, folder)
+    else:
+        accuracy, seconds = _replay(result, ladder, goes_on, before)
+        wrong = _differ(accuracy, result.accuracy, there, _rounding(result, ladder, folder))
+        yield wrong, "an accuracy is not the table's"
+        if not result.answers_last:  # whose seconds were real
+            wrong = _differ(seconds, result.seconds, there)
+            yield wrong, "an evaluation's seconds are not the table's"
+            yield from _clock_failures(result, there, int(a.workers))
     with open_runs(folder) as arrays:
         answers = arrays["recommended"]
     if answers.shape != result.recommended.shape:
         raise ValueError(f"{len(result.recommended)} answers, {answers.shape} are claimed")
     yield np.asarray(answers != result.recommended), "its answer is not its best observed"
+
+
+def _observed_failures(
+    result: SearchResult, there: Flags, folder: Path
+) -> Iterator[tuple[Flags, str]]:
+    """What is wrong with runs on an evaluator, which nothing but their journal knows."""
+    accuracy, seconds = result.accuracy, result.seconds
+    figures = (accuracy >= 0) & (accuracy <= 100) & (seconds >= 0)
+    yield np.asarray((there & ~figures).any(axis=1)), "a figure is none"
+    steps = np.diff(np.where(there, result.clock, np.inf), axis=1, prepend=0.0)
+    yield np.asarray((there & ~(steps >= 0)).any(axis=1)), "its clock goes back"
+    yield from _bound_failures(result, there)
+    if not (folder / JOURNAL).is_file():
+        return
+    journal = Journal(folder / JOURNAL)
+    try:
+        differing = [not _is_journalled(result, run, journal) for run in range(result.runs)]
+    finally:
+        journal.close()
+    yield np.array(differing), "its answers are not those of its journal"
+
+
+def _is_journalled(result: SearchResult, run: int, journal: Journal) -> bool:
+    """Whether a run's columns are what its journal has."""
+    count = int(result.evaluations[run])
+    entries = journal.entries(result.arguments.first_run + run)[:count]
+    if len(entries) < count:
+        return False
+    exact = [name for name in RECORDED if name not in ("seconds", "clock")]
+    there = {name: [getattr(one, name) for one in entries] for name in (*exact, "clock")}
+    # The clock of an environment adds up differences.
+    return all(
+        np.array_equal(getattr(result, name)[run, :count], there[name]) for name in exact
+    ) and np.allclose(result.clock[run, :count], there["clock"])
 
 
 def _rounding(result: SearchResult, ladder: Sequence[Epochs], folder: Path) -> NDArray[np.float64]:
@@ -255,7 +305,7 @@ def _replay(
 def _clock_failures(
     result: SearchResult, there: Flags, workers: int
 ) -> Iterator[tuple[Flags, str]]:
-    clock, seconds, budget = result.clock, result.seconds, result.arguments.budget
+    clock, seconds = result.clock, result.seconds
     if workers == 1:
         started = np.concatenate([np.zeros((result.runs, 1)), clock[:, :-1]], axis=1)
         yield _differ(started + seconds, clock, there), "its clock does not add up"
@@ -264,6 +314,12 @@ def _clock_failures(
             np.array([not _fits(run, workers) for run in _intervals(result, there)]),
             f"its evaluations do not fit on {workers} workers",
         )
+    yield from _bound_failures(result, there)
+
+
+def _bound_failures(result: SearchResult, there: Flags) -> Iterator[tuple[Flags, str]]:
+    """Which runs end too early, or too late."""
+    clock, budget = result.clock, result.arguments.budget
     last = there & ~np.pad(there[:, 1:], ((0, 0), (0, 1)))
     spent = clock >= budget
     if (most := result.arguments.evaluations) is not None:

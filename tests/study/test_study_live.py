@@ -1,0 +1,159 @@
+"""Studies and replays of searches on an evaluator."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from test_study import forge
+
+import nats_gym
+from nats_gym.errors import InvalidInput
+from nats_gym.evaluators import Outcome, registry
+from nats_gym.results.result import SearchResult
+from nats_gym.study import Study, load_study, run_study, validate, write_report
+from nats_gym.study.leaderboard import rank_agents
+
+ASKED: list[int] = []
+
+
+class Formula:
+    """Answers by a formula, until it is asked so often."""
+
+    identity = "formula"
+    limit = 10**9
+
+    def evaluate(self, index: Any, epochs: Any, trial_keys: Any) -> Outcome:
+        if len(ASKED) >= type(self).limit:
+            raise RuntimeError("the power is off")
+        ASKED.append(int(index[0]))
+        return Outcome(index % 97.0, np.ones(1), "measured", "measured")
+
+
+def make(space: str, dataset: str, *, scale: float = 1.0) -> Formula:
+    return Formula()
+
+
+@pytest.fixture(autouse=True)
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(registry._OWN, "formula", f"{__name__}:make")
+    monkeypatch.setattr(Formula, "limit", 10**9)
+    ASKED.clear()
+
+
+SPEC: dict[str, Any] = {
+    "runs": 3,
+    "searches": [
+        {
+            "space": "sss",
+            "dataset": "digits",
+            "epochs": 9,
+            "evaluations": 12,
+            "evaluator": {"name": "formula", "scale": 2.0},
+        }
+    ],
+    "agents": {"rea": {"workers": 2}, "random": {}, "asha": {}},
+}
+
+
+def test_a_study_compares_agents_by_an_evaluator_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = Study.of(SPEC)
+    monkeypatch.setattr(Formula, "limit", 50)  # in the second cell
+    with pytest.raises(RuntimeError, match="power is off"):
+        run_study(study, tmp_path)
+    monkeypatch.setattr(Formula, "limit", 10**9)
+    before = len(ASKED)
+    run_study(study, tmp_path)
+    assert len(ASKED) - before <= 3 * 3 * 12 - before + 4  # what was answered is not asked again
+    results = load_study(tmp_path)
+    (searches,) = results.groups().values()
+    assert {label: one.evaluations.tolist() for label, one in searches.items()} == {
+        "rea": [12, 12, 12],
+        "random": [12, 12, 12],
+        "asha": [12, 12, 12],
+    }
+    alone = nats_gym.search(
+        *("sss", "digits", "random", 9), evaluator="formula", evaluations=12, runs=3
+    )
+    assert (searches["random"].index == alone.index).all()
+    assert all(verdict.holds for verdict in validate(tmp_path))
+    done = len(ASKED)
+    run_study(study, tmp_path)
+    assert len(ASKED) == done
+    assert not [*tmp_path.rglob("journal.sqlite")]
+    with pytest.raises(InvalidInput, match="a search on an evaluator has none"):
+        write_report(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"evaluator": "formla"}, "Did you mean 'formula'"),
+        ({"evaluator": Formula()}, "made anew by every process"),
+        ({"evaluator": {"scale": 2}}, "has its name under 'name'"),
+        ({"evaluator": "formula", "evaluations": None}, "takes real time"),
+    ],
+)
+def test_what_a_study_cannot_train_is_refused(given: Any, message: str) -> None:
+    spec = {**SPEC, "searches": [{**SPEC["searches"][0], **given}], "agents": {"rea": {}}}
+    with pytest.raises(InvalidInput, match=message):
+        Study.of(spec)
+
+
+def searched(folder: Path, agent: str = "rea", **given: Any) -> SearchResult:
+    given = {"evaluations": 12, "runs": 2, "evaluator": Formula(), **given}
+    found = nats_gym.search("sss", "digits", agent, 9, checkpoints=folder, **given)
+    found.save(folder)
+    return found
+
+
+@pytest.mark.parametrize("agent", ["rea", "asha", "ppo"])
+def test_what_was_observed_holds_and_is_on_no_board(tmp_path: Path, agent: str) -> None:
+    if agent == "ppo":
+        pytest.importorskip("stable_baselines3")
+    workers = {} if agent == "ppo" else {"workers": 3}
+    searched(tmp_path, agent, **workers)
+    (verdict,) = validate(tmp_path)
+    assert verdict.holds, verdict.reasons
+    assert "not replayed" in verdict.title
+    assert rank_agents([verdict]) == {}
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("accuracy", 99.0, "not those of its journal|not its best observed"),
+        ("accuracy", 120.0, "a figure is none"),
+        ("clock", -1.0, "its clock goes back"),
+        ("index", 5, "not those of its journal|not its best observed"),
+        ("evaluation", 3, "not in order"),
+    ],
+)
+def test_what_was_changed_does_not_hold(
+    tmp_path: Path, column: str, value: float, message: str
+) -> None:
+    searched(tmp_path)
+
+    def change(arrays: dict[str, Any]) -> None:
+        arrays[column][1, 6] = value
+
+    forge(tmp_path, change)
+    (verdict,) = validate(tmp_path)
+    assert not verdict.holds
+    assert verdict.valid.tolist() in ([True, False], [True, True])
+    assert re.search(message, verdict.reasons[1])
+
+
+def test_a_forged_bound_does_not_hold(tmp_path: Path) -> None:
+    searched(tmp_path)
+    record = json.loads((tmp_path / "run.json").read_text())
+    record["arguments"]["evaluations"] = 11
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    (verdict,) = validate(tmp_path)
+    assert "goes on after its budget" in verdict.reasons[0]
