@@ -2,7 +2,8 @@
 
 Only searches whose every run holds, and that a table judges, are on a board. Searches by the same
 agent with the same options and other seeds are one entry; the same run twice counts once, and not
-at all if it is claimed in two ways. An agent of somebody's own is known by its folder, too: two may share a name.
+at all if it is claimed in two ways. An agent of somebody's own is known by its folder, too: two may
+share a name.
 Weight-sharing searches, whose seconds are real, have boards of their own.
 
 A board says whose its table is. What a table says of itself is whoever made it saying so: measured
