@@ -76,22 +76,30 @@ def data_import(
 
 @data_app.command("download")
 def data_download(
-    space: Annotated[str, typer.Argument(help="tss (about 2 GB) or sss (about 1 GB)")],
-    url: Annotated[str | None, typer.Option(help="another place to fetch the tar from")] = None,
+    space: Annotated[str, typer.Argument(help="tss (2 GB), sss (1 GB) or nb101 (2 GB)")],
+    url: Annotated[str | None, typer.Option(help="another place to fetch the file from")] = None,
     curves: Annotated[bool, typer.Option(help="import learning curves too")] = True,
+    file: Annotated[
+        str | None,
+        typer.Option(help="which of a space's files, e.g. nasbench_only108.tfrecord (500 MB)"),
+    ] = None,
 ) -> None:
     """Fetch the official archive of a space and import it."""
     from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-    from nats_gym.tables.official.download import TARS, download
+    from nats_gym.tables.official.download import download, public_file
 
     columns = (*Progress.get_default_columns()[:2], DownloadColumn(), TransferSpeedColumn())
     with progress_bar(*columns, TimeRemainingColumn()) as bar:
-        task = bar.add_task(TARS.get(space, (space,))[0], total=None)
-        arrived = download(
-            space, url, lambda done, total: bar.update(task, completed=done, total=total)
-        )
+        task = bar.add_task(public_file(space, file).name, total=None)
+
+        def show(done: int, total: int | None) -> None:
+            bar.update(task, completed=done, total=total)
+
+        arrived = download(space, url, show, file)
     say(f"{arrived.path}: {arrived.size:,} bytes, SHA-256 {arrived.sha256}")
+    if arrived.published:
+        say(f"of which the beginning, {arrived.published}, is published, and is right")
     print_grid(_archive_grid(imported(arrived.path, space, curves)))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -191,12 +192,39 @@ def test_it_is_loaded_when_it_is_asked_for() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.fixture(scope="module")
-def estimates() -> api.NASBench:
+USERS = Path(__file__).parents[2] / "docs" / "nasbench-users.md"
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", USERS.read_text(encoding="utf-8"), re.M | re.S)
+
+
+@pytest.mark.parametrize("block", range(len(BLOCKS)))
+def test_the_page_for_users_runs(
+    block: int,
+    made_up: official.OfficialArchive,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """With a made-up file in place of the public one."""
+    if "embedded" in BLOCKS[block] and "Needs" not in BLOCKS[block]:
+        _embedded()
+    (tmp_path / "nasbench_full.tfrecord").symlink_to(made_up.source)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NATS_GYM_HOME", str(made_up.folder.parents[1]))
+    monkeypatch.setattr(official, "newest_archive", lambda space: made_up)
+    exec(compile(BLOCKS[block], str(USERS), "exec"), {})
+    assert "print" not in BLOCKS[block] or "108" in capsys.readouterr().out
+
+
+def _embedded() -> None:
     try:
         load_table("nb101", "cifar10", "embedded")
     except MissingTable:
         pytest.skip("no embedded table of nb101")
+
+
+@pytest.fixture(scope="module")
+def estimates() -> api.NASBench:
+    _embedded()
     with pytest.warns(SurrogateWarning, match="estimates"):
         return api.NASBench("embedded", seed=0)
 
