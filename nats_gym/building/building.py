@@ -23,6 +23,7 @@ from nats_gym.errors import CorruptTable, InvalidInput, MissingTable, NatsGymErr
 from nats_gym.evaluators.cluster import ClusterFailed, RayEvaluator
 from nats_gym.files import alone, check_folder, make_folder, sweep
 from nats_gym.processes.pool import Pool
+from nats_gym.spaces import place_of
 from nats_gym.tables import Table, write_table
 from nats_gym.tables.folder import check_table_folder, read_manifest
 from nats_gym.training.data import load_data, require_data
@@ -120,6 +121,7 @@ def build(
         raise InvalidInput(f"devices is a list such as ('cuda:0', 'cuda:1'), got {shown(devices)}")
     licence = None if licence is None else checks.text(licence, "licence")
     if cluster is None:
+        place_of(plan.architectures)
         require_data(plan.data_key, data_dir)  # what is missing is said now
         for device in devices:
             choose_device(device)
@@ -208,7 +210,11 @@ def _on_this_machine(
     # Fetched once, and a missing one is one message.
     data = load_data(store.plan.data_key, data_dir)
     store.settle(store.plan.splits_of(data))
-    shared = {"plan": store.plan.to_json(), "data_dir": None if data_dir is None else str(data_dir)}
+    shared = {
+        "space": place_of(store.plan.architectures),
+        "plan": store.plan.to_json(),
+        "data_dir": None if data_dir is None else str(data_dir),
+    }
     each = [{**shared, "device": str(choose_device(device))} for device in devices]
     with Pool("nats_gym.building.worker:make_trainer", each, workers) as pool:
         pairs = {}

@@ -23,6 +23,7 @@ from nats_gym.machine import processor
 from nats_gym.networks import build
 from nats_gym.processes.pool import Task
 from nats_gym.simulation.schedule import Epochs
+from nats_gym.spaces import find_space
 from nats_gym.tables import MEASURED
 from nats_gym.training.checkpoint import UnreadableCheckpoint
 from nats_gym.training.data import ImageData, load_data
@@ -111,8 +112,9 @@ def _images(key: str, data_dir: str | None, download: bool, device: str) -> Imag
     return load_data(key, data_dir, device, download)
 
 
-def make_trainer(plan: dict[str, Any], data_dir: str | None, device: str) -> Task:
+def make_trainer(space: str, plan: dict[str, Any], data_dir: str | None, device: str) -> Task:
     """What a worker of a :class:`~nats_gym.processes.pool.Pool` runs; see :func:`train_once`."""
+    find_space(space)  # known here by its name then, as where the plan was made
     read = Plan.from_json(plan)
     # The parent has loaded it once: nothing is left to fetch.
     data = _images(read.data_key, data_dir, False, device)

@@ -10,7 +10,10 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table as Grid
 
+    from nats_gym.spaces import ArchitectureSpace
     from nats_gym.tables import Table
+
+from nats_gym.errors import MissingTable
 
 from .terminal import SPACE_NAMES, app, number_or_text, path, print_grid, say, space_name
 
@@ -40,18 +43,18 @@ def show(
 ) -> None:
     """Show an architecture with its figures and what they rest on.
 
-    On all of NATS-Bench's data sets; on one with --dataset, or that of a table with --source.
+    On all of NATS-Bench's data sets that there is a table of; on one with --dataset, or that of a
+    table with --source.
     """
     from nats_gym.spaces import get_space
-    from nats_gym.tables import load_table
-    from nats_gym.tables.load import datasets_of
 
     chosen = get_space(space)
     index = chosen.resolve(number_or_text(architecture))
     choices = chosen.choices(index)
-    asked = (dataset,) if dataset else datasets_of(source)
-    tables = [load_table(space, name, source) for name in asked]
+    tables = _tables_of(chosen, dataset, source)
     if png:
+        if not tables:
+            raise MissingTable(f"a picture shows figures, and no table of {chosen.name} is known")
         draw_architecture(tables[0], index, png)
     say(f"{chosen.title} {index}: {chosen.string(choices)}")
     for (decision, names), choice in zip(chosen.decisions.items(), choices.tolist(), strict=True):
@@ -60,6 +63,23 @@ def show(
         print_grid(_figures_grid(table, index))
     if png:
         say(f"picture: {png}")
+
+
+def _tables_of(space: ArchitectureSpace, dataset: str | None, source: str) -> list[Table]:
+    """The table asked for, or all that there are."""
+    from nats_gym.tables import load_table
+    from nats_gym.tables.load import datasets_of
+
+    if dataset:
+        return [load_table(space.name, dataset, source)]
+    found = []
+    for name in dict.fromkeys([*datasets_of(source), *(space.tables if source == "auto" else ())]):
+        try:
+            found.append(load_table(space.name, name, source))
+        except MissingTable:
+            if source != "auto":
+                raise
+    return found
 
 
 def _figures_grid(table: Table, index: int) -> Grid:

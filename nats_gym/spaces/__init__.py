@@ -5,7 +5,15 @@ from __future__ import annotations
 from nats_gym.spaces.architecture_space import ArchitectureSpace, RandomSource
 from nats_gym.spaces.dense import DenseSpace
 from nats_gym.spaces.figure import CLOSED_FORM, Figure, Quantity
-from nats_gym.spaces.known import SPACES, get_space, known_spaces, register_space, used_spaces
+from nats_gym.spaces.known import (
+    SPACES,
+    find_space,
+    get_space,
+    known_spaces,
+    place_of,
+    register_space,
+    used_spaces,
+)
 from nats_gym.spaces.nasbench101 import NASBench101Space
 from nats_gym.spaces.prefixes import Prefixes
 from nats_gym.spaces.size import SizeSpace
@@ -23,8 +31,10 @@ __all__ = [
     "RandomSource",
     "SizeSpace",
     "TopologySpace",
+    "find_space",
     "get_space",
     "known_spaces",
+    "place_of",
     "register_space",
     "used_spaces",
 ]

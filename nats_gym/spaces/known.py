@@ -24,6 +24,8 @@ SPACES: dict[str, type[ArchitectureSpace]] = {
 GROUP = "nats_gym.spaces"
 
 _registered: dict[str, ArchitectureSpace] = {}
+#: Where those were imported from that were registered so.
+_places: dict[str, str] = {}
 
 
 def register_space(
@@ -48,9 +50,8 @@ def register_space(
     >>> get_space(register_space(Pair).name).size
     6
     """
-    if isinstance(space, str) and ":" in space:
-        space = checks.imported(str(space), "space")
-    made = check_definition(space)
+    place = str(space) if isinstance(space, str) and ":" in space else ""
+    made = check_definition(checks.imported(place, "space") if place else space)
     other = _registered.get(made.name) or (_own(made.name) if made.name in SPACES else None)
     if other is not None and other is not made:
         if type(other) is type(made) and repr(_vars_of(other)) == repr(_vars_of(made)):
@@ -61,7 +62,45 @@ def register_space(
                 f"a space called {shown(made.name)} is known already: {shown(other)}"
             )
     _registered[made.name] = made
+    _places.pop(made.name, None)
+    if place:
+        _places[made.name] = place
     return made
+
+
+def find_space(place: str) -> ArchitectureSpace:
+    """The space of a name, or of a place ``"my_module:MySpace"``, known by its name from then on.
+
+    Raises:
+        InvalidInput: as :func:`get_space` and :func:`register_space` do.
+    """
+    place = checks.text(place, "a space's name or place")
+    return register_space(place) if ":" in place else get_space(place)
+
+
+def place_of(space: ArchitectureSpace) -> str:
+    """What another process finds a space by, with :func:`find_space`.
+
+    Raises:
+        InvalidInput: for one of your own that cannot be imported, as its class is of the script
+            that runs, or was made with arguments.
+    """
+    space = checks.instance(space, ArchitectureSpace, "space")
+    if space.name in SPACES or (space.name in _brought() and get_space(space.name) is space):
+        return space.name
+    if space.name in _places and _registered.get(space.name) is space:
+        return _places[space.name]
+    place = ":".join(_place(space))
+    try:
+        found = checks.imported(place, "space") if _place(space)[0] != "__main__" else None
+    except InvalidInput:
+        found = None
+    if found is not type(space) or _vars_of(space):
+        raise InvalidInput(
+            f"other processes cannot import the space {shown(space.name)}: put it into a module, "
+            "and register_space('my_module:MySpace'), a class or what is made of one"
+        )
+    return place
 
 
 def known_spaces() -> tuple[str, ...]:

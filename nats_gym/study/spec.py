@@ -17,7 +17,7 @@ from nats_gym.errors import InvalidInput, MissingStudy, said, shown
 from nats_gym.files import check_source
 from nats_gym.protocol import find_kind, search_arguments
 from nats_gym.results.result import SearchArguments
-from nats_gym.spaces import get_space, register_space
+from nats_gym.spaces import find_space, get_space
 from nats_gym.untrusted import open_file, read_json
 
 #: What a study says, and what each says besides.
@@ -225,8 +225,7 @@ def _searched(label: str, options: Mapping[str, Any], space: str) -> bool:
 
 def _space(named: Any) -> str:
     """The name of a space; one of the study's own, ``"module:Class"``, is known by it then."""
-    own = isinstance(named, str) and ":" in named
-    return register_space(named).name if own else get_space(named).name
+    return (find_space(named) if type(named) is str else get_space(named)).name
 
 
 def _datasets(search: Mapping[str, Any]) -> list[Any]:

@@ -21,7 +21,7 @@ from nats_gym.errors import InvalidInput, shown
 from nats_gym.files import check_folder
 from nats_gym.processes.pool import Pool, Task
 from nats_gym.simulation.schedule import LONGEST
-from nats_gym.spaces import get_space
+from nats_gym.spaces import find_space, get_space, place_of
 from nats_gym.training.architecture import check_network, train_architectures
 from nats_gym.training.checkpoint import checkpoint_name
 from nats_gym.training.data import ImageData
@@ -71,7 +71,7 @@ class TrainingPool:
         if not each_device:
             raise InvalidInput(f"devices are a list of names such as 'cpu', got {shown(devices)}")
         shared = {
-            "space": self._space.name,
+            "space": place_of(self._space),
             "data": _content(data),
             "network": check_network(
                 self._space.name, {} if network is None else network, data.name
@@ -225,6 +225,7 @@ def _checked(recipe: Recipe) -> Recipe:
 def make_trainer(space: str, data: dict[str, Any], network: dict[str, Any], device: str) -> Task:
     """What a worker of a :class:`TrainingPool` runs; see there."""
     images = ImageData(**_from_content(data)).to(device)
+    space = find_space(space).name
 
     def trainer(
         index: list[int], seeds: list[int], recipe: str, **options: Any
