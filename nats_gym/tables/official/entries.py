@@ -115,9 +115,14 @@ def list_archive(path: str | os.PathLike[str]) -> Listing:
 
     Raises:
         MissingTable: if nothing is there.
-        InvalidInput: if it is a directory without a record, or a single file that is too large.
+        InvalidInput: if it is a directory without a record, a single file that is too large, or
+            a link in a circle.
     """
-    path = checks.path(path, "an archive", expand=True).resolve()
+    given = checks.path(path, "an archive", expand=True)
+    try:
+        path = given.resolve()
+    except (OSError, RuntimeError) as error:  # links that lead in a circle
+        raise InvalidInput(f"no archive at {shown(str(given))}: {said(error)}") from error
     if path.is_dir():
         kind, stamps = DIRECTORY, _stamps(path)
         if not stamps:
@@ -135,8 +140,8 @@ def list_archive(path: str | os.PathLike[str]) -> Listing:
         stamps = [f"{path.name} {facts.st_size} {facts.st_mtime_ns}"]
     else:
         raise MissingTable(f"no archive at {shown(str(path))}")
-    fingerprint = hashlib.sha256("\n".join([kind, *sorted(stamps)]).encode()).hexdigest()
-    return Listing(path, kind, fingerprint)
+    told = "\n".join([kind, *sorted(stamps)]).encode("utf-8", "surrogateescape")
+    return Listing(path, kind, hashlib.sha256(told).hexdigest())
 
 
 def _kind(path: Path) -> str:
