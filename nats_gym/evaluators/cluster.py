@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import socket
+import threading
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib import import_module
@@ -90,6 +91,8 @@ class RayEvaluator(ForwardingEvaluator):
         self.evaluator = evaluator
         self._resources = {"num_cpus": num_cpus, "num_gpus": num_gpus}
         self._max_retries, self._timeout, self._address = max_retries, timeout, address
+        self._lock = threading.Lock()  # threads may ask at once; one connects
+        self._under_way: set[Any] = set()
 
     def __reduce__(self) -> tuple[Any, ...]:
         options = {
@@ -126,10 +129,12 @@ class RayEvaluator(ForwardingEvaluator):
                 zip(index.tolist(), trials.tolist(), strict=True)
             )
         }
+        self._under_way.update(pending)
         try:
             while pending:
                 for done in ray.wait(list(pending), num_returns=1)[0]:
                     position = pending.pop(done)
+                    self._under_way.discard(done)
                     try:
                         answer = ray.get(done)
                     except ray.exceptions.RayTaskError as error:
@@ -141,18 +146,32 @@ class RayEvaluator(ForwardingEvaluator):
                         raise _failed(index[position], tried) from error
                     yield position, Answer(*answer)
         finally:
+            self._under_way.difference_update(pending)
             if pending and ray.is_initialized():
                 for reference in pending:
                     ray.cancel(reference, force=True)
 
+    def close(self) -> None:
+        """Cancel what is under way, for whatever thread; who waits for it is told that it failed.
+
+        The next evaluation begins as ever.
+        """
+        if not self._under_way:
+            return
+        ray: Any = import_module("ray")
+        if ray.is_initialized():
+            for reference in [*self._under_way]:
+                ray.cancel(reference, force=True)
+
     def _connect(self, ray: Any) -> None:
-        if not ray.is_initialized():
-            where = self._address or "this machine"
-            try:
-                _knock(where)
-                ray.init(address=self._address, log_to_driver=False)
-            except (OSError, ValueError, RuntimeError) as error:
-                raise ClusterFailed(f"no Ray cluster at {where}: {said(error)}") from error
+        with self._lock:
+            if not ray.is_initialized():
+                where = self._address or "this machine"
+                try:
+                    _knock(where)
+                    ray.init(address=self._address, log_to_driver=False)
+                except (OSError, ValueError, RuntimeError) as error:
+                    raise ClusterFailed(f"no Ray cluster at {where}: {said(error)}") from error
         self._warn_of_waiting(ray)
 
     def _warn_of_waiting(self, ray: Any) -> None:

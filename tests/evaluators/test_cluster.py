@@ -21,6 +21,7 @@ import pytest
 from cluster_toys import Toy
 from ray_cluster import HEAD, OTHER, SMALL, cluster
 
+import nats_gym
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import CachedEvaluator, RayEvaluator, TrainingEvaluator
 from nats_gym.evaluators.cluster import ClusterFailed
@@ -305,6 +306,59 @@ def test_a_batch_outlives_a_lost_node(cluster: Any, tmp_path: Path) -> None:
     # The head may be busy, and hear of it late.
     wait_for(lambda: [node["NodeName"] for node in ray.nodes() if node["Alive"]] == [HEAD])
     cluster.remove_node(other)
+
+
+@pytest.mark.slow
+def test_a_search_outlives_a_lost_node(cluster: Any, tmp_path: Path) -> None:
+    other = cluster.add_node(node_ip_address=OTHER, num_cpus=2, **SMALL)
+    (raylet,) = (info.process.pid for info in other.all_processes["raylet"])
+    toy = Toy(tmp_path, wait=0.5)
+    killed: list[float] = []
+
+    def kill() -> None:
+        def there() -> bool:
+            ended = {one for one, _ in toy.noted("ends")}
+            begun = toy.noted("attempts")
+            return any(one not in ended and parent(process) == raylet for one, process in begun)
+
+        wait_for(there)
+        killed.append(time.monotonic())
+        os.kill(raylet, signal.SIGKILL)
+
+    thread = meanwhile(kill)
+    given: dict[str, Any] = {"epochs": 1, "evaluations": 14, "workers": 4}
+    given |= {"evaluator": RayEvaluator(toy), "checkpoints": tmp_path / "search"}
+    found = nats_gym.search("sss", "digits", "rea", **given)
+    thread.join()
+    assert killed
+    assert found.evaluations.tolist() == [14]
+    assert found.provenance["failures"] == "0"  # what was lost was begun again
+    assert ((found.accuracy * 1000 - found.index) % 1000 < 1e-6).all()
+    done = len(toy.noted("attempts"))
+    again = nats_gym.search("sss", "digits", "rea", **given)
+    assert (again.index == found.index).all()
+    assert len(toy.noted("attempts")) == done
+    cluster.remove_node(other)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_what_is_under_way_is_cancelled_from_another_thread(tmp_path: Path) -> None:
+    evaluator = RayEvaluator(Toy(tmp_path, wait=60.0))
+    failed: list[Exception] = []
+
+    def ask() -> None:
+        try:
+            evaluator.evaluate(np.array([5]), 1, keys(0))
+        except ClusterFailed as error:
+            failed.append(error)
+
+    thread = meanwhile(ask)
+    wait_for(lambda: Toy(tmp_path).noted("attempts"))
+    evaluator.close()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert failed
 
 
 def parent(process: int) -> int | None:
