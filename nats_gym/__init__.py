@@ -17,6 +17,7 @@ if not (Path(__file__).parent / "envs").is_dir():
 from nats_gym.registration import register_environments
 
 if TYPE_CHECKING:
+    from nats_gym.datasets import register_dataset
     from nats_gym.protocol import search
     from nats_gym.results import SearchResult
     from nats_gym.spaces import (
@@ -38,6 +39,7 @@ _HOMES = {
     "TopologySpace": "nats_gym.spaces",
     "get_space": "nats_gym.spaces",
     "load_table": "nats_gym.tables",
+    "register_dataset": "nats_gym.datasets",
     "register_space": "nats_gym.spaces",
 }
 
@@ -49,6 +51,7 @@ __all__ = [
     "__version__",
     "get_space",
     "load_table",
+    "register_dataset",
     "register_space",
     "search",
 ]

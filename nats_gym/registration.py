@@ -25,6 +25,12 @@ ENVIRONMENTS: dict[str, dict[str, str]] = {
 }
 #: Of any space, which is given as ``space=``: the object, its class, or the name it is known by.
 OPEN_ENVIRONMENTS: tuple[str, ...] = tuple(family.format("NAS") for family in FAMILIES)
+#: Of any data set, which is given as ``dataset=``: its name, or images of one's own.
+OPEN_DATASETS: dict[str, dict[str, str]] = {
+    family.format(f"NATS-{space.upper()}"): {"space": space}
+    for family in FAMILIES
+    for space in ("tss", "sss")
+}
 #: Those that answer from a table without further ado.
 TABULAR = tuple(
     env_id for env_id, made in ENVIRONMENTS.items() if not EVERY_DATASET[made["dataset"]].evaluator
@@ -35,13 +41,16 @@ def family_of(env_id: str) -> str:
     """The key of :data:`FAMILIES` that an id belongs to."""
     if env_id in OPEN_ENVIRONMENTS:
         return env_id.replace("NAS", "{}")
+    if env_id in OPEN_DATASETS:
+        return env_id.replace(f"NATS-{OPEN_DATASETS[env_id]['space'].upper()}", "{}")
     arguments = ENVIRONMENTS[env_id]
     return env_id.replace(f"NATS-{arguments['space'].upper()}-{arguments['dataset']}", "{}")
 
 
 def register_environments() -> None:
     """Register every id with Gymnasium; a second call changes nothing."""
-    for env_id, kwargs in {**ENVIRONMENTS, **{env_id: {} for env_id in OPEN_ENVIRONMENTS}}.items():
+    open_spaces: dict[str, dict[str, str]] = {env_id: {} for env_id in OPEN_ENVIRONMENTS}
+    for env_id, kwargs in {**ENVIRONMENTS, **OPEN_DATASETS, **open_spaces}.items():
         if env_id not in gym.registry:
             scalar, vector = FAMILIES[family_of(env_id)]
             gym.register(

@@ -112,6 +112,7 @@ LAYERS = (
         "errors",
         "extras",
         "checks",
+        "home",
         "files",
         "database",
         "untrusted",

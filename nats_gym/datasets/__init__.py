@@ -15,6 +15,8 @@ from .known import (
     find_dataset,
     get_dataset,
     get_images,
+    known_datasets,
+    register_dataset,
     searched_key,
 )
 
@@ -29,5 +31,7 @@ __all__ = [
     "find_dataset",
     "get_dataset",
     "get_images",
+    "known_datasets",
+    "register_dataset",
     "searched_key",
 ]

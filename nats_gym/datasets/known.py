@@ -7,9 +7,19 @@ validated on the other 25,000.
 
 from __future__ import annotations
 
-from nats_gym.checks import word
+import os
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from nats_gym.checks import instance, path, switch, text, word
+from nats_gym.errors import InvalidInput, said, shown, unknown_name
 
 from .dataset import Archive, Dataset, Images
+from .own import find_kept, read_dataset, read_text
 
 # Loaders of what the public archives hold, by how they part it; and of scikit-learn's images.
 _HALVED, _WHOLE, _TEST_HALVED, _DIGITS = (
@@ -182,9 +192,135 @@ DATASETS: dict[str, Dataset] = {
 }
 
 
-def get_dataset(name: str) -> Dataset:
-    """Return the data set called ``name``; ``InvalidInput`` names the allowed ones."""
-    return EVERY_DATASET[word(name, "dataset", EVERY_DATASET)]
+#: Entry points of packages that bring data sets: each a :class:`Dataset`, or what is read as one.
+GROUP = "nats_gym.datasets"
+
+_registered: dict[str, Dataset] = {}
+
+
+def register_dataset(name: str, images: Any, *, replace: bool = False, **options: Any) -> Dataset:
+    """Make images known by a name, in this process, wherever a data set is asked for.
+
+    Args:
+        name: up to 64 letters, digits, ``-``, ``_`` and ``.``.
+        images: a :class:`Dataset`, or whatever :func:`get_dataset` takes.
+        replace: whether it takes the place of another of its name.
+        options: how a path or sequence is read: see
+            :func:`nats_gym.datasets.own.read_dataset`.
+
+    Returns:
+        What is known of it; its own name holds a digest of the images.
+
+    Raises:
+        InvalidInput: for a name that another one has, and for images that cannot be read.
+    """
+    name = text(name, "a data set's name", 64)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise InvalidInput(
+            "a data set's name is up to 64 letters, digits, '-', '_' and '.', and begins with a "
+            f"letter or digit, got {shown(name)}"
+        )
+    known = ("resolution", "strict", "seed", "valid", "test")
+    for option in options:
+        word(option, "option of a data set", known)
+    place = _place(images)
+    if place is not None or options:
+        row = read_dataset(images if place is None else place, name, **options)
+    else:
+        row = get_dataset(images)
+    other = EVERY_DATASET.get(name) or _registered.get(name)
+    if (
+        other is not None
+        and other != row
+        and (name in EVERY_DATASET or not switch(replace, "replace"))
+    ):
+        raise InvalidInput(f"a data set called {shown(name)} is known already")
+    _registered[name] = _registered[row.name] = row
+    return row
+
+
+def known_datasets() -> tuple[str, ...]:
+    """Names of all data sets: the package's, those registered, those of other packages."""
+    return tuple(dict.fromkeys([*EVERY_DATASET, *_registered, *_brought()]))
+
+
+def get_dataset(given: Any) -> Dataset:
+    """Return what is known of a data set.
+
+    Args:
+        given: a name; a :class:`Dataset`; an ``ImageData``; the path of images, ``"photos"`` or
+            ``"photos?resolution=32"``; in Python also a sequence of ``(image, label)`` or a
+            Hugging Face data set: see :func:`nats_gym.datasets.own.read_dataset`.
+
+    Returns:
+        Its row. That of images of one's own is called by a name with a digest of them, and is
+        found by it from then on, in other processes too.
+
+    Raises:
+        InvalidInput: for an unknown name, which names the allowed ones, and for images that
+            cannot be read.
+    """
+    if issubclass(type(given), str):
+        name = str.__str__(given)
+        found = EVERY_DATASET.get(name) or _registered.get(name)
+        if found is not None:
+            return found
+        if name in _brought():
+            return register_dataset(name, _load(name))
+        if (kept := find_kept(name)) is not None:
+            _registered[name] = kept
+            return kept
+        if _place(name) is not None:
+            return _remember(read_text(name))
+        raise unknown_name("dataset", given, known_datasets())
+    if type(given) is Dataset:
+        return _remember(given)
+    if hasattr(type(given), "described"):
+        return _remember(instance(given.described(), Dataset, "what described() returns"))
+    if hasattr(type(given), "__fspath__"):
+        return _remember(read_dataset(path(given, "dataset", expand=True)))
+    sequence = hasattr(type(given), "__getitem__") and hasattr(type(given), "__len__")
+    if sequence and not issubclass(type(given), (bytes, bytearray, Mapping)):
+        return _remember(read_dataset(given))
+    raise unknown_name("dataset", given, known_datasets())
+
+
+def _remember(row: Dataset) -> Dataset:
+    other = EVERY_DATASET.get(row.name) or _registered.get(row.name)
+    if other is not None and other != row:
+        raise InvalidInput(f"a data set called {shown(row.name)} is known already")
+    _registered.setdefault(row.name, row)
+    return row
+
+
+def _place(given: Any) -> Path | None:
+    """The path that is meant; None for what looks like none."""
+    if hasattr(type(given), "__fspath__"):
+        return path(given, "dataset", expand=True)
+    if not issubclass(type(given), str):
+        return None
+    plain = str.__str__(given)
+    try:
+        found = path(plain.partition("?")[0], "dataset", expand=True)
+        return found if "/" in plain or os.sep in plain or found.exists() else None
+    except (InvalidInput, OSError):
+        return None
+
+
+def _load(name: str) -> Any:
+    try:
+        return _brought()[name].load()
+    except Exception as error:
+        raise InvalidInput(f"the data set {shown(name)} cannot be loaded: {said(error)}") from error
+
+
+@cache
+def _brought() -> dict[str, Any]:
+    return {point.name: point for point in entry_points(group=GROUP)}
+
+
+def _rows() -> list[Dataset]:
+    return [*EVERY_DATASET.values(), *_registered.values()]
 
 
 def dataset_of(key: str) -> Dataset:
@@ -193,14 +329,16 @@ def dataset_of(key: str) -> Dataset:
     Raises:
         InvalidInput: for an unknown key.
     """
-    known = {images.key: one for one in EVERY_DATASET.values() for images in one.images}
+    known = {images.key: one for one in _rows() for images in one.images}
+    if key not in known and issubclass(type(key), str) and (kept := find_kept(key)) is not None:
+        return _remember(kept)
     return known[word(key, "data set", known)]
 
 
 def get_images(key: str) -> Images:
     """Return the images of a key, e.g. ``"cifar10-valid"``; ``InvalidInput`` names the allowed."""
-    known = {images.key: images for one in EVERY_DATASET.values() for images in one.images}
-    return known[word(key, "data set", known)]
+    key = word(key, "data set", [images.key for images in dataset_of(key).images])
+    return next(images for images in dataset_of(key).images if images.key == key)
 
 
 def searched_key(name: str) -> str:
@@ -209,12 +347,12 @@ def searched_key(name: str) -> str:
     Raises:
         InvalidInput: for what is neither.
     """
-    keys = {images.key: images.key for one in EVERY_DATASET.values() for images in one.images}
-    keys |= {one.name: one.data_key for one in EVERY_DATASET.values() if one.images}
+    keys = {images.key: images.key for one in _rows() for images in one.images}
+    keys |= {one.name: one.data_key for one in _rows() if one.images}
     return keys[word(name, "data set", keys)]
 
 
 def find_dataset(name: str) -> Dataset | None:
     """The data set of a name or of images' key; None where nobody has described it."""
-    keys = {images.key: one for one in EVERY_DATASET.values() for images in one.images}
-    return (keys | EVERY_DATASET).get(name)
+    keys = {images.key: one for one in _rows() for images in one.images}
+    return (keys | _registered | EVERY_DATASET).get(name) or find_kept(name)

@@ -20,8 +20,9 @@ from typing import cast
 import torch
 
 from nats_gym import checks
-from nats_gym.datasets import dataset_of, get_images
+from nats_gym.datasets import Dataset, dataset_of, get_images
 from nats_gym.datasets.dataset import Loader
+from nats_gym.datasets.own import keep
 from nats_gym.errors import InvalidInput, NatsGymError, shown
 from nats_gym.extras import require
 from nats_gym.tables.home import home
@@ -122,6 +123,28 @@ class ImageData:
             digest.update(f"{name} {tuple(tensor.shape)} ".encode())
             digest.update(tensor.cpu().contiguous().numpy().reshape(-1).view("u1").data)
         return digest.hexdigest()
+
+    def described(self) -> Dataset:
+        """What is known of these images, which are kept under a name with a digest of them.
+
+        Raises:
+            InvalidInput: for splits with none that validates, or none that tests.
+        """
+        if "x-valid" not in self.splits or not {"x-test", "ori-test"} & {*self.splits}:
+            raise InvalidInput(
+                "images to search on have splits 'train', 'x-valid' and 'x-test' or 'ori-test', "
+                f"got {', '.join(self.splits)}"
+            )
+        return keep(
+            self.name,
+            self.images.cpu().numpy(),
+            self.labels.cpu().numpy(),
+            {name: rows.cpu().numpy() for name, rows in self.splits.items()},
+            tuple(map(str, range(self.num_classes))),
+            [255 * value for value in self.mean],
+            [255 * value for value in self.std],
+            self.crop_padding,
+        )
 
     def rows(self, split: str) -> torch.Tensor:
         """Rows of a split, int64 ``(n,)``; ``InvalidInput`` names the splits there are."""

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from nats_gym.datasets import Dataset, dataset_of
+from nats_gym.datasets.own import kept_arrays
 from nats_gym.training.archives import Images, check_md5, find_archive, read_archive
 from nats_gym.training.data import ImageData, MissingData
 from nats_gym.training.downloads import fetch
@@ -58,6 +59,13 @@ def load_digits(key: str, folder: Path, download: bool) -> ImageData:
     sizes = dataset.train_images, dataset.valid_images, dataset.test_images
     splits = zip(("train", "x-valid", "x-test"), seeded_parts(len(grey), sizes), strict=True)
     return _assemble(key, (Images(images, labels),), dict(splits), official=False)
+
+
+def load_kept(key: str, folder: Path, download: bool) -> ImageData:
+    """Load images of one's own, as they were kept when they were read."""
+    dataset, arrays = dataset_of(key), kept_arrays(key)
+    splits = {name: arrays[f"split {name}"] for name in dataset.searched.splits}
+    return _assemble(key, (Images(arrays["images"], arrays["labels"]),), splits, official=False)
 
 
 def _read_digits() -> tuple[NDArray[np.int64], NDArray[np.int64]]:

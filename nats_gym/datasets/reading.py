@@ -1,0 +1,331 @@
+"""Labelled pictures as they lie in folders and files, or as objects hold them, to one array.
+
+Everything here is somebody else's file: sizes are limited before anything is unpacked.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym import checks
+from nats_gym.datasets.pixels import Pixels, UnreadablePicture, read_pixels
+from nats_gym.errors import InvalidInput, said, shown, warn_caller
+from nats_gym.untrusted import open_arrays, open_file
+
+#: Names of the parts that a source may have, by what folders and arrays call them.
+PARTS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}
+#: Ends of the names of files that are taken for pictures.
+SUFFIXES = (
+    *(".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".png", ".pgm", ".ppm", ".pnm"),
+    *(".tif", ".tiff", ".webp"),
+)
+_IDX = {"train": "train", "t10k": "test"}
+#: Most classes, as many as a network's classifier has outputs; most images of a set.
+MOST_CLASSES, MOST_IMAGES = 100_000, 2**31
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Pictures of one size, and what they show.
+
+    Attributes:
+        images: uint8 ``(N, H, H, 3)``.
+        labels: int64 ``(N,)``.
+        parts: rows by name, of ``train``, ``valid`` and ``test``; one alone is not parted yet.
+        classes: names, by label.
+        skipped: pictures that could not be read and are not among these.
+    """
+
+    images: Pixels
+    labels: NDArray[np.int64]
+    parts: Mapping[str, NDArray[np.int64]]
+    classes: tuple[str, ...]
+    skipped: int = 0
+
+
+class SkippedPictures(UserWarning):
+    """Files that cannot be read were left out of a data set."""
+
+
+def read_path(path: Path, resolution: int | None, strict: bool) -> Labelled:
+    """Read a folder of class folders, or of MNIST's files, or an ``.npz``; see :mod:`.own`."""
+    if path.is_dir():
+        if any(_idx_files(path, part) for part in _IDX):
+            return _read_idx(path, resolution)
+        return _read_folder(path, resolution, strict)
+    if path.suffix == ".npz":
+        return _read_arrays(path, resolution)
+    raise InvalidInput(
+        "images are a folder of class folders or of MNIST's idx files, or an .npz, got "
+        f"{shown(str(path))}"
+    )
+
+
+def read_items(given: Any, resolution: int | None) -> Labelled:
+    """Read a sequence of ``(image, label)``, or a Hugging Face data set of two such columns."""
+    names: tuple[str, ...] = ()
+    keys: tuple[Any, Any] = 0, 1
+    try:
+        count = len(given)
+        features = getattr(given, "features", None)
+        if isinstance(features, Mapping):
+            columns = [*features]
+            image = next((name for name in ("image", "img") if name in columns), None)
+            label = next((name for name in ("label", "fine_label") if name in columns), None)
+            if image is None or label is None:
+                raise InvalidInput(
+                    f"a data set has columns 'image' and 'label', got {shown(columns)}"
+                )
+            keys, names = (image, label), tuple(getattr(features[label], "names", None) or ())
+        else:
+            names = tuple(map(str, getattr(given, "classes", None) or ()))
+        if count > MOST_IMAGES:
+            raise InvalidInput(f"at most {MOST_IMAGES:,} images are read, got {count:,}")
+        pairs = [(item[keys[0]], item[keys[1]]) for item in (given[row] for row in range(count))]
+    except InvalidInput:
+        raise
+    except Exception as error:  # an object of others
+        raise InvalidInput(
+            f"a data set is a sequence of (image, label), got {shown(given)}: {said(error)}"
+        ) from error
+    labels = [checks.integer(label, "a label", 0, MOST_CLASSES) for _, label in pairs]
+    try:
+        images = _stacked((picture for picture, _ in pairs), resolution)
+    except UnreadablePicture as error:
+        raise InvalidInput(f"{error}; pictures are images of Pillow's or uint8 arrays") from error
+    return _labelled({"all": (images, np.array(labels, np.int64))}, names)
+
+
+def _read_folder(folder: Path, resolution: int | None, strict: bool) -> Labelled:
+    inside = _folders(folder)
+    parted = {PARTS[one.name]: one for one in inside if one.name in PARTS}
+    if "train" in parted:
+        inside = _folders(parted["train"])
+    else:
+        parted = {"all": folder}
+    classes = tuple(one.name for one in inside)
+    files: dict[str, list[tuple[Path, int]]] = {}
+    for part, place in parted.items():
+        found = tuple(one.name for one in _folders(place))
+        if found != classes:
+            raise InvalidInput(
+                f"{shown(str(place))} has other classes than {shown(str(parted['train']))}: "
+                f"{shown(sorted({*found} ^ {*classes}))}"
+            )
+        files[part] = []
+        for label, name in enumerate(classes):
+            pictures = sorted(
+                path for path in (place / name).rglob("*") if path.suffix.lower() in SUFFIXES
+            )
+            if not pictures:
+                raise InvalidInput(f"no pictures in the class folder {shown(str(place / name))}")
+            files[part] += [(path, label) for path in pictures]
+    skipped: list[str] = []
+    parts = {
+        part: _read_files(listed, resolution, strict, skipped) for part, listed in files.items()
+    }
+    if skipped:
+        warn_caller(
+            f"{len(skipped):,} pictures cannot be read and are left out: "
+            f"{'; '.join(skipped[:3])}{' …' * (len(skipped) > 3)}",
+            SkippedPictures,
+        )
+    return replace(_labelled(parts, classes), skipped=len(skipped))
+
+
+def _read_files(
+    listed: list[tuple[Path, int]], resolution: int | None, strict: bool, skipped: list[str]
+) -> tuple[Pixels, NDArray[np.int64]]:
+    labels: list[int] = []
+    if resolution is not None:
+        check_memory(len(listed), resolution)
+
+    def pictures() -> Iterable[Pixels]:
+        for path, label in listed:
+            try:
+                pixels = read_pixels(path, resolution)
+            except UnreadablePicture as error:
+                if strict:
+                    raise InvalidInput(str(error)) from error
+                skipped.append(str(error))
+                continue
+            labels.append(label)
+            yield pixels
+
+    return _stacked(pictures(), resolution), np.array(labels, np.int64)
+
+
+def _read_arrays(path: Path, resolution: int | None) -> Labelled:
+    try:
+        limit = _memory()
+        with open_arrays(path, ("|u1", "<i", "<u", "|i", "<U"), limit, limit) as arrays:
+            found = {name: np.array(arrays[name]) for name in arrays}
+    except (OSError, ValueError) as error:
+        raise InvalidInput(
+            f"{shown(str(path))} cannot be read as arrays of images and labels: {said(error)}"
+        ) from error
+    parts: dict[str, tuple[Pixels, NDArray[np.int64]]] = {}
+    for part, images, labels in (
+        ("all", "images", "labels"),
+        *((PARTS[name], f"{name}_images", f"{name}_labels") for name in PARTS),
+        *((PARTS[name], f"x_{name}", f"y_{name}") for name in PARTS),
+    ):
+        if images in found and labels in found:
+            parts[part] = _resized(found[images], found[labels], resolution, str(path))
+    if not parts:
+        raise InvalidInput(
+            f"{shown(str(path))} has no arrays 'images' and 'labels', nor 'x_train' and 'y_train': "
+            f"{shown([*found])}"
+        )
+    return _labelled(parts, tuple(map(str, found["classes"])) if "classes" in found else ())
+
+
+def _idx_files(folder: Path, part: str) -> tuple[Path, Path] | None:
+    """The files of the images and of the labels of a part, if both are there."""
+    found = []
+    for kind in ("images-idx3", "labels-idx1"):
+        names = (f"{part}-{kind}{dash}ubyte{end}" for dash in "-." for end in ("", ".gz"))
+        found += [next((folder / name for name in names if (folder / name).is_file()), None)]
+    return (found[0], found[1]) if found[0] and found[1] else None
+
+
+def _read_idx(folder: Path, resolution: int | None) -> Labelled:
+    parts = {}
+    for part, name in _IDX.items():
+        files = _idx_files(folder, part)
+        if files:
+            images, labels = (
+                read_idx(path, axes) for path, axes in zip(files, (3, 1), strict=True)
+            )
+            parts[name] = _resized(images, labels, resolution, str(files[0]))
+    return _labelled(parts, ())
+
+
+def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
+    """An array of bytes in MNIST's format, packed by gzip or not; ``InvalidInput`` otherwise."""
+    try:
+        with open_file(path, _memory()) as file:
+            packed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            source: Any = gzip.GzipFile(fileobj=file) if packed else file
+            if source.read(4) != bytes((0, 0, 8, axes)):
+                raise ValueError(f"no idx file of bytes in {axes} dimensions")
+            header = source.read(4 * axes)
+            if len(header) != 4 * axes:
+                raise ValueError("it is cut short")
+            shape = tuple(int(size) for size in np.frombuffer(header, ">u4"))
+            size = int(np.prod(shape, dtype=object))
+            if size > _memory():
+                raise ValueError(f"{size:,} bytes are more than there is memory")
+            content = source.read(size + 1)
+            if len(content) != size:
+                less = "fewer" if len(content) < size else "more"
+                raise ValueError(f"it has {less} bytes than the {size:,} that its header says")
+    except (OSError, EOFError, ValueError) as error:
+        raise InvalidInput(f"{shown(str(path))} cannot be read: {said(error)}") from error
+    return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def _resized(
+    images: NDArray[Any], labels: NDArray[Any], resolution: int | None, told: str
+) -> tuple[Pixels, NDArray[np.int64]]:
+    """Arrays of a file as one of its parts."""
+    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or not images.size:
+        raise InvalidInput(
+            f"images are uint8 (N, H, W) or (N, H, W, channels), got {images.dtype} "
+            f"{images.shape} in {shown(told)}"
+        )
+    if labels.dtype.kind not in "iu" or labels.shape != images.shape[:1]:
+        raise InvalidInput(
+            f"labels are integers ({len(images)},), got {labels.dtype} {labels.shape} in "
+            f"{shown(told)}"
+        )
+    if not 0 <= int(labels.min()) <= int(labels.max()) < MOST_CLASSES:
+        raise InvalidInput(
+            f"a label in {shown(told)} is outside 0…{MOST_CLASSES - 1}: "
+            f"{int(labels.min())}…{int(labels.max())}"
+        )
+    return _stacked(images, resolution), labels.astype(np.int64)
+
+
+def _stacked(pictures: Iterable[Any], resolution: int | None) -> Pixels:
+    """Pictures ``(N, H, H, 3)`` of one size."""
+    made: list[Pixels] = []
+    for picture in pictures:
+        pixels = read_pixels(picture, resolution)
+        if pixels.shape != (made[0].shape if made else (len(pixels), len(pixels), 3)):
+            first = made[0].shape if made else pixels.shape
+            raise InvalidInput(
+                "pictures are of several sizes or not square, "
+                f"{first[1]}×{first[0]} and {pixels.shape[1]}×{pixels.shape[0]}: choose the "
+                "resolution that they are brought to, resolution=32 or PATH?resolution=32"
+            )
+        made.append(pixels)
+    if not made:
+        raise InvalidInput("a data set has at least one picture, got none")
+    return np.stack(made)
+
+
+def _labelled(
+    parts: Mapping[str, tuple[Pixels, NDArray[np.int64]]], names: tuple[str, ...]
+) -> Labelled:
+    """Parts in one, whose labels and classes fit together."""
+    labels = np.concatenate([one for _, one in parts.values()])
+    if len({images.shape[1:] for images, _ in parts.values()}) > 1:
+        raise InvalidInput("the parts' pictures are of several sizes: choose a resolution")
+    count = len(names) or int(labels.max(initial=-1)) + 1
+    if count < 2:
+        raise InvalidInput("a data set has at least two classes, got one")
+    if int(labels.max()) >= count:
+        raise InvalidInput(f"a label is outside 0…{count - 1}: {int(labels.max())}")
+    names = names or tuple(map(str, range(count)))
+    rows, start = {}, 0
+    for part, (_, one) in parts.items():
+        missing = np.flatnonzero(np.bincount(one, minlength=count) == 0)
+        if missing.size:
+            where = "" if part == "all" else f" in the part {part!r}"
+            raise InvalidInput(
+                f"no picture{where} is of the class "
+                f"{shown(', '.join(names[label] for label in islice(missing, 5)))}"
+            )
+        rows[part] = np.arange(start, start + len(one))
+        start += len(one)
+    return Labelled(np.concatenate([images for images, _ in parts.values()]), labels, rows, names)
+
+
+def check_memory(count: int, resolution: int) -> None:
+    """Refuse what would not fit in memory, twice over."""
+    wanted = 2 * count * 3 * resolution**2
+    if wanted > _memory():
+        raise InvalidInput(
+            f"{count:,} pictures of {resolution}×{resolution} take {wanted:,} bytes to read, more "
+            "than this machine has: choose a smaller resolution"
+        )
+
+
+def _memory() -> int:
+    """Bytes of this machine's memory; a bound where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # no POSIX system
+        return 64 << 30
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Visible folders in one, by name."""
+    try:
+        return sorted(
+            one for one in folder.iterdir() if one.is_dir() and not one.name.startswith(".")
+        )
+    except OSError as error:
+        raise InvalidInput(f"{shown(str(folder))} cannot be listed: {said(error)}") from error

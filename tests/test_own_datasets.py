@@ -1,0 +1,213 @@
+"""Data sets of one's own, by files that were written for it."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import struct
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from nats_gym.datasets import get_dataset, register_dataset
+from nats_gym.datasets import known as known_module
+from nats_gym.datasets.own import find_kept, kept_arrays, read_dataset, split_classes
+from nats_gym.datasets.reading import SkippedPictures
+from nats_gym.errors import InvalidInput
+from nats_gym.training.data import load_data
+
+
+@pytest.fixture(autouse=True)
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(known_module, "_registered", {})
+
+
+def draw(count: int = 30, side: int = 8, classes: int = 3) -> tuple[Any, Any]:
+    generator = np.random.default_rng(5)
+    images = generator.integers(0, 256, (count, side, side), np.uint8)
+    return images, np.arange(count, dtype=np.int64) % classes
+
+
+def write_folder(folder: Path, images: Any, labels: Any, part: str = "") -> Path:
+    for row, (image, label) in enumerate(zip(images, labels, strict=True)):
+        place = folder / part / f"class{label}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place / f"{row:03}.png")
+    return folder
+
+
+def write_idx(path: Path, array: Any, packed: bool = False) -> None:
+    content = bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape)
+    content += array.astype(np.uint8).tobytes()
+    path.write_bytes(gzip.compress(content) if packed else content)
+
+
+@pytest.mark.parametrize("parts", [(), ("train", "test"), ("train", "valid", "test")])
+def test_three_layouts_of_folders(tmp_path: Path, parts: tuple[str, ...]) -> None:
+    images, labels = draw()
+    for part in parts or ("",):
+        write_folder(tmp_path / "flowers", images, labels, part)
+    row = get_dataset(str(tmp_path / "flowers"))
+    assert (row.num_classes, row.resolution) == (3, 8)
+    assert row.classes == ("class0", "class1", "class2")
+    assert row.name.startswith("flowers-")
+    assert row.title == "flowers"
+    data = load_data(row.data_key)
+    rows = [data.splits[name].numpy() for name in ("train", "x-valid", "x-test")]
+    everything = np.concatenate(rows)
+    assert sorted(everything) == list(range(len(data.labels)))  # each in one part
+    sizes = {(): [18, 6, 6], ("train", "test"): [24, 6, 30]}.get(parts, [30, 30, 30])
+    assert [len(one) for one in rows] == sizes
+    for one in rows:
+        assert len(set(np.bincount(data.labels[one]))) == 1  # of each class as many
+    train = data.images[data.splits["train"]].numpy() / 255
+    assert np.allclose(data.mean, train.mean((0, 2, 3)))
+    assert np.allclose(data.std, train.std((0, 2, 3)))
+    first = np.array(Image.open(tmp_path / "flowers" / (parts or ("",))[0] / "class0/000.png"))
+    assert any(np.array_equal(first, image[0]) for image in data.images.numpy())
+
+
+def test_a_digest_follows_pixels_and_no_times(tmp_path: Path) -> None:
+    images, labels = draw()
+    folder = write_folder(tmp_path / "own", images, labels)
+    name = get_dataset(folder).name
+    os.utime(folder / "class0/000.png", (1, 1))
+    assert get_dataset(folder).name == name
+    images[0, 0, 0] ^= 1
+    write_folder(folder, images, labels)
+    assert get_dataset(folder).name != name
+    assert find_kept(name) is not None  # what was read before is there yet
+
+
+def test_arrays_idx_and_sequences_give_the_same_images(tmp_path: Path) -> None:
+    images, labels = draw()
+    np.savez(tmp_path / "one.npz", images=images, labels=labels)
+    one = read_dataset(tmp_path / "one.npz", "same")
+    pairs = [
+        (Image.fromarray(image), int(label)) for image, label in zip(images, labels, strict=True)
+    ]
+    assert read_dataset(pairs, "same").name == one.name
+    for packed in (False, True):
+        folder = tmp_path / f"idx{packed}"
+        folder.mkdir()
+        end = ".gz" if packed else ""
+        for part in ("train", "t10k"):
+            write_idx(folder / f"{part}-images-idx3-ubyte{end}", images, packed)
+            write_idx(folder / f"{part}-labels-idx1-ubyte{end}", labels, packed)
+    rows = [read_dataset(tmp_path / f"idx{packed}", "same") for packed in (False, True)]
+    assert rows[0] == rows[1]
+    assert (rows[0].train_images, rows[0].valid_images, rows[0].test_images) == (24, 6, 30)
+
+
+class Feature:
+    names = ("cat", "dog", "emu")
+
+
+class Hub(list[Any]):
+    """As Hugging Face's data sets answer."""
+
+    features: ClassVar[dict[str, object]] = {"image": object(), "label": Feature()}
+
+
+def test_a_hub_data_set_names_its_classes() -> None:
+    images, labels = draw()
+    hub = Hub(
+        {"image": Image.fromarray(i), "label": int(k)} for i, k in zip(images, labels, strict=True)
+    )
+    assert get_dataset(hub).classes == Feature.names
+
+
+def test_pictures_are_resized_as_pillow_does(tmp_path: Path) -> None:
+    generator = np.random.default_rng(1)
+    images = [generator.integers(0, 256, (9 + k, 20, 3), np.uint8) for k in range(12)]
+    folder = write_folder(tmp_path / "own", images, [k % 2 for k in range(12)])
+    with pytest.raises(InvalidInput, match="choose the resolution"):
+        get_dataset(folder)
+    row = get_dataset(f"{folder}?resolution=6")
+    assert row.resolution == 6
+    kept = kept_arrays(row.name)["images"]
+    wanted = np.array(Image.fromarray(images[0]).resize((6, 6), Image.Resampling.BILINEAR))
+    assert np.array_equal(kept[0].transpose(1, 2, 0), wanted)
+
+
+def test_splits_are_stratified_seeded_and_disjoint() -> None:
+    labels = np.repeat(np.arange(4), (5, 10, 20, 40))
+    rows = np.arange(len(labels))
+    drawn = split_classes(labels, rows, (0.2, 0.4), 3)
+    assert np.array_equal(np.sort(np.concatenate(drawn)), rows)
+    assert [np.bincount(labels[part]).tolist() for part in drawn] == [
+        [1, 2, 4, 8],
+        [2, 4, 8, 16],
+        [2, 4, 8, 16],
+    ]
+    again, other = (split_classes(labels, rows, (0.2, 0.4), seed) for seed in (3, 4))
+    assert all(map(np.array_equal, drawn, again))
+    assert not all(map(np.array_equal, drawn, other))
+
+
+def test_a_name_is_known_in_this_process(tmp_path: Path) -> None:
+    images, labels = draw()
+    folder = write_folder(tmp_path / "x", images, labels)
+    row = register_dataset("flowers", folder, resolution=4)
+    assert get_dataset("flowers") is row
+    assert row.resolution == 4
+    with pytest.raises(InvalidInput, match="known already"):
+        register_dataset("flowers", folder, resolution=5)
+    with pytest.raises(InvalidInput, match="known already"):
+        register_dataset("digits", folder)
+
+
+def test_unreadable_pictures_are_named_and_counted(tmp_path: Path) -> None:
+    images, labels = draw()
+    folder = write_folder(tmp_path / "own", images, labels)
+    (folder / "class1/bad.png").write_bytes((folder / "class1/001.png").read_bytes()[:40])
+    with pytest.warns(SkippedPictures, match="1 pictures.*bad.png"):
+        row = get_dataset(folder)
+    assert row.train_images == 18
+    with pytest.raises(InvalidInput, match=r"bad\.png"):
+        get_dataset(f"{folder}?strict")
+
+
+def test_bad_images_are_one_clear_error(tmp_path: Path) -> None:
+    images, labels = draw()
+    one = write_folder(tmp_path / "one", images, labels * 0)
+    empty = write_folder(tmp_path / "empty", images, labels)
+    (empty / "nothing").mkdir()
+    less = write_folder(tmp_path / "less", images, labels, "train")
+    write_folder(less, images, labels % 2, "test")
+    np.savez(tmp_path / "range.npz", images=images, labels=labels - 1)
+    np.savez(tmp_path / "gap.npz", images=images, labels=labels * 2)
+    np.savez(tmp_path / "named.npz", images=images, labels=labels, classes=np.array(["a", "b"]))
+    np.savez(tmp_path / "float.npz", images=images / 255, labels=labels)
+    cut = tmp_path / "cut"
+    cut.mkdir()
+    write_idx(cut / "train-images-idx3-ubyte", images)
+    write_idx(cut / "train-labels-idx1-ubyte", labels)
+    content = (cut / "train-images-idx3-ubyte").read_bytes()
+    (cut / "train-images-idx3-ubyte").write_bytes(content[:-1])
+    large = write_folder(tmp_path / "large", images, labels)
+    few = write_folder(tmp_path / "few", images[:3], labels[:3])
+    for given, match in (
+        (tmp_path / "none", "does not exist"),
+        (one, "at least two classes"),
+        (empty, "no pictures in the class folder"),
+        (less, "other classes"),
+        (tmp_path / "range.npz", "a label .* is outside"),
+        (tmp_path / "gap.npz", "no picture is of the class"),
+        (tmp_path / "named.npz", "a label is outside 0…1"),
+        (tmp_path / "float.npz", "float64|it holds"),
+        (cut, "fewer bytes"),
+        (few, "has 1 pictures"),
+        (f"{large}?resolution=x", "NUMBER"),
+        (f"{large}?size=3", "option of a data set's path"),
+        (f"{large}?resolution=5000", "resolution is an integer"),
+        ([(1, 2)], "."),
+        (3, "dataset"),
+        ("", "dataset"),
+    ):
+        with pytest.raises(InvalidInput, match=match):
+            get_dataset(given)
