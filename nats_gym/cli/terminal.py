@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 LONGEST_WORD = 1_000
 
 #: What a command's data set may be, in words.
-DATASET_NAMES = " or ".join(", ".join(EVERY_DATASET).rsplit(", ", 1))
+DATASET_NAMES = f"{', '.join(EVERY_DATASET)}, or the path of images"
 
 #: What a command's space may be, in words.
 SPACE_NAMES = "tss (topology), sss (size), nb101, or your own: its name, or module:Class"
