@@ -57,7 +57,7 @@ def identifying_arguments(
     facts = find_dataset(dataset)
     own = facts.supernet if facts else {}
     own_settings = cls.small_settings if facts and facts.small else {}
-    if network is not None or cls.space == "sss":  # whose supernet has one size
+    if network is not None or cls.one_size:
         built_with = _mapping("network", network)
     if batch_size is None:
         batch_size = own.get("batch_size", BATCH_SIZE)

@@ -29,12 +29,14 @@ class Method(nn.Module):
     Attributes:
         space: what it searches, ``"tss"`` or ``"sss"``.
         supernet_class: of the supernet that it takes.
+        one_size: whether its supernet has one size on every data set.
         small_settings: its default settings on small data sets, whose epochs have few steps.
         optimizer: of the architecture's parameters, None where nothing is learnt of it.
     """
 
     space: ClassVar[str]
     supernet_class: ClassVar[type[Supernet]]
+    one_size: ClassVar[bool] = False
     small_settings: ClassVar[Mapping[str, Any]] = {}
     optimizer: torch.optim.Optimizer | None = None
 

@@ -35,6 +35,7 @@ class SizeMethod(AlphaMethod):
     """
 
     space = "sss"
+    one_size = True
     supernet_class = SizeSupernet
     supernet: SizeSupernet
 

@@ -23,7 +23,7 @@ from nats_gym.machine import processor
 from nats_gym.networks import build
 from nats_gym.processes.pool import Task
 from nats_gym.simulation.schedule import Epochs
-from nats_gym.spaces import find_space
+from nats_gym.spaces import find_space, known_spaces, place_of
 from nats_gym.tables import MEASURED
 from nats_gym.training.checkpoint import UnreadableCheckpoint
 from nats_gym.training.data import ImageData, load_data
@@ -146,6 +146,7 @@ class RecordingEvaluator(StreamingEvaluator):
         self, plan: Plan, data_dir: str | os.PathLike[str] | None, device: str = "auto"
     ) -> None:
         self._plan, self._device = plan, device
+        self._place = place_of(plan.architectures, "")
         self._data_dir = None if data_dir is None else str(data_dir)
 
     @property
@@ -163,6 +164,8 @@ class RecordingEvaluator(StreamingEvaluator):
         self, index: NDArray[np.int64], epochs: Epochs, trials: NDArray[np.uint64]
     ) -> Iterator[tuple[int, Answer]]:
         """Train a batch, by the plan's schedule; yield each as it is done."""
+        if self._place and self._plan.space not in known_spaces():
+            find_space(self._place)  # on another machine
         for position, (one, trial) in enumerate(zip(index.tolist(), trials.tolist(), strict=True)):
             try:
                 device = choose_device(self._device)

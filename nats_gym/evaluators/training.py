@@ -21,7 +21,7 @@ from nats_gym.evaluators.protocol import Answer, StreamingEvaluator
 from nats_gym.files import check_folder
 from nats_gym.processes.pool import MOST_RETRIES, TaskTimedOut
 from nats_gym.simulation.schedule import Epochs, check_epochs, trained_epochs
-from nats_gym.spaces import get_space
+from nats_gym.spaces import find_space, get_space, known_spaces, place_of
 from nats_gym.streams import combine, uniform_below
 from nats_gym.tables import MEASURED
 from nats_gym.training.architecture import check_network, preset, train_architectures
@@ -142,7 +142,8 @@ class TrainingEvaluator(StreamingEvaluator):
         self._lock = threading.RLock()  # data and processes are made once, whoever asks first
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _make, (self._arguments,)  # data and processes stay where they are
+        # Data and processes stay where they are.
+        return _make, (self._arguments, place_of(self.space, ""))
 
     @property
     def identity(self) -> str:
@@ -326,5 +327,7 @@ class TrainingEvaluator(StreamingEvaluator):
             return self._pool
 
 
-def _make(arguments: dict[str, Any]) -> TrainingEvaluator:
+def _make(arguments: dict[str, Any], place: str) -> TrainingEvaluator:
+    if place and arguments["space"] not in known_spaces():
+        find_space(place)  # in another process
     return TrainingEvaluator(**arguments)

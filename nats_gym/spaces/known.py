@@ -78,13 +78,19 @@ def find_space(place: str) -> ArchitectureSpace:
     return register_space(place) if ":" in place else get_space(place)
 
 
-def place_of(space: ArchitectureSpace) -> str:
+def place_of(space: ArchitectureSpace, default: str | None = None) -> str:
     """What another process finds a space by, with :func:`find_space`.
 
+    Args:
+        space: the space.
+        default: what is said instead where none can.
+
     Raises:
-        InvalidInput: for one of your own that cannot be imported, as its class is of the script
-            that runs, or was made with arguments.
+        InvalidInput: without a default, for one of your own that cannot be imported, as its class
+            is of the script that runs, or was made with arguments.
     """
+    if default is not None:
+        checks.instance(default, str, "default")
     space = checks.instance(space, ArchitectureSpace, "space")
     if space.name in SPACES or (space.name in _brought() and get_space(space.name) is space):
         return space.name
@@ -96,6 +102,8 @@ def place_of(space: ArchitectureSpace) -> str:
     except InvalidInput:
         found = None
     if found is not type(space) or _vars_of(space):
+        if default is not None:
+            return default
         raise InvalidInput(
             f"other processes cannot import the space {shown(space.name)}: put it into a module, "
             "and register_space('my_module:MySpace'), a class or what is made of one"

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import pickle
+import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,8 @@ from nats_gym.evaluators import TrainingEvaluator
 from nats_gym.spaces import ArchitectureSpace, find_space, place_of
 from nats_gym.tables import MEASURED, SURROGATE, Column, load_table, write_table
 from nats_gym.testing import check_space
+from nats_gym.training.batched import TrainingPool
+from nats_gym.training.data import load_data
 
 pytest.importorskip("sklearn")
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -192,3 +197,22 @@ def test_two_cells_of_nasbench101_are_built(tmp_path: Path) -> None:
     done = build(tmp_path / "mine", plan, np.array([0, 423_623]), devices=("cpu",), curves=False)
     accuracy = done.table.mean_accuracy("valid", 1)
     assert np.flatnonzero(~np.isnan(accuracy)).tolist() == [0, 423_623]
+
+
+def test_an_evaluator_that_is_sent_brings_its_space(space: ArchitectureSpace) -> None:
+    folder = str(Path(str(importlib.import_module("mlps_beside").__file__)).parent)
+    evaluator = TrainingEvaluator(space.name, "digits", recipe={"learning_rate": 0.05})
+    sent = pickle.dumps(evaluator).hex()
+    code = (
+        f"import pickle, sys; sys.path.append({folder!r})\n"
+        f"print(pickle.loads(bytes.fromhex({sent!r})).space.size)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(space.size)]
+    with TrainingPool(space.name, load_data("digits"), workers=2, devices=("cpu",)) as pool:
+        records: dict[int, Any] = dict(
+            pool.train([3, 4], [0, 0], recipe=replace(evaluator.recipe, epochs=1))
+        )
+    expected = evaluator.evaluate(np.array([3, 4]), 1, np.zeros(2, np.uint64)).accuracy
+    found = [records[place].accuracy("x-valid") for place in (0, 1)]
+    assert found == pytest.approx(expected.tolist(), abs=1e-4)
