@@ -14,13 +14,12 @@ import numpy as np
 
 from nats_gym import checks
 from nats_gym.spaces import ArchitectureSpace
-from nats_gym.tables.perceptron import WIDEST
+from nats_gym.tables.perceptron import WIDEST, Array
 from nats_gym.tables.surrogates import (
     DATASET_ORDER,
     DECIMALS,
     EQUAL_WIDTHS,
     LOGIT_RANGE,
-    Array,
     Figures,
     NoiseCurve,
     topology_features,
