@@ -71,7 +71,7 @@ class NASBench:
         self, dataset_file: str | os.PathLike[str] | None = None, seed: int | None = None
     ) -> None:
         if seed is not None:
-            seed = checks.integer(seed, "a seed", -(2**63))
+            seed = checks.seed(seed)
         self._figures = _open(dataset_file)
         self.valid_epochs = set(self._figures.schedules)
         self.config = _config()

@@ -396,6 +396,18 @@ def _api() -> Any:
     return NATStopology(None, True, False)
 
 
+def _cell() -> Any:
+    from nats_gym.nasbench.api import ModelSpec
+
+    return ModelSpec([[0, 1, 0], [0, 0, 1], [0, 0, 0]], ["input", "maxpool3x3", "output"])
+
+
+def _cells() -> Any:
+    from nats_gym.nasbench.api import NASBench
+
+    return NASBench("embedded")
+
+
 @functools.cache
 def _archive() -> Any:
     """The import of a small archive, under the home that tests have."""
@@ -425,6 +437,8 @@ INSTANCES: dict[str, Callable[[], Any]] = {
     "Plan": _plan,
     "NASBenchMetaAPI": _api,
     "NATStopology": _api,
+    "ModelSpec": _cell,
+    "NASBench": _cells,
     "OfficialArchive": lambda: _archive(),
     "Column": lambda: _table().columns[0],
     "Study": _study,

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from archive_server import Server, server
 from command_line import call
+from nasbench101_files import cells_of
 from synthetic_archive import SHORT, record, write_archive, write_record
+from synthetic_tfrecord import records, write_file
 
 from nats_gym.tables import official
 
@@ -99,3 +101,19 @@ def test_download_imports_what_arrives(monkeypatch, capsys, server: Server) -> N
     assert code == 0
     assert f"{len(server.body):,} bytes, SHA-256" in out
     assert "60 of 32,768" in out
+
+
+def test_a_file_of_nas_bench_101(monkeypatch, capsys, home: Path, tmp_path: Path) -> None:
+    path = write_file(tmp_path / "some.tfrecord", records(cells_of([0, 167]), [4]))
+    code, out, _ = call(monkeypatch, capsys, "data", "import", str(path))
+    assert code == 0
+    assert "2 of 423,624" in out
+    assert "no, but figures half-way" in out
+    (imported,) = official.archives()
+    code, out, _ = call(monkeypatch, capsys, "data", "status")
+    assert (code, imported.folder.name in out) == (0, True)
+    assert call(monkeypatch, capsys, "data", "remove", imported.folder.name)[0] == 0
+    assert official.archives() == []
+    path.write_bytes(path.read_bytes()[:-7])
+    code, _, err = call(monkeypatch, capsys, "data", "import", str(path))
+    assert (code, err) == (2, f"nats-gym: {path}: record 5: the file ends within it\n")

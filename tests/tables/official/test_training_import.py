@@ -18,6 +18,7 @@ import synthetic_tfrecord as plain
 from nasbench101_files import CELLS, SCHEDULES, cells_of, made_up, shuffled
 
 from nats_gym.errors import InvalidInput, NatsGymError, NotInTable
+from nats_gym.evaluators import TableEvaluator
 from nats_gym.spaces import get_space
 from nats_gym.tables import MEASURED, load_table, official
 from nats_gym.tables.official import origin, tfrecord, training_columns
@@ -77,6 +78,17 @@ def test_the_table_says_what_it_holds(made_up: official.OfficialArchive) -> None
             table.accuracy("valid", epochs)
     assert "not NAS-Bench-101's, though in its format: its SHA-256 begins" in made_up.origin
     assert newest_archive("nb101") is None  # auto takes whole, public files only
+
+
+def test_evaluators_answer_from_it(made_up: official.OfficialArchive) -> None:
+    table = load_table("nb101", "cifar10", made_up.source)
+    evaluator = TableEvaluator(table)
+    for epochs in (108, "54/108", "2/4"):
+        drawn = {evaluator.evaluate_one(167, epochs, key) for key in range(50)}
+        seconds = float(table.train_seconds(epochs)[167])
+        assert drawn == {(float(one), seconds) for one in table.accuracy("valid", epochs)[167]}
+    with pytest.raises(NotInTable, match="architecture 1 of nb101 cifar10 is not in the partial"):
+        evaluator.evaluate_one(1, 108, 0)
 
 
 def test_a_whole_public_file_is_what_auto_takes(
