@@ -45,9 +45,7 @@ class ModelSpec:
         data_format: str = "channels_last",
     ) -> None:
         square = _check_matrix(matrix)
-        names = checks.as_list(ops)
-        if names is None or any(not issubclass(type(name), str) for name in names):
-            raise InvalidInput(f"operations are names, one of each vertex, got {shown(ops)}")
+        names = _check_names(ops, "operations are names, one of each vertex")
         if len(names) != len(square):
             raise InvalidInput(
                 f"a matrix of {len(square)} vertices takes as many operations, got {len(names)}"
@@ -75,9 +73,7 @@ class ModelSpec:
         Raises:
             InvalidInput: for a cell without a path, or an operation that is none of these.
         """
-        order = checks.as_list(canonical_ops)
-        if order is None:
-            raise InvalidInput(f"canonical_ops are names of operations, got {shown(order)}")
+        order = _check_names(canonical_ops, "canonical_ops are names of operations")
         if self.matrix is None or self.ops is None:
             raise InvalidInput("a cell without a path from input to output has no hash")
         for name in self.ops[1:-1]:
@@ -86,6 +82,13 @@ class ModelSpec:
         sources = [np.flatnonzero(column).tolist() for column in self.matrix.T]
         targets = [np.flatnonzero(row).tolist() for row in self.matrix]
         return hash_of(sources, targets, [-1, *map(order.index, self.ops[1:-1]), -2])
+
+
+def _check_names(names: Sequence[str], what: str) -> list[str]:
+    found = checks.as_list(names)
+    if found is None or any(not issubclass(type(name), str) for name in found):
+        raise InvalidInput(f"{what}, got {shown(names)}")
+    return found
 
 
 def _check_matrix(matrix: ArrayLike) -> NDArray[np.int64]:
