@@ -168,9 +168,12 @@ class SimulatedCrew:
         """See :meth:`Crew.submit`."""
         index, rung, paid = asked["index"], asked["rung"], asked["paid"]
         accuracy, seconds = self._look_up(index, rung, asked["key"])
-        saved = np.where(paid >= 0, self._train_seconds[np.maximum(paid, 0), index], 0.0)
-        saved[index < 0] = 0.0  # what is no architecture takes no time, however often it goes on
-        seconds = seconds - saved
+        if (goes_on := paid >= 0).any():
+            saved = np.where(goes_on, self._train_seconds[paid, index], 0.0)
+            saved[index < 0] = (
+                0.0  # what is no architecture takes no time, however often it goes on
+            )
+            seconds = seconds - saved
         kept = {name: asked[name] for name in ("index", "rung", "evaluation", "continues")}
         self._workers.submit(self._every, now + seconds, accuracy=accuracy, seconds=seconds, **kept)
 
