@@ -24,7 +24,7 @@ from nats_gym.evaluators import (
     evaluator_options,
 )
 from nats_gym.files import check_source
-from nats_gym.registration import ENVIRONMENTS, FAMILIES
+from nats_gym.registration import FAMILIES, benchmark_of
 from nats_gym.rewards import (
     Evaluation,
     Lagrangian,
@@ -550,8 +550,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         """Raise ``InvalidInput`` for options that no family, or another one, has."""
         for option in sorted(unknown):
             owners = {one.__name__ for one in _families(ArchitectureEnv) if option in _options(one)}
-            named = f"NATS-{space.upper()}-{dataset}"
-            named = named if f"{named}-v0" in ENVIRONMENTS else "NAS"
+            named = benchmark_of(space, dataset)
             ids = [
                 family.format(named) for family, (scalar, _) in FAMILIES.items() if scalar in owners
             ]

@@ -15,13 +15,21 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "mo-{}-v0": ("MultiObjectiveEnv", "MultiObjectiveVectorEnv"),
 }
 
+#: What each family's ids call a benchmark: the space and data set that they are made with.
+BENCHMARKS: dict[str, tuple[str, str]] = {
+    **{
+        f"NATS-{space.upper()}-{dataset}": (space, dataset)
+        for space in ("tss", "sss")
+        for dataset in EVERY_DATASET
+    },
+    "NASBench101-cifar10": ("nb101", "cifar10"),
+}
 #: Every registered id, with the space and data set it is made with. Digits are trained on for
 #: real, unless ``source=`` names a table of them; the exact front of ``mo-`` needs one.
 ENVIRONMENTS: dict[str, dict[str, str]] = {
-    family.format(f"NATS-{space.upper()}-{dataset}"): {"space": space, "dataset": dataset}
+    family.format(benchmark): {"space": space, "dataset": dataset}
     for family in FAMILIES
-    for space in ("tss", "sss")
-    for dataset in EVERY_DATASET
+    for benchmark, (space, dataset) in BENCHMARKS.items()
 }
 #: Of any space, which is given as ``space=``: the object, its class, or the name it is known by.
 OPEN_ENVIRONMENTS: tuple[str, ...] = tuple(family.format("NAS") for family in FAMILIES)
@@ -43,8 +51,16 @@ def family_of(env_id: str) -> str:
         return env_id.replace("NAS", "{}")
     if env_id in OPEN_DATASETS:
         return env_id.replace(f"NATS-{OPEN_DATASETS[env_id]['space'].upper()}", "{}")
-    arguments = ENVIRONMENTS[env_id]
-    return env_id.replace(f"NATS-{arguments['space'].upper()}-{arguments['dataset']}", "{}")
+    made = ENVIRONMENTS[env_id]
+    return env_id.replace(benchmark_of(made["space"], made["dataset"]), "{}")
+
+
+def benchmark_of(space: str, dataset: str) -> str:
+    """What ids call a space and data set; those of any data set, or any space, where none does."""
+    made = space, dataset
+    named = next((name for name, benchmark in BENCHMARKS.items() if benchmark == made), "NAS")
+    of_any_dataset = f"NATS-{space.upper()}"
+    return of_any_dataset if named == "NAS" and f"{of_any_dataset}-v0" in OPEN_DATASETS else named
 
 
 def register_environments() -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 import gymnasium as gym
 
 import nats_gym.envs
-from nats_gym.registration import ENVIRONMENTS, FAMILIES, family_of
+from nats_gym.registration import BENCHMARKS, ENVIRONMENTS, FAMILIES, family_of
+from nats_gym.spaces import get_space
 from nats_gym.rewards import __doc__ as rewards_text
 
 FOLDER = Path(__file__).parent.parent / "docs" / "environments"
@@ -122,10 +123,12 @@ def page(family: str) -> str:
     scalar, vector = FAMILIES[family]
     ids = [env_id for env_id in ENVIRONMENTS if family_of(env_id) == family]
     lines = [f"# {PAGES[family][1]}", "", *(f"- `{env_id}`" for env_id in ids), ""]
-    lines += ["| cifar10 | action space | observation space |", "|---|---|---|"]
-    for space in ("TSS", "SSS"):
-        env = gym.make(family.format(f"NATS-{space}-cifar10"))
-        lines.append(f"| {space} | `{env.action_space}` | `{env.observation_space}` |")
+    lines += ["| CIFAR-10 | action space | observation space |", "|---|---|---|"]
+    for benchmark, (space, dataset) in BENCHMARKS.items():
+        if dataset == "cifar10":
+            env = gym.make(family.format(benchmark))
+            title = get_space(space).title
+            lines.append(f"| {title} | `{env.action_space}` | `{env.observation_space}` |")
     lines += ["", f"`nats_gym.envs.{scalar}`", "", docstring(scalar, 0), ""]
     lines += [f"## Native vector environment: `nats_gym.envs.{vector}`", "", docstring(vector, 1)]
     return "\n".join(lines) + "\n"
@@ -134,7 +137,8 @@ def page(family: str) -> str:
 def index() -> str:
     """The page that leads to the others."""
     pages = "\n".join(
-        f"- [{title}]({name}): `{family.format('NATS-…')}`"
+        f"- [{title}]({name}): `{family.format('NATS-…')}`, `{family.format('NASBench101-cifar10')}`, "
+        f"and of any space `{family.format('NAS')}`"
         for family, (name, title) in PAGES.items()
     )
     text = inspect.cleandoc(rewards_text or "").partition("\n\n")[2].replace("``", "`")
