@@ -35,9 +35,9 @@ class BudgetedEnv(ConstructionEnv):
     """
     ## Description
     A whole search is one episode. Architectures are built one decision a step, as in
-    `NATS-{TSS,SSS}-*-v0`; each is evaluated when complete, its seconds (training and one
-    validation pass) are charged to a simulated clock, and the next one begins, until the budget
-    is spent. This is the paper's search protocol as an episode.
+    `NATS-{TSS,SSS}-*-v0`, `NASBench101-*-v0` and `NAS-v0`; each is evaluated when complete, its
+    seconds (training and one validation pass) are charged to a simulated clock, and the next one
+    begins, until the budget is spent. This is the paper's search protocol as an episode.
 
     With `workers=k` evaluations run beside each other. A complete architecture goes to a free
     worker and the next one begins at once; when no worker is free the clock goes on to the first
@@ -48,16 +48,16 @@ class BudgetedEnv(ConstructionEnv):
     trained.
 
     ## Action Space
-    As in the unbudgeted environment: `Discrete(5)` for topology, `Discrete(8)` for size, with the
-    same masks under limits. The decision on the schedule has the same actions: of `m` schedules,
-    cheap to dear, action `a` takes number `a·m // k` from 0 (of 12 and 200 epochs in the topology
-    space, actions 0, 1 and 2 take 12).
+    As in the unbudgeted environment: `Discrete(5)` for topology, `Discrete(8)` for size,
+    `Discrete(3)` for NAS-Bench-101, with the same masks. The decision on the schedule has the same
+    actions: of `m` schedules, cheap to dear, action `a` takes number `a·m // k` from 0 (of 12 and
+    200 epochs in the topology space, actions 0, 1 and 2 take 12).
 
     ## Observation Space
-    `Box(0, 1, (n·k + n + 2,), float32)`: decisions and position of the architecture in progress
-    as in the unbudgeted environment, then the fraction of the budget left and the incumbent's
-    accuracy / 100 (0 before the first evaluation). 38 figures for topology, 47 for size; one more
-    position with `fidelity_action=True`.
+    `Box(0, 1, (n·k + n + 2,), float32)`: decisions and position of the architecture in progress as
+    in the unbudgeted environment, then the fraction of the budget left and the incumbent's accuracy
+    / 100 (0 before the first evaluation). 38 figures for topology, 47 for size, 106 for
+    NAS-Bench-101; one more position with `fidelity_action=True`.
 
     ## Rewards
     `improvement` (default): at each result, what it adds to the incumbent's accuracy, / 100; an

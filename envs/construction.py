@@ -23,33 +23,41 @@ from .vector_infos import Bools, Metrics
 class ConstructionEnv(ArchitectureEnv):
     """
     ## Description
-    Builds one architecture of NATS-Bench from nothing: a decision a step. In the topology space
+    Builds one architecture from nothing: a decision a step. In NATS-Bench's topology space
     (`NATS-TSS-*`) the six decisions are the operations on the edges 1←0, 2←0, 2←1, 3←0, 3←1, 3←2
-    of a cell; in the size space (`NATS-SSS-*`) the five decisions are the channel widths of
-    cell 1, reduction 1, cell 2, reduction 2 and cell 3. Once complete, the architecture is
-    evaluated: looked up in a table of real trainings, or handed to the evaluator of your choice.
+    of a cell; in its size space (`NATS-SSS-*`) the five decisions are the channel widths of
+    cell 1, reduction 1, cell 2, reduction 2 and cell 3. In `NASBench101-*` the 26 decisions are
+    whether each of 21 edges is there, and the operations of five vertices. `NAS-*` takes any space,
+    as `space=`: the object, its class, or a name that it is registered under. Once complete, the
+    architecture is evaluated: looked up in a table of real trainings, or handed to the evaluator
+    of your choice.
 
-    Source: Dong, Liu, Musial, Gabrys, "NATS-Bench", TPAMI 2021, arXiv 2009.00437.
+    Sources: Dong, Liu, Musial, Gabrys, "NATS-Bench", TPAMI 2021, arXiv 2009.00437; Ying et al.,
+    "NAS-Bench-101", ICML 2019, arXiv 1902.09635.
 
     ## Action Space
     Topology: `Discrete(5)`: 0 `none`, 1 `skip_connect`, 2 `nor_conv_1x1`, 3 `nor_conv_3x3`,
-    4 `avg_pool_3x3`. Size: `Discrete(8)`: choice `d` is the width `8·(d+1)`.
+    4 `avg_pool_3x3`. Size: `Discrete(8)`: choice `d` is the width `8·(d+1)`. NAS-Bench-101:
+    `Discrete(3)`: 0 no edge, 1 an edge, then 0 `conv3x3-bn-relu`, 1 `conv1x1-bn-relu`,
+    2 `maxpool3x3`. Any space: `Discrete(k)` with `k` the most choices that a decision has.
 
-    Under limits (`max_params`, `max_flops`, `max_latency`) every `info` holds `action_mask`, int8
-    `(k,)`, for `action_space.sample(mask)`: the choices after which some architecture still meets
-    all limits. A choice outside the mask may be taken; the architecture then violates a limit.
-    `action_masks()` is the same as a bool array, as sb3-contrib's MaskablePPO asks for it.
+    Under limits (`max_params`, `max_flops`, `max_latency`), and in a space where some rows of
+    choices are no architecture or decisions have fewer than `k`, every `info` holds `action_mask`,
+    int8 `(k,)`, for `action_space.sample(mask)`: the choices after which some valid architecture
+    still meets all limits. A choice outside the mask may be taken; the architecture then violates a
+    limit, or is none. `action_masks()` is the same as a bool array, as sb3-contrib's MaskablePPO
+    asks for it.
 
     ## Observation Space
     `Box(0, 1, (n·k + n,), float32)`: the decisions taken as `n` one-hot rows of `k` (zeros while
     open), then the position of the next decision, one-hot (zeros once complete). 36 figures for
-    topology (n=6, k=5), 45 for size (n=5, k=8). `env.unwrapped.encode(architecture)` and
-    `decode(observation)` go between the two; wrappers of `nats_gym.envs` make a `Dict`, a
-    `MultiDiscrete` or a `Graph` of it.
+    topology (n=6, k=5), 45 for size (n=5, k=8), 104 for NAS-Bench-101 (n=26, k=3).
+    `env.unwrapped.encode(architecture)` and `decode(observation)` go between the two; wrappers of
+    `nats_gym.envs` make a `Dict`, a `MultiDiscrete` or a `Graph` of it.
 
     ## Rewards
     0 until the last decision, then validation accuracy / 100, in [0, 1]; or what `reward=` makes
-    of it, less `penalty` × cost.
+    of it, less `penalty` × cost. What is no architecture has accuracy 0.
 
     ## Starting State
     Nothing decided. The seed decides the trials that will be drawn and nothing else. Trials are
@@ -62,13 +70,15 @@ class ConstructionEnv(ArchitectureEnv):
     (official), `arch` (official string), `accuracy` (percent), `seconds` (what the evaluation
     cost), `clock` (seconds since the last `reset(seed=...)`), `provenance` (what the accuracy
     rests on: `measured` or `surrogate`), `seconds_provenance` (likewise for the seconds) and,
-    under limits, `cost`: by how much they are exceeded, as fractions of them, summed.
+    under limits, `cost`: by how much they are exceeded, as fractions of them, summed. In a space
+    where that is a question, `valid` says whether it is an architecture: if not, `index` is -1,
+    `accuracy` and `seconds` are 0, and nothing is evaluated.
 
     ## Arguments
-    - `epochs`: training schedule to search on. Embedded: topology 12 (surrogate) and 200
-      (measured, the default); size 90 (surrogate). An imported official archive has every
-      schedule, and the states within one: `"4/12"` is 4 epochs into the 12-epoch schedule, and
-      a number that is no schedule so many epochs into the full one.
+    - `epochs`: training schedule to search on. Embedded: topology 12 (surrogate) and 200 (measured,
+      the default); size 90 (surrogate); NAS-Bench-101 4, 12, 36 and 108 (surrogate). An imported
+      official archive has every schedule, and the states within one: `"4/12"` is 4 epochs into the
+      12-epoch schedule, and a number that is no schedule so many epochs into the full one.
     - `trial`: `"random"` (default), `"mean"`, a training seed (777) or its position (0, 1, …). A
       surrogate has no trainings: there any number from 0 is a fixed draw of its noise.
     - `source`: `"auto"` (an imported official archive if there is one), `"embedded"`, the folder

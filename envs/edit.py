@@ -27,13 +27,14 @@ START_DRAW = int.from_bytes(b"start", "little")
 class EditEnv(ArchitectureEnv):
     """
     ## Description
-    Local search as an episode. It starts from a random architecture of NATS-Bench, which is
-    evaluated; a step changes one decision and evaluates the result, until the simulated clock has
-    spent its budget or the horizon is reached.
+    Local search as an episode. It starts from a random architecture, which is evaluated; a step
+    changes one decision and evaluates the result, until the simulated clock has spent its budget or
+    the horizon is reached.
 
     ## Action Space
     `Discrete(n·k)`: action `d·k + c` gives decision `d` the choice `c`: 30 actions for topology,
-    40 for size, in the order of decisions and choices of `NATS-{TSS,SSS}-*-v0`.
+    40 for size, 78 for NAS-Bench-101, in the order of decisions and choices of
+    `NATS-{TSS,SSS}-*-v0`, `NASBench101-*-v0` and, for any space, `NAS-v0`.
 
     Every `info` holds `action_mask`, int8 `(n·k,)`, for `action_space.sample(mask)`: the actions
     that change the architecture and, under limits, after which it meets them. Where no change
@@ -48,7 +49,7 @@ class EditEnv(ArchitectureEnv):
     `Box(0, 1, (n·k + 4,), float32)`: the architecture as `n` one-hot rows of `k`, then the
     fraction of the budget left, the fraction of the horizon left, the accuracy / 100 of the
     architecture and that of the incumbent, the best observed. 34 figures for topology, 44 for
-    size.
+    size, 82 for NAS-Bench-101.
 
     ## Rewards
     `change` (default): accuracy minus that of the architecture before, / 100, in [-1, 1]; an

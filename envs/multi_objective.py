@@ -25,10 +25,10 @@ Vector = NDArray[np.float32]
 class MultiObjectiveEnv(ConstructionEnv):
     """
     ## Description
-    Builds one architecture as `NATS-{TSS,SSS}-*-v0` does, and is rewarded with a vector: accuracy
-    against what the network costs. It keeps MO-Gymnasium's conventions: `reward_space`,
-    `reward_dim`, vector rewards from `step`, `pareto_front(gamma)`; its wrappers work, e.g.
-    `mo_gymnasium.wrappers.LinearReward`.
+    Builds one architecture as `NATS-{TSS,SSS}-*-v0`, `NASBench101-*-v0` and `NAS-v0` do, and is
+    rewarded with a vector: accuracy against what the network costs. It keeps MO-Gymnasium's
+    conventions: `reward_space`, `reward_dim`, vector rewards from `step`, `pareto_front(gamma)`;
+    its wrappers work, e.g. `mo_gymnasium.wrappers.LinearReward`.
 
     Source: Felten et al., "A Toolkit for Reliable Benchmarking and Research in Multi-Objective
     Reinforcement Learning", NeurIPS 2023 (MO-Gymnasium).

@@ -22,13 +22,14 @@ from .vector_infos import Bools, Metrics
 class OneShotEnv(ArchitectureEnv):
     """
     ## Description
-    A whole architecture of NATS-Bench is one action, and an episode is one step: the contextless
+    A whole architecture is one action, and an episode is one step: the contextless
     bandit form of the search, for evolution strategies, CMA-like optimisers and policies that
     factorise over decisions.
 
     ## Action Space
-    `MultiDiscrete([k] * n)`: topology six operations of five, size five widths of eight, in the
-    order of `NATS-{TSS,SSS}-*-v0`.
+    `MultiDiscrete([k] * n)`: topology six operations of five, size five widths of eight,
+    NAS-Bench-101 21 edges of two and five operations of three, in the order of
+    `NATS-{TSS,SSS}-*-v0`, `NASBench101-*-v0` and, for any space, `NAS-v0`.
 
     Under limits every `info` holds `action_mask`, int8 `(n, k)`, for
     `action_space.sample(tuple(mask))` (of a space of unequal decisions each row cut to what the
@@ -37,7 +38,7 @@ class OneShotEnv(ArchitectureEnv):
 
     ## Observation Space
     `Box(0, 1, (n·k,), float32)`: the decisions as `n` one-hot rows of `k`: zeros at the start, the
-    architecture after the step. 30 figures for topology, 40 for size.
+    architecture after the step. 30 figures for topology, 40 for size, 78 for NAS-Bench-101.
 
     ## Rewards
     Validation accuracy / 100, in [0, 1]; or what `reward=` makes of it, less `penalty` × cost.

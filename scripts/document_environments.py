@@ -17,8 +17,8 @@ import gymnasium as gym
 
 import nats_gym.envs
 from nats_gym.registration import BENCHMARKS, ENVIRONMENTS, FAMILIES, family_of
-from nats_gym.spaces import get_space
 from nats_gym.rewards import __doc__ as rewards_text
+from nats_gym.spaces import get_space
 
 FOLDER = Path(__file__).parent.parent / "docs" / "environments"
 #: Of each family: its page, and what it is called.
@@ -137,8 +137,8 @@ def page(family: str) -> str:
 def index() -> str:
     """The page that leads to the others."""
     pages = "\n".join(
-        f"- [{title}]({name}): `{family.format('NATS-…')}`, `{family.format('NASBench101-cifar10')}`, "
-        f"and of any space `{family.format('NAS')}`"
+        f"- [{title}]({name}): "
+        + ", ".join(f"`{family.format(one)}`" for one in ("NATS-…", "NASBench101-cifar10", "NAS"))
         for family, (name, title) in PAGES.items()
     )
     text = inspect.cleandoc(rewards_text or "").partition("\n\n")[2].replace("``", "`")
