@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.checks import integer
 from nats_gym.evaluators import Outcome
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.spaces.architecture_space import uniform_integers
@@ -18,8 +19,10 @@ from nats_gym.streams import RunStreams
 
 from .pending import Pending
 
-POPULATION = 10
-SAMPLE = 3  # drawn with replacement
+#: As run in NATS-Bench.
+POPULATION, SAMPLE = 10, 3
+#: Of either: a population is held for every run.
+LARGEST = 10_000
 
 
 class RegularizedEvolution:
@@ -28,18 +31,31 @@ class RegularizedEvolution:
     Args:
         space: what to search.
         streams: one random stream per run.
+        population: how many are alive, ``P``.
+        sample: how many are drawn for the best of them to be the parent, with replacement.
 
     Attributes:
-        population: the architectures alive, ``(runs, POPULATION, n)``; answer ``t`` stands at
-            place ``t % POPULATION``.
-        accuracy: what they scored, percent, ``(runs, POPULATION)``.
+        population: the architectures alive, ``(runs, P, n)``; answer ``t`` stands at place
+            ``t % P``.
+        accuracy: what they scored, percent, ``(runs, P)``.
+
+    Raises:
+        InvalidInput: for numbers that are none from 1.
     """
 
-    def __init__(self, space: ArchitectureSpace, streams: RunStreams) -> None:
+    def __init__(
+        self,
+        space: ArchitectureSpace,
+        streams: RunStreams,
+        population: int = POPULATION,
+        sample: int = SAMPLE,
+    ) -> None:
         self.space = space
         self.streams = streams
-        self.population = np.zeros((streams.runs, POPULATION, space.num_decisions), dtype=np.int64)
-        self.accuracy = np.zeros((streams.runs, POPULATION))
+        self._size = integer(population, "population", 1, LARGEST)
+        self._sample = integer(sample, "sample", 1, LARGEST)
+        self.population = np.zeros((streams.runs, self._size, space.num_decisions), dtype=np.int64)
+        self.accuracy = np.zeros((streams.runs, self._size))
         self._evaluations = 0  # answered
         self._pending = Pending(streams.runs)
 
@@ -49,11 +65,11 @@ class RegularizedEvolution:
         The parent is the best of the sample, the first drawn of equals.
         """
         runs = self.streams.runs
-        if self._evaluations < POPULATION:
+        if self._evaluations < self._size:
             return self._remember(self.space.sample(self.streams, (runs,)))
         # Places are drawn by age, the oldest first; it stands where the child will.
-        age = uniform_integers(self.streams, POPULATION, (runs, SAMPLE))
-        places = (self._evaluations + age) % POPULATION
+        age = uniform_integers(self.streams, self._size, (runs, self._sample))
+        places = (self._evaluations + age) % self._size
         best = np.take_along_axis(self.accuracy, places, axis=1).argmax(axis=1)
         parents = self.population[np.arange(runs), places[np.arange(runs), best]]
         return self._remember(self.space.mutate(parents, self.streams))
@@ -69,7 +85,7 @@ class RegularizedEvolution:
             outcome: arrays ``(runs,)``.
             evaluation: the number of each run's evaluation; None for the last.
         """
-        place = self._evaluations % POPULATION
+        place = self._evaluations % self._size
         (self.population[:, place],) = self._pending.take(evaluation)
         self.accuracy[:, place] = outcome.accuracy
         self._evaluations += 1

