@@ -145,10 +145,10 @@ class ArchitectureEnv(gym.Env[Any, Any]):
 
         self.clock = SimulatedClock()
         #: Whether `info` says of an architecture that it is valid.
-        self._may_be_invalid = not (
-            self.architecture_space.every_row_valid and self.architecture_space.equal_choices
+        self._may_be_invalid = not self.architecture_space.every_row_valid
+        self._masked = (
+            self._limited or self._may_be_invalid or not self.architecture_space.equal_choices
         )
-        self._masked = self._limited or self._may_be_invalid
         self._num_decisions = self.architecture_space.num_decisions
         self._num_choices = self.architecture_space.num_choices
         self._view: FlatObservation

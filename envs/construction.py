@@ -39,7 +39,8 @@ class ConstructionEnv(ArchitectureEnv):
     Topology: `Discrete(5)`: 0 `none`, 1 `skip_connect`, 2 `nor_conv_1x1`, 3 `nor_conv_3x3`,
     4 `avg_pool_3x3`. Size: `Discrete(8)`: choice `d` is the width `8·(d+1)`. NAS-Bench-101:
     `Discrete(3)`: 0 no edge, 1 an edge, then 0 `conv3x3-bn-relu`, 1 `conv1x1-bn-relu`,
-    2 `maxpool3x3`. Any space: `Discrete(k)` with `k` the most choices that a decision has.
+    2 `maxpool3x3`. Any space: `Discrete(k)` with `k` the most choices that a decision has; of one
+    that has `c`, action `a` takes choice `a % c`.
 
     Under limits (`max_params`, `max_flops`, `max_latency`), and in a space where some rows of
     choices are no architecture or decisions have fewer than `k`, every `info` holds `action_mask`,
@@ -125,6 +126,9 @@ class ConstructionEnv(ArchitectureEnv):
         self._view = FlatObservation(self.architecture_space, self.decisions, self.figures)
         self.observation_space = self._view.box
         self.action_space = Discrete(self._num_choices)
+        space = self.architecture_space
+        #: Choices of each decision, where these are not equally many.
+        self._counts = None if space.equal_choices else space.choice_counts.tolist()
         self._choices: list[int] = []
 
     def check_start(self, start: Any) -> list[int]:
@@ -156,6 +160,8 @@ class ConstructionEnv(ArchitectureEnv):
         """Take one decision; `InvalidInput` for an action outside the action space."""
         choice = self._choice(action, self._num_choices)
         self._need_episode()
+        if self._counts is not None and len(self._choices) < self._num_decisions:
+            choice %= self._counts[len(self._choices)]
         self._view.decide(len(self._choices), choice)
         self._choices.append(choice)
         if len(self._choices) < self.decisions:
@@ -251,10 +257,12 @@ class ConstructionVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
     def __init__(self, num_envs: int = 1, **options: Any) -> None:
         super().__init__(num_envs, **options)
         self._position = np.zeros(self.num_envs, np.int64)
-        self._rank = np.zeros(self.num_envs, np.int64)  # -1 where a decision lacks its choice
+        self._rank = np.zeros(self.num_envs, np.int64)
         self._decisions = self.shared.decisions
         counts = self.shared.architecture_space.choice_counts
-        self._counts = None if self.shared.architecture_space.equal_choices else counts
+        equal = self.shared.architecture_space.equal_choices
+        # What follows the architecture's decisions has as many choices as there are actions.
+        self._counts = None if equal else np.append(counts, self._k)
 
     def _begin_episodes(self, mask: Bools, start: Any) -> Metrics | None:
         self._begin_architectures(mask, start)
@@ -289,6 +297,8 @@ class ConstructionVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
 
     def _decide(self, actions: NDArray[np.int64]) -> None:
         position, decided = self._position, self._n * self._k
+        if self._counts is not None:
+            actions = actions % self._counts[np.minimum(position, self._n)]
         here = self._row + position
         self._flat[here + decided] = 0.0
         if self._decisions == self._n:
@@ -314,8 +324,7 @@ class ConstructionVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
     ) -> NDArray[np.int64]:
         if self._counts is None:
             return rank * self._k + choice
-        count = self._counts[position]
-        return np.where((rank < 0) | (choice >= count), -1, rank * count + choice)
+        return rank * self._counts[position] + choice
 
     def _complete(
         self, done: NDArray[np.int64], rewards: NDArray[Any], terminated: Bools

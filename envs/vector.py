@@ -87,7 +87,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         self._n, self._k = architectures.num_decisions, architectures.num_choices
         self._limited = bool(self.shared.limits)
         self._may_be_invalid = self.shared._may_be_invalid
-        self._masked = self._limited or self._may_be_invalid or self.always_masked
+        self._masked = self.shared._masked or self.always_masked
         width = self.single_observation_space.shape[0]  # type: ignore[index]
         self._row = np.arange(self.num_envs) * width
         self._observations = np.zeros((self.num_envs, width), np.float32)

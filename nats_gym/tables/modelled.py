@@ -76,6 +76,12 @@ def figures(table: Known, column: Column) -> NDArray[Any]:
         return model.figures(table, column, path.parent)
 
 
+def tells_splits_apart(column: Column) -> bool:
+    """Whether a column's model has an estimate of its own for each split, in one file."""
+    model = _MODELS.get(column.model)
+    return model is not None and model.tells_splits_apart
+
+
 def scatter(table: Known, column: Column, mean: NDArray[np.floating]) -> Scatter:
     """How trials of a modelled column lie around its ``mean (arch,)``, percent.
 
@@ -191,6 +197,7 @@ class _Model(NamedTuple):
     figures: Callable[[Known, Column, Path], NDArray[Any]]
     file: Callable[[str, str], str]
     scatter: Callable[[Known, Column, NDArray[np.floating], Path], Scatter] | None = None
+    tells_splits_apart: bool = False
 
 
 def _costs_file(dataset: str, split: str) -> str:
@@ -225,6 +232,7 @@ _MODELS = {
         _cell_estimate,
         lambda dataset, split: CELL_FILE,
         _cell_scatter,
+        tells_splits_apart=True,
     ),
     "size-cost": _Model(
         "sss",

@@ -106,6 +106,7 @@ class Table:
             (column.file, column.sha256)
             for column in self.columns
             if (column.quantity, column.epochs, column.trained) == ("accuracy", self.full_epochs, 0)
+            and not modelled.tells_splits_apart(column)
         }
         return len(files) == 1 and self.full_epochs in self.epochs("test")
 

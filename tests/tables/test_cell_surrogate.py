@@ -250,3 +250,4 @@ def test_the_table_says_what_it_is() -> None:
     assert table.epochs("valid") == (4, 12, 36, 108)
     assert {column.provenance for column in table.columns} == {"surrogate"}
     assert len(ACCURACIES) + 2 == len(table.columns)
+    assert not table.test_is_validation
