@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, NotInTable, UnreadableResult, said, shown
@@ -324,15 +324,17 @@ class SearchResult:
         place = np.maximum.accumulate(place, axis=1)
         return np.where(self.there, np.take_along_axis(self.index, place, axis=1), -1)
 
-    def judged(self, index: NDArray[np.int64], split: str = "valid") -> NDArray[np.float64]:
+    def judged(self, index: ArrayLike, split: str = "valid") -> NDArray[np.float64]:
         """Full-schedule accuracy, mean over trials, percent, of answers ``index (...)``.
 
         No answer, -1, counts as an accuracy of 0.
 
         Raises:
+            InvalidInput: for what is no index.
             NotInTable: if the table does not hold that split.
         """
-        return np.where(index < 0, 0.0, self.table.mean_accuracy(split)[index])
+        answers = self.table.space.check_answers(index)
+        return np.where(answers < 0, 0.0, self.table.mean_accuracy(split)[answers])
 
     def full_schedule_accuracy(self, split: str = "valid") -> NDArray[np.float64]:
         """Full-schedule accuracy of :attr:`recommended`, as :meth:`judged`, ``(runs,)``."""

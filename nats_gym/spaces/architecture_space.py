@@ -342,6 +342,12 @@ class ArchitectureSpace:
         )
         return _as_integers_below(indices, self.size, f"{self.name} index")
 
+    def check_answers(self, index: ArrayLike) -> Indices:
+        """Return ``index`` as int64, where -1 is none; else as :meth:`check_index`."""
+        array = checks.array(index, f"an index of {self.name} is an integer")
+        none = array == -1
+        return np.where(none, -1, self.check_index(np.where(none, 0, array)))
+
     def check_batch(self, index: ArrayLike) -> Indices:
         """Return ``index`` as int64 ``(batch,)``, of one at least; else as :meth:`check_index`."""
         checked = self.check_index(index)

@@ -248,9 +248,10 @@ class NASBench101Space(ArchitectureSpace):
 
     # ── closed forms ─────────────────────────────────────────────────────────────────────────
 
-    def costs(self, index: Indices, dataset: str) -> tuple[Figures, Figures]:
+    def costs(self, index: ArrayLike, dataset: str) -> tuple[Figures, Figures]:
         """Parameters and FLOPs in millions of official indices ``(...)``; NaN of -1."""
         data = get_dataset(dataset)
+        index = self.check_answers(index)
         drawings, labels = np.divmod(self.cells.canonical[index.ravel()], NUM_LABELS)
         given, place = np.unique(drawings, return_inverse=True)
         present = (given[:, None] & EDGE_VALUES) != 0
