@@ -101,7 +101,7 @@ def read_items(given: Any, resolution: int | None) -> Labelled:
     try:
         images = _stacked((picture for picture, _ in pairs), resolution)
     except UnreadablePicture as error:
-        raise InvalidInput(f"{error}; pictures are images of Pillow's or uint8 arrays") from error
+        raise InvalidInput(f"{said(error)}; pictures are images of Pillow's or uint8 arrays") from error
     return _labelled({"all": (images, np.array(labels, np.int64))}, names)
 
 
@@ -293,7 +293,7 @@ def _labelled(
     for part, (_, one) in parts.items():
         missing = np.flatnonzero(np.bincount(one, minlength=count) == 0)
         if missing.size:
-            where = "" if part == "all" else f" in the part {part!r}"
+            where = "" if part == "all" else f" in the part {shown(part)}"
             raise InvalidInput(
                 f"no picture{where} is of the class "
                 f"{shown(', '.join(names[label] for label in islice(missing, 5)))}"
