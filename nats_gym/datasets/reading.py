@@ -101,7 +101,9 @@ def read_items(given: Any, resolution: int | None) -> Labelled:
     try:
         images = _stacked((picture for picture, _ in pairs), resolution)
     except UnreadablePicture as error:
-        raise InvalidInput(f"{said(error)}; pictures are images of Pillow's or uint8 arrays") from error
+        raise InvalidInput(
+            f"{said(error)}; pictures are images of Pillow's or uint8 arrays"
+        ) from error
     return _labelled({"all": (images, np.array(labels, np.int64))}, names)
 
 
