@@ -285,7 +285,7 @@ def _published(study: StudyResults, headline: HeadlineTable) -> Table | None:
     # Of several searches on one data set the first.
     ours = {(c.group.dataset, c.split): c for c in reversed(headline.columns)}
     methods = published.METHODS.get(headline.space, ())
-    reported = {key for method in methods for key in method.figures}
+    reported = published.published_keys(headline.space)
     datasets = dict.fromkeys(column.group.dataset for column in headline.columns)
     keys = [
         (name, split) for name in datasets for split in SPLIT_TITLES if (name, split) in reported
@@ -306,11 +306,17 @@ def _published(study: StudyResults, headline: HeadlineTable) -> Table | None:
         bodies.append(tuple(rows))
     names = [name for name, _ in keys]
     return Table(
-        f"{headline.title.capitalize()}: published accuracy, %",
+        f"{headline.title}: published accuracy, %{_from(headline.space)}",
         ("method", *(SPLIT_TITLES[split] for _, split in keys)),
         tuple(bodies),
         tuple((get_dataset(name).title, names.count(name)) for name in dict.fromkeys(names)),
     )
+
+
+def _from(space: str) -> str:
+    """Which paper, where it is not the one that the section names."""
+    source = published.SOURCES.get(space)
+    return f" ({source})" if source else ""
 
 
 def _basis(groups: Mapping[Group, Mapping[str, SearchResult]]) -> list[Table]:

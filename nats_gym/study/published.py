@@ -1,4 +1,4 @@
-"""What the NATS-Bench paper reports, for comparison: figures of its authors' runs, not of ours.
+"""What papers report, for comparison: figures of their authors' runs, not of ours.
 
 Source: Dong, Liu, Musial, Gabrys, NATS-Bench, TPAMI 2021, arXiv 2009.00437: full-schedule accuracy
 in percent of the architectures that were found, mean and standard deviation over 500 runs.
@@ -9,6 +9,11 @@ from __future__ import annotations
 from typing import NamedTuple
 
 CITATION = "Dong, Liu, Musial, Gabrys: NATS-Bench, TPAMI 2021, arXiv 2009.00437"
+#: Where figures of a space come from, if not from that paper.
+SOURCES = {
+    "nb101": "White, Neiswanger, Savani: BANANAS, AAAI 2021, arXiv 1910.11858, and White, Nolen, "
+    "Savani: Exploring the Loss Landscape in NAS, UAI 2021, arXiv 2005.02960",
+}
 
 
 class Method(NamedTuple):
@@ -30,6 +35,11 @@ def _method(title: str, agent: str, splits: tuple[str, ...], figures: str) -> Me
     keys = [(dataset, split) for dataset in _DATASETS for split in splits]
     spaced = (figure.replace("±", " ± ") for figure in figures.split())
     return Method(title, agent, dict(zip(keys, spaced, strict=True)))
+
+
+def _cells(title: str, agent: str, test: str) -> Method:
+    """A search of NAS-Bench-101, on CIFAR-10."""
+    return Method(title, agent, {("cifar10", "test"): test})
 
 
 _DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
@@ -58,4 +68,21 @@ METHODS: dict[str, tuple[Method, ...]] = {
         _method("FBNet-V2", "", _BOTH, "90.41 93.14  70.30 70.72  45.71 46.38"),
         _method("TuNAS", "", _BOTH, "89.73 92.78  69.67 70.11  44.70 45.11"),
     ),
+    # By 150 evaluations, each the mean of three trainings of 108 epochs; 100 less the test error.
+    "nb101": (
+        _cells("Random", "random", "93.659"),
+        _cells("REA", "rea", "93.891"),
+        _cells("REINFORCE", "reinforce", "93.564"),
+        _cells("TPE", "tpe", "93.585"),
+        _cells("BOHB", "bohb", "93.644"),
+        _cells("local search", "local-search", "94.068"),
+        _cells("BANANAS", "bananas", "94.077"),
+        _cells("best of the space", "", "94.318"),
+    ),
 }
+# fmt: on
+
+
+def published_keys(space: str) -> set[tuple[str, str]]:
+    """Data sets and splits that figures of a space are published of."""
+    return {key for method in METHODS.get(space, ()) for key in method.figures}

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from nats_gym.agents import AGENTS, get_agent, results_for_model
 from nats_gym.datasets import get_dataset
 from nats_gym.results.result import SearchResult, kind_of_time
+from nats_gym.study.published import published_keys
 from nats_gym.tables.column import MEASURED
 
 if TYPE_CHECKING:
@@ -149,11 +150,13 @@ def group_heading(group: Group, others: Collection[Group]) -> str:
 def _column(
     group: Group, heading: str, split: str, results: dict[str, SearchResult]
 ) -> Column | None:
-    """One column; None if it is of test accuracies that were not measured."""
+    """One column; None if it is of test accuracies that were neither measured nor compared."""
     table = next(iter(results.values())).table
     basis = next(iter(results.values())).provenance
     if split == "test" and basis.get("full_schedule_test_accuracy") != MEASURED:
-        return None
+        judged = table.estimates_test and (group.dataset, split) in published_keys(group.space)
+        if not judged:
+            return None
     scores = {label: result.full_schedule_accuracy(split) for label, result in results.items()}
     return Column(
         group=group,

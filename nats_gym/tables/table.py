@@ -110,6 +110,16 @@ class Table:
         }
         return len(files) == 1 and self.full_epochs in self.epochs("test")
 
+    @property
+    def estimates_test(self) -> bool:
+        """Whether test accuracies of the full schedule are estimates of their own."""
+        return any(
+            modelled.tells_splits_apart(column)
+            for column in self.columns
+            if (column.quantity, column.split, column.epochs)
+            == ("accuracy", "test", self.full_epochs)
+        )
+
     # ── figures ──────────────────────────────────────────────────────────────────────────────
 
     def accuracy(self, split: str = "valid", epochs: Epochs | None = None) -> NDArray[np.floating]:
