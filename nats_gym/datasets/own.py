@@ -200,7 +200,7 @@ def keep(
     make_folder(folder)
     if not (folder / f"{row.name}.npz").is_file():
         with replacing(folder / f"{row.name}.npz") as temporary, temporary.open("wb") as file:
-            rows = {f"split {name}": one for name, one in splits.items()}
+            rows: dict[str, Any] = {f"split {name}": one for name, one in splits.items()}
             np.savez(file, images=images, labels=labels, **rows)
     with replacing(folder / f"{row.name}.json") as temporary:
         facts["checksum"] = checksum_of(facts)
@@ -249,7 +249,8 @@ def digest_of(
 ) -> str:
     """SHA-256 of images ``(N, 3, H, H)``, labels and splits, as of ``ImageData``."""
     digest = hashlib.sha256()
-    for name, array in (("images", images), ("labels", labels), *splits.items()):
+    arrays: list[tuple[str, NDArray[Any]]] = [("images", images), ("labels", labels)]
+    for name, array in (*arrays, *splits.items()):
         digest.update(f"{name} {tuple(array.shape)} ".encode())
         digest.update(np.ascontiguousarray(array).reshape(-1).view("u1").data)
     return digest.hexdigest()

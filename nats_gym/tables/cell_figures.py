@@ -92,4 +92,4 @@ def _write(folder: Path, figures: dict[str, NDArray[np.float64]]) -> None:
 
 
 def _sum_of(values: NDArray[np.float64]) -> str:
-    return hashlib.blake2b(np.ascontiguousarray(values), digest_size=16).hexdigest()
+    return hashlib.blake2b(np.ascontiguousarray(values).data, digest_size=16).hexdigest()

@@ -106,7 +106,7 @@ class CellSurrogate:
             return np.concatenate([*threads.map(of, range(0, space.size, BLOCK))], axis=1)
 
 
-def working_accuracy(mean: Figures, failures: Figures) -> Figures:
+def working_accuracy(mean: Figures, failures: Array) -> Figures:
     """Expected accuracy of a training that works, where the mean is of those that fail too."""
     share = np.asarray(failures, np.float64) / NORMAL_STRATA
     working = (mean - share * CHANCE) / np.maximum(1 - share, 1 / NORMAL_STRATA)
