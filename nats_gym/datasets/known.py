@@ -330,7 +330,7 @@ def dataset_of(key: str) -> Dataset:
         InvalidInput: for an unknown key.
     """
     known = {images.key: one for one in _rows() for images in one.images}
-    if key not in known and issubclass(type(key), str) and (kept := find_kept(key)) is not None:
+    if issubclass(type(key), str) and key not in known and (kept := find_kept(key)) is not None:
         return _remember(kept)
     return known[word(key, "data set", known)]
 

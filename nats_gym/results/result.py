@@ -16,7 +16,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nats_gym import checks
-from nats_gym.errors import InvalidInput, NotInTable, UnreadableResult, said, shown
+from nats_gym.datasets import find_dataset, known_datasets
+from nats_gym.errors import (
+    InvalidInput,
+    NotInTable,
+    UnreadableResult,
+    said,
+    shown,
+    unknown_name,
+)
 from nats_gym.files import make_folder, replacing
 from nats_gym.machine import versions
 from nats_gym.simulation.clock import check_evaluations
@@ -116,6 +124,9 @@ class SearchArguments(Mapping[str, Any]):
         if not agent.isprintable() or not agent.strip():
             raise InvalidInput(f"agent is a name in one line, got {shown(agent)}")
         checks.mapping(given["options"], "options are a dictionary of the agent's")
+        dataset = checks.text(given["dataset"], "dataset")  # no path: anyone may have written it
+        if find_dataset(dataset) is None:
+            raise unknown_name("dataset", dataset, known_datasets())
         rungs = checks.as_list(given["rungs"])
         return cls(**{**given, "rungs": rungs and tuple(rungs)})
 
@@ -283,7 +294,7 @@ class SearchResult:
     @cached_property
     def there(self) -> NDArray[np.bool_]:
         """Where an evaluation stands, ``(runs, evaluation)``; False behind a run's last."""
-        return self.evaluation >= 0
+        return (self.index >= 0) | (self.evaluation >= 0)
 
     @cached_property
     def evaluations(self) -> NDArray[np.int64]:
@@ -333,12 +344,14 @@ class SearchResult:
             InvalidInput: for what is no index.
             NotInTable: if the table does not hold that split.
         """
-        answers = self.table.space.check_answers(index)
+        return self._judge(self.table.space.check_answers(index), split)
+
+    def _judge(self, answers: NDArray[np.int64], split: str) -> NDArray[np.float64]:
         return np.where(answers < 0, 0.0, self.table.mean_accuracy(split)[answers])
 
     def full_schedule_accuracy(self, split: str = "valid") -> NDArray[np.float64]:
         """Full-schedule accuracy of :attr:`recommended`, as :meth:`judged`, ``(runs,)``."""
-        return self.judged(self.recommended, split)
+        return self._judge(self.recommended, split)
 
     def regret(self) -> NDArray[np.float64]:
         """Points between the best full-schedule validation accuracy known and each run's."""

@@ -345,6 +345,8 @@ class ArchitectureSpace:
     def check_answers(self, index: ArrayLike) -> Indices:
         """Return ``index`` as int64, where -1 is none; else as :meth:`check_index`."""
         array = checks.array(index, f"an index of {self.name} is an integer")
+        if array.dtype.kind != "i":
+            return self.check_index(array)
         none = array == -1
         return np.where(none, -1, self.check_index(np.where(none, 0, array)))
 

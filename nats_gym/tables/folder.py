@@ -23,8 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym import checks
-from nats_gym.datasets import get_dataset
-from nats_gym.errors import SHOWN, CorruptTable, InvalidInput, MissingTable, said, shown
+from nats_gym.datasets import find_dataset, get_dataset, known_datasets
+from nats_gym.errors import (
+    SHOWN,
+    CorruptTable,
+    InvalidInput,
+    MissingTable,
+    said,
+    shown,
+    unknown_name,
+)
 from nats_gym.files import check_folder, unfinished_folder
 from nats_gym.spaces import get_space
 from nats_gym.tables.column import Column
@@ -161,7 +169,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         if type(manifest["format"]) is not int or not 1 <= manifest["format"] <= FORMAT:
             raise ValueError(f"format {shown(manifest['format'])}, this version reads 1 … {FORMAT}")
         get_space(manifest["space"])
-        get_dataset(manifest["dataset"])
+        # A name, and nothing that is read as a path: anyone may have written the file.
+        dataset = checks.text(manifest["dataset"], "dataset")
+        if find_dataset(dataset) is None:
+            raise unknown_name("dataset", dataset, known_datasets())
         columns = [Column.from_json(entry) for entry in manifest["columns"]]
         if not columns:
             raise ValueError("no column")

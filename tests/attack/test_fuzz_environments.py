@@ -139,14 +139,15 @@ def step(env: Any, action: Any) -> Any:
     assert env.observation_space.contains(observation)
     assert np.isfinite(reward).all()
     many = isinstance(env, VectorEnv)
+    may_be_none = -1 if "valid" in info else 0  # what is no architecture has index -1
     for name, low, high in (
-        ("index", 0, 32_767),
+        ("index", may_be_none, 423_623),
         ("accuracy", 0.0, 100.0),
         ("seconds", 0.0, 1e12),
         ("clock", 0.0, 1e15),
         ("cost", 0.0, np.inf),
         ("incumbent_accuracy", 0.0, 100.0),
-        ("incumbent_index", -1, 32_767),
+        ("incumbent_index", -1, 423_623),
     ):
         if name in info:
             figures = np.asarray(info[name], float)

@@ -57,6 +57,8 @@ LEFT_OUT: dict[str, str] = {
         for name in ("bound_in_words", "kind_of_time", "provenance_of", "read_run", "open_runs")
     },
     "study.StudyResults": "a record of what was read",
+    "protocol.FromTable": "what a search asks, of arguments that it has checked",
+    "results.result.NoTable": "stands where a search has no table",
 }
 #: What takes long once it is called: only what must be refused is tried.
 LONG = (

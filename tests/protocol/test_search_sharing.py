@@ -101,7 +101,7 @@ def test_a_budget_ends_it_and_a_checkpoint_goes_on(tmp_path: Path, found: Search
         ({"options": {"seed": 3}}, "what the search tells an agent"),
         ({"options": {"among": [[0] * 6]}}, "what the search tells an agent"),
         ({"options": {"sizes": 3}}, "unknown option"),
-        ({"workers": 2}, "multi-fidelity"),
+        ({"workers": 2}, "agents that ask and are told"),
         ({"agent": "rea", "supernet_epochs": 3}, "weight-sharing searches, not for rea"),
     ],
 )

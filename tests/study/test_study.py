@@ -99,7 +99,10 @@ def test_the_shipped_study_is_the_papers_protocol() -> None:
         ({"agents": {"random": 3}}, "is a table, got 3"),
         ({"agents": {"rando": {}}}, "agent 'rando' of the study: .*Did you mean 'random'"),
         ({"agents": {"rea": {"worker": 3}}}, "key of agent 'rea'.*Did you mean 'workers'"),
-        ({"agents": {"rea": {"options": {"n": 3}}}}, "rea takes no options .*argument 'n'"),
+        (
+            {"agents": {"rea": {"options": {"n": 3}}}},
+            "unknown option of rea 'n'; allowed: population, sample",
+        ),
         ({"agents": {"asha": {"options": {"eta": 1}}}}, "agent 'asha' of the study: asha: eta is"),
         ({"agents": {"asha": {"spaces": []}}}, "runs one agent at least"),
         ({"agents": {"asha": {"spaces": ["tts"]}}}, "Did you mean 'tss'"),
