@@ -101,7 +101,7 @@ def test_the_shipped_study_is_the_papers_protocol() -> None:
         ({"agents": {"rea": {"worker": 3}}}, "key of agent 'rea'.*Did you mean 'workers'"),
         (
             {"agents": {"rea": {"options": {"n": 3}}}},
-            "unknown option of rea 'n'; allowed: population, sample",
+            "unknown option of rea 'n'; allowed: population",
         ),
         ({"agents": {"asha": {"options": {"eta": 1}}}}, "agent 'asha' of the study: asha: eta is"),
         ({"agents": {"asha": {"spaces": []}}}, "runs one agent at least"),
