@@ -16,7 +16,13 @@ from pathlib import Path
 import gymnasium as gym
 
 import nats_gym.envs
-from nats_gym.registration import BENCHMARKS, ENVIRONMENTS, FAMILIES, family_of
+from nats_gym.registration import (
+    BENCHMARKS,
+    ENVIRONMENTS,
+    FAMILIES,
+    OPEN_DATASETS,
+    family_of,
+)
 from nats_gym.rewards import __doc__ as rewards_text
 from nats_gym.spaces import get_space
 
@@ -122,7 +128,10 @@ def page(family: str) -> str:
     """The page of a family."""
     scalar, vector = FAMILIES[family]
     ids = [env_id for env_id in ENVIRONMENTS if family_of(env_id) == family]
-    lines = [f"# {PAGES[family][1]}", "", *(f"- `{env_id}`" for env_id in ids), ""]
+    own = [env_id for env_id in OPEN_DATASETS if family_of(env_id) == family]
+    lines = [f"# {PAGES[family][1]}", "", *(f"- `{env_id}`" for env_id in ids)]
+    lines += [f"- `{env_id}`: on images of your own, `dataset=`" for env_id in own]
+    lines += [f"- `{family.format('NAS')}`: in any space, `space=`", ""]
     lines += ["| CIFAR-10 | action space | observation space |", "|---|---|---|"]
     for benchmark, (space, dataset) in BENCHMARKS.items():
         if dataset == "cifar10":
