@@ -73,7 +73,8 @@ class SearchArguments(Mapping[str, Any]):
         options: the agent's own.
         epochs: schedule searched on; that a supernet's answers are looked up at.
         budget: seconds of each run.
-        runs, seed, source, trial, first_run: as of :func:`nats_gym.search`.
+        runs: how many, independent of each other.
+        seed, source, trial, first_run: as of :func:`nats_gym.search`.
         supernet_epochs: of a weight-sharing search, else None.
         rungs: of a multi-fidelity agent: its schedules; None for the table's own. Else None.
         workers: evaluations beside each other.
