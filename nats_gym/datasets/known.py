@@ -330,7 +330,8 @@ def dataset_of(key: str) -> Dataset:
         InvalidInput: for an unknown key.
     """
     known = {images.key: one for one in _rows() for images in one.images}
-    if issubclass(type(key), str) and key not in known and (kept := find_kept(key)) is not None:
+    plain = str.__str__(key) if issubclass(type(key), str) else ""
+    if plain not in known and (kept := find_kept(plain)) is not None:
         return _remember(kept)
     return known[word(key, "data set", known)]
 
