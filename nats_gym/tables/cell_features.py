@@ -88,7 +88,8 @@ def cell_features(choices: ArrayLike, params: ArrayLike, flops: ArrayLike) -> ND
         does[1:LAST],
         np.log([np.asarray(params), np.asarray(flops)]),
     ]
-    return np.concatenate([np.asarray(group, np.float64).reshape(-1, count) for group in groups])
+    flat = [group.reshape(-1, count) for group in groups]
+    return np.concatenate(flat, dtype=np.float64)
 
 
 def _edges_by(edge: Array, does: Array) -> tuple[Array, Array, Array, Array]:

@@ -36,8 +36,8 @@ ACCURACIES = (("valid", 4), ("valid", 12), ("valid", 36), ("valid", 108), ("test
 EPOCHS = 108
 #: Accuracy of a training that fails, percent: that of guessing.
 CHANCE = 10.0
-#: Cells of a pass: few enough for the caches to hold their features.
-BLOCK = 4_096
+#: Cells of a pass: few enough for the caches, enough for threads not to wait for each other.
+BLOCK = 16_384
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,14 @@ class CellSurrogate:
     def estimate_all(self, space: NASBench101Space) -> Figures:
         """:meth:`estimate` of every cell of the space, ``(7, size)``, on all cores."""
 
-        def of(start: int) -> Figures:
-            index = np.arange(start, min(start + BLOCK, space.size))
-            features = cell_features(space.choices(index), *space.costs(index, "cifar10"))
-            return self.estimate(features)
+        index = np.arange(space.size)
+        params, flops = space.costs(index, "cifar10")
 
-        space.choices(0)  # what is listed once is listed before there are threads
+        def of(start: int) -> Figures:
+            block = slice(start, start + BLOCK)
+            choices = space.choices(index[block])
+            return self.estimate(cell_features(choices, params[block], flops[block]))
+
         threads = ThreadPoolExecutor(min(os.cpu_count() or 1, 8))
         with threads, threadpool_limits(1):  # each multiplies by itself
             return np.concatenate([*threads.map(of, range(0, space.size, BLOCK))], axis=1)
