@@ -25,7 +25,7 @@ class Plan:
     """What all trainings of a build share.
 
     Attributes:
-        space: ``"tss"`` or ``"sss"``.
+        space: a space's name, such as ``"tss"``.
         dataset: the data set searched on.
         recipe: how to train, its ``epochs`` included.
         network: arguments of :func:`nats_gym.networks.build`.

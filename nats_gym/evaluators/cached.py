@@ -89,7 +89,7 @@ class CachedEvaluator(ForwardingEvaluator):
 
     Args:
         evaluator: who answers what is not there yet.
-        space: ``"tss"`` or ``"sss"``.
+        space: a space's name, such as ``"tss"``.
         path: the file; default ``evaluations.sqlite`` under nats-gym's home.
         share_isomorphic: let architectures that compute the same function share answers; the one of
             lowest index is evaluated for all.

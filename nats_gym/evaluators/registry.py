@@ -50,7 +50,7 @@ def make_evaluator(
 
     Args:
         given: the name, or a dictionary of it (under ``"name"``) and options.
-        space: ``"tss"`` or ``"sss"``.
+        space: a space's name, such as ``"tss"``.
         dataset: the data set searched on.
         options: further options.
 

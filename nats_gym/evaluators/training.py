@@ -48,7 +48,7 @@ class TrainingEvaluator(StreamingEvaluator):
     the one that small networks are quickest with, and give ``workers`` to use more cores.
 
     Args:
-        space: ``"tss"`` or ``"sss"``.
+        space: a space's name, such as ``"tss"``.
         dataset: ``"cifar10"`` (trained on one half of its training images, validated on the
             other), ``"cifar100"``, ``"ImageNet16-120"`` or ``"digits"``.
         device: ``"auto"`` takes a CUDA device if there is one; several for several workers, such

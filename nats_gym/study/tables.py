@@ -83,7 +83,7 @@ class HeadlineTable:
     """The table of one space.
 
     Attributes:
-        space: ``"tss"`` or ``"sss"``.
+        space: a space's name, such as ``"tss"``.
         title: of the space.
         labels: the agents, in the study's order.
         columns: in the study's order, test after validation.

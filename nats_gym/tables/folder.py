@@ -93,7 +93,7 @@ def write_table(
 
     Args:
         folder: where; its parent must exist. See :func:`check_table_folder`.
-        space: ``"tss"`` or ``"sss"``.
+        space: a space's name, such as ``"tss"``.
         dataset: official data set key.
         stored: columns with their figures; ``file`` and ``sha256`` are filled in here.
         referred: columns whose file lies elsewhere, a surrogate's coefficients or an archive's

@@ -30,8 +30,8 @@ def load_table(space: str, dataset: str, source: str | os.PathLike[str] = "auto"
     """Open the table of one space and data set.
 
     Args:
-        space: ``"tss"`` or ``"sss"``.
-        dataset: ``"cifar10"``, ``"cifar100"``, ``"ImageNet16-120"`` or ``"digits"``.
+        space: a space's name, such as ``"tss"``.
+        dataset: a data set's name, such as ``"cifar10"``.
         source: ``"embedded"`` for the figures inside the package; ``"auto"`` for an imported
             archive of NATS-Bench if there is one, else these; ``"digits-300"`` for the 300
             trainings of each space on digits; a table's folder; or the path of an archive in the

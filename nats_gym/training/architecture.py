@@ -63,7 +63,7 @@ def train_architecture(
     """Train an architecture; the seed is of its weights, order and augmentation.
 
     Args:
-        space: ``"tss"`` or ``"sss"``.
+        space: a space's name, such as ``"tss"``.
         index: official index.
         data: what to train on.
         recipe: how.

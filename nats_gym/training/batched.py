@@ -35,7 +35,7 @@ class TrainingPool:
     """Workers that hold a data set and train networks on it.
 
     Args:
-        space: ``"tss"`` or ``"sss"``.
+        space: a space's name, such as ``"tss"``.
         data: what to train on; each worker gets a copy, on its device.
         recipe: default NATS-Bench's.
         network: further arguments of :func:`nats_gym.networks.build`, such as
