@@ -68,6 +68,7 @@ study: $(VENV)/.dev
 data: $(VENV)/.dev
 	$(BIN)/python scripts/fit_surrogates.py --figures $(FIGURES)
 	$(BIN)/python scripts/fit_nasbench101.py --figures $(FIGURES)
+	$(BIN)/python scripts/fit_devices.py --figures $(FIGURES)
 	$(BIN)/python scripts/build_embedded.py
 
 # Wheel and sdist in dist/, the wheel tried in a venv that has nothing else, from an empty folder.

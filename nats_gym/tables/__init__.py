@@ -1,6 +1,7 @@
 """What is known of each architecture: read-only columns, each with its provenance."""
 
 from nats_gym.tables.column import MEASURED, NO_TEST, SURROGATE, Column
+from nats_gym.tables.devices import device_latency, known_devices
 from nats_gym.tables.folder import write_table
 from nats_gym.tables.load import load_table
 from nats_gym.tables.surrogates import VERSION as SURROGATE_VERSION
@@ -13,7 +14,9 @@ __all__ = [
     "SURROGATE_VERSION",
     "Column",
     "Table",
+    "device_latency",
     "embedded_folder",
+    "known_devices",
     "load_table",
     "write_table",
 ]

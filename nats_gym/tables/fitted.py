@@ -16,13 +16,12 @@ from nats_gym import checks
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.tables.perceptron import WIDEST, Array
 from nats_gym.tables.surrogates import (
-    DATASET_ORDER,
     DECIMALS,
     EQUAL_WIDTHS,
     LOGIT_RANGE,
     Figures,
     NoiseCurve,
-    topology_features,
+    topology_structure,
 )
 from nats_gym.untrusted import FLOATS, map_array
 
@@ -154,9 +153,7 @@ def describe_sizes(space: ArchitectureSpace, choices: Array) -> tuple[Figures, F
 
 def describe_topologies(space: ArchitectureSpace, choices: Array) -> tuple[Figures, Figures]:
     """Operations, live edges and paths; pairs of operations."""
-    # Accuracies that nobody has measured are no features: the last rows go.
-    unmeasured = np.full((len(choices), len(DATASET_ORDER)), 50.0)
-    cell = topology_features(choices, unmeasured)[: -2 * len(DATASET_ORDER)].T
+    cell = topology_structure(choices).T
     one_hot = choices[:, :, None] == np.arange(space.num_choices)
     pairs = [
         (one_hot[:, one, :, None] & one_hot[:, two, None, :]).reshape(len(choices), -1)

@@ -46,8 +46,10 @@ NONE, SKIP, CONV_1X1, CONV_3X3, POOL = range(5)
 LOGIT_RANGE = (0.5, 99.5)
 #: Decisions of the size space between which a cell with a skip lies: its input and output.
 EQUAL_WIDTHS = ((1, 2), (3, 4))
-#: Rows of :func:`topology_features`; decisions of the size space, and widths of each.
-TOPOLOGY_FEATURES, SIZE_DECISIONS, SIZE_WIDTHS = 91, 5, 8
+#: Rows of :func:`topology_structure` and of :func:`topology_features`.
+TOPOLOGY_STRUCTURE, TOPOLOGY_FEATURES = 85, 91
+#: Decisions of the size space, and widths of each.
+SIZE_DECISIONS, SIZE_WIDTHS = 5, 8
 #: Decimals of an estimated accuracy. Sums end in other last bits on another processor, with
 #: another number of threads or another numpy; rounded, an estimate is one figure everywhere.
 DECIMALS = 4
@@ -301,14 +303,23 @@ def held_out(name: str = "held_out") -> dict[str, Any]:
 def topology_features(choices: Array, accuracy_200: Array) -> Array:
     """Describe cells to the topology model: ``(feature, arch)``.
 
+    :func:`topology_structure` (85), then the measured accuracies in percent and as logits (6).
+    Arguments as :meth:`TopologySurrogate.accuracies`.
+    """
+    measured = np.asarray(accuracy_200, dtype=np.float64).T  # (dataset, arch)
+    share = np.clip(measured, *LOGIT_RANGE) / 100
+    return np.concatenate([topology_structure(choices), measured, np.log(share / (1 - share))])
+
+
+def topology_structure(choices: Array) -> Figures:
+    """Describe cells by what is in them alone: ``(feature, arch)`` of ``choices (arch, 6)``.
+
     In order: each edge's operation, one-hot (30); the same for edges that lie on a live path
     from input to output, without ``none`` (24); of each path if no edge of it is ``none``: that
     it is live, its count of each other operation, whether it convolves, whether it is only skips
-    (28); the live paths' number, most convolutions and most 3×3 convolutions (3); the measured
-    accuracies in percent and as logits (6). Arguments as :meth:`TopologySurrogate.accuracies`.
+    (28); the live paths' number, most convolutions and most 3×3 convolutions (3).
     """
     edges = np.asarray(choices).T  # (edge, arch)
-    measured = np.asarray(accuracy_200, dtype=np.float64).T  # (dataset, arch)
     is_op = [edges == op for op in range(POOL + 1)]  # op → (edge, arch)
     live_paths = [np.all(edges[list(path)] != NONE, axis=0) for path in PATHS]
     live_edges = np.stack(list(_live_edges(live_paths)))
@@ -325,9 +336,6 @@ def topology_features(choices: Array, accuracy_200: Array) -> Array:
         convolutions.append(convs)
         threes.append(counts[2])
     rows += [np.sum(live_paths, axis=0), np.max(convolutions, axis=0), np.max(threes, axis=0)]
-
-    share = np.clip(measured, *LOGIT_RANGE) / 100
-    rows += [measured, np.log(share / (1 - share))]
     return np.concatenate([np.atleast_2d(row).astype(np.float64) for row in rows])
 
 

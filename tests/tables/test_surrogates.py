@@ -352,5 +352,5 @@ def test_columns_materialise_fast(topology_inputs):
 
 def test_coefficients_are_small():
     files = list(FOLDER.glob("*.npz"))
-    assert len(files) == 6
+    assert len(files) == 7
     assert all(file.stat().st_size < 200_000 for file in files)

@@ -1,0 +1,97 @@
+"""Latency of topologies on devices: a ridge on what is in a cell, and a perceptron for the rest.
+
+The ridge alone is exact where an operation costs the same wherever it stands; runtimes that leave
+out what no output depends on, and depths that add up, are the perceptron's. All settings share its
+layers, so that those of little noise tell those of much what a cell is like.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nats_gym.spaces import get_space
+from nats_gym.tables.devices import DEVICES, FILE, SPACE, DeviceSurrogate
+from nats_gym.tables.surrogates import Array, topology_structure
+
+from .diagnostics import FOLDS, judge, out_of_fold
+from .perceptron import as_perceptron, train_perceptron
+from .writing import write_arrays
+
+PENALTY = 1.0
+WIDTH, EPOCHS, DECAY = 32, 40, 0.1
+
+
+@dataclass(frozen=True)
+class Latencies:
+    """Measured latencies of a part of the cells.
+
+    Attributes:
+        choices: operations, ``(row, 6)``.
+        milliseconds: on the settings of ``DEVICES``, in its order, ``(row, setting)``.
+    """
+
+    choices: Array
+    milliseconds: Array
+
+    @classmethod
+    def read(cls, path: Path) -> Latencies:
+        """Read the ``.npz``: ``index``, and a column for each device's key."""
+        with np.load(path) as content:
+            columns = [content[device.key].astype(np.float64) for device in DEVICES.values()]
+            choices = get_space(SPACE).choices(content["index"].astype(np.int64))
+        return cls(choices, np.stack(columns, axis=1))
+
+
+def fit_and_judge_devices(measured: Latencies) -> tuple[DeviceSurrogate, dict[str, Any]]:
+    """The model of all rows, and by name the errors of models of four fifths on the last."""
+    choices, truth = measured.choices, measured.milliseconds
+
+    def predict(fold: int, seen: Array) -> Array:
+        model = fit_devices(choices[seen], truth[seen], seed=fold)
+        return np.asarray(model.latencies(choices[~seen]).T)
+
+    predicted = out_of_fold(truth, predict)
+    held_out = {
+        name: {"rows": len(truth), **_errors(truth[:, column], predicted[:, column])}
+        for column, name in enumerate(DEVICES)
+    }
+    return fit_devices(choices, truth, seed=FOLDS), held_out
+
+
+def fit_devices(choices: Array, milliseconds: Array, seed: int) -> DeviceSurrogate:
+    """Fit to ``choices (row, 6)`` and their latencies ``(row, setting)``."""
+    features = topology_structure(choices).T
+    middle, centre = milliseconds.mean(0), features.mean(0)
+    x, y = features - centre, milliseconds - middle
+    weights = np.linalg.solve(x.T @ x + PENALTY * np.eye(x.shape[1]), x.T @ y)
+    rest = y - x @ weights
+    layers = train_perceptron(
+        features,
+        rest,
+        np.ones_like(rest),
+        width=WIDTH,
+        epochs=EPOCHS,
+        decay=DECAY,
+        seed=seed,
+    )
+    return DeviceSurrogate(
+        weights.T.astype(np.float32),
+        (middle - centre @ weights).astype(np.float32),
+        as_perceptron(layers),
+        milliseconds.min(0).astype(np.float32),
+    )
+
+
+def write_devices(model: DeviceSurrogate, folder: Path) -> Path:
+    """Write the coefficients that :meth:`DeviceSurrogate.load` reads."""
+    write_arrays(folder / FILE, model.arrays())
+    return folder / FILE
+
+
+def _errors(truth: Array, predicted: Array) -> dict[str, float]:
+    found = judge(truth, predicted)
+    return {name: found[name] for name in ("r2", "tau", "rmse")}
