@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from operator import index as as_int
 from typing import Any, ClassVar
 
@@ -35,13 +35,15 @@ from nats_gym.rewards import (
 )
 from nats_gym.simulation.clock import SimulatedClock
 from nats_gym.simulation.schedule import Epochs
-from nats_gym.spaces import ArchitectureSpace, Figure, get_space
+from nats_gym.spaces import ArchitectureSpace, Figure, Quantity, get_space
 from nats_gym.streams import combine_int, seed_key
 from nats_gym.tables import SURROGATE_VERSION
-from nats_gym.tables.column import known_figures
+from nats_gym.tables.column import core_figures
+from nats_gym.tables.named_columns import known_figures
+from nats_gym.tables.table import named_figure
 
 from .ground_truth import GroundTruth
-from .limits import Limits, no_limits
+from .limits import Limits, no_limits, option_of
 from .observation import FlatObservation, Observation
 from .rendering import Window, draw, text
 from .scene import Scene
@@ -81,8 +83,8 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         "surrogate_version": SURROGATE_VERSION,
     }
     default_reward: ClassVar[str] = "accuracy"
-    #: What the figures at the end of the observation are called.
-    figures: ClassVar[tuple[str, ...]] = ()
+    #: What the episode's figures in the observation are called.
+    own_figures: ClassVar[tuple[str, ...]] = ()
     #: Whether ``reset(options={"start": ...})`` is known.
     takes_start: ClassVar[bool] = True
 
@@ -101,6 +103,8 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         max_flops: float | None = None,
         max_latency: float | None = None,
         evaluator: Evaluator | str | Mapping[str, Any] | None = None,
+        figures: Sequence[str] = (),
+        observe_figures: bool = False,
         report_test: bool = False,
         render_mode: str | None = None,
         **unknown: Any,
@@ -130,6 +134,16 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         self.judge = choose_judge(space, dataset, self.evaluator) if judged else None
         self._figures: dict[str, Figure] = {}  # those asked for
         self._with_worst: dict[str, NDArray[np.float64]] = {}
+        #: Whether `info` says of an architecture that it is valid.
+        self._may_be_invalid = not self.architecture_space.every_row_valid
+        self._told_names = self._check_figures(figures)
+        #: Those of them that the observation shows too.
+        self._observed = (
+            self._told_names if checks.switch(observe_figures, "observe_figures") else ()
+        )
+        if observe_figures and not self._observed:
+            raise InvalidInput("observe_figures shows those that figures= names; it names none")
+        self._tell_figures()
         self._maxima = self._join_limits(
             limits, params=max_params, flops=max_flops, latency=max_latency
         )
@@ -144,8 +158,6 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         self._window: Window | None = None
 
         self.clock = SimulatedClock()
-        #: Whether `info` says of an architecture that it is valid.
-        self._may_be_invalid = not self.architecture_space.every_row_valid
         self._masked = (
             self._limited or self._may_be_invalid or not self.architecture_space.equal_choices
         )
@@ -188,6 +200,8 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         self._previous = 0.0
         self._last = {}
         self._incumbent_index, self._incumbent = -1, 0.0
+        if self._observed:
+            self._view.set_known(0.0)
         self._begin_episode(start)
         self._ended = False
         info = self._begin_info()
@@ -254,8 +268,14 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         assert self._stream is not None
         key = combine_int(self._stream, self._evaluations)
         self._evaluations += 1
-        if index < 0:
-            return dict(self._failure)
+        info = dict(self._failure) if index < 0 else self._answer(index, epochs, key)
+        for name, values in self._told.items():
+            info[name] = values.item(index)
+        info.update(self._told_provenances)
+        return info
+
+    def _answer(self, index: int, epochs: Epochs, key: int) -> dict[str, Any]:
+        """What the evaluator answers of an architecture."""
         provenance = self._provenance
         metrics: dict[str, Any] = {}
         if isinstance(self._answering, TableEvaluator):
@@ -354,7 +374,8 @@ class ArchitectureEnv(gym.Env[Any, Any]):
             choices = self.architecture_space.parse(given)
         else:
             choices = given if given.ndim else self.architecture_space.choices(given)
-        return self._view.encode(choices, self._first_figures)
+        unknown = (0.0,) * len(self._observed)
+        return self._view.encode(choices, (*self._first_figures, *unknown))
 
     def decode(self, observation: ArrayLike) -> NDArray[np.int64]:
         """Choices ``(..., n)`` of observations ``(..., width)``; -1 where a decision is open."""
@@ -441,7 +462,8 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         Args:
             name: ``"accuracy"`` (percent, what an evaluation is expected to observe), ``"latency"``
                 (seconds of a batch of 256, from the table), ``"flops"`` or ``"params"`` (millions)
-                or another closed form of the space.
+                or another closed form of the space, or a named column, such as
+                ``"latency/raspi4"``.
 
         Raises:
             InvalidInput: for another name, and for accuracies of live training.
@@ -466,17 +488,62 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         if type(name) is str and name in self._figures:
             return self._figures[name]
         space = self.architecture_space
-        name = checks.word(name, "figure", known := known_figures(space))
-        if name in space.closed_forms:
+        core = core_figures(space)
+        if type(name) is not str or name not in core:
+            if isinstance(self.evaluator, TableEvaluator):
+                figure = self.evaluator.table.figure(name)
+            else:
+                figure = named_figure(space, self.dataset, name)
+        elif name in space.closed_forms:
             figure = space.figure(name, self.dataset)
         elif name != "accuracy":
             figure = judging_table(space.name, self.dataset, self.evaluator).figure(name)
         elif isinstance(self.evaluator, TableEvaluator):
             expected = self.evaluator.expected_accuracy(self.epochs)
-            figure = Figure(name, known[name], expected, self._provenance[0])
+            figure = Figure(name, core[name], expected, self._provenance[0])
         else:
             raise InvalidInput("live training knows no architecture's accuracy beforehand")
-        return self._figures.setdefault(name, figure)
+        return self._figures.setdefault(figure.name, figure)
+
+    def _known_figures(self) -> dict[str, Quantity]:
+        """By name, all that may be known of the architectures."""
+        if isinstance(self.evaluator, TableEvaluator):
+            return self.evaluator.table.known_figures
+        return known_figures(self.architecture_space, self.dataset)
+
+    def _check_figures(self, figures: Any) -> tuple[str, ...]:
+        """Names of what `info` says of every architecture that is evaluated."""
+        given = checks.as_list(figures)
+        if given is None:
+            raise InvalidInput(f"figures= is a list of names, got {shown(figures)}")
+        if not given:
+            return ()
+        known = [name for name in self._known_figures() if name != "accuracy"]
+        names = tuple(checks.word(name, "figure", known) for name in given)
+        if len(set(names)) < len(names):
+            raise InvalidInput(f"figures= names one twice: {shown(names)}")
+        return names
+
+    def _tell_figures(self) -> None:
+        """Look up what `info` says, and as shares of its range what the observation shows."""
+        found = {name: self._find_complete(name, f"figure {name}") for name in self._told_names}
+        self._told = {name: self._values_or_worst(name) for name in self._told_names}
+        self._told_provenances = {  # of closed forms there is nothing to say
+            f"{name}_provenance": figure.provenance
+            for name, figure in found.items()
+            if name not in self.architecture_space.closed_forms
+        }
+        if self._observed:
+            shares = [_shares_of_range(self._told[name]) for name in self._observed]
+            self._told_shares = np.stack(shares, axis=-1)
+
+    def _make_view(self, positions: int) -> FlatObservation:
+        return FlatObservation(self.architecture_space, positions, self.own_figures, self._observed)
+
+    def _observe(self, index: int) -> None:
+        """Show what is known of an architecture that was evaluated."""
+        if self._observed:
+            self._view.set_known(self._told_shares[index])
 
     def _find_complete(self, name: str, what: str) -> Figure:
         """A figure that is known of all that can be evaluated."""
@@ -494,11 +561,15 @@ class ArchitectureEnv(gym.Env[Any, Any]):
     # A copy makes again what it can: it is small, and figures are opened where they lie.
 
     def __getstate__(self) -> dict[str, Any]:
-        remade = ("limits", "_cost", "_figures", "_with_worst", "_window", "_ground_truths")
+        remade = (
+            *("limits", "_cost", "_figures", "_with_worst", "_window", "_ground_truths"),
+            *("_told", "_told_provenances", "_told_shares"),
+        )
         return {name: value for name, value in self.__dict__.items() if name not in remade}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state, _figures={}, _with_worst={}, _window=None, _ground_truths={})
+        self._tell_figures()
         self._set_limits()
         self.reward_function = self._bound(self.reward_function)
 
@@ -523,8 +594,10 @@ class ArchitectureEnv(gym.Env[Any, Any]):
     ) -> dict[str, float]:
         """The most that a figure may be, by its name, in the order of all figures."""
         given = {} if limits is None else checks.mapping(limits, "limits are numbers by figure")
-        known = known_figures(self.architecture_space).items()
-        costs = [name for name, quantity in known if quantity.lower_is_better]
+        known = core_figures(self.architecture_space)
+        if any(type(name) is not str or name not in known for name in given):
+            known = self._known_figures()
+        costs = [name for name, quantity in known.items() if quantity.lower_is_better]
         for name, limit in shorthands.items():
             if limit is not None:
                 if name in given:
@@ -537,7 +610,8 @@ class ArchitectureEnv(gym.Env[Any, Any]):
     def _set_limits(self) -> None:
         space = self.architecture_space
         maxima = [
-            (self._find_complete(name, f"max_{name}"), most) for name, most in self._maxima.items()
+            (self._find_complete(name, option_of(name)), most)
+            for name, most in self._maxima.items()
         ]
         self.limits = Limits(space, maxima) if maxima else no_limits(space)
         self._limited = bool(self.limits)
@@ -559,6 +633,13 @@ class ArchitectureEnv(gym.Env[Any, Any]):
                     f"{option} is an option of {' and '.join(ids)}; this environment has none"
                 )
             raise unknown_option(option, sorted({*_options(cls), *others}))
+
+
+def _shares_of_range(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Figures as shares of the way from the least to the most that is known; 0 where unknown."""
+    least, most = np.nanmin(values), np.nanmax(values)
+    shares = (values - least) / (most - least if most > least else 1.0)
+    return np.nan_to_num(shares).astype(np.float32)
 
 
 def _options(cls: type) -> set[str]:

@@ -96,7 +96,7 @@ class BudgetedEnv(ConstructionEnv):
     - v0: first version.
     """
 
-    figures: ClassVar[tuple[str, ...]] = ("budget_left", "incumbent")
+    own_figures: ClassVar[tuple[str, ...]] = ("budget_left", "incumbent")
     default_reward: ClassVar[str] = "improvement"
 
     def __init__(
@@ -180,6 +180,7 @@ class BudgetedEnv(ConstructionEnv):
             self._begin_architecture()
             return self._result(0.0, {})
         self._ended = bool(self.clock.spent)
+        self._observe(info["index"])
         reward = self._reward_of(info, self._incumbent, self._ended)
         self._keep_best(info)
         self._view.set_figures(float(self.clock.fraction_left), self._incumbent / 100.0)
@@ -269,7 +270,7 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
         self._incumbent[mask] = 0.0
         self._incumbent_index[mask] = -1
         self._previous[mask] = 0.0
-        self._observations[mask, -2:] = self.shared._first_figures
+        self._observations[mask, self._own_figures] = self.shared._first_figures
         if self._workers:
             self._workers.clear(mask)
         return super()._begin_episodes(mask, start)
@@ -335,8 +336,8 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
         incumbent = self._incumbent[which]
         metrics["incumbent_index"] = self._incumbent_index[which]
         metrics["incumbent_accuracy"] = incumbent
-        self._observations[which, -2] = left
-        self._observations[which, -1] = incumbent / 100.0
+        self._observations[which, self._own_figures] = np.stack([left, incumbent / 100.0], -1)
+        self._observe(which, metrics["index"])
         ended = which[spent]
         terminated[ended] = True
         self._ended[ended] = True

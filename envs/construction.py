@@ -14,7 +14,7 @@ from nats_gym.errors import InvalidInput, shown
 from nats_gym.spaces import ArchitectureSpace
 
 from .architecture import ArchitectureEnv, Step
-from .observation import OPEN, FlatObservation
+from .observation import OPEN
 from .scene import Scene
 from .vector import ArchitectureVectorEnv, GymnasiumVectorEnv
 from .vector_infos import Bools, Metrics
@@ -90,8 +90,14 @@ class ConstructionEnv(ArchitectureEnv):
       environments; `evaluation.figure("latency")` looks a figure of the architecture up.
     - `max_params` (millions), `max_flops` (millions), `max_latency` (seconds of a batch of 256,
       from the table): limits; masks and `cost` as above. `limits={"latency": 0.02, "flops": 60}`
-      is the same, for any figure that is better the lower. One on latency is refused where
+      is the same, for any figure that is better the lower, named columns too
+      (`limits={"latency/raspi4": 20}`: see the page on columns). One on latency is refused where
       training answers and the table lacks architectures, as that of digits does.
+    - `figures`: names of further figures that `info` says of every architecture evaluated, in
+      their own units, with `<name>_provenance`; closed forms and named columns. One of that name
+      that an evaluator answers gives way. `observe_figures=True` adds them to the observation,
+      at its end: of the architecture evaluated last in the episode, as shares of the way from
+      the least to the most that is known in the space; 0 before the first.
     - `penalty`: reward lost per unit of `cost`; default 0, and refused without limits.
       `reward=Lagrangian(...)` is the same with a multiplier that may change.
     - `evaluator`: who answers instead of a table: an object with `evaluate(index, epochs,
@@ -123,7 +129,7 @@ class ConstructionEnv(ArchitectureEnv):
     ) -> None:
         super().__init__(space, dataset, **options)
         self.decisions = self._num_decisions + self.further_decisions
-        self._view = FlatObservation(self.architecture_space, self.decisions, self.figures)
+        self._view = self._make_view(self.decisions)
         self.observation_space = self._view.box
         self.action_space = Discrete(self._num_choices)
         space = self.architecture_space
@@ -172,6 +178,7 @@ class ConstructionEnv(ArchitectureEnv):
         """Evaluate the complete architecture and end the episode."""
         self._ended = True
         info = self._evaluate(self.architecture_space.index_of(self._choices), self.epochs)
+        self._observe(info["index"])
         self._add_judgement(info, info["index"])
         return self._result(self._reward_of(info, 0.0, True), info)
 
@@ -333,6 +340,7 @@ class ConstructionVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         metrics = self._evaluate(self._architectures(done), done)
         self._clock[done] += metrics["seconds"]
         metrics["clock"] = self._clock[done]
+        self._observe(done, metrics["index"])
         rewards[done] = self._reward_of(metrics, 0.0, 0.0, True)
         terminated[done] = True
         self._ended[done] = True

@@ -15,7 +15,6 @@ from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import combine, combine_int, uniform_below
 
 from .architecture import ArchitectureEnv, Step
-from .observation import FlatObservation
 from .scene import Scene
 from .vector import ArchitectureVectorEnv, GymnasiumVectorEnv
 from .vector_infos import Bools, Metrics
@@ -79,7 +78,12 @@ class EditEnv(ArchitectureEnv):
     - v0: first version.
     """
 
-    figures: ClassVar[tuple[str, ...]] = ("budget_left", "horizon_left", "accuracy", "incumbent")
+    own_figures: ClassVar[tuple[str, ...]] = (
+        "budget_left",
+        "horizon_left",
+        "accuracy",
+        "incumbent",
+    )
     default_reward: ClassVar[str] = "change"
 
     def __init__(
@@ -96,7 +100,7 @@ class EditEnv(ArchitectureEnv):
         if time_budget is None:
             time_budget = default_budget(self.architecture_space, self.dataset, self.epochs)
         self.clock = SimulatedClock(time_budget, idle=None)  # its horizon ends it
-        self._view = FlatObservation(self.architecture_space, 0, self.figures)
+        self._view = self._make_view(0)
         self.observation_space = self._view.box
         counts = self.architecture_space.choice_counts
         self.action_space = Discrete(int(counts.sum()))
@@ -131,6 +135,7 @@ class EditEnv(ArchitectureEnv):
         self._view.begin(self._choices)
         self._index = start
         info = self._evaluate(start, self.epochs)
+        self._observe(start)
         self._previous = info["accuracy"]
         self._keep_best(info)
         self._show_figures()
@@ -152,6 +157,7 @@ class EditEnv(ArchitectureEnv):
             self._index = self.architecture_space.index_of(self._choices)
             self._ended = True
             info = self._evaluate(self._index, self.epochs)
+            self._observe(self._index)
         terminated = bool(self.clock.spent)
         truncated = not terminated and self._steps >= self.horizon
         self._ended = terminated or truncated
@@ -271,6 +277,7 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         accuracy = metrics["accuracy"]
         self._clock[which] += metrics["seconds"]
         metrics["clock"] = self._clock[which]
+        self._observe(which, metrics["index"])
         self._previous[which] = accuracy
         better = (self._incumbent_index[which] < 0) | (accuracy > self._incumbent[which])
         if self._may_be_invalid:
@@ -284,7 +291,7 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         return metrics
 
     def _show_figures(self) -> None:
-        figures = self._observations[:, self._n * self._k :]
+        figures = self._observations[:, self._own_figures]
         figures[:, 0] = np.maximum(1.0 - self._clock / self._budget, 0.0)
         figures[:, 1] = 1.0 - self._steps / self._horizon
         figures[:, 2] = self._previous / 100.0

@@ -24,6 +24,11 @@ LEAST = 1e-9
 MOST_KEPT = 1 << 22
 
 
+def option_of(figure: str) -> str:
+    """What a limit on a figure is called."""
+    return f"max_{figure}" if figure.isidentifier() else f"limits[{figure}]"
+
+
 class Limits:
     """What an architecture may cost, and which decisions still keep to that.
 
@@ -33,7 +38,7 @@ class Limits:
             much as the largest that is known, and at least by as much again as the limit.
 
     Attributes:
-        maxima: the limits by the option that sets them, ``max_…``.
+        maxima: the limits by :func:`option_of` their figures.
 
     Raises:
         InvalidInput: for a limit that is no positive number, and for limits that no architecture
@@ -48,7 +53,7 @@ class Limits:
         exceeded: NDArray[np.float64] | None = None
         lowest = []
         for figure, most in maxima:
-            values, unit, option = figure.values, figure.quantity.unit, f"max_{figure.name}"
+            values, unit, option = figure.values, figure.quantity.unit, option_of(figure.name)
             limit = self.maxima[option] = number(most, option, LEAST, unit=unit)
             lowest.append(f"{option}={limit:g} (the lowest is {np.nanmin(values):g} {unit})")
             excess = np.maximum(values / limit - 1.0, 0.0)

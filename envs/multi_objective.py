@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from nats_gym.checks import array, as_list, number, word
 from nats_gym.errors import InvalidInput, shown
-from nats_gym.spaces import ArchitectureSpace
-from nats_gym.tables.column import known_figures
+from nats_gym.spaces import ArchitectureSpace, Quantity
+from nats_gym.tables.column import core_figures
 
 from .construction import ConstructionEnv, ConstructionVectorEnv
 from .pareto import hypervolume, non_dominated
@@ -43,7 +43,8 @@ class MultiObjectiveEnv(ConstructionEnv):
     `reward_space` is `Box` of the `m` objectives, float32, all to be maximised: `accuracy` is
     validation accuracy / 100, in [0, 1]; `latency`, `flops` and `params` are minus the figure, as
     a fraction of the largest in the space, in [-1, 0], so that weights mean the same everywhere;
-    `paths`, better the more, likewise in [0, 1]. Zeros until the last decision.
+    `paths`, better the more, likewise in [0, 1], and named columns by their direction (one with
+    figures below 0 by its range). Zeros until the last decision.
 
     ## Starting State
     As in `NATS-{TSS,SSS}-*-v0`.
@@ -55,8 +56,9 @@ class MultiObjectiveEnv(ConstructionEnv):
 
     ## Arguments
     Those of :class:`~nats_gym.envs.ConstructionEnv` but `reward` and `penalty`, and
-    - `objectives`: two or more of `accuracy`, `latency`, `flops`, `params`, `paths`; default
-      accuracy and flops. Latency comes from the table, the others are closed forms of the space.
+    - `objectives`: two or more of `accuracy`, `latency`, `flops`, `params`, `paths` and named
+      columns (`latency/raspi4`); default accuracy and flops. Latency comes from the table, the
+      others are closed forms of the space.
 
     ## Version History
     - v0: first version.
@@ -74,7 +76,9 @@ class MultiObjectiveEnv(ConstructionEnv):
             if refused in options:
                 raise InvalidInput(f"{refused} is of one objective; objectives= names several")
         super().__init__(space, dataset, **options)
-        quantities = known_figures(self.architecture_space)
+        quantities: Mapping[str, Quantity] = core_figures(self.architecture_space)
+        if not set(map(str, as_list(objectives) or ())) <= set(quantities):
+            quantities = self._known_figures()
         self.objectives = _check_objectives(objectives, quantities)
         self.reward_dim = len(self.objectives)
         is_cost = np.array([quantities[name].lower_is_better for name in self.objectives])
@@ -82,11 +86,11 @@ class MultiObjectiveEnv(ConstructionEnv):
             np.where(is_cost, -1.0, 0.0).astype(np.float32),
             np.where(is_cost, 0.0, 1.0).astype(np.float32),
         )
-        self._provenances = {  # of closed forms there is nothing to say
-            f"{name}_provenance": self._find_complete(name, f"objective {name}").provenance
-            for name in self.objectives
-            if name not in ("accuracy", *self.architecture_space.closed_forms)
-        }
+        costs = [name for name in self.objectives if name != "accuracy"]
+        for name in costs:
+            self._find_complete(name, f"objective {name}")
+        self._told_names = tuple(dict.fromkeys((*costs, *self._told_names)))
+        self._tell_figures()
 
     @cached_property
     def costs(self) -> dict[str, NDArray[np.float64]]:
@@ -96,21 +100,20 @@ class MultiObjectiveEnv(ConstructionEnv):
     @cached_property
     def _shares(self) -> dict[str, NDArray[np.float64]]:
         """What these add to the reward, ``(arch,)``: as fractions of the largest, costs below 0."""
-        is_cost = {name: self._find_figure(name).quantity.lower_is_better for name in self.costs}
-        return {
-            name: (-of if is_cost[name] else of) / np.nanmax(of) for name, of in self.costs.items()
-        }
+        shares = {}
+        for name, values in self.costs.items():
+            least = min(np.nanmin(values), 0.0)  # from where a figure may be negative
+            span = np.nanmax(values) - least
+            share = (values - least if least else values) / (span or 1.0)
+            shares[name] = -share if self._find_figure(name).quantity.lower_is_better else share
+        return shares
 
     def __getstate__(self) -> dict[str, Any]:
         remade = ("costs", "_shares")
         return {name: of for name, of in super().__getstate__().items() if name not in remade}
 
     def _reward_of(self, info: dict[str, Any], incumbent: float, last: bool) -> Vector:
-        index = info["index"]
-        for name, of in self.costs.items():
-            info[name] = of.item(index)
-        info.update(self._provenances)
-        return self.vector(index, info["accuracy"])
+        return self.vector(info["index"], info["accuracy"])
 
     def _result(self, reward: Any, info: dict[str, Any]) -> Any:
         if not self._ended:
@@ -221,9 +224,4 @@ class MultiObjectiveVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
     def _reward_of(
         self, metrics: dict[str, NDArray[Any]], incumbent: Any, previous: Any, last: Any
     ) -> NDArray[Any]:
-        index = metrics["index"]
-        for name, of in self.shared.costs.items():
-            metrics[name] = of[index]
-        for name, provenance in self.shared._provenances.items():
-            metrics[name] = self._objects(provenance, len(index))
-        return self.shared.vector(index, metrics["accuracy"])
+        return self.shared.vector(metrics["index"], metrics["accuracy"])

@@ -22,33 +22,41 @@ class FlatObservation:
     """Writes the flat observation in place, one decision at a time.
 
     Layout, all in [0, 1]: ``n·k`` one-hot decisions (zeros while open), the one-hot position of
-    the next decision (zeros once complete), then the figures of the episode.
+    the next decision (zeros once complete), then the figures of the episode, and those known of
+    the architecture evaluated last.
 
     Args:
         space: the architecture space.
         positions: decisions taken one after another; 0 where they are not.
-        figures: what the figures at the end are called.
+        figures: what the figures of the episode are called.
+        known: likewise those of the architecture.
 
     Attributes:
         box: the observation space.
         decisions, choices: n and k.
         choice_counts: choices of each decision, ``(n,)``.
         decided, positions, figures: slices of the three parts.
+        known: slice of ``figures``: what is known of the architecture.
     """
 
     def __init__(
-        self, space: ArchitectureSpace, positions: int, figures: Sequence[str] = ()
+        self,
+        space: ArchitectureSpace,
+        positions: int,
+        figures: Sequence[str] = (),
+        known: Sequence[str] = (),
     ) -> None:
         self._n, self._k = space.num_decisions, space.num_choices
         self.decisions, self.choices = self._n, self._k
         self.choice_counts = space.choice_counts
         self._positions = space.num_decisions * space.num_choices
         self._end = self._positions + positions
-        self.names = tuple(figures)
-        width = self._end + len(figures)
+        self.names = (*figures, *known)
+        width = self._end + len(self.names)
         self.decided = slice(0, self._positions)
         self.positions = slice(self._positions, self._end)
         self.figures = slice(self._end, width)
+        self.known = slice(self._end + len(figures), width)
         self.box = Box(0.0, 1.0, (width,), np.float32)
         self._values = np.zeros(width, np.float32)
 
@@ -76,8 +84,12 @@ class FlatObservation:
         self._values[decision * self._k + new] = 1.0
 
     def set_figures(self, *figures: float) -> None:
-        """Set the figures at the end."""
-        self._values[self._end :] = figures
+        """Set the figures of the episode."""
+        self._values[self._end : self.known.start] = figures
+
+    def set_known(self, shares: ArrayLike) -> None:
+        """Set what is known of the architecture."""
+        self._values[self.known] = shares
 
     def read(self) -> Observation:
         """The observation, a fresh array."""

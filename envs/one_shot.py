@@ -13,7 +13,7 @@ from nats_gym.errors import InvalidInput, shown
 from nats_gym.spaces import ArchitectureSpace
 
 from .architecture import ArchitectureEnv, Step
-from .observation import OPEN, FlatObservation
+from .observation import OPEN
 from .scene import Scene
 from .vector import ArchitectureVectorEnv, GymnasiumVectorEnv
 from .vector_infos import Bools, Metrics
@@ -64,7 +64,7 @@ class OneShotEnv(ArchitectureEnv):
         self, space: str | ArchitectureSpace, dataset: str | None = None, **options: Any
     ) -> None:
         super().__init__(space, dataset, **options)
-        self._view = FlatObservation(self.architecture_space, 0)
+        self._view = self._make_view(0)
         self.observation_space = self._view.box
         self.action_space = MultiDiscrete(self.architecture_space.choice_counts)
         self._choices: list[int] = []
@@ -91,6 +91,7 @@ class OneShotEnv(ArchitectureEnv):
         self._view.begin(choices)
         self._ended = True
         info = self._evaluate(self.architecture_space.index_of(choices), self.epochs)
+        self._observe(info["index"])
         self._add_judgement(info, info["index"])
         reward = self._reward_of(info, 0.0, True)
         if self._masked:
@@ -171,6 +172,7 @@ class OneShotVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         metrics = self._evaluate(self._answers(which), which)
         self._clock[which] += metrics["seconds"]
         metrics["clock"] = self._clock[which]
+        self._observe(which, metrics["index"])
         rewards[which] = self._reward_of(metrics, 0.0, 0.0, True)
         terminated[which] = True
         self._ended[which] = True

@@ -91,6 +91,10 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         width = self.single_observation_space.shape[0]  # type: ignore[index]
         self._row = np.arange(self.num_envs) * width
         self._observations = np.zeros((self.num_envs, width), np.float32)
+        view = self.shared.view
+        self._own_figures = slice(view.figures.start, view.known.start)
+        self._known = view.known
+        self._observes = bool(self.shared._observed)
         self._flat = self._observations.reshape(-1)  # a view
         self._streams = np.zeros(self.num_envs, np.uint64)
         self._has_stream = np.zeros(self.num_envs, bool)
@@ -195,6 +199,8 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         """Begin the episodes of ``mask``; what it evaluates of them, if anything."""
         self._ended[mask] = False
         self._last_index[mask] = -1
+        if self._observes:
+            self._observations[mask, self._known] = 0.0
         return None
 
     def _begin_again(self, mask: Bools) -> Metrics | None:
@@ -291,7 +297,16 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
             metrics["cost"] = np.where(index < 0, 0.0, self.shared.limits.cost[index])
         if self._may_be_invalid:
             metrics["valid"] = index >= 0
+        for name, values in self.shared._told.items():
+            metrics[name] = values[index]
+        for name, provenance in self.shared._told_provenances.items():
+            metrics[name] = self._objects(provenance, len(index))
         return metrics
+
+    def _observe(self, which: NDArray[np.int64], index: NDArray[np.int64]) -> None:
+        """Show what is known of the architectures of ``which`` copies, which were evaluated."""
+        if self._observes:
+            self._observations[which, self._known] = self.shared._told_shares[index]
 
     def _ask_all(
         self,

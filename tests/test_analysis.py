@@ -521,3 +521,27 @@ def test_too_many_neighbours_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(landscape, "MOST_NEIGHBORS", 100)
     with pytest.raises(InvalidInput, match="24 architectures of analysed have 6 neighbours"):
         neighbor_indices(Uneven())
+
+
+# ── named columns ────────────────────────────────────────────────────────────────────────────
+
+
+def test_named_columns_are_ranked_by_how_alike_they_rank(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from nats_gym.tables import add_column
+
+    monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
+    accuracy = separable(TSS)
+    rng = np.random.default_rng(1)
+    near, far = -accuracy + rng.normal(0, 1, TSS.size), accuracy + rng.normal(0, 30, TSS.size)
+    add_column("tss", "cifar10", "far", far, unit="1", lower_is_better=False)
+    add_column("tss", "cifar10", "near/by", near, unit="ms")
+    found = analyse("tss", "cifar10", source=table_of(tmp_path / "t", accuracy))
+    own = [c for c in found.columns if c.between[1] in ("near/by [ms]", "far [1]")]
+    assert [c.between[1] for c in own if c.among == "all"] == ["near/by [ms]", "far [1]"]
+    for one, values in zip(own[::2], (near, far), strict=True):
+        assert one.kendall == pytest.approx(stats.kendalltau(accuracy, values).statistic)
+        assert one.spearman == pytest.approx(stats.spearmanr(accuracy, values).statistic)
+    page = found.save(tmp_path / "out") / "analysis.md"
+    assert "## Named columns and accuracy" in page.read_text()

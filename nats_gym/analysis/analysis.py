@@ -8,13 +8,14 @@ besides, between schedules and trials, and the landscape that local search walks
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym import checks
-from nats_gym.analysis.correlations import Correlation, correlate, pearson, spearman, top
+from nats_gym.analysis.correlations import ALL, Correlation, correlate, pearson, spearman, top
 from nats_gym.analysis.findings import (
     BINS,
     BOX,
@@ -40,8 +41,9 @@ from nats_gym.errors import InvalidInput, MissingTable, NotInTable, shown
 from nats_gym.extras import require
 from nats_gym.files import check_folder, check_source
 from nats_gym.simulation.schedule import Epochs, check_epochs, trained_epochs
-from nats_gym.spaces import ArchitectureSpace, get_space
+from nats_gym.spaces import ArchitectureSpace, Figure, get_space
 from nats_gym.tables import MEASURED, SURROGATE, Table, load_table
+from nats_gym.tables.column import core_figures
 
 Indices = NDArray[np.int64]
 
@@ -111,7 +113,8 @@ def analyse(
             "seed": seed,
         },
         distributions=_distributions(table, schedule, left_out),
-        costs=_costs(table, schedule, accuracy, left_out),
+        costs=_correlated(table, schedule, accuracy, costs_of(table, schedule, left_out)),
+        columns=_named(table, schedule, accuracy),
         datasets=_between_datasets(table, source, schedule, left_out),
         schedules=_between_schedules(table, schedule, left_out),
         trials=_between_trials(table, schedule, trials, left_out),
@@ -167,16 +170,23 @@ def _held(table: Table, accuracy: Values, epochs: Epochs) -> Indices:
     return held
 
 
-def _costs(
-    table: Table, epochs: Epochs, accuracy: Values, left_out: dict[str, str]
+def _correlated(
+    table: Table, epochs: Epochs, accuracy: Values, figures: Iterable[Figure]
 ) -> list[Correlation]:
     found: list[Correlation] = []
     provenance = table.accuracy_column("valid", epochs).provenance
-    for cost in costs_of(table, epochs, left_out):
-        between = ("accuracy", cost.quantity.label)
-        basis = together(provenance, cost.provenance)
-        found += correlate(between, accuracy, cost.values, basis, [table.checksum])
+    for figure in figures:
+        between = ("accuracy", figure.quantity.label)
+        basis = together(provenance, figure.provenance)
+        found += correlate(between, accuracy, figure.values, basis, [table.checksum])
     return found
+
+
+def _named(table: Table, epochs: Epochs, accuracy: Values) -> list[Correlation]:
+    names = table.known_figures.keys() - core_figures(table.space).keys()
+    found = _correlated(table, epochs, accuracy, map(table.figure, sorted(names)))
+    alike = {c.between: abs(c.kendall) for c in found if c.among == ALL}
+    return sorted(found, key=lambda c: -np.nan_to_num(alike[c.between]))
 
 
 def _between_datasets(

@@ -15,7 +15,7 @@ from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import Figure
 from nats_gym.streams import combine, combine_int, seed_key
 from nats_gym.tables import SURROGATE, Table
-from nats_gym.tables.column import known_figures
+from nats_gym.tables.column import core_figures
 
 Values = NDArray[np.float64]
 
@@ -138,6 +138,7 @@ class Findings:
         arguments: what ``analyse`` was called with, defaults filled in.
         distributions: of every split and schedule of the table, the analysed one first.
         costs: accuracy against params, FLOPs and latency.
+        columns: accuracy against named columns, those that rank most alike first.
         datasets: between the data sets and splits of this space.
         schedules: between the schedules of the table, the longer first.
         trials: between the trials of an architecture, or draws of a surrogate's noise.
@@ -157,6 +158,7 @@ class Findings:
     fitness_distance: list[FitnessDistance]
     neighborhoods: list[Neighborhood]
     left_out: dict[str, str] = field(default_factory=dict)
+    columns: list[Correlation] = field(default_factory=list)
 
     @property
     def provenance(self) -> str:
@@ -213,9 +215,9 @@ def trials_of(table: Table, epochs: Epochs, samples: int, seed: int) -> dict[str
 
 
 def costs_of(table: Table, epochs: Epochs, left_out: dict[str, str]) -> list[Figure]:
-    """What is known of every architecture and better the lower it is."""
+    """What any table may know of every architecture and is better the lower it is."""
     costs = []
-    for name, quantity in known_figures(table.space).items():
+    for name, quantity in core_figures(table.space).items():
         try:
             if quantity.lower_is_better:
                 costs.append(table.figure(name, epochs))

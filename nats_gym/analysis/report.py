@@ -44,6 +44,7 @@ def sheets(analysis: Findings) -> list[Sheet]:
     made = [
         _distributions(analysis),
         _correlations(analysis),
+        _named_columns(analysis),
         _fitness_distance(analysis),
         _neighborhoods(analysis),
     ]
@@ -68,7 +69,7 @@ class Analysis(Findings):
             **{
                 name: [asdict(found) for found in getattr(self, name)]
                 for name in (
-                    *("distributions", "costs", "datasets", "schedules", "trials"),
+                    *("distributions", "costs", "columns", "datasets", "schedules", "trials"),
                     *("fitness_distance", "neighborhoods"),
                 )
             },
@@ -155,30 +156,44 @@ def _distributions(analysis: Findings) -> Sheet:
     return Sheet("distribution of accuracies", (*columns, "rests on"), rows)
 
 
+#: Columns of a table of rank correlations, after what they are between.
+CORRELATED = (
+    *("architectures", "Kendall τ", "Spearman ρ", "top 10 %: τ", "top 10 %: ρ"),
+    "rests on",
+)
+
+
 def _correlations(analysis: Findings) -> Sheet:
-    columns = ("between", "architectures", "Kendall τ", "Spearman ρ", "top 10 %: τ", "top 10 %: ρ")
     pairs = [
         (" and ".join(c.between), [c])
         for c in (*analysis.costs, *analysis.datasets, *analysis.schedules)
         if c.among == ALL
     ]
-    every = [c for c in analysis.trials if c.among == ALL]
-    if every:
+    trials = [c for c in analysis.trials if c.among == ALL]
+    if trials:
         kind = "trials" if analysis.provenance == "measured" else "draws of the surrogate's noise"
-        name = f"two {kind}" + (f", mean of {len(every)} pairs" if len(every) > 1 else "")
-        pairs.append((name, every))
-    best = {
-        c.between: c
-        for c in (*analysis.costs, *analysis.datasets, *analysis.schedules, *analysis.trials)
-        if c.among == TOP
-    }
-    rows = []
-    for name, found in pairs:
-        leaders = [best[c.between] for c in found if c.between in best]
-        least = min(c.architectures for c in found)
-        basis = found[0].provenance
-        rows.append((name, f"{least:,}", *_means(found), *_means(leaders), basis))
-    return Sheet("rank correlations", (*columns, "rests on"), rows)
+        name = f"two {kind}" + (f", mean of {len(trials)} pairs" if len(trials) > 1 else "")
+        pairs.append((name, trials))
+    every = (*analysis.costs, *analysis.datasets, *analysis.schedules, *analysis.trials)
+    rows = [_correlated(name, found, every) for name, found in pairs]
+    return Sheet("rank correlations", ("between", *CORRELATED), rows)
+
+
+def _named_columns(analysis: Findings) -> Sheet:
+    rows = [
+        _correlated(c.between[1], [c], analysis.columns) for c in analysis.columns if c.among == ALL
+    ]
+    return Sheet("named columns and accuracy", ("column", *CORRELATED), rows)
+
+
+def _correlated(
+    name: str, found: Sequence[Correlation], every: Iterable[Correlation]
+) -> tuple[str, ...]:
+    """A row of correlations over all architectures, their mean, and of those among the best."""
+    best = {c.between: c for c in every if c.among == TOP}
+    leaders = [best[c.between] for c in found if c.between in best]
+    least = min(c.architectures for c in found)
+    return (name, f"{least:,}", *_means(found), *_means(leaders), found[0].provenance)
 
 
 def _means(found: Sequence[Correlation]) -> Iterator[str]:

@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table as Grid
 
+    from nats_gym.tables import Table
     from nats_gym.tables.official import OfficialArchive
 
 from .terminal import app, help_without_command, interruptible, path, print_grid, progress_bar, say
@@ -45,6 +46,8 @@ def data_status() -> None:
                 rows.add_row(column.name, column.provenance, errors)
             print_grid(rows)
             say(f"  from {'; '.join(dict.fromkeys(c.source for c in table.columns))}\n")
+            if (named := _named_grid(table)).row_count:
+                print_grid(named)
     imported = official.archives()
     for archive in imported:
         print_grid(_archive_grid(archive))
@@ -118,6 +121,57 @@ def data_remove(
     say(f"removed {name}")
 
 
+@data_app.command("add-column")
+def data_add_column(
+    space: Annotated[str, typer.Argument(help="the space's name, e.g. tss")],
+    dataset: Annotated[str, typer.Argument(help="the data set's name, e.g. cifar10")],
+    name: Annotated[str, typer.Argument(help="what it is looked up by, e.g. latency/phone")],
+    file: Annotated[
+        Path,
+        typer.Argument(parser=path, help=".npy in official order, or .csv of architecture,value"),
+    ],
+    unit: Annotated[str, typer.Option(help="of the numbers, e.g. ms")],
+    label: Annotated[str, typer.Option(help="what an axis says; default name and unit")] = "",
+    higher_is_better: Annotated[bool, typer.Option("--higher-is-better")] = False,
+    estimated: Annotated[
+        bool, typer.Option("--estimated", help="a model's figures; default: measured ones")
+    ] = False,
+    origin: Annotated[str, typer.Option(help="where the figures come from")] = "",
+    licence: Annotated[str, typer.Option(help="licence of the figures")] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="one that was added before")] = False,
+) -> None:
+    """Add a column of your own to the tables of a space and data set on this machine."""
+    from nats_gym.tables import MEASURED, SURROGATE, add_column
+
+    folder = add_column(
+        space,
+        dataset,
+        name,
+        file,
+        unit=unit,
+        label=label,
+        lower_is_better=not higher_is_better,
+        provenance=SURROGATE if estimated else MEASURED,
+        source=origin,
+        licence=licence,
+        replace=replace,
+    )
+    say(f"{name} [{unit}] of {space} {dataset}: {folder}")
+
+
+@data_app.command("remove-column")
+def data_remove_column(
+    space: Annotated[str, typer.Argument(help="the space's name")],
+    dataset: Annotated[str, typer.Argument(help="the data set's name")],
+    name: Annotated[str, typer.Argument(help="the column's name")],
+) -> None:
+    """Delete a column that was added here."""
+    from nats_gym.tables import remove_column
+
+    remove_column(space, dataset, name)
+    say(f"removed {name} of {space} {dataset}")
+
+
 def imported(
     path: Path, space: str | None, curves: bool = True, strict: bool = False
 ) -> OfficialArchive:
@@ -134,6 +188,19 @@ def imported(
             bar.update(task, completed=done, total=total or None)
 
         return official.import_archive(path, space, curves, strict, progress=show)
+
+
+def _named_grid(table: Table) -> Grid:
+    """The named columns of a space on a data set."""
+    from nats_gym.results.summary import grid
+    from nats_gym.tables.named_columns import named_columns
+
+    title = f"{table.space.name} {table.dataset}: named columns"
+    rows = grid(title, "column", "better", "provenance", "from")
+    for name, (_, column) in named_columns(table.space, table.dataset).items():
+        better = "lower" if column.what.lower_is_better else "higher"
+        rows.add_row(f"{name} [{column.unit}]", better, column.provenance, column.source)
+    return rows
 
 
 def _archive_grid(archive: OfficialArchive) -> Grid:

@@ -85,11 +85,17 @@ def _tables_of(space: ArchitectureSpace, dataset: str | None, source: str) -> li
 def _figures_grid(table: Table, index: int) -> Grid:
     """What a table knows of one architecture, with the closed-form cost of its network."""
     from nats_gym.results.summary import grid
+    from nats_gym.tables.column import core_figures
 
     rows = grid(f"{table.dataset} ({table.source})", "figure", "value", "provenance")
     for name in table.space.closed_forms:
         figure = table.figure(name)
         rows.add_row(figure.quantity.label, f"{figure.values[index]:.8g}", figure.provenance)
+    own = {column.quantity for column in table.columns}
+    for name in table.known_figures:
+        if name not in core_figures(table.space) and name not in own:
+            figure = table.figure(name)
+            rows.add_row(figure.quantity.label, f"{figure.values[index]:.6g}", figure.provenance)
     for column in table.columns:
         if column.quantity == "accuracy_curve":
             continue  # hundreds of numbers; what they end in is shown

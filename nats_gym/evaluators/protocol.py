@@ -16,7 +16,7 @@ from nats_gym.datasets import EVERY_DATASET
 from nats_gym.errors import EvaluatorError, InvalidInput, said, shown
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import known_spaces, used_spaces
-from nats_gym.tables.column import known_figures
+from nats_gym.tables.column import core_figures
 
 #: Provenance of figures whose evaluator does not say what they rest on.
 UNSTATED = "unstated"
@@ -294,7 +294,7 @@ def _check_metric_name(name: Any) -> None:
 def _is_figure(name: str) -> bool:
     """Whether a space that is in use here, or a table, has a figure of that name."""
     name = name.removesuffix("_provenance")
-    return any(name in known_figures(space) for space in used_spaces())
+    return any(name in core_figures(space) for space in used_spaces())
 
 
 def collect(

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from nats_gym import checks
-from nats_gym.errors import shown
+from nats_gym.errors import InvalidInput, shown
 from nats_gym.simulation.schedule import LONGEST
 from nats_gym.spaces import ArchitectureSpace, Quantity
 
@@ -32,7 +32,7 @@ QUANTITIES = {
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("epochs", "version", "trained", "images"), int),
     "trials": list,
-    "held_out": dict,
+    **dict.fromkeys(("held_out", "counts"), dict),
 }
 #: What a column may say of itself.
 VOCABULARY: dict[str, tuple[str, ...]] = {
@@ -46,11 +46,29 @@ _NAME = r"(?!\.)[\w.@=+-]{1,100}"
 _FILE = re.compile(rf"(?:\.\./surrogates/|\.\./\.\./(?:columns|curves)/{_NAME}/)?{_NAME}", re.ASCII)
 _DIGEST = re.compile("[0-9a-f]{64}")
 MOST_TRIALS = 1_000
+#: What a named column may be called: ``energy``, or one of a group, ``latency/raspi4``.
+_PART = r"[A-Za-z][\w.-]{0,63}"
+_NAMED = re.compile(rf"{_PART}(/[A-Za-z0-9][\w.-]{{0,63}})?", re.ASCII)
 
 
-def known_figures(space: ArchitectureSpace | type[ArchitectureSpace]) -> dict[str, Quantity]:
-    """By name, what there may be of a space: its closed forms, and a table's columns."""
+def core_figures(space: ArchitectureSpace | type[ArchitectureSpace]) -> dict[str, Quantity]:
+    """By name, what any table of a space may hold: its closed forms, and NATS-Bench's columns."""
     return {**space.closed_forms, **{name: of for name, of in QUANTITIES.items() if of.label}}
+
+
+def check_name(name: object) -> str:
+    """The name of a named column, once it can be one.
+
+    Raises:
+        InvalidInput: for another, such as one that a column of NATS-Bench has.
+    """
+    name = checks.text(name, "a column's name")
+    if not _NAMED.fullmatch(name) or name in QUANTITIES or name.endswith("_provenance"):
+        raise InvalidInput(
+            f"a column's name is letters, digits, '_', '.' and '-', a letter first, one '/' within "
+            f"at most, and none of {', '.join(QUANTITIES)}; got {shown(name)}"
+        )
+    return name
 
 
 def column_name(quantity: str, split: str = "", epochs: int = 0, trained: int = 0) -> str:
@@ -65,7 +83,8 @@ class Column:
     """Description of a column, as its manifest has it.
 
     Attributes:
-        quantity: a key of :data:`QUANTITIES`.
+        quantity: a key of :data:`QUANTITIES`; of a named column its name, such as
+            ``"latency/raspi4"``.
         provenance: :data:`MEASURED` or :data:`SURROGATE`.
         source: where the figures, or those that the model was fitted to, come from.
         licence: licence of that source.
@@ -77,6 +96,7 @@ class Column:
         trained: after how many of these epochs, where it is not after all; else 0.
         images: what an accuracy was counted on, before it was rounded to single precision, where
             that is not the data set's split; else 0.
+        counts: what a named column counts; None for one of :data:`QUANTITIES`.
         trials: seeds along the trial axis; empty for a column without one.
         model: name of the model that turns ``file`` into the column; empty for a stored column.
         version: that of the model's coefficients; 0 for a stored column.
@@ -99,16 +119,26 @@ class Column:
     note: str = ""
     trained: int = 0
     images: int = 0
+    counts: Quantity | None = None
 
     def __post_init__(self) -> None:
         """Refuse words that no column may use."""
         for name, allowed in VOCABULARY.items():
-            checks.word(getattr(self, name), f"{name} of a column", allowed)
+            if name != "quantity" or self.counts is None:
+                checks.word(getattr(self, name), f"{name} of a column", allowed)
+        if self.counts is not None:
+            checks.instance(self.counts, Quantity, "what a column counts")
+            check_name(self.quantity)
+
+    @property
+    def what(self) -> Quantity:
+        """What the figures are."""
+        return self.counts or QUANTITIES[self.quantity]
 
     @property
     def unit(self) -> str:
         """Unit of the figures."""
-        return QUANTITIES[self.quantity].unit
+        return self.what.unit
 
     @property
     def name(self) -> str:
@@ -118,7 +148,7 @@ class Column:
     def to_json(self) -> dict[str, Any]:
         """The manifest's entry."""
         facts = {"name": self.name, **asdict(self), "unit": self.unit, "trials": list(self.trials)}
-        for name in ("trained", "images"):  # which manifests have where they say anything
+        for name in ("trained", "images", "counts"):  # which stand where they say anything
             if not facts[name]:
                 del facts[name]
         return facts
@@ -137,6 +167,8 @@ class Column:
                 raise TypeError(
                     f"{name} of a column is {shown(value)}, its type is {kind.__name__}"
                 )
+        if "counts" in known:
+            known["counts"] = _read_quantity(known["counts"])
         column = cls(**{**known, "trials": tuple(known.get("trials", ()))})
         column._check()
         for name in ("name", "unit"):  # which follow from the rest
@@ -151,6 +183,8 @@ class Column:
                 raise ValueError(f"{shown(number)} in a column is not a number from 0")
         if self.epochs > LONGEST:
             raise ValueError(f"{self.epochs:,} epochs of a column, at most {LONGEST:,}")
+        if self.counts and (self.split or self.epochs or self.trained or self.trials):
+            raise ValueError(f"{self.name} is of no split, schedule or trials, and said to be")
         if self.trained and self.trained >= self.epochs:
             raise ValueError(f"{self.name} is of no time within {self.epochs} epochs")
         if not _FILE.fullmatch(self.file):
@@ -174,3 +208,14 @@ class Column:
                 f"{self.name} is said to be measured and is a model's: model {shown(self.model)}, "
                 f"version {self.version}, held-out errors {shown(self.held_out)}"
             )
+
+
+def _read_quantity(entry: dict[str, Any]) -> Quantity:
+    """What a manifest says that a named column counts; ``TypeError`` or ``ValueError`` for else."""
+    unit, label, lower = (entry[name] for name in ("unit", "label", "lower_is_better"))
+    for text in (unit, label):
+        if type(text) is not str or not 1 <= len(text) <= 100 or not text.isprintable():
+            raise ValueError(f"unit or label {shown(text)} of a named column")
+    if type(lower) is not bool:
+        raise TypeError(f"lower_is_better of a named column is {shown(lower)}")
+    return Quantity(unit, label, lower)

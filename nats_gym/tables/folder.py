@@ -121,7 +121,7 @@ def write_table(
     with unfinished_folder(folder.parent) as temporary:
         columns = []
         for column, figures in stored:
-            name = f"{column.name}.npy"
+            name = f"{column.name.replace('/', '+')}.npy"
             np.save(temporary / name, figures, allow_pickle=False)
             entry = {**column.to_json(), "file": name, "sha256": sha256_of(temporary / name)}
             columns.append(entry)

@@ -13,7 +13,7 @@ from nats_gym import checks
 from nats_gym.datasets import EVERY_DATASET, get_dataset
 from nats_gym.errors import CorruptTable, MissingTable, NotInTable
 from nats_gym.simulation.schedule import LONGEST, Epochs, check_epochs
-from nats_gym.spaces import DenseSpace, Figure, get_space
+from nats_gym.spaces import ArchitectureSpace, DenseSpace, Figure, Quantity, get_space
 from nats_gym.tables import grid, modelled
 from nats_gym.tables.column import (
     MEASURED,
@@ -21,9 +21,10 @@ from nats_gym.tables.column import (
     VOCABULARY,
     Column,
     column_name,
-    known_figures,
+    core_figures,
 )
 from nats_gym.tables.folder import earlier_checksum, open_column, read_manifest
+from nats_gym.tables.named_columns import known_figures, named_columns
 from nats_gym.tables.scatter import Scatter
 
 CURVES_HINT = "import the archive with its learning curves: nats-gym data import PATH"
@@ -224,21 +225,35 @@ class Table:
     def figure(self, name: str, epochs: Epochs | None = None) -> Figure:
         """What is known of every architecture, by name: a mean over trials, or a closed form.
 
+        A named column is the table's own, or one that its space has on its data set: see
+        ``nats_gym.tables.named_columns``.
+
         Raises:
             InvalidInput: for another name.
             NotInTable: for what this table does not hold.
         """
-        known = known_figures(self.space)
-        name = checks.word(name, "figure", known)
+        if type(name) is not str or name not in core_figures(self.space):
+            own = {column.quantity: column for column in self.columns if column.counts}
+            if type(name) is str and name in own:
+                return self._as_figure(name, own[name])
+            return named_figure(self.space, self.dataset, name)
         if name in self.space.closed_forms:
             return self.space.figure(name, self.dataset)
         if name == "accuracy":
             column = self.accuracy_column("valid", epochs)
             values = self.mean_accuracy("valid", epochs)
-        else:
-            column = self._cost_column(name, epochs=self._schedule("valid", epochs)[1])
-            values = self.means(column)
-        return Figure(name, known[name], values, column.provenance)
+            return Figure(name, column.what, values, column.provenance)
+        length = self._schedule("valid", epochs)[1]
+        return self._as_figure(name, self._cost_column(name, epochs=length))
+
+    def _as_figure(self, name: str, column: Column) -> Figure:
+        return Figure(name, column.what, self.means(column), column.provenance)
+
+    @property
+    def known_figures(self) -> dict[str, Quantity]:
+        """By name, what :meth:`figure` may know: what a table of the space may hold, and more."""
+        own = {column.quantity: column.what for column in self.columns if column.counts}
+        return known_figures(self.space, self.dataset) | own
 
     def best(self, split: str = "valid", epochs: Epochs | None = None) -> tuple[int, float]:
         """Official index and mean accuracy (percent) of the best architecture known."""
@@ -379,7 +394,9 @@ class Table:
                 figures = modelled.figures(self, column)
             else:
                 figures = open_column(self.folder, column, self.space.size)
-            if column.quantity != "accuracy_curve":  # whose figures are looked at as they are used
+            if column.counts:
+                figures = _checked_named(self.folder, column, figures)
+            elif column.quantity != "accuracy_curve":  # which are looked at as they are used
                 self._check(column, figures)
             if (column.quantity, column.provenance) == ("accuracy", MEASURED):
                 figures = self._counted(column, figures)
@@ -404,6 +421,27 @@ class Table:
             raise CorruptTable(
                 f"{self.folder}: {column.name} of architecture {where[0]} is {figures[where]:g} s"
             )
+
+
+def named_figure(space: ArchitectureSpace, dataset: str, name: str) -> Figure:
+    """A named column's figures of every architecture of a space on a data set.
+
+    Raises:
+        InvalidInput: for a name that nothing has: it lists all figures of the space.
+        CorruptTable: for a damaged column.
+    """
+    named = named_columns(space, dataset)
+    name = checks.word(name, "figure", {**core_figures(space), **named})
+    if name not in named:
+        raise NotInTable(f"{name} of {space.name} {dataset} is no named column: a table has it")
+    folder, column = named[name]
+    return Table(folder, "named")._as_figure(name, column)
+
+
+def _checked_named(folder: Path, column: Column, figures: NDArray[Any]) -> NDArray[np.float64]:
+    if np.isinf(figures).any() or np.isnan(figures).all():
+        raise CorruptTable(f"{folder}: {column.name} holds what is no finite number")
+    return figures.astype(np.float64)
 
 
 def _mean_over_trials(figures: NDArray[Any]) -> NDArray[np.float64]:

@@ -40,6 +40,8 @@ COMPLETE = {
     "data import": ["no-archive"],
     "data download": ["tss"],
     "data remove": ["nothing"],
+    "data add-column": ["tss", "cifar10", "power", "none.csv", "--unit=W"],
+    "data remove-column": ["tss", "cifar10", "power"],
 }
 STUDY = """
 name = "tiny"

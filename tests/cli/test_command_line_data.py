@@ -117,3 +117,26 @@ def test_a_file_of_nas_bench_101(monkeypatch, capsys, home: Path, tmp_path: Path
     path.write_bytes(path.read_bytes()[:-7])
     code, _, err = call(monkeypatch, capsys, "data", "import", str(path))
     assert (code, err) == (2, f"nats-gym: {path}: record 5: the file ends within it\n")
+
+
+def test_a_column_of_ones_own(monkeypatch, capsys, tmp_path: Path) -> None:
+    monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
+    path = tmp_path / "heat.csv"
+    path.write_text("".join(f"{index},{index % 977}\n" for index in range(15_625)))
+    add = ("data", "add-column", "tss", "cifar10", "heat", str(path), "--unit", "K")
+    code, out, err = call(monkeypatch, capsys, *add)
+    assert (code, err) == (0, "")
+    assert out.startswith("heat [K] of tss cifar10")
+    code, out, _ = call(monkeypatch, capsys, "show", "tss", "980", "--dataset", "cifar10")
+    assert code == 0
+    assert re.search(r"heat \[K\] +3 +measured", out)
+    code, out, _ = call(monkeypatch, capsys, "data", "status")
+    assert re.search(r"heat \[K\] +lower +measured", out)
+    code, _, err = call(monkeypatch, capsys, *add)
+    assert (code, err.count("\n")) == (2, 1)
+    assert "--replace" in err
+    assert call(monkeypatch, capsys, *add, "--replace", "--higher-is-better")[0] == 0
+    code, out, _ = call(monkeypatch, capsys, "data", "remove-column", "tss", "cifar10", "heat")
+    assert (code, out) == (0, "removed heat of tss cifar10\n")
+    code, out, _ = call(monkeypatch, capsys, "show", "tss", "980", "--dataset", "cifar10")
+    assert "heat" not in out

@@ -1,0 +1,271 @@
+"""Named columns: what is known of architectures beside NATS-Bench's figures.
+
+A device's latency, a score, anything of one's own. Each lies in a folder of the table format: those
+that the package ships under ``data/columns``, those that were added on this machine under its home,
+one a folder. A name that both have means the one added here.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nats_gym import checks
+from nats_gym.datasets import get_dataset
+from nats_gym.errors import InvalidInput, MissingTable, said, shown, unknown_name
+from nats_gym.files import make_folder
+from nats_gym.home import home
+from nats_gym.spaces import ArchitectureSpace, Quantity, get_space
+from nats_gym.tables.column import MEASURED, VOCABULARY, Column, check_name, core_figures
+from nats_gym.tables.folder import MANIFEST, read_manifest, write_table
+from nats_gym.untrusted import map_array, open_file
+
+SHIPPED = Path(__file__).parent.parent / "data" / "columns"
+#: Most bytes of a CSV of figures.
+LARGEST_CSV = 64 << 20
+
+
+class NamedColumn(NamedTuple):
+    """A named column, and the folder of the table that holds it."""
+
+    folder: Path
+    column: Column
+
+
+def named_columns(space: ArchitectureSpace, dataset: str) -> dict[str, NamedColumn]:
+    """Named columns of a space on a data set, by name.
+
+    Those that ship hold for every data set of NATS-Bench, and for others whose networks differ
+    from CIFAR-10's by their classifier alone.
+
+    Raises:
+        CorruptTable: for a damaged one.
+    """
+    found = {}
+    for folder in _folders(space.name, dataset):
+        try:
+            manifest = _read(folder, (folder / MANIFEST).stat().st_mtime_ns)
+        except (FileNotFoundError, MissingTable):
+            continue  # it was removed just now
+        if manifest[:2] == (space.name, dataset) or (
+            folder.parent == SHIPPED and _same_networks(space.name, manifest[1], dataset)
+        ):
+            found.update({column.quantity: NamedColumn(folder, column) for column in manifest[2]})
+    return found
+
+
+def known_figures(space: str | ArchitectureSpace, dataset: str) -> dict[str, Quantity]:
+    """By name, all that may be known of a space's architectures on a data set.
+
+    Raises:
+        InvalidInput: for an unknown space or data set.
+    """
+    space = get_space(space)
+    named = named_columns(space, get_dataset(dataset).name)
+    return {**core_figures(space), **{name: of.column.what for name, of in named.items()}}
+
+
+def add_column(
+    space: str,
+    dataset: str,
+    name: str,
+    values: ArrayLike | str | os.PathLike[str],
+    *,
+    unit: str,
+    label: str = "",
+    lower_is_better: bool = True,
+    provenance: str = MEASURED,
+    source: str = "",
+    licence: str = "",
+    note: str = "",
+    replace: bool = False,
+) -> Path:
+    """Add a column to the tables of a space and data set on this machine.
+
+    Args:
+        space: a space's name.
+        dataset: a data set's name.
+        name: what it is looked up by, such as ``"latency/phone"``.
+        values: a finite number for every architecture in official order, ``(arch,)``; or a file of
+            them: ``.npy``, or ``.csv`` with a line ``architecture,value`` for each, the
+            architecture by official index or string, in any order.
+        unit: of the numbers, such as ``"ms"``.
+        label: what an axis says; default name and unit.
+        lower_is_better: whether it is a cost.
+        provenance: ``"measured"`` or ``"surrogate"``.
+        source, licence, note: what a reader should know.
+        replace: whether a column of that name that was added here may be replaced.
+
+    Returns:
+        Its folder.
+
+    Raises:
+        InvalidInput: for a name that is taken or none, a wrong count, and what is no number, twice
+            there or missing.
+    """
+    of, dataset = get_space(space), get_dataset(dataset).name
+    name = _free_name(of, name)
+    unit = checks.text(unit, "a unit", 50)
+    label = checks.text(label, "a label", 100) if label else f"{name} [{unit}]"
+    quantity = Quantity(unit, label[:100], checks.switch(lower_is_better, "lower_is_better"))
+    column = Column(
+        name,
+        checks.word(provenance, "provenance", VOCABULARY["provenance"]),
+        checks.text(source, "a source") if source else "",
+        checks.text(licence, "a licence") if licence else "",
+        note=checks.text(note, "a note") if note else "",
+        counts=quantity,
+    )
+    figures = _figures_of(of, values)
+    folder = _added(of.name, dataset) / name.replace("/", "+")
+    if folder.exists() and not checks.switch(replace, "replace"):
+        raise InvalidInput(
+            f"{of.name} {dataset} has a column {shown(name)} already, in {folder}: replace=True or "
+            "--replace takes its place"
+        )
+    make_folder(folder.parent)
+    write_table(folder, of.name, dataset, [(column, figures)])
+    return folder
+
+
+def remove_column(space: str, dataset: str, name: str) -> None:
+    """Delete a column that was added on this machine; ``InvalidInput`` if there is none."""
+    of, dataset = get_space(space), get_dataset(dataset).name
+    added = {folder.name.replace("+", "/"): folder for folder in _within(_added(of.name, dataset))}
+    name = checks.text(name, "a column's name")
+    if name not in added:
+        raise unknown_name("column added here", name, added)
+    # Out of sight first: a removal that is cut short leaves no half of a column.
+    hidden = added[name].with_name(f".{added[name].name}-removed")
+    shutil.rmtree(hidden, ignore_errors=True)
+    added[name].rename(hidden)
+    shutil.rmtree(hidden)
+
+
+def _folders(space: str, dataset: str) -> Iterator[Path]:
+    """Folders of columns, what was added here last."""
+    yield from (one for one in _within(SHIPPED) if one.name.startswith(f"{space}-"))
+    yield from _within(_added(space, dataset))
+
+
+def _within(folder: Path) -> list[Path]:
+    try:
+        return sorted(one for one in folder.iterdir() if not one.name.startswith("."))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _added(space: str, dataset: str) -> Path:
+    return home() / "columns" / f"{space}@{dataset}"
+
+
+@lru_cache(maxsize=1_024)
+def _read(folder: Path, changed: int) -> tuple[str, str, tuple[Column, ...]]:
+    """Space, data set and named columns of a folder that was last ``changed`` then."""
+    manifest = read_manifest(folder)
+    named = tuple(column for column in manifest["columns"] if column.counts)
+    return get_space(manifest["space"]).name, manifest["dataset"], named
+
+
+def _same_networks(space: str, measured: str, dataset: str) -> bool:
+    """Whether figures of one data set's networks hold for another's, or nearly."""
+    facts = [get_dataset(one) for one in (measured, dataset)]
+    if all(one.in_nats_bench for one in facts):
+        return True
+    bodies = {
+        (one.resolution, one.cells_per_stage.get(space), one.stem_width.get(space)) for one in facts
+    }
+    return len(bodies) == 1
+
+
+def _free_name(space: ArchitectureSpace, name: object) -> str:
+    checked = check_name(name)
+    if checked in space.closed_forms:
+        raise InvalidInput(f"{shown(checked)} is a closed form of {space.name}, choose another")
+    return checked
+
+
+def _figures_of(space: ArchitectureSpace, values: object) -> NDArray[np.float64]:
+    if isinstance(values, (str, os.PathLike)):
+        path = checks.path(values, "a file of figures")
+        values = _read_csv(space, path) if path.suffix.lower() == ".csv" else _read_npy(path)
+    figures = checks.numbers(values, "a column's figures are numbers (arch,)").astype(np.float64)
+    if figures.shape != (space.size,):
+        raise InvalidInput(
+            f"a column of {space.name} has {space.size:,} figures, got {figures.shape}"
+        )
+    if len(wrong := np.flatnonzero(~np.isfinite(figures))):
+        raise InvalidInput(
+            f"figure {figures[wrong[0]]} of architecture {wrong[0]} is no finite number, nor are "
+            f"{len(wrong) - 1:,} more"
+        )
+    return figures
+
+
+def _read_npy(path: Path) -> NDArray[np.generic]:
+    try:
+        return map_array(
+            path, ("<f8", "<f4", "<f2", "<i8", "<i4", "<i2", "|i1", "|u1", "<u2", "<u4")
+        )
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{shown(str(path))} is no .npy of numbers: {said(error)}") from error
+
+
+def _read_csv(space: ArchitectureSpace, path: Path) -> NDArray[np.float64]:
+    """Figures by official index or string; a first line that has none is a heading."""
+    figures = np.full(space.size, np.nan)
+    try:
+        with open_file(path) as file:
+            content = file.read(LARGEST_CSV + 1)
+        if len(content) > LARGEST_CSV:
+            raise InvalidInput(f"{shown(str(path))} has more than {LARGEST_CSV >> 20} MB")
+        lines = csv.reader(content.decode().splitlines(), strict=True)
+        for number, line in enumerate(lines, 1):
+            if not line or (number == 1 and not _is_number(line[-1])):
+                continue
+            if len(line) != 2 or not _is_number(line[1]):
+                raise InvalidInput(
+                    f"line {number} of {shown(str(path))} is no architecture,value: {shown(line)}"
+                )
+            index = _index_of(space, line[0].strip(), f"line {number} of {shown(str(path))}")
+            if not np.isnan(figures[index]):
+                raise InvalidInput(
+                    f"line {number} of {shown(str(path))}: architecture {index} a second time"
+                )
+            figures[index] = float(line[1])
+            if not np.isfinite(figures[index]):
+                raise InvalidInput(f"line {number} of {shown(str(path))}: {line[1]} is not finite")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise InvalidInput(f"{shown(str(path))} is no CSV: {said(error)}") from error
+    if missing := int(np.isnan(figures).sum()):
+        raise InvalidInput(
+            f"{shown(str(path))} lacks {missing:,} of {space.size:,} architectures, the first is "
+            f"{int(np.isnan(figures).argmax())}"
+        )
+    return figures
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _index_of(space: ArchitectureSpace, text: str, where: str) -> int:
+    try:
+        index = int(text) if text.isdecimal() else int(space.index(space.parse(text)))
+        if not 0 <= index < space.size:
+            raise InvalidInput(f"an index is in 0…{space.size - 1:,}, got {shown(text)}")
+    except InvalidInput as error:
+        raise InvalidInput(f"{where}: {said(error)}") from error
+    return index

@@ -1,0 +1,300 @@
+"""Named columns: added, looked up everywhere by one name, and refused where they are none."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+from numpy.typing import NDArray
+
+import nats_gym  # noqa: F401  (registers the environments)
+from nats_gym.errors import CorruptTable, InvalidInput
+from nats_gym.spaces import get_space
+from nats_gym.tables import add_column, known_figures, load_table, remove_column
+from nats_gym.tables.folder import MANIFEST
+from nats_gym.testing import check_vector_env
+
+TSS = get_space("tss")
+POWER, SCORE = "power/board", "my-score"
+
+
+@pytest.fixture
+def power(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NDArray[np.float64]:
+    """A cost of every topology and a score that may be negative, added on this machine."""
+    monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
+    values = np.random.default_rng(0).gamma(3.0, 2.0, TSS.size)
+    add_column("tss", "cifar10", POWER, values, unit="W", source="a meter")
+    add_column("tss", "cifar10", SCORE, np.log(values), unit="nats", lower_is_better=False)
+    return values
+
+
+def test_a_column_is_found_by_its_name(power: NDArray[np.float64]) -> None:
+    figure = load_table("tss", "cifar10").figure(POWER)
+    assert np.array_equal(figure.values, power)
+    assert (figure.quantity.unit, figure.quantity.label) == ("W", "power/board [W]")
+    assert figure.provenance == "measured"
+    assert not load_table("tss", "cifar10").figure(SCORE).quantity.lower_is_better
+    assert {POWER, SCORE} <= set(known_figures(TSS, "cifar10"))
+    assert POWER not in known_figures(TSS, "cifar100")
+    assert POWER not in known_figures(get_space("sss"), "cifar10")
+    env = gym.make("NATS-TSS-cifar10-v0").unwrapped
+    assert np.array_equal(env.figure(POWER), power)
+    with pytest.raises(InvalidInput, match=r"Did you mean 'power/board'"):
+        env.figure("power/bord")
+
+
+def test_a_limit_masks_as_brute_force_says(power: NDArray[np.float64]) -> None:
+    limits = {POWER: float(np.quantile(power, 0.2)), "flops": 90.0}
+    env = gym.make("NATS-TSS-cifar10-v0", limits=limits).unwrapped
+    met = (power <= limits[POWER]) & (env.figure("flops") <= 90.0)
+    rows = TSS.all_choices()
+    rng = np.random.default_rng(1)
+    for _ in range(60):
+        _, info = env.reset(seed=int(rng.integers(2**31)))
+        taken: list[int] = []
+        while True:
+            fits = (rows[:, : len(taken)] == taken).all(axis=1) & met
+            expected = np.bincount(rows[fits, len(taken)], minlength=5) > 0
+            assert np.array_equal(info["action_mask"], expected)
+            taken.append(int(rng.choice(np.flatnonzero(expected))))
+            *_, done, _, info = env.step(taken[-1])
+            if done:
+                break
+        assert met[info["index"]]
+        assert info["cost"] == 0
+    with pytest.raises(InvalidInput, match=r"limits\[power/board\]=1e-06 \(the lowest is .* W\)"):
+        gym.make("NATS-TSS-cifar10-v0", limits={POWER: 1e-6})
+    with pytest.raises(InvalidInput, match="my-score"):
+        gym.make("NATS-TSS-cifar10-v0", limits={SCORE: 1.0})
+
+
+def test_a_violation_costs_what_is_too_much(power: NDArray[np.float64]) -> None:
+    env = gym.make("NATS-TSS-cifar10-OneShot-v0", limits={POWER: 4.0}, penalty=0.5)
+    env.reset(seed=0)
+    worst = int(power.argmax())
+    _, reward, _, _, info = env.step(TSS.choices(worst))
+    assert info["cost"] == pytest.approx(power[worst] / 4.0 - 1)
+    assert reward == pytest.approx(info["accuracy"] / 100 - 0.5 * info["cost"])
+
+
+@pytest.mark.parametrize("family", ["", "-Budgeted", "-OneShot", "-Edit"])
+def test_info_and_observation_say_what_is_asked_for(
+    power: NDArray[np.float64], family: str
+) -> None:
+    name = f"NATS-TSS-cifar10{family}-v0"
+    env = gym.make(name, figures=[POWER, SCORE, "params"], observe_figures=True)
+    plain = gym.make(name)
+    assert env.observation_space.shape[0] == plain.observation_space.shape[0] + 3
+    observation, info = env.reset(seed=3)
+    shares = (power - power.min()) / np.ptp(power)
+    env.action_space.seed(3)
+    index = info.get("index", -1)
+    for _ in range(30):
+        assert observation[-3] == pytest.approx(shares[index] if index >= 0 else 0, abs=1e-6)
+        observation, _, done, cut, info = env.step(env.action_space.sample())
+        if "index" in info:
+            index = info["index"]
+            assert info[POWER] == power[index]
+            assert info[SCORE] == np.log(power)[index]
+            assert info["params"] == env.unwrapped.figure("params")[index]
+            assert info[f"{POWER}_provenance"] == "measured"
+            assert "params_provenance" not in info
+        if done or cut:
+            assert observation[-3] == pytest.approx(shares[index], abs=1e-6)
+            observation, info = env.reset()
+            index = info.get("index", -1)
+
+
+@pytest.mark.parametrize("family", ["{}", "{}-Budgeted", "{}-OneShot", "{}-Edit", "mo-{}"])
+@pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
+def test_native_as_scalar(power: NDArray[np.float64], family: str, mode: str) -> None:
+    options: dict[str, Any] = {"figures": [POWER, "params"], "observe_figures": True}
+    if family.startswith("mo-"):
+        options["objectives"] = ["accuracy", POWER, SCORE]
+    elif "Budgeted" in family:
+        options |= {"workers": 2, "max_evaluations": 4}
+    elif "Edit" in family:
+        options |= {"horizon": 4}
+    env_id = family.format("NATS-TSS-cifar10") + "-v0"
+    autoreset = AutoresetMode(mode)
+    native = gym.make_vec(env_id, num_envs=3, autoreset_mode=autoreset, **options)
+    looped_class: type[Any] = SyncVectorEnv
+    if family.startswith("mo-"):
+        looped_class = pytest.importorskip("mo_gymnasium.wrappers.vector").MOSyncVectorEnv
+    copies = [lambda: gym.make(env_id, disable_env_checker=True, **options)] * 3
+    if family.startswith("mo-") and autoreset is not AutoresetMode.NEXT_STEP:
+        return  # MO-Gymnasium knows no other mode
+    more = {} if family.startswith("mo-") else {"autoreset_mode": autoreset}
+    check_vector_env(native, looped_class(copies, **more), steps=40)
+
+
+def test_objectives_are_shares_by_their_direction(power: NDArray[np.float64]) -> None:
+    env = gym.make("mo-NATS-TSS-cifar10-v0", objectives=["accuracy", POWER, SCORE]).unwrapped
+    assert np.array_equal(env.reward_space.low, np.float32([0, -1, 0]))
+    index = np.arange(0, TSS.size, 501)
+    vectors = env.vector(index, 50.0)
+    score = np.log(power)
+    assert np.allclose(vectors[:, 1], -power[index] / power.max())
+    assert np.allclose(vectors[:, 2], ((score - score.min()) / np.ptp(score))[index])
+    front = set(env.pareto_indices().tolist())
+    # The score rises with the power: what no other dominates, by comparing all pairs of a sample.
+    accuracy = env.figure("accuracy")
+    for one in np.random.default_rng(2).integers(TSS.size, size=200).tolist():
+        no_worse = (accuracy >= accuracy[one]) & (power <= power[one]) & (score >= score[one])
+        better = (accuracy > accuracy[one]) | (power < power[one]) | (score > score[one])
+        assert (one in front) == (not (no_worse & better).any())
+
+
+def test_a_reward_looks_a_column_up(power: NDArray[np.float64]) -> None:
+    def reward(evaluation: Any) -> Any:
+        return evaluation.accuracy / 100 - 0.01 * evaluation.figure(POWER)
+
+    env = gym.make("NATS-TSS-cifar10-OneShot-v0", reward=reward)
+    env.reset(seed=0)
+    _, got, _, _, info = env.step(TSS.choices(77))
+    assert got == pytest.approx(info["accuracy"] / 100 - 0.01 * power[77])
+
+
+def test_a_copy_keeps_its_columns(power: NDArray[np.float64]) -> None:
+    import copy
+    import pickle
+
+    env = gym.make("NATS-TSS-cifar10-v0", figures=[POWER], observe_figures=True).unwrapped
+    for other in (copy.deepcopy(env), pickle.loads(pickle.dumps(env))):
+        for one in (env, other):
+            one.reset(seed=5)
+        for action in (1, 2, 3, 4, 0):
+            env.step(action)
+            other.step(action)
+        assert env.step(2)[4] == other.step(2)[4]
+
+
+# ── files ────────────────────────────────────────────────────────────────────────────────────
+
+
+def small_csv(lines: list[str], path: Path) -> Path:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
+    return [f"{index},{index / 8}" for index in range(TSS.size)]
+
+
+def test_csv_by_index_or_string_in_any_order(lines: list[str], tmp_path: Path) -> None:
+    by_string = [
+        f'"{name}",{index / 8}'
+        for index, name in enumerate(TSS.string(TSS.choices(np.arange(TSS.size))))
+    ]
+    expected = np.arange(TSS.size) / 8
+    for number, given in enumerate((lines[::-1], ["architecture,ms", *by_string])):
+        path = small_csv(given, tmp_path / f"{number}.csv")
+        add_column("tss", "cifar10", f"c{number}", path, unit="ms")
+        assert np.array_equal(load_table("tss", "cifar10").figure(f"c{number}").values, expected)
+    np.save(tmp_path / "n.npy", expected.astype(np.float32))
+    add_column("tss", "cifar10", "n", tmp_path / "n.npy", unit="ms")
+    assert np.array_equal(load_table("tss", "cifar10").figure("n").values, expected)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda lines: lines[:-1], r"lacks 1 of 15,625 architectures, the first is 15624"),
+        (lambda lines: [*lines, "7,1"], r"line 15626 of .*: architecture 7 a second time"),
+        (lambda lines: [*lines[:-1], "15625,1"], r"line 15625 of .*: an index is in 0…15,624"),
+        (lambda lines: [*lines[:-1], "15624,nan"], r"line 15625 of .*: nan is not finite"),
+        (lambda lines: [*lines[:-1], "15624"], r"line 15625 .* is no architecture,value"),
+        (lambda lines: [*lines[:-1], "15624,fast"], r"line 15625 .* is no architecture,value"),
+        (lambda lines: [*lines[:-1], "|no~0|,3"], r"line 15625 of "),
+        (lambda lines: [*lines[:-1], '"15624,3'], r"is no CSV"),
+    ],
+)
+def test_a_csv_that_is_none_is_refused(
+    lines: list[str], tmp_path: Path, change: Any, said: str
+) -> None:
+    with pytest.raises(InvalidInput, match=said):
+        add_column("tss", "cifar10", "c", small_csv(change(lines), tmp_path / "c.csv"), unit="ms")
+    assert "c" not in known_figures(TSS, "cifar10")
+
+
+def test_values_that_are_no_column_are_refused(lines: list[str], tmp_path: Path) -> None:
+    values = np.ones(TSS.size)
+    holed = np.where(np.arange(TSS.size) == 3, np.nan, values)
+    for given, said in (
+        (values[:-1], r"15,625 figures, got \(15624,\)"),
+        (values[:, None], r"got \(15625, 1\)"),
+        (holed, r"figure nan of architecture 3"),
+        (["fast"] * TSS.size, "numbers"),
+        (tmp_path / "none.npy", "no .npy"),
+        (tmp_path / "none.csv", "no CSV"),
+    ):
+        with pytest.raises(InvalidInput, match=said):
+            add_column("tss", "cifar10", "c", given, unit="ms")
+    for name in ("accuracy", "flops", "a/b/c", "../x", "", "a b", "x_provenance", "1x", "é"):
+        with pytest.raises(InvalidInput):
+            add_column("tss", "cifar10", name, values, unit="ms")
+    with pytest.raises(InvalidInput, match="Did you mean 'cifar10'"):
+        add_column("tss", "cifar1", "c", values, unit="ms")
+
+
+def test_a_column_is_replaced_only_if_asked_and_removed(lines: list[str]) -> None:
+    values = np.ones(TSS.size)
+    add_column("tss", "cifar10", "a/b", values, unit="ms")
+    with pytest.raises(InvalidInput, match=r"has a column 'a/b' already"):
+        add_column("tss", "cifar10", "a/b", values, unit="ms")
+    add_column("tss", "cifar10", "a/b", 2 * values, unit="s", replace=True)
+    figure = load_table("tss", "cifar10").figure("a/b")
+    assert (figure.values[0], figure.quantity.unit) == (2.0, "s")
+    with pytest.raises(InvalidInput, match="Did you mean 'a/b'"):
+        remove_column("tss", "cifar10", "a/c")
+    remove_column("tss", "cifar10", "a/b")
+    with pytest.raises(InvalidInput):
+        load_table("tss", "cifar10").figure("a/b")
+
+
+def damages() -> Iterator[tuple[str, Any]]:
+    yield "bytes", lambda folder: (folder / "c.npy").write_bytes(b"\x93NUMPY nothing")
+    yield "gone", lambda folder: (folder / "c.npy").unlink()
+    yield "manifest", lambda folder: (folder / MANIFEST).write_text("{}")
+    yield "unit", lambda folder: change(folder, '"unit": "ms"', '"unit": "s"')
+    yield "direction", lambda folder: change(folder, '"lower_is_better": true', '"lower": 1')
+
+
+def change(folder: Path, old: str, new: str) -> None:
+    path = folder / MANIFEST
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+@pytest.mark.parametrize("damage", [name for name, _ in damages()])
+def test_a_damaged_column_says_so(lines: list[str], damage: str) -> None:
+    folder = add_column("tss", "cifar10", "c", np.ones(TSS.size), unit="ms")
+    dict(damages())[damage](folder)
+    with pytest.raises(CorruptTable, match="c"):
+        load_table("tss", "cifar10").figure("c")
+    gym.make("NATS-TSS-cifar10-v0")  # what nobody asks for harms nobody
+
+
+def test_a_table_of_ones_own_may_hold_named_columns(tmp_path: Path) -> None:
+    from nats_gym.spaces import Quantity
+    from nats_gym.tables import MEASURED, Column, write_table
+
+    rng = np.random.default_rng(0)
+    accuracy, heat = rng.uniform(20, 90, TSS.size), rng.uniform(1, 2, TSS.size)
+    column = Column("accuracy", MEASURED, "us", "", split="valid", epochs=12)
+    heats = Column("heat", MEASURED, "us", "", counts=Quantity("K", "heat [K]"))
+    write_table(tmp_path / "t", "tss", "cifar10", [(column, accuracy), (heats, heat)])
+    table = load_table("tss", "cifar10", tmp_path / "t")
+    assert np.array_equal(table.figure("heat").values, heat)
+    assert table.known_figures["heat"].label == "heat [K]"
+    best = list(itertools.islice(np.argsort(heat), 3))
+    assert table.figure("heat").values[best[0]] == heat.min()
