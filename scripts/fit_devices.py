@@ -4,9 +4,9 @@
 
 ``--figures`` is a folder with ``tss_latency.npz``: latencies that HELP and HW-NAS-Bench measured of
 a part of the cells. Writes the coefficients and ``held_out_devices.json`` beside those of
-``fit_surrogates.py``, and the table of ``docs/devices.md``. Every stated error is out of fold: five
-models, each fitted to four fifths of the rows and judged on the last; the shipped one is fitted to
-all.
+``fit_surrogates.py``, the table whose named columns the latencies are, and the table of
+``docs/devices.md``. Every stated error is out of fold: five models, each fitted to four fifths of
+the rows and judged on the last; the shipped one is fitted to all.
 
 Needs the development dependencies (torch, scipy). About half a minute.
 """
@@ -21,7 +21,12 @@ from typing import Any
 import numpy as np
 import torch
 from document_study import ROOT, put_between
-from surrogate_fitting.devices import Latencies, fit_and_judge_devices, write_devices
+from surrogate_fitting.devices import (
+    Latencies,
+    fit_and_judge_devices,
+    write_device_columns,
+    write_devices,
+)
 from surrogate_fitting.diagnostics import SPLIT
 from surrogate_fitting.writing import write_json
 
@@ -42,6 +47,7 @@ def main() -> None:
     args.output.mkdir(parents=True, exist_ok=True)
     model, held_out = fit_and_judge_devices(Latencies.read(args.figures / "tss_latency.npz"))
     path = write_devices(model, args.output)
+    write_device_columns(held_out, path)
     content = {"split": SPLIT, "units": "milliseconds", "estimates": held_out}
     write_json(args.output / f"{HELD_OUT}.json", content)
     put_between(ROOT / "docs" / "devices.md", BEGIN, END, table(held_out))

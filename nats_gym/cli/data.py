@@ -46,7 +46,7 @@ def data_status() -> None:
                 rows.add_row(column.name, column.provenance, errors)
             print_grid(rows)
             say(f"  from {'; '.join(dict.fromkeys(c.source for c in table.columns))}\n")
-            if (named := _named_grid(table)).row_count:
+            if (named := _named_grid(table, shipped=dataset == next(iter(DATASETS)))).row_count:
                 print_grid(named)
     imported = official.archives()
     for archive in imported:
@@ -190,14 +190,16 @@ def imported(
         return official.import_archive(path, space, curves, strict, progress=show)
 
 
-def _named_grid(table: Table) -> Grid:
-    """The named columns of a space on a data set."""
+def _named_grid(table: Table, shipped: bool) -> Grid:
+    """The named columns of a space on a data set, with those that ship or without."""
     from nats_gym.results.summary import grid
-    from nats_gym.tables.named_columns import named_columns
+    from nats_gym.tables.named_columns import SHIPPED, named_columns
 
     title = f"{table.space.name} {table.dataset}: named columns"
     rows = grid(title, "column", "better", "provenance", "from")
-    for name, (_, column) in named_columns(table.space, table.dataset).items():
+    for name, (folder, column) in named_columns(table.space, table.dataset).items():
+        if folder.parent == SHIPPED and not shipped:
+            continue  # told once
         better = "lower" if column.what.lower_is_better else "higher"
         rows.add_row(f"{name} [{column.unit}]", better, column.provenance, column.source)
     return rows

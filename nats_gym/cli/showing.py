@@ -95,7 +95,8 @@ def _figures_grid(table: Table, index: int) -> Grid:
     for name in table.known_figures:
         if name not in core_figures(table.space) and name not in own:
             figure = table.figure(name)
-            rows.add_row(figure.quantity.label, f"{figure.values[index]:.6g}", figure.provenance)
+            label = f"{name} [{figure.quantity.unit}]"
+            rows.add_row(label, f"{figure.values[index]:.6g}", figure.provenance)
     for column in table.columns:
         if column.quantity == "accuracy_curve":
             continue  # hundreds of numbers; what they end in is shown

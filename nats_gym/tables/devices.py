@@ -34,6 +34,9 @@ from nats_gym.tables.surrogates import (
 )
 
 FILE, HELD_OUT = "tss-devices.npz", "held_out_devices"
+#: The table whose named columns these latencies are.
+FOLDER_OF_COLUMNS = "tss-columns-devices"
+MODEL = "device-latency"
 #: The space whose networks were measured.
 SPACE = "tss"
 #: What latencies are called by: this, then the device's key.
@@ -176,12 +179,17 @@ def device_latency(space: str | ArchitectureSpace, name: str) -> Figures:
     name = checks.word(name, "device", DEVICES)
     if not known_devices(space):
         raise InvalidInput(f"latencies of devices are of {SPACE}, asked for was {space.name}")
-    return _latencies()[tuple(DEVICES).index(name)]
+    return estimated_latency(name, FOLDER)
+
+
+def estimated_latency(name: str, folder: Path) -> Figures:
+    """:func:`device_latency` by the coefficients of a folder; ``ValueError`` for what are none."""
+    return _latencies(folder.resolve())[tuple(DEVICES).index(name)]
 
 
 @cache
-def _latencies() -> Figures:
+def _latencies(folder: Path) -> Figures:
     """All of them, ``(setting, arch)``: the last layer's share of the work is small."""
-    latencies = DeviceSurrogate.load().latencies(get_space(SPACE).all_choices())
+    latencies = DeviceSurrogate.load(folder).latencies(get_space(SPACE).all_choices())
     latencies.flags.writeable = False
     return latencies

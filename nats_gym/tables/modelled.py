@@ -14,7 +14,7 @@ from nats_gym.datasets import get_dataset
 from nats_gym.errors import CorruptTable, NatsGymError, said, shown
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.spaces.nasbench101 import NASBench101Space
-from nats_gym.tables import fitted
+from nats_gym.tables import devices, fitted
 from nats_gym.tables.cell_figures import cell_figures
 from nats_gym.tables.cell_surrogate import (
     ACCURACIES,
@@ -233,6 +233,12 @@ _MODELS = {
         lambda dataset, split: CELL_FILE,
         _cell_scatter,
         tells_splits_apart=True,
+    ),
+    devices.MODEL: _Model(
+        devices.SPACE,
+        tuple(devices.DEVICES),
+        lambda table, column, folder: devices.estimated_latency(column.name, folder),
+        lambda dataset, split: devices.FILE,
     ),
     "size-cost": _Model(
         "sss",

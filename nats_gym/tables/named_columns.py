@@ -1,8 +1,8 @@
 """Named columns: what is known of architectures beside NATS-Bench's figures.
 
-A device's latency, a score, anything of one's own. Each lies in a folder of the table format: those
-that the package ships under ``data/columns``, those that were added on this machine under its home,
-one a folder. A name that both have means the one added here.
+A device's latency, a score, anything of one's own, in folders of the table format: what the
+package ships in ``data/<space>-columns-…``, what was added on this machine under its home, one a
+folder. A name that both have means the one added here.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from nats_gym.tables.column import MEASURED, VOCABULARY, Column, check_name, cor
 from nats_gym.tables.folder import MANIFEST, read_manifest, write_table
 from nats_gym.untrusted import map_array, open_file
 
-SHIPPED = Path(__file__).parent.parent / "data" / "columns"
+SHIPPED = Path(__file__).parent.parent / "data"
 #: Most bytes of a CSV of figures.
 LARGEST_CSV = 64 << 20
 
@@ -152,7 +152,7 @@ def remove_column(space: str, dataset: str, name: str) -> None:
 
 def _folders(space: str, dataset: str) -> Iterator[Path]:
     """Folders of columns, what was added here last."""
-    yield from (one for one in _within(SHIPPED) if one.name.startswith(f"{space}-"))
+    yield from (one for one in _within(SHIPPED) if one.name.startswith(f"{space}-columns-"))
     yield from _within(_added(space, dataset))
 
 

@@ -14,7 +14,16 @@ from typing import Any
 import numpy as np
 
 from nats_gym.spaces import get_space
-from nats_gym.tables.devices import DEVICES, FILE, SPACE, DeviceSurrogate
+from nats_gym.tables import SURROGATE, Column, write_table
+from nats_gym.tables.devices import (
+    DEVICES,
+    FILE,
+    FOLDER_OF_COLUMNS,
+    MODEL,
+    SPACE,
+    DeviceSurrogate,
+)
+from nats_gym.tables.folder import sha256_of
 from nats_gym.tables.surrogates import Array, topology_structure
 
 from .diagnostics import FOLDS, judge, out_of_fold
@@ -90,6 +99,28 @@ def write_devices(model: DeviceSurrogate, folder: Path) -> Path:
     """Write the coefficients that :meth:`DeviceSurrogate.load` reads."""
     write_arrays(folder / FILE, model.arrays())
     return folder / FILE
+
+
+def write_device_columns(held_out: dict[str, Any], coefficients: Path) -> None:
+    """Write the table whose named columns these latencies are, beside the coefficients' folder."""
+    columns = [
+        Column(
+            name,
+            SURROGATE,
+            device.source,
+            "MIT",
+            file=f"../{coefficients.parent.name}/{coefficients.name}",
+            sha256=sha256_of(coefficients),
+            model=MODEL,
+            version=1,
+            held_out={error: held_out[name][error] for error in ("r2", "tau", "rmse")},
+            note="of the networks for CIFAR-10",
+            counts=device.quantity,
+        )
+        for name, device in DEVICES.items()
+    ]
+    folder = coefficients.parent.parent / FOLDER_OF_COLUMNS
+    write_table(folder, SPACE, "cifar10", [], columns)
 
 
 def _errors(truth: Array, predicted: Array) -> dict[str, float]:

@@ -298,3 +298,42 @@ def test_a_table_of_ones_own_may_hold_named_columns(tmp_path: Path) -> None:
     assert table.known_figures["heat"].label == "heat [K]"
     best = list(itertools.islice(np.argsort(heat), 3))
     assert table.figure("heat").values[best[0]] == heat.min()
+
+
+def test_devices_are_columns_of_every_data_set_of_nats_bench() -> None:
+    from nats_gym.tables.devices import DEVICES, device_latency
+
+    for dataset in ("cifar10", "cifar100", "ImageNet16-120"):
+        table = load_table("tss", dataset)
+        assert set(DEVICES) <= set(table.known_figures)
+        figure = table.figure("latency/pixel3")
+        assert np.array_equal(figure.values, device_latency("tss", "latency/pixel3"))
+        assert (figure.provenance, figure.quantity.unit) == ("surrogate", "milliseconds")
+    assert not set(DEVICES) & set(known_figures(get_space("sss"), "cifar10"))
+    assert not set(DEVICES) & set(known_figures(TSS, "digits"))  # other networks
+
+
+@pytest.mark.slow
+def test_maskable_ppo_keeps_to_a_device(tmp_path: Path) -> None:
+    """Over 10,000 episodes, from the first on."""
+    MaskablePPO = pytest.importorskip("sb3_contrib").MaskablePPO
+    from nats_gym.envs import make_sb3
+
+    exceeded: list[float] = []
+    limits = {"latency/pixel3": 5.0}
+    latency = load_table("tss", "cifar10").figure("latency/pixel3").values
+    adapter = make_sb3("NATS-TSS-cifar10-v0", num_envs=64, limits=limits)
+    step = adapter.step_wait
+
+    def watched() -> Any:
+        answer = step()
+        ended = [info for info in answer[3] if "index" in info]
+        exceeded.extend(latency[info["index"]] for info in ended)
+        return answer
+
+    adapter.step_wait = watched
+    MaskablePPO("MlpPolicy", adapter, n_steps=96, batch_size=1024, seed=0, device="cpu").learn(
+        62_000
+    )
+    assert len(exceeded) >= 10_000
+    assert max(exceeded) <= 5.0
