@@ -18,15 +18,20 @@ _Channels = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Archive:
-    """The public files of a data set's images: pickles, each with its published checksum.
+    """The public files of a data set's images, each with its checksum.
 
     Attributes:
         folder: what they unpack to.
-        train, test: names of the pickles, and their MD5.
+        train, test: names of the files, unpacked, and a digest of each: of pickles the published
+            MD5, of MNIST's idx files (images, then labels) SHA-256.
         counts: training and test images.
         url: where the publisher serves them.
         file: name of the tar at ``url``; ``""`` where none may be fetched without registering.
         md5: the tar's.
+        files: where each is served alone, below ``url``: names and the published MD5.
+        installed: where else they lie, if a system's package brings them.
+        reader: what reads them, by its place: ``(dataset, archive, path)`` → training and test
+            :class:`~nats_gym.training.archives.Images`.
         labels: key of the labels in a pickle.
         first_label: the least of them.
         further_classes: whether there are others than the data set's, which come after these.
@@ -39,9 +44,19 @@ class Archive:
     url: str
     file: str = ""
     md5: str = ""
+    files: Mapping[str, str] = field(default_factory=dict, hash=False)
+    installed: tuple[str, ...] = ()
+    reader: str = "nats_gym.training.archives:read_archive"
     labels: str = "labels"
     first_label: int = 0
     further_classes: bool = False
+
+    @property
+    def fetched(self) -> dict[str, str]:
+        """Addresses of what may be fetched by anyone, and the MD5 of each."""
+        if self.file:
+            return {self.url: self.md5}
+        return {self.url + name: md5 for name, md5 in self.files.items()}
 
 
 @dataclass(frozen=True)

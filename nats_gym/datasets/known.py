@@ -182,9 +182,59 @@ DIGITS = Dataset(
     licence="CC BY 4.0 (Alpaydin & Kaynak, UCI Machine Learning Repository)",
 )
 
+#: 28×28 pictures of clothes (Xiao, Rasul & Vollgraf, arXiv 1708.07747), with NATS-Bench's recipe.
+FASHION_MNIST = Dataset(
+    "fashion-mnist",
+    num_classes=10,
+    resolution=28,
+    train_images=50_000,
+    valid_images=10_000,
+    test_images=10_000,
+    title="Fashion-MNIST",
+    images=(Images("fashion-mnist", ("train", "x-valid", "ori-test"), _HALVED),),
+    mean=(72.94, 72.94, 72.94),  # of all 60,000 training images
+    std=(90.02, 90.02, 90.02),
+    crop_padding=3,
+    archive=Archive(
+        folder="fashion-mnist",
+        train={
+            "train-images-idx3-ubyte": (
+                "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888"
+            ),
+            "train-labels-idx1-ubyte": (
+                "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9"
+            ),
+        },
+        test={
+            "t10k-images-idx3-ubyte": (
+                "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b"
+            ),
+            "t10k-labels-idx1-ubyte": (
+                "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34"
+            ),
+        },
+        counts=(60_000, 10_000),
+        url="http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+        files={
+            "train-images-idx3-ubyte.gz": "8d4fb7e6c68d591d4c3dfef9ec88bf0d",
+            "train-labels-idx1-ubyte.gz": "25c81989df183df01b3e8a0aad5dffbe",
+            "t10k-images-idx3-ubyte.gz": "bef4ecab320f06d8554ea6380940ec79",
+            "t10k-labels-idx1-ubyte.gz": "bb300cfdad3c16e7a12a480ee83cd310",
+        },
+        installed=("/usr/share/datasets/fashion-mnist",),  # Debian's dataset-fashion-mnist
+        reader="nats_gym.training.archives:read_idx_files",
+    ),
+    evaluator="train",
+    classes=(
+        *("T-shirt/top", "trouser", "pullover", "dress", "coat"),
+        *("sandal", "shirt", "sneaker", "bag", "ankle boot"),
+    ),
+    licence="MIT (Zalando SE)",
+)
+
 #: All, by name.
 EVERY_DATASET: dict[str, Dataset] = {
-    dataset.name: dataset for dataset in (CIFAR10, CIFAR100, IMAGENET16_120, DIGITS)
+    dataset.name: dataset for dataset in (CIFAR10, CIFAR100, IMAGENET16_120, DIGITS, FASHION_MNIST)
 }
 #: NATS-Bench's.
 DATASETS: dict[str, Dataset] = {

@@ -219,7 +219,7 @@ def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
             packed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
             source: Any = gzip.GzipFile(fileobj=file) if packed else file
-            if source.read(4) != bytes((0, 0, 8, axes)):
+            if source.read(4) != idx_header((0,) * axes)[:4]:
                 raise ValueError(f"no idx file of bytes in {axes} dimensions")
             header = source.read(4 * axes)
             if len(header) != 4 * axes:
@@ -235,6 +235,11 @@ def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
     except (OSError, EOFError, ValueError) as error:
         raise InvalidInput(f"{shown(str(path))} cannot be read: {said(error)}") from error
     return np.frombuffer(content, np.uint8).reshape(shape)
+
+
+def idx_header(shape: tuple[int, ...]) -> bytes:
+    """What an array of bytes of a shape begins with in MNIST's format."""
+    return bytes((0, 0, 8, len(shape))) + np.array(shape, ">u4").tobytes()
 
 
 def _resized(

@@ -2,7 +2,8 @@
 
 CIFAR-10 and CIFAR-100 (Krizhevsky 2009) are tar files of Python 2 pickles; ImageNet at 16×16
 (Chrabaszcz, Loshchilov & Hutter, arXiv 1707.08819) is eleven pickles. Each holds numpy arrays and
-lists; an interpreter that knows no more reads them. Every pickle must be the published one.
+lists; an interpreter that knows no more reads them. Fashion-MNIST is four idx files. Every file
+must be the published one.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.datasets import Archive, Dataset
-from nats_gym.errors import said, shown
+from nats_gym.datasets.reading import idx_header, read_idx
+from nats_gym.errors import InvalidInput, said, shown
 from nats_gym.tables.official.opcodes import Functions, Interpreter, damage_named
 from nats_gym.tables.official.plain_numpy import PlainArray, PlainType
 from nats_gym.tables.official.unpickling import ForbiddenPickle, UnreadableFile
@@ -131,10 +133,10 @@ def check_md5(path: Path, expected: str, remedy: str) -> None:
     _check_published(path, md5_of(path), expected, remedy)
 
 
-def _check_published(path: Path, found: str, expected: str, remedy: str) -> None:
+def _check_published(path: Path, found: str, expected: str, remedy: str, kind: str = "md5") -> None:
     if found != expected:
         raise UnreadableFile(
-            f"{path} is not the published file (md5 {found}, published {expected}); {remedy}"
+            f"{path} is not the published file ({kind} {found}, published {expected}); {remedy}"
         )
 
 
@@ -157,8 +159,13 @@ def _read_published(path: Path, expected: str) -> bytes:
 
 def find_archive(archive: Archive, folder: Path) -> Path | None:
     """Where an archive lies, unpacked or packed; None if it is not there."""
-    unpacked = (folder / archive.folder, folder)
-    places = [place for place in unpacked if (place / next(iter(archive.test))).is_file()]
+    unpacked = (folder / archive.folder, folder, *map(Path, archive.installed))
+    places = [
+        place
+        for place in unpacked
+        if (place / next(iter(archive.test))).is_file()
+        or (archive.files and all((place / name).is_file() for name in archive.files))
+    ]
     packed = folder / archive.file
     return next(iter([*places, *([packed] if packed.is_file() else [])]), None)
 
@@ -193,7 +200,39 @@ def read_archive(dataset: Dataset, archive: Archive, path: Path) -> tuple[Images
             parts.append(Images(found.images[kept], labels[kept]))
         return _join(parts, dataset.num_classes, str(path))
 
-    train, test = read_part(archive.train), read_part(archive.test)
+    return _checked(dataset, archive, path, read_part(archive.train), read_part(archive.test))
+
+
+def read_idx_files(dataset: Dataset, archive: Archive, path: Path) -> tuple[Images, Images]:
+    """As :func:`read_archive`, of grey images in MNIST's idx files, packed by gzip or not."""
+
+    def read_part(files: Mapping[str, str]) -> Images:
+        arrays = []
+        for (name, expected), axes in zip(files.items(), (3, 1), strict=True):
+            places = (path / name, path / f"{name}.gz")
+            place = next((place for place in places if place.is_file()), places[-1])
+            try:
+                array = read_idx(place, axes)
+            except InvalidInput as error:
+                raise UnreadableFile(str(error)) from error
+            # Of what is unpacked: the same file is packed in many ways.
+            digest = hashlib.sha256(idx_header(array.shape))
+            digest.update(array.data)
+            found = digest.hexdigest()
+            _check_published(place, found, expected, "fetch it again", "unpacked, sha256")
+            arrays.append(array)
+        grey, labels = arrays
+        images = np.ascontiguousarray(
+            np.broadcast_to(grey[:, None], (len(grey), 3, *grey.shape[1:]))
+        )
+        return _join([Images(images, labels.astype(np.int64))], dataset.num_classes, str(path))
+
+    return _checked(dataset, archive, path, read_part(archive.train), read_part(archive.test))
+
+
+def _checked(
+    dataset: Dataset, archive: Archive, path: Path, train: Images, test: Images
+) -> tuple[Images, Images]:
     counts = len(train.labels), len(test.labels)
     if counts != archive.counts:
         raise UnreadableFile(

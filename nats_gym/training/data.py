@@ -170,13 +170,13 @@ def load_data(
     """Load a data set.
 
     Args:
-        key: ``"cifar10-valid"``, ``"cifar10"``, ``"cifar100"``, ``"ImageNet16-120"`` or
-            ``"digits"``.
+        key: ``"cifar10-valid"``, ``"cifar10"``, ``"cifar100"``, ``"ImageNet16-120"``,
+            ``"digits"``, ``"fashion-mnist"``, or what images of one's own are kept under.
         data_dir: folder with the public archives, packed or unpacked, and with the published
             split files; default ``datasets`` under nats-gym's home.
         device: where the images go.
-        download: fetch CIFAR's archives if they are not there. ImageNet's are given out to
-            registered users only, so they have to be there.
+        download: fetch CIFAR's archives and Fashion-MNIST's files if they are not there.
+            ImageNet's are given out to registered users only, so they have to be there.
 
     Raises:
         InvalidInput: for an unknown key or device, or a ``data_dir`` that is no folder.
@@ -212,8 +212,9 @@ def require_data(key: str, data_dir: str | os.PathLike[str] | None, download: bo
     if dataset.package:
         require(dataset.package, f"the data set {dataset.name}")
     archive = dataset.archive
-    if archive and archive.file and download and not find_archive(archive, folder):
-        check_fetch(archive.url, folder)
+    if archive and archive.fetched and download and not find_archive(archive, folder):
+        for url in archive.fetched:
+            check_fetch(url, folder)
 
 
 def data_folder(data_dir: str | os.PathLike[str] | None) -> Path:

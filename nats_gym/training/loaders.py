@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from nats_gym import checks
 from nats_gym.datasets import Dataset, dataset_of
 from nats_gym.datasets.own import kept_arrays
-from nats_gym.training.archives import Images, check_md5, find_archive, read_archive
+from nats_gym.training.archives import Images, check_md5, find_archive
 from nats_gym.training.data import ImageData, MissingData
 from nats_gym.training.downloads import fetch
 from nats_gym.training.splits import seeded_parts, test_halves
@@ -87,7 +88,7 @@ def _read_archive(dataset: Dataset, folder: Path, download: bool) -> tuple[Image
     assert archive is not None
     path = find_archive(archive, folder)
     if path is None:
-        if not archive.file:
+        if not archive.fetched:
             raise MissingData(
                 f"{dataset.title} is not in {folder / archive.folder}: its publisher gives it out "
                 f"to registered users only. Fetch the {dataset.resolution}×{dataset.resolution} "
@@ -95,11 +96,17 @@ def _read_archive(dataset: Dataset, folder: Path, download: bool) -> tuple[Image
                 f"{', '.join((*archive.train, *archive.test))}"
             )
         if not download:
-            raise MissingData(f"no {archive.file} in {folder}; fetch it from {archive.url}")
-        path = fetch(archive.url, archive.md5, folder)
+            files = archive.file or ", ".join(archive.files)
+            raise MissingData(f"no {files} in {folder}; fetch it from {archive.url}")
+        for url, md5 in archive.fetched.items():
+            fetch(url, md5, folder / archive.folder if archive.files else folder)
+        path = find_archive(archive, folder)
+        assert path is not None
     elif path.is_file():
         check_md5(path, archive.md5, "delete it to have it fetched again")
-    return read_archive(dataset, archive, path)
+    read = checks.imported(archive.reader, f"reader of {dataset.name}")
+    parts: tuple[Images, Images] = read(dataset, archive, path)
+    return parts
 
 
 def _assemble(

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import pickle
 import random
 import re
+import struct
 import tarfile
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +250,105 @@ def test_imagenet_keeps_its_first_120_classes(
     (folder / "train_data_batch_4").write_bytes(b"")
     with pytest.raises(UnreadableFile, match="train_data_batch_4 is not the published file"):
         load_data("ImageNet16-120", tmp_path)
+
+
+def write_fashion(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, packed: bool = True
+) -> tuple[Any, dict[str, str]]:
+    """Idx files of 14 + 7 images, taken for the published ones: the images, and each file's MD5."""
+    folder.mkdir(parents=True, exist_ok=True)
+    grey = np.random.default_rng(3).integers(0, 256, (21, 28, 28), np.uint8)
+    labels = (np.arange(21) % 10).astype(np.uint8)
+    published: dict[str, str] = {}
+    files: dict[str, str] = {}
+    for name in (*archive_of("fashion-mnist").train, *archive_of("fashion-mnist").test):
+        array = grey if "images" in name else labels
+        array = array[:14] if name.startswith("train") else array[14:]
+        content = bytes((0, 0, 8, array.ndim)) + struct.pack(f">{array.ndim}I", *array.shape)
+        content += array.tobytes()
+        published[name] = hashlib.sha256(content).hexdigest()
+        content = gzip.compress(content) if packed else content
+        (folder / (f"{name}.gz" if packed else name)).write_bytes(content)
+        files[f"{name}.gz"] = hashlib.md5(content).hexdigest()
+    train, test = (
+        {name: published[name] for name in part}
+        for part in (archive_of("fashion-mnist").train, archive_of("fashion-mnist").test)
+    )
+    publish(
+        monkeypatch,
+        "fashion-mnist",
+        train=train,
+        test=test,
+        counts=(14, 7),
+        files=files,
+        installed=(),
+    )
+    row = replace(EVERY_DATASET["fashion-mnist"], train_images=10, valid_images=4, test_images=7)
+    monkeypatch.setitem(EVERY_DATASET, "fashion-mnist", row)
+    return grey, files
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_fashion_mnist_comes_from_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+    grey, _ = write_fashion(tmp_path / "fashion-mnist", monkeypatch, packed)
+    with pytest.raises(MissingData, match=r"train-images-idx3-ubyte\.gz.*s3-website"):
+        load_data("fashion-mnist", tmp_path / "none", download=False)
+    for folder in (tmp_path, tmp_path / "fashion-mnist"):
+        data = load_data("fashion-mnist", folder, download=False)
+        assert all(np.array_equal(data.images[:, channel].numpy(), grey) for channel in range(3))
+        assert data.labels.tolist() == [n % 10 for n in range(21)]
+        assert {name: len(rows) for name, rows in data.splits.items()} == {
+            "train": 10,
+            "x-valid": 4,
+            "ori-test": 7,
+        }
+        valid = {*data.splits["train"].tolist(), *data.splits["x-valid"].tolist()}
+        assert valid == set(range(14))
+    publish(monkeypatch, "fashion-mnist", installed=(str(tmp_path / "fashion-mnist"),))
+    assert len(load_data("fashion-mnist", tmp_path / "none", download=False).images) == 21
+    name = "train-labels-idx1-ubyte" + ".gz" * packed
+    content = (tmp_path / "fashion-mnist" / name).read_bytes()
+    (tmp_path / "fashion-mnist" / name).write_bytes(content[:-9])
+    with pytest.raises(UnreadableFile, match=f"{name}.*cannot be read"):
+        load_data("fashion-mnist", tmp_path, download=False)
+    other = bytes((0, 0, 8, 1, 0, 0, 0, 14)) + bytes(14)
+    (tmp_path / "fashion-mnist" / name).write_bytes(gzip.compress(other) if packed else other)
+    with pytest.raises(UnreadableFile, match=f"{name} is not the published file.*sha256"):
+        load_data("fashion-mnist", tmp_path, download=False)
+
+
+def test_fashion_mnist_is_fetched_file_by_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pooch")
+    _, files = write_fashion(tmp_path / "served", monkeypatch)
+    asked: list[str] = []
+
+    class Folder(SimpleHTTPRequestHandler):
+        def __init__(self, *told: Any) -> None:
+            super().__init__(*told, directory=str(tmp_path / "served"))
+
+        def log_request(self, *_: object) -> None:
+            asked.append(self.path[1:])
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Folder) as serving:
+        thread = threading.Thread(target=serving.serve_forever, daemon=True)
+        thread.start()
+        publish(monkeypatch, "fashion-mnist", url=f"http://127.0.0.1:{serving.server_port}/")
+        own = tmp_path / "here" / "fashion-mnist"
+        own.mkdir(parents=True)
+        first = next(iter(files))
+        (own / first).write_bytes((tmp_path / "served" / first).read_bytes())
+        for _ in range(2):
+            assert len(load_data("fashion-mnist", tmp_path / "here").images) == 21
+        assert asked == [name for name in files if name != first]  # each once, as it was published
+        (tmp_path / "served" / first).write_bytes(b"another file")
+        with pytest.raises(DownloadFailed, match="as published"):
+            load_data("fashion-mnist", tmp_path / "elsewhere")
+        serving.shutdown()
+        thread.join()
 
 
 # ── splits ───────────────────────────────────────────────────────────────────────────────────
