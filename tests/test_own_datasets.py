@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import nats_gym
 from nats_gym.datasets import get_dataset, register_dataset
 from nats_gym.datasets import known as known_module
 from nats_gym.datasets.own import find_kept, kept_arrays, read_dataset, split_classes
 from nats_gym.datasets.reading import SkippedPictures
 from nats_gym.errors import InvalidInput
-from nats_gym.training.data import load_data
+from nats_gym.training.data import MissingData, load_data
 
 
 @pytest.fixture(autouse=True)
@@ -211,3 +212,38 @@ def test_bad_images_are_one_clear_error(tmp_path: Path) -> None:
     ):
         with pytest.raises(InvalidInput, match=match):
             get_dataset(given)
+
+
+@pytest.mark.slow
+def test_fashion_mnist_where_its_files_are(tmp_path: Path) -> None:
+    """A search of real trainings on 2,000 of its images finds networks that tell clothes apart."""
+    try:
+        data = load_data("fashion-mnist", download=False)
+    except MissingData as error:
+        pytest.skip(str(error))
+    assert {name: len(rows) for name, rows in data.splits.items()} == {
+        "train": 50_000,
+        "x-valid": 10_000,
+        "ori-test": 10_000,
+    }
+    rows = {"train": data.splits["train"][:1_600], "test": data.splits["ori-test"][:400]}
+    arrays = {
+        f"{part}_{what}": array
+        for part, some in rows.items()
+        for what, array in (
+            ("images", data.images[some, 0].numpy()),
+            ("labels", data.labels[some].numpy()),
+        )
+    }
+    np.savez(tmp_path / "clothes.npz", **arrays, classes=get_dataset("fashion-mnist").classes)
+    found = nats_gym.search(
+        "sss",
+        f"{tmp_path / 'clothes.npz'}?resolution=14",
+        agent="random",
+        epochs=2,
+        evaluations=2,
+        workers=2,
+        evaluator={"name": "train", "recipe": {"batch_size": 32, "learning_rate": 0.02}},
+    )
+    assert found.accuracy.shape == (1, 2)
+    assert found.accuracy.min() > 35  # of ten classes

@@ -80,10 +80,13 @@ class ResidualBlock(nn.Module):
         super().__init__()
         self.conv_a = ConvBN(c_in, c_out, 3, stride=2, norm=norm)
         self.conv_b = ConvBN(c_out, c_out, 3, norm=norm)
-        self.downsample = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(c_in, c_out, 1, bias=False))
+        self.downsample = nn.Sequential(
+            nn.AvgPool2d(2, ceil_mode=True),  # odd sides are halved as convolutions do
+            nn.Conv2d(c_in, c_out, 1, bias=False),
+        )
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """``(B, c_in, H, W)`` → ``(B, c_out, H / 2, W / 2)``."""
+        """``(B, c_in, H, W)`` → ``(B, c_out, ⌈H / 2⌉, ⌈W / 2⌉)``."""
         # Neither batch norm nor a sum needs its result in the backward pass.
         inner = self.conv_a(x.relu()).relu_()
         return self.downsample(x).add_(self.conv_b(inner))

@@ -38,7 +38,9 @@ def choose_group(networks: Sequence[nn.Module], resolution: int, batch_size: int
         resolution: height and width of the images, pixels.
         batch_size: images of each network in a step.
     """
-    narrow = [one for one, network in enumerate(networks) if _fusing_pays(network)]
+    # Our kernels halve even sides alone.
+    even = resolution % 4 == 0
+    narrow = [one for one, network in enumerate(networks) if even and _fusing_pays(network)]
     if narrow and not find_fusing_obstacle([networks[one] for one in narrow]):
         fused = FusedNetworks([cast(Network, networks[one]) for one in narrow])
         wide = [one for one in range(len(networks)) if one not in narrow]

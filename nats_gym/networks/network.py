@@ -76,7 +76,7 @@ class Network(nn.Module):
         self.classifier = nn.Linear(width, num_classes)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """Normalised images ``(B, 3, H, W)``, sides divisible by 4 → logits of each class."""
+        """Normalised images ``(B, 3, H, W)`` → logits of each class."""
         images = lay_out(images, self._width)
         last = self.cells[-1]
         assert isinstance(last, Cell)

@@ -75,7 +75,7 @@ class SizeSupernet(Supernet):
         """One architecture's logits, computed at its own widths.
 
         Args:
-            images: normalised, ``(B, 3, H, W)``, sides divisible by 4.
+            images: normalised, ``(B, 3, H, W)``.
             choices: of the architecture, ``(5,)``.
 
         Returns:

@@ -327,7 +327,9 @@ class _ResidualBlock(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         inner = self.conv_a(x.relu()).relu_()
-        return self.downsample(nn.functional.avg_pool2d(x, 2)).add_(self.conv_b(inner))
+        return self.downsample(nn.functional.avg_pool2d(x, 2, ceil_mode=True)).add_(
+            self.conv_b(inner)
+        )
 
 
 class _Operation(nn.Module):

@@ -70,7 +70,7 @@ class TopologySupernet(Supernet):
         """Logits of one architecture; nothing else is computed.
 
         Args:
-            images: normalised, ``(B, 3, H, W)``, sides divisible by 4.
+            images: normalised, ``(B, 3, H, W)``.
             choices: operation of each edge.
 
         Returns:

@@ -15,6 +15,11 @@ Width = NDArray[np.float64] | float
 Cost = tuple[Width, Width]
 
 
+def halved(resolution: int, stage: int) -> int:
+    """Height and width of a stage's images, each half of those before, rounded up."""
+    return -(-resolution >> stage)
+
+
 def conv_bn(c_in: Width, c_out: Width, kernel: int, resolution: int) -> Cost:
     """Bias-free convolution and batch norm; ``resolution`` is that of its output."""
     weights = kernel**2 * c_in * c_out

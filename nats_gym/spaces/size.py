@@ -106,7 +106,7 @@ class SizeSpace(DenseSpace):
     def _cost(self, choices: ArrayLike, dataset: str) -> tuple[Figures, Figures]:
         data = get_dataset(dataset)
         c1, c2, c3, c4, c5 = np.moveaxis(self.widths(choices).astype(np.float64), -1, 0)
-        full, half, quarter = (data.resolution >> stage for stage in range(3))
+        full, half, quarter = (network_cost.halved(data.resolution, stage) for stage in range(3))
         return network_cost.total(
             network_cost.conv_bn(3, c1, 3, full),
             _cell(c1, c1, full),

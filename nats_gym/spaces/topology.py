@@ -156,7 +156,8 @@ class TopologySpace(DenseSpace):
         threes = (ops == CONV_3X3).sum(-1).astype(np.float64)
         parts = [network_cost.conv_bn(3, STEM_WIDTH, 3, data.resolution)]
         for stage in range(3):
-            width, resolution = STEM_WIDTH << stage, data.resolution >> stage
+            width = STEM_WIDTH << stage
+            resolution = network_cost.halved(data.resolution, stage)
             if stage:
                 parts.append(network_cost.residual_block(width // 2, width, resolution))
             for kernel, count in ((1, ones), (3, threes)):

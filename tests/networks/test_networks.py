@@ -22,12 +22,14 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from nats_gym import networks
-from nats_gym.datasets import DATASETS
+from nats_gym.datasets import DATASETS, EVERY_DATASET, Dataset
 from nats_gym.errors import InvalidInput, MissingTable, NotInTable, SurrogateWarning
 from nats_gym.nats_bench import create, get_cell_based_tiny_net
 from nats_gym.nats_bench.genotype_utils import topology_str2structure
 from nats_gym.networks import build, load_official
+from nats_gym.networks.blocks import ResidualBlock
 from nats_gym.networks.cell import live_edges, make_edge, run_cell
+from nats_gym.networks.stacked import StackedNetworks
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.tables.official import import_archive
 from nats_gym.tables.official.unpickling import UnreadableFile
@@ -331,6 +333,32 @@ def test_flops_are_those_of_the_closed_form(space: ArchitectureSpace, dataset: s
                 assert counted < closed
                 continue
         assert counted == pytest.approx(float(space.flops(choices, dataset)), abs=1e-9)
+
+
+@pytest.mark.parametrize("side", [1, 2, 3, 5, 6, 7, 13, 28])
+def test_images_of_any_side(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pixel behind a halving is the mean of those there are; costs are of the sides there are."""
+    generator = torch.Generator().manual_seed(side)
+    images = torch.randn(2, 3, side, side, generator=generator)
+    block = ResidualBlock(3, 4)
+    half = (side + 1) // 2
+    means = torch.empty(2, 3, half, half)
+    for row, column in product(range(half), repeat=2):
+        tile = images[:, :, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
+        means[:, :, row, column] = tile.mean((2, 3))
+    assert torch.allclose(block.downsample(images), block.downsample[1](means), atol=1e-6)
+    row = Dataset("odd", 7, side, 1, 1, 1)
+    monkeypatch.setitem(EVERY_DATASET, "odd", row)
+    for space in (TSS, SSS):
+        choices = [3] * space.num_decisions
+        with torch.device("meta"):
+            net = build(space.name, choices, 7)
+        assert flops(net, side, 7) == pytest.approx(float(space.flops(choices, "odd")), abs=1e-9)
+    networks = [build("sss", [2] * 5, 7).eval() for _ in range(2)]
+    with torch.no_grad():
+        alone = [network(images) for network in networks]
+        together = StackedNetworks(networks).eval()(torch.stack([images] * 2))
+    assert torch.allclose(torch.stack(alone), together, atol=1e-5)
 
 
 def zero_convolutions(choices: list[int]) -> bool:
