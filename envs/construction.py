@@ -106,10 +106,11 @@ class ConstructionEnv(ArchitectureEnv):
       appear in `info`. If it raises, the episode has ended and needs a reset.
     - `report_test`: put the full-schedule test accuracy, mean over trials, under
       `info["evaluation"]` at the end. Never part of a reward or an observation. Needs a table
-      with test accuracies: embedded, that is the size space alone, and there on CIFAR-10 alone:
-      on CIFAR-100 and ImageNet16-120 one estimate is of validation and test, so it is called
-      `valid_accuracy`, and `test` says that there is none. A table that evaluates also
-      judges; another evaluator's answers are judged by the table of `source="auto"`.
+      with test accuracies; `provenance` says whether they are measured. Embedded, they are
+      estimates; of the size space on CIFAR-100 and ImageNet16-120 one estimate is of validation
+      and test, so it is called `valid_accuracy`, and `test` says that there is none. A table
+      that evaluates also judges; another evaluator's answers are judged by the table of
+      `source="auto"`.
     - `render_mode`: `"ansi"` (text), `"rgb_array"` (a picture, 480×640×3 uint8) or `"human"`.
 
     For judging an agent, `env.unwrapped.optimum()`, `regret(index)` and `rank(index)` look at the

@@ -34,7 +34,7 @@ _TEST_DRAWS = 1  # apart from those of validation accuracies
 def what_is_lacking(space: str) -> str:
     """A sentence for whoever asks the embedded figures for more than they hold."""
     only = "hp=200 and hp=12" if space == "tss" else "hp=90 alone: ask with hp='90'"
-    sets = " and no test accuracy" if space == "tss" else ""
+    sets = "; test accuracies at hp=200 alone, estimated" if space == "tss" else ""
     return (
         f"; the embedded figures hold {only}, after the last epoch, without learning curves{sets}; "
         f"official files have the rest: nats-gym data download {space}"
@@ -134,7 +134,7 @@ class EmbeddedRuns:
             assert scatter is not None
             keys = combine(arch.astype(np.uint64), _TEST_DRAWS)
             draws = [scatter.draw(arch, combine(keys, trial)) for trial in range(len(self.seeds))]
-        return np.stack(draws, axis=1)
+        return np.where(self._exists, np.stack(draws, axis=1), np.nan)
 
 
 class EmbeddedArchive:

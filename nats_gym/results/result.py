@@ -459,7 +459,8 @@ class SearchResult:
             provenance = {name: str(value) for name, value in claimed.items()}
             return cls(**columns, arguments=arguments, provenance=provenance, table=table)
         earlier = checksum == table.earlier_checksum
-        if checksum != table.checksum and not earlier:
+        known_by = {table.checksum, *table.former_checksums}
+        if checksum not in known_by and not earlier:
             raise UnreadableResult(
                 f"{shown(str(folder))} is a search on the {shown(claimed.get('table'))} table with "
                 f"checksum {shown(checksum[:12])}; source {shown(arguments.source)} is now the "

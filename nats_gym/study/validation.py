@@ -261,7 +261,7 @@ def _rounding(result: SearchResult, ladder: Sequence[Epochs], folder: Path) -> N
     """How far an accuracy may lie from the table's, ``(runs, evaluation)``."""
     bases = [result.table.accuracy_column("valid", epochs).provenance for epochs in ladder]
     # An earlier version rounded measured figures to float32, and did not round a model's.
-    earlier = read_run(folder)["provenance"]["checksum"] != result.table.checksum
+    earlier = read_run(folder)["provenance"]["checksum"] == result.table.earlier_checksum
     each = [ROUNDED if earlier or basis == SURROGATE else 0.0 for basis in bases]
     return np.array([*each, 0.0])[result.rung]
 
@@ -380,8 +380,15 @@ def _differ(
 
 def _summary_holds(result: SearchResult, folder: Path) -> bool:
     """Whether every figure of the summary is the one of the runs, but for rounding."""
-    claimed, found = read_run(folder)["summary"], json.loads(json.dumps(result.summary()))
-    old = isinstance(claimed, dict) and claimed.get("full_schedule_test_accuracy")
+    record = read_run(folder)
+    claimed, found = record["summary"], json.loads(json.dumps(result.summary()))
+    if not isinstance(claimed, dict):
+        return False
+    old = claimed.get("full_schedule_test_accuracy")
+    if result.is_judged and not old:
+        before = {result.table.earlier_checksum, *result.table.former_checksums}
+        if record["provenance"]["checksum"] in before:  # the table had none yet
+            found.pop("full_schedule_test_accuracy", None)
     if old and "test" in found:
         # What an earlier version called a test.
         claimed = {**claimed, "test": found["test"]}

@@ -30,7 +30,7 @@ QUANTITIES = {
 
 #: What a manifest's entry may say, where not any text will do.
 _KINDS: dict[str, type] = {
-    **dict.fromkeys(("epochs", "version", "trained", "images"), int),
+    **dict.fromkeys(("epochs", "version", "trained", "images", "added"), int),
     "trials": list,
     **dict.fromkeys(("held_out", "counts"), dict),
 }
@@ -102,6 +102,8 @@ class Column:
         version: that of the model's coefficients; 0 for a stored column.
         held_out: errors of that model on rows that it was not fitted to.
         note: what a reader must know besides.
+        added: how often the table had been added to before it had this column, and with it: 0 for
+            what it began with. Results know the table by what it was, too.
     """
 
     quantity: str
@@ -120,6 +122,7 @@ class Column:
     trained: int = 0
     images: int = 0
     counts: Quantity | None = None
+    added: int = 0
 
     def __post_init__(self) -> None:
         """Refuse words that no column may use."""
@@ -148,7 +151,7 @@ class Column:
     def to_json(self) -> dict[str, Any]:
         """The manifest's entry."""
         facts = {"name": self.name, **asdict(self), "unit": self.unit, "trials": list(self.trials)}
-        for name in ("trained", "images", "counts"):  # which stand where they say anything
+        for name in ("trained", "images", "counts", "added"):  # which stand where they say anything
             if not facts[name]:
                 del facts[name]
         return facts
@@ -178,7 +181,8 @@ class Column:
 
     def _check(self) -> None:
         """Raise ``TypeError`` or ``ValueError`` for what no column can be."""
-        for number in (self.epochs, self.version, self.trained, self.images, *self.trials):
+        numbers = (self.epochs, self.version, self.trained, self.images, self.added)
+        for number in (*numbers, *self.trials):
             if type(number) is not int or not 0 <= number < 2**63:
                 raise ValueError(f"{shown(number)} in a column is not a number from 0")
         if self.epochs > LONGEST:

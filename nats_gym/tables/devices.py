@@ -23,7 +23,7 @@ import numpy as np
 from nats_gym import checks
 from nats_gym.errors import InvalidInput
 from nats_gym.spaces import ArchitectureSpace, Quantity, get_space
-from nats_gym.tables.perceptron import Array, Perceptron
+from nats_gym.tables.perceptron import Array, LinearAndPerceptron
 from nats_gym.tables.surrogates import (
     FOLDER,
     TOPOLOGY_STRUCTURE,
@@ -115,39 +115,31 @@ class DeviceSurrogate:
     """Latency of topologies on every setting of :data:`DEVICES`, in its order.
 
     Attributes:
-        weights: of the linear model, ``(setting, feature)``.
-        intercepts: its constants, ms, ``(setting,)``.
-        network: what adds to it, from the same features.
+        model: from features to milliseconds.
         least: no estimate is below it: the least latency that the model was fitted to, ms,
             ``(setting,)``.
     """
 
-    weights: Array
-    intercepts: Array
-    network: Perceptron
+    model: LinearAndPerceptron
     least: Array
 
     @classmethod
     def load(cls, folder: Path = FOLDER) -> DeviceSurrogate:
         """Read the coefficients that the package ships; ``ValueError`` for what can be none."""
         arrays = read_coefficients(folder / FILE)
-        network = Perceptron.read(arrays, TOPOLOGY_STRUCTURE, len(DEVICES))
-        weights, intercepts, least = (arrays[name] for name in ("linear", "intercept", "least"))
-        shapes = (weights.shape, intercepts.shape, least.shape)
-        if shapes != ((len(DEVICES), TOPOLOGY_STRUCTURE), (len(DEVICES),), (len(DEVICES),)):
-            raise ValueError(f"coefficients of {shapes} for {len(DEVICES)} settings")
-        return cls(weights, intercepts, network, least)
+        model = LinearAndPerceptron.read(arrays, TOPOLOGY_STRUCTURE, len(DEVICES))
+        least = arrays["least"]
+        if least.shape != (len(DEVICES),):
+            raise ValueError(f"least latencies {least.shape} of {len(DEVICES)} settings")
+        return cls(model, least)
 
     def arrays(self) -> dict[str, Array]:
         """What :meth:`load` reads."""
-        linear = {"linear": self.weights, "intercept": self.intercepts, "least": self.least}
-        return linear | self.network.arrays()
+        return {"least": self.least, **self.model.arrays()}
 
     def latencies(self, choices: Array) -> Figures:
         """Expected latencies in ms, ``(setting, arch)``, of ``choices (arch, 6)``."""
-        features = topology_structure(choices)
-        linear = self.weights.astype(np.float64) @ features + self.intercepts[:, None]
-        expected = linear + self.network(features).T
+        expected = self.model(topology_structure(choices)).T
         return np.maximum(expected, self.least[:, None].astype(np.float64)).round(DECIMALS)
 
 

@@ -18,9 +18,10 @@ from nats_gym.tables.perceptron import WIDEST, Array
 from nats_gym.tables.surrogates import (
     DECIMALS,
     EQUAL_WIDTHS,
-    LOGIT_RANGE,
     Figures,
     NoiseCurve,
+    logits_of,
+    percent_of,
     topology_structure,
 )
 from nats_gym.untrusted import FLOATS, map_array
@@ -91,15 +92,14 @@ def link(figures: Array, quantity: str) -> Figures:
     """Accuracies (percent) as logits, anything else as logarithms."""
     if quantity != "accuracy":
         return np.asarray(np.log(figures), np.float64)
-    share = np.clip(np.asarray(figures, np.float64), *LOGIT_RANGE) / 100
-    return np.asarray(np.log(share / (1 - share)))
+    return logits_of(figures)
 
 
 def unlink(values: Array, quantity: str) -> Figures:
     """Inverse of :func:`link`, but for its clipping."""
     if quantity != "accuracy":
         return np.asarray(np.exp(values))
-    return np.asarray(100 / (1 + np.exp(-np.clip(values, -30, 30))))
+    return percent_of(values)
 
 
 def architecture_features(space: ArchitectureSpace, choices: Array, dataset: str) -> Figures:

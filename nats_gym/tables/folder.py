@@ -152,6 +152,17 @@ def earlier_checksum(columns: Sequence[Column]) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+def former_checksums(space: str, dataset: str, columns: Sequence[Column]) -> frozenset[str]:
+    """What a table's checksum was before columns were added to it (:attr:`Column.added`)."""
+    stages = sorted({column.added for column in columns})[:-1]
+    former = set()
+    for stage in stages:
+        held = [column.to_json() for column in columns if column.added <= stage]
+        manifest = {"format": FORMAT, "space": space, "dataset": dataset, "columns": held}
+        former.add(checksum_of(manifest))
+    return frozenset(former)
+
+
 def read_manifest(folder: Path) -> dict[str, Any]:
     """Read and check a table's manifest.
 

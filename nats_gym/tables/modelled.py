@@ -31,6 +31,7 @@ from nats_gym.tables.scatter import Scatter
 from nats_gym.tables.surrogates import (
     DATASET_ORDER,
     REFERENCE_IMAGES,
+    TOPOLOGY_FILES,
     CostSurrogate,
     SizeSurrogate,
     TopologySurrogate,
@@ -124,7 +125,7 @@ def _fit_column(table: Known, column: Column) -> tuple[fitted.FittedColumn, NDAr
 def _topology_accuracy(table: Known, column: Column, folder: Path) -> NDArray[Any]:
     # The model reads the measured full-schedule figures of all three data sets.
     measured = [table.measured_elsewhere(dataset) for dataset in DATASET_ORDER]
-    surrogate = TopologySurrogate.load(folder)
+    surrogate = TopologySurrogate.load(folder, column.split)
     return surrogate.accuracy(table.space.all_choices(), np.stack(measured, axis=1), table.dataset)
 
 
@@ -143,7 +144,7 @@ def _topology_valid_seconds(table: Known, column: Column, folder: Path) -> NDArr
 def _topology_scatter(
     table: Known, column: Column, mean: NDArray[np.floating], folder: Path
 ) -> Scatter:
-    sd = TopologySurrogate.load(folder).sigma(mean, table.dataset)
+    sd = TopologySurrogate.load(folder, column.split).sigma(mean, table.dataset)
     return Scatter.normal(mean.astype(np.float64), sd)
 
 
@@ -207,9 +208,9 @@ def _costs_file(dataset: str, split: str) -> str:
 _MODELS = {
     "topology-accuracy": _Model(
         "tss",
-        ("accuracy-valid-12",),
+        ("accuracy-valid-12", "accuracy-test-200"),
         _topology_accuracy,
-        lambda dataset, split: "tss-valid-12.npz",
+        lambda dataset, split: TOPOLOGY_FILES.get(split, ""),
         _topology_scatter,
     ),
     "topology-valid-seconds": _Model(

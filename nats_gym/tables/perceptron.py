@@ -67,6 +67,46 @@ class Perceptron:
         return outputs
 
 
+@dataclass(frozen=True)
+class LinearAndPerceptron:
+    """A linear model, and a perceptron from the same features for what that leaves.
+
+    Attributes:
+        weights: of the linear model, ``(output, feature)``.
+        intercepts: its constants, ``(output,)``.
+        network: what adds to it.
+    """
+
+    weights: Array
+    intercepts: Array
+    network: Perceptron
+
+    @classmethod
+    def read(cls, arrays: Mapping[str, Array], inputs: int, outputs: int) -> LinearAndPerceptron:
+        """Of a file's arrays ``linear`` and ``intercept``, and those of :meth:`Perceptron.read`.
+
+        Raises:
+            ValueError: unless they lead from so many inputs to so many outputs.
+        """
+        weights, intercepts = arrays["linear"], arrays["intercept"]
+        if weights.shape != (outputs, inputs) or intercepts.shape != (outputs,):
+            raise ValueError(
+                f"coefficients of {weights.shape} and {intercepts.shape}, not {(outputs, inputs)}"
+            )
+        return cls(weights, intercepts, Perceptron.read(arrays, inputs, outputs))
+
+    def arrays(self) -> dict[str, Array]:
+        """What :meth:`read` reads."""
+        return {"linear": self.weights, "intercept": self.intercepts, **self.network.arrays()}
+
+    def __call__(self, features: Array) -> NDArray[np.float64]:
+        """Outputs ``(row, output)`` of features ``(feature, row)``."""
+        outputs = self.network(features)
+        outputs += (self.weights.astype(np.float64) @ features).T
+        outputs += self.intercepts
+        return outputs
+
+
 def _silu_in_place(x: Array) -> None:
     # x·sigmoid(x) = x / (1 + exp(-x)); where exp overflows, x / ∞ is the limit, 0.
     gate = np.negative(x)

@@ -1,5 +1,6 @@
 """Surrogates: what the embedded figures do not hold, estimated by small models in numpy.
 
+* topology, 200 epochs, test: a linear model and a perceptron from the same, to logits;
 * topology, 12 epochs: a perceptron from a cell's operations, its paths and the *measured*
   200-epoch validation accuracies to its 12-epoch validation accuracies;
 * size, 90 epochs: a polynomial of total degree 5 in the logarithms of the five widths, and one of
@@ -28,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.datasets import get_dataset
-from nats_gym.tables.perceptron import Array, Perceptron
+from nats_gym.tables.perceptron import Array, LinearAndPerceptron, Perceptron
 from nats_gym.untrusted import FLOATS, open_arrays, read_json
 
 Figures = NDArray[np.float64]
@@ -42,6 +43,8 @@ DATASET_ORDER = ("cifar10", "cifar100", "ImageNet16-120")
 #: The four paths from a cell's input to its output, as positions in the choices.
 PATHS: tuple[tuple[int, ...], ...] = ((3,), (0, 4), (1, 5), (0, 2, 5))
 NONE, SKIP, CONV_1X1, CONV_3X3, POOL = range(5)
+#: The topology models' coefficients by split: valid after 12 epochs, test after 200.
+TOPOLOGY_FILES = {"valid": "tss-valid-12.npz", "test": "tss-test-200.npz"}
 #: Accuracies are clipped to this before the logit, in percent.
 LOGIT_RANGE = (0.5, 99.5)
 #: Decisions of the size space between which a cell with a skip lies: its input and output.
@@ -86,26 +89,42 @@ class NoiseCurve:
 
 @dataclass(frozen=True)
 class TopologySurrogate:
-    """Validation accuracy after 12 epochs in the topology space, all three data sets at once.
+    """An accuracy in the topology space, of all three data sets at once.
 
     Attributes:
-        network: from features to accuracies.
+        network: from features to accuracies, or to logits of them.
         noise: a curve per data set, in :data:`DATASET_ORDER`.
+        logits: whether it is to logits.
     """
 
-    network: Perceptron
+    network: Perceptron | LinearAndPerceptron
     noise: tuple[NoiseCurve, ...]
+    logits: bool = False
 
     @classmethod
-    def load(cls, folder: Path = FOLDER) -> TopologySurrogate:
-        """Read the coefficients that the package ships."""
-        arrays = read_coefficients(folder / "tss-valid-12.npz")
-        network = Perceptron.read(arrays, TOPOLOGY_FEATURES, len(DATASET_ORDER))
+    def load(cls, folder: Path = FOLDER, split: str = "valid") -> TopologySurrogate:
+        """Read the coefficients that the package ships.
+
+        Args:
+            folder: where they lie.
+            split: ``"valid"`` after 12 epochs, or ``"test"`` after 200.
+        """
+        arrays = read_coefficients(folder / TOPOLOGY_FILES[split])
+        logits = split == "test"
+        kind = LinearAndPerceptron if logits else Perceptron
+        network = kind.read(arrays, TOPOLOGY_FEATURES, len(DATASET_ORDER))
         curves = zip(arrays["noise_accuracy"], arrays["noise_sd"], strict=True)
         noise = tuple(NoiseCurve.read(*curve) for curve in curves)
         if len(noise) != len(DATASET_ORDER):
             raise ValueError(f"{len(noise)} curves of noise")
-        return cls(network, noise)
+        return cls(network, noise, logits)
+
+    def arrays(self) -> dict[str, Array]:
+        """What :meth:`load` reads."""
+        arrays = self.network.arrays()
+        arrays["noise_accuracy"] = np.stack([curve.accuracy for curve in self.noise])
+        arrays["noise_sd"] = np.stack([curve.sd for curve in self.noise])
+        return arrays
 
     def accuracies(self, choices: Array, accuracy_200: Array) -> Figures:
         """Return expected accuracies in percent, ``(arch, 3)`` in :data:`DATASET_ORDER`.
@@ -115,7 +134,8 @@ class TopologySurrogate:
             accuracy_200: measured 200-epoch validation accuracy, mean over trials, in percent,
                 ``(arch, 3)`` in :data:`DATASET_ORDER`.
         """
-        return round_estimates(self.network(topology_features(choices, accuracy_200)))
+        values = self.network(topology_features(choices, accuracy_200))
+        return round_estimates(percent_of(values) if self.logits else values)
 
     def accuracy(self, choices: Array, accuracy_200: Array, dataset: str) -> Figures:
         """Return :meth:`accuracies` on one data set, ``(arch,)``."""
@@ -265,6 +285,17 @@ def round_estimates(accuracy: Figures) -> Figures:
     return within.round(DECIMALS)
 
 
+def logits_of(accuracy: Array) -> Figures:
+    """Logits of accuracies in percent, clipped to :data:`LOGIT_RANGE`."""
+    share = np.clip(np.asarray(accuracy, np.float64), *LOGIT_RANGE) / 100
+    return np.asarray(np.log(share / (1 - share)))
+
+
+def percent_of(logits: Array) -> Figures:
+    """Inverse of :func:`logits_of`, but for its clipping."""
+    return np.asarray(100 / (1 + np.exp(-np.clip(logits, -30, 30))))
+
+
 def _on_grid(coefficients: Array, basis: Figures) -> Figures:
     """Values of a sum of products of polynomials, ``(8, 8, 8, 8, 8)``."""
     values = coefficients.astype(np.float64)
@@ -307,8 +338,7 @@ def topology_features(choices: Array, accuracy_200: Array) -> Array:
     Arguments as :meth:`TopologySurrogate.accuracies`.
     """
     measured = np.asarray(accuracy_200, dtype=np.float64).T  # (dataset, arch)
-    share = np.clip(measured, *LOGIT_RANGE) / 100
-    return np.concatenate([topology_structure(choices), measured, np.log(share / (1 - share))])
+    return np.concatenate([topology_structure(choices), measured, logits_of(measured)])
 
 
 def topology_structure(choices: Array) -> Figures:

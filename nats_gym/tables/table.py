@@ -23,7 +23,12 @@ from nats_gym.tables.column import (
     column_name,
     core_figures,
 )
-from nats_gym.tables.folder import earlier_checksum, open_column, read_manifest
+from nats_gym.tables.folder import (
+    earlier_checksum,
+    former_checksums,
+    open_column,
+    read_manifest,
+)
 from nats_gym.tables.named_columns import known_figures, named_columns
 from nats_gym.tables.scatter import Scatter
 
@@ -94,8 +99,13 @@ class Table:
 
     @property
     def earlier_checksum(self) -> str:
-        """What results that an earlier version saved know the table by."""
-        return earlier_checksum(self.columns)
+        """What results of format 1's time, when nothing had been added, know the table by."""
+        return earlier_checksum([column for column in self.columns if not column.added])
+
+    @cached_property
+    def former_checksums(self) -> frozenset[str]:
+        """What results know the table by that were saved before columns were added to it."""
+        return former_checksums(self.space.name, self.dataset, self.columns)
 
     @cached_property
     def test_is_validation(self) -> bool:
@@ -114,12 +124,9 @@ class Table:
     @property
     def estimates_test(self) -> bool:
         """Whether test accuracies of the full schedule are estimates of their own."""
-        return any(
-            modelled.tells_splits_apart(column)
-            for column in self.columns
-            if (column.quantity, column.split, column.epochs)
-            == ("accuracy", "test", self.full_epochs)
-        )
+        if self.test_is_validation or self.full_epochs not in self.epochs("test"):
+            return False
+        return self.provenance("accuracy", "test", self.full_epochs) == SURROGATE
 
     # ── figures ──────────────────────────────────────────────────────────────────────────────
 

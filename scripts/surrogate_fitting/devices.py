@@ -27,10 +27,9 @@ from nats_gym.tables.folder import sha256_of
 from nats_gym.tables.surrogates import Array, topology_structure
 
 from .diagnostics import FOLDS, judge, out_of_fold
-from .perceptron import as_perceptron, train_perceptron
+from .perceptron import fit_linear_and_perceptron
 from .writing import write_arrays
 
-PENALTY = 1.0
 WIDTH, EPOCHS, DECAY = 32, 40, 0.1
 
 
@@ -73,26 +72,15 @@ def fit_and_judge_devices(measured: Latencies) -> tuple[DeviceSurrogate, dict[st
 
 def fit_devices(choices: Array, milliseconds: Array, seed: int) -> DeviceSurrogate:
     """Fit to ``choices (row, 6)`` and their latencies ``(row, setting)``."""
-    features = topology_structure(choices).T
-    middle, centre = milliseconds.mean(0), features.mean(0)
-    x, y = features - centre, milliseconds - middle
-    weights = np.linalg.solve(x.T @ x + PENALTY * np.eye(x.shape[1]), x.T @ y)
-    rest = y - x @ weights
-    layers = train_perceptron(
-        features,
-        rest,
-        np.ones_like(rest),
+    model = fit_linear_and_perceptron(
+        topology_structure(choices).T,
+        milliseconds,
         width=WIDTH,
         epochs=EPOCHS,
         decay=DECAY,
         seed=seed,
     )
-    return DeviceSurrogate(
-        weights.T.astype(np.float32),
-        (middle - centre @ weights).astype(np.float32),
-        as_perceptron(layers),
-        milliseconds.min(0).astype(np.float32),
-    )
+    return DeviceSurrogate(model, milliseconds.min(0).astype(np.float32))
 
 
 def write_devices(model: DeviceSurrogate, folder: Path) -> Path:

@@ -6,9 +6,11 @@ import numpy as np
 import torch
 from torch.nn.functional import smooth_l1_loss
 
-from nats_gym.tables.perceptron import Array, Perceptron
+from nats_gym.tables.perceptron import Array, LinearAndPerceptron, Perceptron
 
 LEARNING_RATE, BATCH = 3e-3, 256
+#: Of the squared weights of a ridge.
+PENALTY = 1.0
 
 Layers = list[tuple[Array, Array]]
 
@@ -84,6 +86,38 @@ def train_perceptron(
         middle_layer,
         (last * spread[:, None], last_bias * spread + middle),
     ]
+
+
+def fit_linear_and_perceptron(
+    features: Array,
+    targets: Array,
+    *,
+    width: int,
+    epochs: int,
+    decay: float,
+    seed: int,
+    bend: float | None = None,
+) -> LinearAndPerceptron:
+    """Fit a ridge, then a perceptron to what it leaves; arguments as :func:`train_perceptron`."""
+    middle, centre = targets.mean(0), features.mean(0)
+    x, y = features - centre, targets - middle
+    weights = np.linalg.solve(x.T @ x + PENALTY * np.eye(x.shape[1]), x.T @ y)
+    rest = y - x @ weights
+    layers = train_perceptron(
+        features,
+        rest,
+        np.ones_like(rest),
+        width=width,
+        epochs=epochs,
+        decay=decay,
+        seed=seed,
+        bend=bend,
+    )
+    return LinearAndPerceptron(
+        weights.T.astype(np.float32),
+        (middle - centre @ weights).astype(np.float32),
+        as_perceptron(layers),
+    )
 
 
 def as_perceptron(layers: Layers) -> Perceptron:

@@ -1,14 +1,17 @@
-"""12-epoch accuracy in the topology space: teachers, and the student that is shipped.
+"""Accuracies in the topology space: validation after 12 epochs, test after 200.
 
-Teachers share their trunk with the other 12- and 200-epoch figures of a cell, which are further
-noisy views of it; the student sees the teachers' mean on every cell. Half of the teachers weigh
-all rows alike. The other half weigh a row by its inverse variance, which the first half tell: the
-best cells train with a third of the noise of poor ones, and searches live there.
+The latter: a linear model and a perceptron, to logits, from the measured validation accuracies.
+
+12 epochs: teachers, and the student that is shipped. Teachers share their trunk with the other 12-
+and 200-epoch figures of a cell, which are further noisy views of it; the student sees the teachers'
+mean on every cell. Half of the teachers weigh all rows alike. The other half weigh a row by its
+inverse variance, which the first half tell: the best cells train with a third of the noise of poor
+ones, and searches live there.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +20,17 @@ import numpy as np
 from nats_gym.spaces import TopologySpace
 from nats_gym.tables.surrogates import (
     DATASET_ORDER,
+    TOPOLOGY_FILES,
     Array,
     TopologySurrogate,
+    logits_of,
     topology_features,
 )
 
 from .diagnostics import FOLDS, judge, out_of_fold
 from .figures import Columns, Measured
 from .noise import fit_noise
-from .perceptron import Layers, as_perceptron, train_perceptron
+from .perceptron import Layers, as_perceptron, fit_linear_and_perceptron, train_perceptron
 from .writing import write_arrays
 
 TEACHERS_OF_A_KIND = 4
@@ -34,34 +39,32 @@ TEACHER_WIDTH, STUDENT_WIDTH = 128, 128
 TEACHER_EPOCHS, STUDENT_EPOCHS = 120, 200
 TEACHER_DECAY, STUDENT_DECAY = 0.1, 0.0
 AUXILIARY_WEIGHT = 0.3
+TEST_WIDTH, TEST_EPOCHS, TEST_DECAY, TEST_BEND = 32, 40, 1.0, 1.0
 
 #: What the model estimates; the further targets are those that teachers learn besides.
 ESTIMATED = [f"{name}_valid_12" for name in DATASET_ORDER]
 FURTHER = [f"{name}_test_{epochs}" for epochs in (12, 200) for name in DATASET_ORDER]
 
-COEFFICIENTS = "tss-valid-12.npz"
-
 
 @dataclass(frozen=True)
 class TopologyFit:
-    """The topology model and how it did on rows that it did not see.
+    """A topology model and how it did on rows that it did not see.
 
     Attributes:
+        split: what it estimates; see ``TopologySurrogate.load``.
         model: fitted to all rows, with its noise.
         out_of_fold: predictions of the csv's rows, percent, ``(row, 3)``.
         held_out: a record for each data set, by the name of its model.
     """
 
+    split: str
     model: TopologySurrogate
     out_of_fold: Array
     held_out: dict[str, Any]
 
     def write(self, folder: Path) -> None:
         """Write the coefficients that :meth:`TopologySurrogate.load` reads."""
-        arrays = self.model.network.arrays()
-        arrays["noise_accuracy"] = np.stack([curve.accuracy for curve in self.model.noise])
-        arrays["noise_sd"] = np.stack([curve.sd for curve in self.model.noise])
-        write_arrays(folder / COEFFICIENTS, arrays)
+        write_arrays(folder / TOPOLOGY_FILES[self.split], self.model.arrays())
 
 
 def fit_and_judge_topology(columns: Columns, measured: Measured) -> TopologyFit:
@@ -95,7 +98,49 @@ def fit_and_judge_topology(columns: Columns, measured: Measured) -> TopologyFit:
         }
         for c, name in enumerate(DATASET_ORDER)
     }
-    return TopologyFit(TopologySurrogate(bare.network, noise), predicted, held_out)
+    return TopologyFit("valid", TopologySurrogate(bare.network, noise), predicted, held_out)
+
+
+def fit_and_judge_test(columns: Columns, measured: Measured) -> TopologyFit:
+    """Fit test accuracy after 200 epochs to ``tss.csv.gz``, and to each four fifths of its rows."""
+    space = TopologySpace()
+    choices, index = space.all_choices(), columns["index"]
+    truth = np.stack([columns[f"{name}_test_200"] for name in DATASET_ORDER], axis=1)
+    features = topology_features(choices, measured.accuracy).T
+
+    def fit(rows: Array, targets: Array, seed: int) -> TopologySurrogate:
+        network = fit_linear_and_perceptron(
+            features[rows],
+            logits_of(targets),
+            width=TEST_WIDTH,
+            epochs=TEST_EPOCHS,
+            decay=TEST_DECAY,
+            seed=seed,
+            bend=TEST_BEND,
+        )
+        return TopologySurrogate(network, (), logits=True)
+
+    def predict(fold: int, seen: Array) -> Array:
+        unseen = index[~seen]
+        model = fit(index[seen], truth[seen], fold)
+        return model.accuracies(choices[unseen], measured.accuracy[unseen])
+
+    predicted = out_of_fold(truth, predict)
+    noise = tuple(
+        fit_noise(expected, actual - expected)
+        for expected, actual in zip(predicted.T, truth.T, strict=True)
+    )
+    held_out = {
+        f"tss-{name}-test-200": {
+            "rows": len(index),
+            "rows_of_space": space.size,
+            "fitted_to": f"{name} test accuracy after 200 epochs, mean of the trials",
+            **judge(truth[:, c], predicted[:, c]),
+        }
+        for c, name in enumerate(DATASET_ORDER)
+    }
+    bare = fit(index, truth, FOLDS)
+    return TopologyFit("test", replace(bare, noise=noise), predicted, held_out)
 
 
 def fit_topology(

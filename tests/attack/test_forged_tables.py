@@ -554,6 +554,40 @@ def test_results_of_an_earlier_version_open_and_hold(tmp_path: Path) -> None:
     assert "an accuracy is not the table's" in verdict.reasons.values()
 
 
+#: Checksums of the embedded topology tables before they had test accuracies.
+FORMER = {
+    "cifar10": "7f675ce86364133f73e9826d7b2952d6af082495f47d462bf7843e1f247a52ed",
+    "cifar100": "809334ad67fd85d1a8462273bd90cb8a52537ca871afd45e67188fc8a62eb250",
+    "ImageNet16-120": "fe4892cf21bb4477eca46246c2f8ad498c34153390e66480204bac0191ed12fd",
+}
+
+
+@pytest.mark.parametrize("dataset", FORMER)
+def test_results_from_before_columns_were_added_open_and_hold(tmp_path: Path, dataset: str) -> None:
+    source = load_table("tss", dataset, "embedded")
+    assert source.former_checksums == {FORMER[dataset]}
+    folder = search("tss", dataset, "random", runs=2, budget=9_000, source="embedded").save(
+        tmp_path / "result"
+    )
+    record = json.loads((folder / "run.json").read_text())
+
+    def written(checksum: str) -> str:
+        record["provenance"]["checksum"] = checksum
+        (folder / "run.json").write_text(json.dumps(record))
+        (verdict,) = validate(folder)
+        return "; ".join(verdict.reasons.values())
+
+    del record["provenance"]["full_schedule_test_accuracy"]
+    del record["summary"]["full_schedule_test_accuracy"]
+    assert written(FORMER[dataset]) == ""
+    assert "summary" in written(source.checksum)  # which has them
+    assert "is now the embedded table" in written("0" * 64)
+    record["summary"]["regret"]["mean"] += 0.1
+    assert "summary" in written(FORMER[dataset])
+    record["summary"] = 3
+    assert "summary" in written(FORMER[dataset])
+
+
 def test_one_estimate_of_both_splits_is_no_test(tmp_path: Path) -> None:
     result = search("sss", "cifar100", "random", runs=2, budget=20_000, source="embedded")
     assert result.provenance["full_schedule_test_accuracy"] == NO_TEST

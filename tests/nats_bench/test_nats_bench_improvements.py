@@ -210,18 +210,37 @@ def test_embedded_figures(empty_home: Path) -> None:
     assert info["valid-accuracy"] == trials[0]
     with pytest.raises(KeyError, match="valid-accuracy"):
         info["test-accuracy"]
+    test = load_table("tss", "cifar10", "embedded").mean_accuracy("test")  # an estimate's trials
+    drawn = [
+        api.get_more_info(9, "cifar10", hp="200", is_random=seed)["test-accuracy"]
+        for seed in (777, 888)
+    ]
+    assert len(set(drawn)) == 2
+    assert drawn == pytest.approx([test[9]] * 2, abs=3)
     assert api.get_cost_info(9, "cifar10")["flops"] == pytest.approx(
         table.space.flops(table.space.choices(9), "cifar10")
     )
     assert api.get_net_config(9, "cifar10")["arch_str"] == api.arch(9)
     for question, args, words in (
-        ("get_more_info", (9, "cifar10"), "no test accuracy; official files have the rest"),
+        (
+            "get_more_info",
+            (9, "cifar10"),
+            "test accuracies at hp=200 alone, estimated; official files have the rest",
+        ),
         ("query_by_index", (9,), "not whole trainings"),
         ("get_more_info", (9, "cifar100", 3), "without learning curves"),
         ("simulate_train_eval", (9, "cifar100", 3), "without learning curves"),
         ("simulate_train_eval", (3, "cifar10", 24), "no epoch 24.*without learning curves"),
-        ("find_best", ("cifar10", "ori-test"), "no test accuracy; official files have the rest"),
-        ("find_best", ("cifar10", "test"), "no test accuracy; official files have the rest"),
+        (
+            "find_best",
+            ("cifar10", "ori-test"),
+            "test accuracies at hp=200 alone, estimated; official files have the rest",
+        ),
+        (
+            "find_best",
+            ("cifar10", "test"),
+            "test accuracies at hp=200 alone, estimated; official files have the rest",
+        ),
     ):
         with pytest.raises(NatsGymError, match=words):
             getattr(api, question)(*args)

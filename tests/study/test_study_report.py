@@ -155,11 +155,15 @@ def report(folder: Path) -> Path:
 def test_headline_figures_are_those_of_the_answers(study: StudyResults) -> None:
     topology, size = headline_tables(study)
     assert topology.labels == ("rea", HOSTILE, "halving", "asha")
-    assert [column.heading for column in topology.columns] == ["CIFAR-10", "CIFAR-100"]
-    assert (topology.columns[0].title, size.columns[0].title) == (
-        "validation",
-        "validation (surrogate)",
-    )
+    assert [column.heading for column in topology.columns] == [
+        *("CIFAR-10", "CIFAR-10"),
+        *("CIFAR-100", "CIFAR-100"),
+    ]
+    titles = [[column.title for column in table.columns] for table in (topology, size)]
+    assert titles == [
+        ["validation", "test (surrogate)"] * 2,
+        ["validation (surrogate)", "test (surrogate)"],
+    ]
     result = study.cells[0].result
     answers = []
     for indices, accuracies in zip(result.index, result.accuracy, strict=True):
@@ -174,10 +178,19 @@ def test_headline_figures_are_those_of_the_answers(study: StudyResults) -> None:
     assert size.columns[0].entries.keys() == AGENTS.keys()
 
 
-def test_test_accuracy_is_shown_only_where_it_is_measured(study: StudyResults) -> None:
+def test_test_accuracy_is_shown_where_it_is_one_and_says_what_it_is(
+    study: StudyResults, tmp_path: Path
+) -> None:
     for table in headline_tables(study):
-        assert {column.split for column in table.columns} == {"valid"}
-        assert any("no measured test accuracy" in note for note in table.notes)
+        for column in table.columns:
+            assert (column.title == "test (surrogate)") == (column.split == "test")
+        assert not any("no measured test accuracy" in note for note in table.notes)
+    searches = [{**SIZE, "datasets": ["cifar100"]}]  # one estimate of both splits
+    (none,) = headline_tables(
+        load_study(run(tmp_path / "study", searches=searches, agents={"random": {}}))
+    )
+    assert {column.split for column in none.columns} == {"valid"}
+    assert any("no measured test accuracy" in note for note in none.notes)
     result = study.cells[0].result
     provenance = {**result.provenance, "full_schedule_test_accuracy": "measured"}
     mean = result.table.mean_accuracy("valid")
@@ -318,8 +331,8 @@ def test_searches_at_two_budgets_are_two_columns(tmp_path: Path) -> None:
     )
     (table,) = headline_tables(study)
     assert [column.heading for column in table.columns] == [
-        "CIFAR-10, 12 epochs, 1,000 s",
-        "CIFAR-10, 12 epochs, 3,000 s",
+        *["CIFAR-10, 12 epochs, 1,000 s"] * 2,
+        *["CIFAR-10, 12 epochs, 3,000 s"] * 2,
     ]
     rows = {line.split(" | ")[0]: line for line in markdown([table]).splitlines()}
     assert rows["| short"].endswith(" | – |")
@@ -334,13 +347,13 @@ def test_markdown_has_a_cell_per_column_and_nothing_live(report: Path) -> None:
         assert len(widths) == 1
     assert "my \\<b>" in text
     assert "a\\_b\\|c" in text
-    assert text.count("**") == 2 * 3  # one best in each column
+    assert text.count("**") == 2 * 6  # one best in each column
 
 
 def test_latex_has_a_cell_per_column_and_everything_special_escaped(report: Path) -> None:
     text = (report / "headline.tex").read_text()
     tabulars = re.findall(r"\\begin{tabular}{(l)(r+)}(.*?)\\end{tabular}", text, re.DOTALL)
-    assert [len(columns) for _, columns, _ in tabulars] == [2, 1]
+    assert [len(columns) for _, columns, _ in tabulars] == [4, 2]
     for _, columns, body in tabulars:
         for line in body.strip().splitlines():
             if line == r"\hline":

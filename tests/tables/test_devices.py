@@ -41,7 +41,8 @@ def test_the_settings_are_those_that_were_published():
 
 
 def test_latencies_equal_a_plain_reference():
-    model = DeviceSurrogate.load()
+    surrogate = DeviceSurrogate.load()
+    model = surrogate.model
     for index in (0, 11, 1462, 6111, 15_624):
         features = topology_structure(get_space("tss").choices([index]))[:, 0].tolist()
         signal = features
@@ -53,7 +54,7 @@ def test_latencies_equal_a_plain_reference():
         for k, name in enumerate(DEVICES):
             line = zip(model.weights[k].tolist(), features, strict=True)
             linear = sum(w * x for w, x in line) + float(model.intercepts[k])
-            expected = round(max(linear + signal[k], float(model.least[k])), 4)
+            expected = round(max(linear + signal[k], float(surrogate.least[k])), 4)
             assert device_latency("tss", name)[index] == pytest.approx(expected, abs=1.01e-4)
 
 
@@ -80,12 +81,12 @@ def test_more_work_takes_longer():
 
 def test_all_rows_of_a_device_take_milliseconds():
     get_space("tss").all_choices()
-    seconds = []
+    seconds = []  # of the processor, which others may keep from us
     for _ in range(5):
         devices._latencies.cache_clear()
-        started = time.perf_counter()
+        started = time.process_time()
         device_latency("tss", "latency/raspi4")
-        seconds.append(time.perf_counter() - started)
+        seconds.append(time.process_time() - started)
     assert min(seconds) < 0.05
 
 
@@ -115,7 +116,7 @@ def test_coefficients_are_small_and_checked(tmp_path):
     for name, array in parts.items():
         for wrong in (array[:-1], np.full_like(array, np.nan)):
             np.savez(tmp_path / devices.FILE, **{**parts, name: wrong})
-            with pytest.raises(ValueError, match=r"layer|outputs|coefficients|finite"):
+            with pytest.raises(ValueError, match=r"layer|outputs|coefficients|finite|least"):
                 DeviceSurrogate.load(tmp_path)
 
 

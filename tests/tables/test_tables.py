@@ -231,9 +231,9 @@ def test_a_failed_write_leaves_the_old_table(
             ["accuracy-valid-90", "accuracy-valid-12 (surrogate)", "official NATS-Bench archive"],
         ),
         (
-            lambda: load_table("tss", "cifar10").accuracy("test"),
+            lambda: load_table("tss", "cifar10").accuracy("test", 12),
             NotInTable,
-            ["accuracy-test-200", "accuracy-valid-200 (measured)", "source="],
+            ["accuracy-test-12", "accuracy-valid-200 (measured)", "source="],
         ),
         (lambda: load_table("sss", "cifar100").accuracy("valid", 12), NotInTable, ["valid-90"]),
     ],

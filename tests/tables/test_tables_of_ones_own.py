@@ -99,7 +99,7 @@ def test_what_is_advised_can_help(source: str) -> None:
         search("sss", "digits", "asha", source=source)
     assert "archive" not in str(caught.value)
     with pytest.raises(NotInTable, match="official NATS-Bench archive"):
-        nats_gym.load_table("tss", "cifar10", "embedded").accuracy("test")
+        nats_gym.load_table("tss", "cifar10", "embedded").accuracy("test", 12)
 
 
 def test_an_estimate_of_both_splits_is_judged_as_no_test() -> None:
