@@ -35,7 +35,7 @@ from nats_gym.rewards import (
 )
 from nats_gym.simulation.clock import SimulatedClock
 from nats_gym.simulation.schedule import Epochs
-from nats_gym.spaces import ArchitectureSpace, Figure, Quantity, get_space
+from nats_gym.spaces import ArchitectureSpace, Figure, Quantity, get_space, known_spaces
 from nats_gym.streams import combine_int, seed_key
 from nats_gym.tables import SURROGATE_VERSION
 from nats_gym.tables.column import core_figures
@@ -90,7 +90,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
 
     def __init__(
         self,
-        space: str | ArchitectureSpace,
+        space: str | ArchitectureSpace | None = None,
         dataset: str | None = None,
         *,
         epochs: Epochs | None = None,
@@ -110,6 +110,12 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         **unknown: Any,
     ) -> None:
         # Options that no environment has are those of an evaluator that is made by name.
+        if space is None:
+            for option in sorted(unknown):  # a slip of the pen, most likely
+                raise unknown_option(option, ["space", "dataset", *sorted(_options(type(self)))])
+            raise InvalidInput(
+                f"space= says what is searched: {', '.join(known_spaces())}, or yours"
+            )
         self.architecture_space = get_space(space)
         source, trial = check_source(source), check_trial(trial)
         dataset = choose_dataset(self.architecture_space, dataset, source, evaluator)
@@ -632,7 +638,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
                 raise InvalidInput(
                     f"{option} is an option of {' and '.join(ids)}; this environment has none"
                 )
-            raise unknown_option(option, sorted({*_options(cls), *others}))
+            raise unknown_option(option, sorted({*_options(cls), *others, "space", "dataset"}))
 
 
 def _shares_of_range(values: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -101,7 +101,7 @@ class BudgetedEnv(ConstructionEnv):
 
     def __init__(
         self,
-        space: str | ArchitectureSpace,
+        space: str | ArchitectureSpace | None = None,
         dataset: str | None = None,
         *,
         time_budget: float | None = None,
@@ -115,7 +115,7 @@ class BudgetedEnv(ConstructionEnv):
         self.fidelity_action = switch(fidelity_action, "fidelity_action")
         self.further_decisions = int(self.fidelity_action)
         chosen: Any = epochs
-        if self.fidelity_action and epochs is not None:
+        if self.fidelity_action and epochs is not None and space is not None:
             space, given = (
                 get_space(space),
                 (options.get("source", "auto"), options.get("evaluator")),

@@ -126,7 +126,10 @@ class ConstructionEnv(ArchitectureEnv):
     further_decisions = 0
 
     def __init__(
-        self, space: str | ArchitectureSpace, dataset: str | None = None, **options: Any
+        self,
+        space: str | ArchitectureSpace | None = None,
+        dataset: str | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(space, dataset, **options)
         self.decisions = self._num_decisions + self.further_decisions

@@ -31,11 +31,13 @@ class EditEnv(ArchitectureEnv):
     the horizon is reached.
 
     ## Action Space
-    `Discrete(n·k)`: action `d·k + c` gives decision `d` the choice `c`: 30 actions for topology,
-    40 for size, 78 for NAS-Bench-101, in the order of decisions and choices of
-    `NATS-{TSS,SSS}-*-v0`, `NASBench101-*-v0` and, for any space, `NAS-v0`.
+    `Discrete(m)` of the `m` choices of all decisions together, numbered by decision, then choice:
+    `n·k` where each of `n` decisions has `k`, and action `d·k + c` gives decision `d` the choice
+    `c`. 30 actions for topology, 40 for size, 57 for NAS-Bench-101, in the order of decisions and
+    choices of `NATS-{TSS,SSS}-*-v0`, `NASBench101-*-v0` and, for any space, `NAS-v0`;
+    `env.unwrapped.edits` lists the pairs.
 
-    Every `info` holds `action_mask`, int8 `(n·k,)`, for `action_space.sample(mask)`: the actions
+    Every `info` holds `action_mask`, int8 `(m,)`, for `action_space.sample(mask)`: the actions
     that change the architecture and, under limits, after which it meets them. Where no change
     does, those that lower the violation; where none does either, those that change nothing, so
     that a mask is never empty. `action_masks()` is the same as a bool array.
@@ -48,7 +50,7 @@ class EditEnv(ArchitectureEnv):
     `Box(0, 1, (n·k + 4,), float32)`: the architecture as `n` one-hot rows of `k`, then the
     fraction of the budget left, the fraction of the horizon left, the accuracy / 100 of the
     architecture and that of the incumbent, the best observed. 34 figures for topology, 44 for
-    size, 82 for NAS-Bench-101.
+    size, 82 for NAS-Bench-101; `k` is that of the decision with the most choices.
 
     ## Rewards
     `change` (default): accuracy minus that of the architecture before, / 100, in [-1, 1]; an
@@ -88,7 +90,7 @@ class EditEnv(ArchitectureEnv):
 
     def __init__(
         self,
-        space: str | ArchitectureSpace,
+        space: str | ArchitectureSpace | None = None,
         dataset: str | None = None,
         *,
         horizon: int = 50,
@@ -129,8 +131,9 @@ class EditEnv(ArchitectureEnv):
         if start is None:
             assert self._stream is not None
             draw = combine_int(combine_int(self._stream, self._evaluations), START_DRAW)
-            among = self.limits.feasible
-            start = among.item((draw >> 32) * len(among) >> 32)
+            key = np.array([draw], dtype=np.uint64)
+            place = uniform_below(key, self.limits.num_feasible)
+            start = int(self.limits.feasible_at(place)[0])
         self._choices = self.architecture_space.choices(start).tolist()
         self._view.begin(self._choices)
         self._index = start
@@ -260,8 +263,8 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         self._incumbent[which] = 0.0
         self._incumbent_index[which] = -1
         keys = combine(combine(self._streams[which], self._evaluations[which]), START_DRAW)
-        among = self.shared.limits.feasible
-        index = among[uniform_below(keys, len(among))]
+        limits = self.shared.limits
+        index = limits.feasible_at(uniform_below(keys, limits.num_feasible))
         if start is not None:
             index = np.full(len(which), start)
         space = self.shared.architecture_space

@@ -86,6 +86,21 @@ class Limits:
         met = np.flatnonzero(self._meets)
         return np.asarray(met[np.argsort(self._space.rank_at(met), kind="stable")])
 
+    @cached_property
+    def num_feasible(self) -> int:
+        """How many architectures meet all limits."""
+        return len(self.feasible) if self._listed else self._space.size
+
+    def feasible_at(self, place: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Those at places ``(batch,)`` among :attr:`feasible`."""
+        return self.feasible[place] if self._listed else self._space.index_at(place)
+
+    @cached_property
+    def _listed(self) -> bool:
+        """Whether the feasible ones are listed: all rows of a plain space are in order as it is."""
+        space = self._space
+        return bool(self) or not space.every_row_valid or space.size < space.num_rows
+
     # ── building: one decision after another ─────────────────────────────────────────────────
 
     @cached_property
@@ -130,15 +145,17 @@ class Limits:
         same = taken == choice
         target = space.index_at(rank[:, None] + (choice - taken) * places)
         valid = target >= 0
-        admitted = valid & self._meets[target] & ~same
+        admitted = valid & ~same
+        if self:
+            admitted &= self._meets[target]
         stuck = ~admitted.any(axis=1)
-        if stuck.any():
+        if stuck.any() and self:
             own = space.index_at(rank)
             before = np.where(own < 0, np.inf, self.cost[own])
             lower = valid & (self.cost[target] < before[:, None])
-            for way_out in (lower, same):
-                stuck = ~admitted.any(axis=1)
-                admitted[stuck] = way_out[stuck]
+            admitted[stuck] = lower[stuck]
+            stuck = ~admitted.any(axis=1)
+        admitted[stuck] = same[stuck]
         return admitted.astype(np.int8)
 
 

@@ -57,7 +57,8 @@ class MultiObjectiveEnv(ConstructionEnv):
     ## Arguments
     Those of :class:`~nats_gym.envs.ConstructionEnv` but `reward` and `penalty`, and
     - `objectives`: two or more of `accuracy`, `latency`, `flops`, `params`, `paths` and named
-      columns (`latency/raspi4`); default accuracy and flops. Latency comes from the table, the
+      columns (`latency/raspi4`); default accuracy and flops, or in a space without FLOPs its first
+      cost. Latency comes from the table, the
       others are closed forms of the space.
 
     ## Version History
@@ -66,10 +67,10 @@ class MultiObjectiveEnv(ConstructionEnv):
 
     def __init__(
         self,
-        space: str | ArchitectureSpace,
+        space: str | ArchitectureSpace | None = None,
         dataset: str | None = None,
         *,
-        objectives: Sequence[str] = ("accuracy", "flops"),
+        objectives: Sequence[str] | None = None,
         **options: Any,
     ) -> None:
         for refused in ("reward", "penalty"):
@@ -77,6 +78,10 @@ class MultiObjectiveEnv(ConstructionEnv):
                 raise InvalidInput(f"{refused} is of one objective; objectives= names several")
         super().__init__(space, dataset, **options)
         quantities: Mapping[str, Quantity] = core_figures(self.architecture_space)
+        if objectives is None:  # of a space without FLOPs, what it has
+            costs = (name for name, of in quantities.items() if of.lower_is_better)
+            cost = "flops" if "flops" in quantities else next(costs)
+            objectives = ("accuracy", cost)
         if not set(map(str, as_list(objectives) or ())) <= set(quantities):
             quantities = self._known_figures()
         self.objectives = _check_objectives(objectives, quantities)

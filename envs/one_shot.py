@@ -27,9 +27,9 @@ class OneShotEnv(ArchitectureEnv):
     factorise over decisions.
 
     ## Action Space
-    `MultiDiscrete([k] * n)`: topology six operations of five, size five widths of eight,
-    NAS-Bench-101 21 edges of two and five operations of three, in the order of
-    `NATS-{TSS,SSS}-*-v0`, `NASBench101-*-v0` and, for any space, `NAS-v0`.
+    `MultiDiscrete` of the choices of each decision, `(n,)`: topology six operations of five, size
+    five widths of eight, NAS-Bench-101 21 edges of two and five operations of three, in the order
+    of `NATS-{TSS,SSS}-*-v0`, `NASBench101-*-v0` and, for any space, `NAS-v0`.
 
     Under limits every `info` holds `action_mask`, int8 `(n, k)`, for
     `action_space.sample(tuple(mask))` (of a space of unequal decisions each row cut to what the
@@ -61,7 +61,10 @@ class OneShotEnv(ArchitectureEnv):
     takes_start: ClassVar[bool] = False
 
     def __init__(
-        self, space: str | ArchitectureSpace, dataset: str | None = None, **options: Any
+        self,
+        space: str | ArchitectureSpace | None = None,
+        dataset: str | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(space, dataset, **options)
         self._view = self._make_view(0)

@@ -59,7 +59,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         self,
         num_envs: int = 1,
         *,
-        space: str | ArchitectureSpace,
+        space: str | ArchitectureSpace | None = None,
         dataset: str | None = None,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
         **options: Any,

@@ -241,7 +241,7 @@ def imported(place: str, what: str) -> Any:
     module, _, name = place.partition(":")
     try:
         return functools.reduce(getattr, name.split("."), import_module(module))
-    except (ImportError, AttributeError, OSError, TypeError, ValueError) as error:
+    except (Exception, SystemExit) as error:  # the code of others, which raises what it likes
         raise InvalidInput(f"no {what} at {shown(place)}: {said(error)}") from None
 
 

@@ -94,9 +94,18 @@ def normal(keys: Keys) -> NDArray[np.float64]:
 
 
 def uniform_below(keys: Keys, count: ArrayLike) -> NDArray[np.int64]:
-    """One integer in ``0 … count-1`` per key, from its high 32 bits; ``count`` broadcasts."""
-    high = keys >> _U(32)
-    return np.asarray((high * np.asarray(count, dtype=np.uint64)) >> _U(32)).astype(np.int64)
+    """One integer in ``0 … count-1`` per key, from its high 32 bits; ``count`` broadcasts.
+
+    Of more than 2**32 from all 64: the upper half of the product of key and count.
+    """
+    high, counts = keys >> _U(32), np.asarray(count, dtype=np.uint64)
+    if counts.max(initial=0) <= 1 << 32:
+        return np.asarray((high * counts) >> _U(32)).astype(np.int64)
+    low, mask = keys & _U(0xFFFFFFFF), _U(0xFFFFFFFF)
+    of_high, of_low = counts >> _U(32), counts & mask
+    middle = high * of_low + (low * of_low >> _U(32))
+    carried = low * of_high + (middle & mask)
+    return np.asarray(high * of_high + (middle >> _U(32)) + (carried >> _U(32))).astype(np.int64)
 
 
 class RunStreams:

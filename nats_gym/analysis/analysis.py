@@ -44,6 +44,7 @@ from nats_gym.simulation.schedule import Epochs, check_epochs, trained_epochs
 from nats_gym.spaces import ArchitectureSpace, Figure, get_space
 from nats_gym.tables import MEASURED, SURROGATE, Table, load_table
 from nats_gym.tables.column import core_figures
+from nats_gym.tables.modelled import tells_splits_apart
 
 Indices = NDArray[np.int64]
 
@@ -214,7 +215,7 @@ def _between_datasets(
                 left_out[f"between data sets: {name}"] = f"its table has none of {epochs} epochs"
                 continue
             estimate = column.model, column.sha256
-            if column.model and estimate in estimates:
+            if column.model and estimate in estimates and not tells_splits_apart(column):
                 left_out[f"between data sets: {name}"] = "one estimate serves both splits"
                 continue
             estimates.add(estimate)

@@ -31,6 +31,7 @@ class Plan:
         network: arguments of :func:`nats_gym.networks.build`.
         splits: which images train, validate and test, official ones or halves drawn by a seed,
             and their digest; empty until data is there to tell.
+        definition: digest of the space that it was made with; default that of today's.
 
     Raises:
         InvalidInput: for an unknown space or data set, or a network that cannot be.
@@ -41,12 +42,15 @@ class Plan:
     recipe: Recipe
     network: Mapping[str, Any]
     splits: str = ""
+    definition: str = ""
 
     def __post_init__(self) -> None:
         """Check every field."""
         object.__setattr__(self, "dataset", get_dataset(self.dataset).name)
         object.__setattr__(self, "space", get_space(self.space).name)
         object.__setattr__(self, "splits", checks.text(self.splits, "splits"))
+        definition = checks.text(self.definition, "definition") or self.architectures.digest
+        object.__setattr__(self, "definition", definition)
         if not isinstance(self.recipe, Recipe):
             raise InvalidInput(f"a plan's recipe is a Recipe, got {shown(self.recipe)}")
         object.__setattr__(self, "network", check_network(self.space, self.network, self.dataset))
@@ -110,13 +114,14 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values: what one build must agree on with itself."""
-        return {
+        told = {
             "space": self.space,
             "dataset": self.dataset,
             "recipe": asdict(self.recipe),
             "network": dict(self.network),
             "splits": self.splits,
         }
+        return told | ({"definition": self.definition} if self.definition else {})
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Plan:

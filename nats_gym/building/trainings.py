@@ -135,6 +135,11 @@ class TrainingStore:
                 f"{shown(str(self.path.parent))} holds another build: {'; '.join(differences)}; "
                 "take another folder"
             )
+        if kept.definition != kept.architectures.digest:
+            raise InvalidInput(
+                f"{shown(str(self.path.parent))} is a build of another space called {kept.space}: "
+                "its decisions, its choices or what is valid differ from those of the one here"
+            )
         self._held(kept)
         return kept
 

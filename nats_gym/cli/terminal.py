@@ -62,8 +62,11 @@ def options(
     ] = None,
 ) -> None:
     """Neural architecture search as reinforcement learning."""
+    from nats_gym.spaces import find_space
+
     for one in spaces or []:
-        space_name(one)
+        look_here()
+        find_space(one)
     help_without_command(context)
 
 

@@ -119,6 +119,9 @@ class CachedEvaluator(ForwardingEvaluator):
         self.space = get_space(space)
         check_subject(evaluator, self.space.name)
         self.path = home() / "evaluations.sqlite" if path is None else checks.path(path, "a cache")
+        # Another space of the name would find answers of other architectures.
+        digest = self.space.digest
+        self._space_key = f"{self.space.name} {digest}" if digest else self.space.name
         share_isomorphic = checks.switch(share_isomorphic, "share_isomorphic")
         self._share_isomorphic = share_isomorphic and self.space.has_isomorphisms
         check_folder(self.path.parent)
@@ -184,7 +187,7 @@ class CachedEvaluator(ForwardingEvaluator):
         own, schedule = self._provenance(), str(epochs)
         waiting: dict[_Key, list[int]] = defaultdict(list)
         for position, (one, trial) in enumerate(zip(asked.tolist(), trials.tolist(), strict=True)):
-            key = (self.space.name, one, identity, schedule, str(trial), *own)
+            key = (self._space_key, one, identity, schedule, str(trial), *own)
             waiting[key].append(position)
         missing: list[_Key] = []
         for key in [*waiting]:

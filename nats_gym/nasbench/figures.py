@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import product
 from typing import Any, NamedTuple, Protocol
 
@@ -13,8 +13,14 @@ from numpy.typing import NDArray
 
 from nats_gym.errors import CorruptTable, NotInTable, said
 from nats_gym.spaces import get_space
-from nats_gym.spaces.cell_graphs import INPUT, OPERATIONS, OUTPUT
-from nats_gym.spaces.cell_list import EDGE_VALUES, INTERIOR, LABEL_VALUES, embedded_list
+from nats_gym.spaces.cell_graphs import INPUT, OPERATIONS, OUTPUT, edges
+from nats_gym.spaces.cell_list import (
+    EDGE_VALUES,
+    INTERIOR,
+    LABEL_VALUES,
+    NUM_LABELS,
+    embedded_list,
+)
 from nats_gym.spaces.nasbench101 import NASBench101Space
 from nats_gym.streams import combine
 from nats_gym.tables import Table
@@ -189,6 +195,8 @@ class EstimatedFigures:
         self._parameters = np.rint(self._space.figure("params", table.dataset).values * 1e6).astype(
             np.int64
         )
+        self._ranks = self._space.cells.canonical
+        self._drawings: dict[int, NDArray[np.int8]] = {}  # those asked for: there are few
         self._trials: dict[tuple[str, int], NDArray[np.float64] | None] = {}
         self._seconds: dict[int, NDArray[np.float64]] = {}
 
@@ -211,10 +219,11 @@ class EstimatedFigures:
 
     def cell(self, index: int) -> tuple[NDArray[np.int8], list[str], int]:
         """Matrix, operations and parameters of a cell, in its canonical drawing."""
-        cell = self._space.cell(self._space.choices(index))
-        assert cell is not None
-        matrix, names = cell
-        return matrix.astype(np.int8), names, self._parameters.item(index)
+        drawing, labels = divmod(self._ranks.item(index), NUM_LABELS)
+        if drawing not in self._drawings:
+            self._drawings[drawing] = _drawn(drawing)
+        matrix = self._drawings[drawing]
+        return matrix.copy(), list(_names_in(labels, len(matrix))), self._parameters.item(index)
 
     def training(self, index: int, epochs: int, trial: int, halfway: bool) -> Training:
         """Estimates of one training; NaN of what is not estimated."""
@@ -242,6 +251,25 @@ class EstimatedFigures:
         return np.array(
             [scatter.draw(every, combine(every.astype(np.uint64), t)) for t in range(TRIALS)]
         )
+
+
+def _drawn(drawing: int) -> NDArray[np.int8]:
+    """Matrix ``(vertices, vertices)`` of a canonical drawing, which uses the first vertices."""
+    present = [
+        ends for ends, value in zip(edges(), EDGE_VALUES.tolist(), strict=True) if drawing & value
+    ]
+    last = max((source for source, _ in present), default=0) + 1
+    matrix = np.zeros((last + 1, last + 1), np.int8)
+    for source, target in present:
+        matrix[source, min(target, last)] = 1
+    return matrix
+
+
+@cache
+def _names_in(labels: int, vertices: int) -> tuple[str, ...]:
+    """Operations of a canonical drawing's vertices."""
+    inner = [labels // value % len(OPERATIONS) for value in LABEL_VALUES.tolist()]
+    return (INPUT, *(OPERATIONS[label] for label in inner[: vertices - 2]), OUTPUT)
 
 
 # ── from a cell to its index ─────────────────────────────────────────────────────────────────

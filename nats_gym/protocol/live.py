@@ -23,7 +23,7 @@ from nats_gym.files import alone, make_folder
 from nats_gym.processes.pool import WorkerDied
 from nats_gym.results.result import REAL, SearchArguments
 from nats_gym.simulation.schedule import Epochs
-from nats_gym.spaces import ArchitectureSpace
+from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.streams import run_seeds
 
 from .answers import Answers, Columns, Crew
@@ -108,6 +108,8 @@ class Live(Answers):
                 "evaluator": getattr(self.evaluator, "identity", None),
                 "data": getattr(self.evaluator, "data_digest", None),
             }
+            if digest := get_space(arguments["space"]).digest:
+                told["space"] = digest
             self.journal = Journal(folder / JOURNAL, told)
             try:
                 yield

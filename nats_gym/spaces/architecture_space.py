@@ -7,7 +7,9 @@ architecture has shape ``()``. A row of choices may be no architecture, and seve
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -31,6 +33,8 @@ Figures = NDArray[np.float64]
 MOST_SAMPLED = 50_000_000
 #: Most rows of choices of a space that are looked through one by one, some 20 bytes each.
 MOST_LISTED = 1 << 24
+#: Most rows that a digest is over.
+MOST_DIGESTED = 1 << 16
 #: Most rows that can be counted.
 MOST_ROWS = 1 << 62
 #: Rows drawn for an architecture before none is believed to be valid.
@@ -113,6 +117,7 @@ class ArchitectureSpace:
             of ``(space, choices)``: a pair of arrays ``(arch, feature)``, the second of features
             that only many trainings tell; by default :meth:`features`.
         edges: (target, source) nodes of each decision, where decisions are the edges of a graph.
+        official: whether its name alone says, everywhere and for good, what its architectures are.
         drawing: what draws it, a :class:`nats_gym.envs.drawing.Drawing` by its place
             ``"module:name"``; by default its decisions are listed.
     """
@@ -129,6 +134,7 @@ class ArchitectureSpace:
     network_builder: ClassVar[str] = ""
     fit_description: ClassVar[str] = ""
     edges: ClassVar[tuple[tuple[int, int], ...]] = ()
+    official: ClassVar[bool] = False
     drawing: str = "nats_gym.envs.list_drawing:ListDrawing"
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -202,11 +208,12 @@ class ArchitectureSpace:
         )
         decisions = {}
         for decision, choices in given.items():
-            names = checks.as_list(choices) or []
+            in_order = not isinstance(choices, (set, frozenset))
+            names = (checks.as_list(choices) or []) if in_order else []
             if not names or not all(isinstance(name, str) for name in names):
                 raise InvalidInput(
-                    f"{what}: {shown(decision)} has a list of names for choices, one at least, "
-                    f"got {shown(choices)}"
+                    f"{what}: {shown(decision)} has a list of names for choices, one at least, in "
+                    f"an order, got {shown(choices)}"
                 )
             if len(set(names)) < len(names):
                 raise InvalidInput(f"{what}: two choices of {shown(decision)} have the same name")
@@ -230,6 +237,22 @@ class ArchitectureSpace:
         """What a choice of each decision counts in the rank of a row, ``(n,)``, the first most."""
         following = np.append(self.choice_counts[1:], 1)
         return np.asarray(np.cumprod(following[::-1])[::-1], dtype=np.int64)
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells its definition from another of its name, 16 hexadecimal digits.
+
+        Over its decisions, their choices, and which architecture each row is (of more than
+        :data:`MOST_DIGESTED` rows, of so many of them). Empty of an :attr:`official` space.
+        """
+        if self.official:
+            return ""
+        rows = min(self.num_rows, MOST_DIGESTED)
+        ranks = np.arange(rows) * (self.num_rows // rows)
+        text = json.dumps([self.name, self._decisions])
+        known = hashlib.sha256(text.encode())
+        known.update(self.index_at(ranks).astype("<i8").tobytes())
+        return known.hexdigest()[:16]
 
     # ── choices ⇄ official index ─────────────────────────────────────────────────────────────
 
@@ -634,6 +657,11 @@ class ArchitectureSpace:
         """
         key = checks.word(name, "figure", self.closed_forms), get_dataset(dataset).name
         if key not in self._figures:
+            if self.size > MOST_LISTED:
+                raise InvalidInput(
+                    f"{name} of every architecture is looked up, of which {self.name} has "
+                    f"{self.size:,}; up to {MOST_LISTED:,}"
+                )
             values = self.compute(name, self.all_choices(), dataset)
             self._figures[key] = Figure(name, self.closed_forms[name], values, CLOSED_FORM)
         return self._figures[key]

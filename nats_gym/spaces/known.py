@@ -8,8 +8,9 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from nats_gym import checks
-from nats_gym.errors import InvalidInput, said, shown, unknown_name
+from nats_gym.errors import InvalidInput, NatsGymError, said, shown, unknown_name
 from nats_gym.spaces.architecture_space import ArchitectureSpace
+from nats_gym.spaces.figure import Quantity
 from nats_gym.spaces.nasbench101 import NASBench101Space
 from nats_gym.spaces.size import SizeSpace
 from nats_gym.spaces.topology import TopologySpace
@@ -50,6 +51,7 @@ def register_space(
     >>> get_space(register_space(Pair).name).size
     6
     """
+    checks.switch(replace, "replace")
     place = str(space) if isinstance(space, str) and ":" in space else ""
     made = check_definition(checks.imported(place, "space") if place else space)
     other = _registered.get(made.name) or (_own(made.name) if made.name in SPACES else None)
@@ -154,6 +156,12 @@ def get_space(space: str | ArchitectureSpace | type[ArchitectureSpace]) -> Archi
                 f"{shown(made.name)}"
             )
         return register_space(made)
+    if ":" in space:
+        raise InvalidInput(
+            f"unknown space {shown(space)}: names are {', '.join(known_spaces())}; what lies at a "
+            "place is registered first, nats_gym.register_space('module:Class') or, on the command "
+            "line, --known-space module:Class"
+        )
     raise unknown_name("space", space, known_spaces())
 
 
@@ -170,7 +178,15 @@ def _brought() -> dict[str, Any]:
 def check_definition(space: Any) -> ArchitectureSpace:
     """A space, made of its class, whose name and decisions are right; ``InvalidInput`` else."""
     if isinstance(space, type) and issubclass(space, ArchitectureSpace):
-        space = space()
+        try:
+            space = space()
+        except NatsGymError:
+            raise
+        except Exception as error:  # another's code
+            raise InvalidInput(
+                f"the space {space.__name__} is made without arguments; register an object of one "
+                f"that takes some: {said(error)}"
+            ) from error
     if not isinstance(space, ArchitectureSpace):
         raise unknown_name("space", space, known_spaces())
     name = getattr(space, "name", None)
@@ -179,6 +195,9 @@ def check_definition(space: Any) -> ArchitectureSpace:
             "a space's name is up to 64 letters, digits, '-' and '_', and begins with a letter or "
             f"digit, got {shown(name)}"
         )
+    checks.text(space.title, f"the title of {name}", 100)
+    for form, quantity in checks.mapping(space.closed_forms, "closed forms of a space").items():
+        checks.instance(quantity, Quantity, f"closed form {shown(form)} of {name}")
     space.num_rows  # noqa: B018 - raises for what are no decisions
     return space
 

@@ -72,6 +72,7 @@ class NASBench101Space(ArchitectureSpace):
 
     name = "nb101"
     title = "NAS-Bench-101"
+    official = True
     full_epochs = 108
     network_builder = "nats_gym.networks.nasbench101:build_network"
     schedules = (4, 12, 36, 108)

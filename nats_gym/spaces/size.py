@@ -44,6 +44,7 @@ class SizeSpace(DenseSpace):
 
     name = "sss"
     title = "size"
+    official = True
     full_epochs = 90
     network_builder = "nats_gym.networks.network:build_size"
     fit_description = "nats_gym.tables.fitted:describe_sizes"

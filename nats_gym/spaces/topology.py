@@ -65,6 +65,7 @@ class TopologySpace(DenseSpace):
 
     name = "tss"
     title = "topology"
+    official = True
     full_epochs = 200
     network_builder = "nats_gym.networks.network:build_topology"
     fit_description = "nats_gym.tables.fitted:describe_topologies"

@@ -127,6 +127,8 @@ def write_table(
             columns.append(entry)
         columns += [column.to_json() for column in referred]
         manifest = {"format": FORMAT, "space": space, "dataset": dataset, "columns": columns}
+        if definition := get_space(space).digest:
+            manifest["definition"] = definition
         manifest["checksum"] = checksum_of(manifest)
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
         (temporary / MANIFEST).write_text(text, encoding="utf-8")
@@ -179,7 +181,12 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         manifest = read_json(path, LARGEST_MANIFEST)
         if type(manifest["format"]) is not int or not 1 <= manifest["format"] <= FORMAT:
             raise ValueError(f"format {shown(manifest['format'])}, this version reads 1 … {FORMAT}")
-        get_space(manifest["space"])
+        digest = get_space(manifest["space"]).digest
+        if manifest.get("definition", digest) != digest:
+            raise ValueError(
+                f"it is of another space called {shown(manifest['space'])}: its decisions, its "
+                "choices or what is valid differ from those of the one here"
+            )
         # A name, and nothing that is read as a path: anyone may have written the file.
         dataset = checks.text(manifest["dataset"], "dataset")
         if find_dataset(dataset) is None:
