@@ -177,7 +177,8 @@ def _correlated(
     found: list[Correlation] = []
     provenance = table.accuracy_column("valid", epochs).provenance
     for figure in figures:
-        between = ("accuracy", figure.quantity.label)
+        core = figure.name in core_figures(table.space)
+        between = ("accuracy", figure.quantity.label if core else figure.name)
         basis = together(provenance, figure.provenance)
         found += correlate(between, accuracy, figure.values, basis, [table.checksum])
     return found

@@ -81,7 +81,7 @@ class Analysis(Findings):
 
     def grids(self) -> list[Grid]:
         """Tables for the terminal."""
-        from rich.markup import escape
+        from rich.text import Text
 
         from nats_gym.results.summary import grid
 
@@ -89,7 +89,7 @@ class Analysis(Findings):
         for sheet in sheets(self):
             table = grid(f"{self.title}: {sheet.title}", *sheet.columns)
             for row in sheet.rows:
-                table.add_row(*map(escape, row))
+                table.add_row(*map(Text, row))
             made.append(table)
         return made
 

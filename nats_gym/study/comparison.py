@@ -48,6 +48,11 @@ def tasks_of(results: Results) -> list[dict[str, SearchResult]]:
     return tasks
 
 
+def capitalised(text: str) -> str:
+    """Text that begins a line; what is written large within it stays."""
+    return text[:1].upper() + text[1:]
+
+
 def all_labels(tasks: Sequence[Searches]) -> list[str]:
     """Labels of all tasks, in the order of their first appearance."""
     return list(dict.fromkeys(label for searches in tasks for label in searches))

@@ -22,6 +22,7 @@ from nats_gym.study.comparison import (
     Results,
     Searches,
     all_labels,
+    capitalised,
     common_labels,
     final_regrets,
     tasks_of,
@@ -310,7 +311,7 @@ def _task_lines(searches: Searches) -> tuple[str, str]:
     result = next(iter(searches.values()))
     dataset = result.arguments.dataset
     return (
-        f"{result.table.space.title.capitalize()} space, {get_dataset(dataset).title}",
+        f"{capitalised(result.table.space.title)} space, {get_dataset(dataset).title}",
         f"searched on {result.arguments.epochs} epochs "
         f"({_provenance(searches, 'search_accuracy')})",
     )

@@ -25,6 +25,7 @@ from nats_gym.datasets import get_dataset
 from nats_gym.errors import shown
 from nats_gym.results.result import SearchResult, bound_in_words, kind_of_time
 from nats_gym.study import published
+from nats_gym.study.comparison import capitalised
 from nats_gym.study.running import SPEC_FILE
 from nats_gym.study.tables import (
     SPLIT_TITLES,
@@ -267,7 +268,7 @@ def _headline(headline: HeadlineTable) -> tuple[Table, str, str]:
     rest = [note for note in headline.notes if note not in marks]
     how = "Best mean of a column in bold; the last row is the best that the table holds."
     table = Table(
-        f"{headline.title.capitalize()}: accuracy, %",
+        f"{capitalised(headline.title)}: accuracy, %",
         ("agent", *(column.title for column in headline.columns)),
         (tuple(agents), (Row("best known", known, reference=True),)),
         tuple(headline.headings()),

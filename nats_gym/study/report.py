@@ -17,7 +17,7 @@ from nats_gym.files import check_folder, make_folder, replacing
 from nats_gym.results.figure_files import save_figure, svg_of
 from nats_gym.results.result import SearchResult, kind_of_time
 from nats_gym.study import drawing, figures
-from nats_gym.study.comparison import Results, Searches, all_labels, tasks_of
+from nats_gym.study.comparison import Results, Searches, all_labels, capitalised, tasks_of
 from nats_gym.study.curves import anytime_regret, common_start, regret_curve
 from nats_gym.study.page import Picture, Row, Section, Table, page
 from nats_gym.study.rank_diagram import critical_difference
@@ -80,7 +80,7 @@ def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | N
         space = next(iter(searches.values())).table.space.title
         name = _file_name(f"{group.space}-{heading}")
         section = _group_section(name, searches, styles, plots)
-        sections[group] = (f"{space.capitalize()} space, {heading}", section)
+        sections[group] = (f"{capitalised(space)} space, {heading}", section)
     overall = _overall_section(tasks, styles, plots)
     _write(out / MARKDOWN_FILE, markdown(headlines))
     _write(out / LATEX_FILE, latex(headlines))

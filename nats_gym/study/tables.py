@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from nats_gym.agents import AGENTS, get_agent, results_for_model
 from nats_gym.datasets import get_dataset
 from nats_gym.results.result import SearchResult, kind_of_time
+from nats_gym.study.comparison import capitalised
 from nats_gym.study.published import published_keys
 from nats_gym.tables.column import MEASURED
 
@@ -365,7 +366,7 @@ def _markdown_section(table: HeadlineTable) -> str:
     best = (f"{column.best_known:.2f}" for column in table.columns)
     lines.append(_markdown_row("*best known*", *best))
     notes = [_markdown_escaped(note) for note in table.notes]
-    return "\n".join([f"## {table.title.capitalize()}", "", *lines, "", " ".join(notes), ""])
+    return "\n".join([f"## {capitalised(table.title)}", "", *lines, "", " ".join(notes), ""])
 
 
 def _markdown_row(*cells: str) -> str:
@@ -400,7 +401,7 @@ def _latex_table(table: HeadlineTable) -> str:
         rows.append(_latex_row(_latex_escaped(label), *cells))
     rows[-1] += r" \hline"
     rows.append(_latex_row("Best known", *(f"{column.best_known:.2f}" for column in table.columns)))
-    caption = _latex_escaped(f"{table.title.capitalize()}. {' '.join(table.notes)}")
+    caption = _latex_escaped(f"{capitalised(table.title)}. {' '.join(table.notes)}")
     return "\n".join(
         [
             r"\begin{table}",

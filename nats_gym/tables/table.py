@@ -13,7 +13,7 @@ from nats_gym import checks
 from nats_gym.datasets import EVERY_DATASET, get_dataset
 from nats_gym.errors import CorruptTable, MissingTable, NotInTable
 from nats_gym.simulation.schedule import LONGEST, Epochs, check_epochs
-from nats_gym.spaces import ArchitectureSpace, DenseSpace, Figure, Quantity, get_space
+from nats_gym.spaces import ArchitectureSpace, Figure, Quantity, get_space
 from nats_gym.tables import grid, modelled
 from nats_gym.tables.column import (
     MEASURED,
@@ -33,7 +33,10 @@ from nats_gym.tables.named_columns import known_figures, named_columns
 from nats_gym.tables.scatter import Scatter
 
 CURVES_HINT = "import the archive with its learning curves: nats-gym data import PATH"
-ARCHIVE_HINT = "the official NATS-Bench archive holds the rest: give a table's folder as source="
+ARCHIVE_HINT = (
+    "the official archive holds the rest: nats-gym data download {}, or give a table's folder as "
+    "source="
+)
 
 
 #: What the package's own tables are called.
@@ -317,7 +320,7 @@ class Table:
         """Where figures that the table lacks come from, in words."""
         quantity = checks.word(quantity, "quantity", VOCABULARY["quantity"])
         epochs = checks.integer(epochs, "epochs", 0, LONGEST)
-        if not isinstance(self.space, DenseSpace):  # of which NATS-Bench's archives know nothing
+        if not self.space.official:  # of which public archives know nothing
             return "give a table that has it as source="
         if not get_dataset(self.dataset).in_nats_bench:  # nobody else has trained on it
             schedule = f" --epochs {epochs}" if epochs else ""
@@ -327,7 +330,7 @@ class Table:
             )
         if quantity == "accuracy_curve" and self.source != "embedded":
             return CURVES_HINT
-        return ARCHIVE_HINT
+        return ARCHIVE_HINT.format(self.space.name)
 
     def accuracy_column(self, split: str = "valid", epochs: Epochs | None = None) -> Column:
         """Description of the column that :meth:`accuracy` reads."""
