@@ -62,7 +62,8 @@ def data_import(
         Path,
         typer.Argument(
             parser=path,
-            help="a -simple or -full directory, its .tar, the .pickle.pbz2, or a .tfrecord",
+            help="a -simple or -full directory, its .tar, the .pickle.pbz2, a .tfrecord, or "
+            "HW-NAS-Bench's .pickle",
         ),
     ],
     space: Annotated[
@@ -74,6 +75,11 @@ def data_import(
     strict: Annotated[bool, typer.Option(help="stop at the first unreadable record")] = False,
 ) -> None:
     """Import an official archive, once; interrupted, it resumes where it stopped."""
+    from nats_gym.tables.hw_nas_bench import is_pickle
+
+    if is_pickle(path):
+        _import_hardware(path, space)
+        return
     print_grid(_archive_grid(imported(path, space, curves, strict)))
 
 
@@ -188,6 +194,21 @@ def imported(
             bar.update(task, completed=done, total=total or None)
 
         return official.import_archive(path, space, curves, strict, progress=show)
+
+
+def _import_hardware(path: Path, space: str | None) -> None:
+    """Add HW-NAS-Bench's columns to the tables on this machine, and say which."""
+    from nats_gym.errors import InvalidInput
+    from nats_gym.results.summary import grid
+    from nats_gym.tables.hw_nas_bench import SPACE, import_hw_nas_bench
+
+    if space not in (None, SPACE):
+        raise InvalidInput(f"HW-NAS-Bench is of {SPACE}, asked for was {space}")
+    found = import_hw_nas_bench(path)
+    rows = grid(f"{SPACE}: columns of HW-NAS-Bench, measured", "data set", "columns")
+    for dataset, names in found.items():
+        rows.add_row(dataset, ", ".join(names))
+    print_grid(rows)
 
 
 def _named_grid(table: Table, shipped: bool) -> Grid:

@@ -109,6 +109,8 @@ class Interpreter:
         functions: what is called under the names that the pickle may give.
         most_bytes: how long the pickle may be.
         most_text: how long a text may be.
+        most_growth: bytes that all values may take but for byte strings, roughly; by default
+            :data:`MAX_GROWTH`.
         keep_bytes: keep byte strings of more than 255 bytes; else they are passed over.
         persistent: makes values of what the pickle calls persistent; by default nothing is.
     """
@@ -121,6 +123,7 @@ class Interpreter:
         *,
         most_bytes: int,
         most_text: int = MAX_TEXT,
+        most_growth: int | None = None,
         keep_bytes: bool = True,
         persistent: Callable[[Any], Any] | None = None,
     ) -> None:
@@ -129,6 +132,7 @@ class Interpreter:
         self._functions = functions
         self._most_bytes = most_bytes
         self._most_text = most_text
+        self._most_growth = MAX_GROWTH if most_growth is None else most_growth
         self._keep_bytes = keep_bytes
         self._persistent = persistent
         self._buffer = b""
@@ -173,7 +177,7 @@ class Interpreter:
 
     def _run(self) -> None:
         step, plain = self._step, self._plain_values
-        most = MAX_GROWTH
+        most = self._most_growth
         while True:
             opcode = plain()
             # _charge, written out: this is done for every opcode but the plainest.
@@ -194,8 +198,8 @@ class Interpreter:
         """Count what was made of the bytes since the last count, and ``growth`` besides."""
         self._growth += growth + _BYTE * (self._at - self._counted)
         self._counted = self._at
-        if self._growth > MAX_GROWTH:
-            raise self._unreadable(f"values of more than {MAX_GROWTH >> 20} MB")
+        if self._growth > self._most_growth:
+            raise self._unreadable(f"values of more than {self._most_growth >> 20} MB")
 
     def _next_block(self) -> bytes:
         block = next(self._blocks, b"")

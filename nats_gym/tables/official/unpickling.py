@@ -42,7 +42,8 @@ def _left_out(*_: Any) -> None:
     """Stands for every weight of a file that is read for its figures."""
 
 
-_PLAIN: Functions = {
+#: What pickles of plain values and numpy's numbers name.
+PLAIN_FUNCTIONS: Functions = {
     **ORDERED_DICT,
     ("numpy", "dtype"): PlainType,
     # numpy's module has one name or the other by version.
@@ -51,7 +52,7 @@ _PLAIN: Functions = {
 }
 #: What the records of official files name.
 RECORD_FUNCTIONS: Functions = {
-    **_PLAIN,
+    **PLAIN_FUNCTIONS,
     ("torch._utils", "_rebuild_tensor_v2"): _left_out,
     ("torch._utils", "_rebuild_parameter"): _left_out,
     ("torch.storage", "_load_from_bytes"): _left_out,
@@ -108,7 +109,7 @@ def load_bytes(data: bytes, name: str, weights: bool = False) -> Any:
     if weights:
         from nats_gym.tables.official.weights import weight_functions
 
-        functions = {**_PLAIN, **weight_functions()}
+        functions = {**PLAIN_FUNCTIONS, **weight_functions()}
     interpreter = Interpreter(
         itertools.chain([first], blocks),
         name,
@@ -125,7 +126,7 @@ class _PlainUnpickler(pickle.Unpickler):
     """Python's own reader, for pickles that ``is_plain``."""
 
     def find_class(self, module: str, name: str) -> Admitted:
-        return named(module, name, _PLAIN)
+        return named(module, name, PLAIN_FUNCTIONS)
 
 
 def load_record(path: Path, weights: bool = False) -> Any:
