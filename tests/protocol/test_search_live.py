@@ -18,6 +18,8 @@ import pytest
 from plain_agents import plain_rea
 
 import nats_gym
+from nats_gym.agents import AGENTS as ALL_AGENTS
+from nats_gym.agents import get_agent, kind_of
 from nats_gym.errors import InvalidInput, NatsGymError, NotInTable
 from nats_gym.evaluators import Outcome
 from nats_gym.processes.pool import WorkerDied
@@ -31,8 +33,9 @@ from nats_gym.spaces import get_space
 from nats_gym.streams import run_seeds
 
 COLUMNS = ("index", "accuracy", "seconds", "clock", "rung", "evaluation", "continues")
-RUNGED = {"asha", "hyperband", "successive-halving", "bohb"}
-AGENTS = ("random", "reinforce", "rea", "local-search", "bandit", "bananas", "tpe", *sorted(RUNGED))
+KINDS = {name: kind_of(get_agent(name), name=name) for name in ALL_AGENTS}
+AGENTS = [name for name, kind in KINDS.items() if kind in ("ask-tell", "multi-fidelity")]
+LEARNERS = [name for name, kind in KINDS.items() if kind == "environment"]
 
 
 class Scripted:
@@ -120,7 +123,7 @@ def test_many_workers_and_an_evaluator_that_breaks(agent: str, tmp_path: Path) -
     assert not idle.asked
 
 
-@pytest.mark.parametrize("agent", ["ppo", "a2c", "dqn"])
+@pytest.mark.parametrize("agent", LEARNERS)
 def test_agents_that_learn_in_an_environment(agent: str, tmp_path: Path) -> None:
     pytest.importorskip("stable_baselines3")
     given = {"evaluations": 12, "epochs": 2, "checkpoints": tmp_path}
