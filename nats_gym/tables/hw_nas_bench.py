@@ -196,7 +196,7 @@ def _order(space: ArchitectureSpace, configs: Any, where: str) -> NDArray[np.int
             return np.arange(space.size)
         raise UnreadableFile(f"{where}: {_CONFIG} names some cells and not others")
     known = {str(name): index for index, name in enumerate(space.string(space.all_choices()))}
-    order = np.array([known.get(string, -1) for string in strings])
+    order = np.array([known.get(str(string), -1) for string in strings])
     if (order < 0).any():
         raise UnreadableFile(f"{where}: {shown(strings[int(order.argmin())])} is no cell of tss")
     if len(np.unique(order)) < space.size:
