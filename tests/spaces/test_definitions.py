@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -114,16 +113,16 @@ def test_a_build_is_of_one_definition(tmp_path: Path) -> None:
 def test_a_build_of_another_definition_is_not_gone_on_with(tmp_path: Path) -> None:
     take(Narrow)
     recipe = Plan.of("sss", "digits").recipe
-    with contextlib.closing(TrainingStore(tmp_path, Plan("net", "digits", recipe, {}))) as store:
-        store.checkpoints.mkdir(exist_ok=True)
-        (store.checkpoints / "0.pt").touch()  # a training is under way
+    store = TrainingStore(tmp_path, Plan("net", "digits", recipe, {}))
+    store.checkpoints.mkdir(exist_ok=True)
+    (store.checkpoints / "0.pt").touch()  # a training is under way
     take(Wide)
     with pytest.raises(InvalidInput, match="holds another build: definition"):
         TrainingStore(tmp_path, Plan("net", "digits", recipe, {}))
     with pytest.raises(InvalidInput, match="build of another space called net"):
         TrainingStore(tmp_path)
     take(Narrow)
-    TrainingStore(tmp_path).close()
+    assert TrainingStore(tmp_path).plan.definition == Narrow().digest
 
 
 def test_choices_have_an_order() -> None:

@@ -228,7 +228,7 @@ def test_a_failed_write_leaves_the_old_table(
         (
             lambda: load_table("tss", "cifar10").accuracy("valid", 90),
             NotInTable,
-            ["accuracy-valid-90", "accuracy-valid-12 (surrogate)", "official NATS-Bench archive"],
+            ["accuracy-valid-90", "accuracy-valid-12 (surrogate)", "official archive"],
         ),
         (
             lambda: load_table("tss", "cifar10").accuracy("test", 12),

@@ -98,7 +98,7 @@ def test_what_is_advised_can_help(source: str) -> None:
     with pytest.raises(NotInTable, match="nats-gym build") as caught:
         search("sss", "digits", "asha", source=source)
     assert "archive" not in str(caught.value)
-    with pytest.raises(NotInTable, match="official NATS-Bench archive"):
+    with pytest.raises(NotInTable, match="official archive"):
         nats_gym.load_table("tss", "cifar10", "embedded").accuracy("test", 12)
 
 
