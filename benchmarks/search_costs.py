@@ -1,8 +1,8 @@
 """What a search of one's own costs: seconds of training of small and large architectures.
 
-Of an epoch over 1,000 images, for the smallest and the largest network of NATS-Bench's spaces; images are
-random, for the time of a step does not depend on them. A search costs its evaluations times their
-epochs times the thousands of training images, divided by its workers.
+Of an epoch over 1,000 images, for the smallest and the largest network of NATS-Bench's spaces;
+images are random, for the time of a step does not depend on them. A search costs its evaluations
+times their epochs times the thousands of training images, divided by its workers.
 
     python benchmarks/search_costs.py              # on the CPU, one thread; some five minutes
     python benchmarks/search_costs.py --device cuda
