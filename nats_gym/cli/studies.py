@@ -63,8 +63,7 @@ def study(
     for searches in results.groups().values():
         if observed := {k: one for k, one in searches.items() if not one.is_judged}:
             print_grid(summary_grid(observed))
-    judged = all(cell.result.is_judged for cell in results.cells)
-    say(f"results in {folder}" + (f"; nats-gym report {folder}" if judged else ""))
+    say(f"results in {folder}; nats-gym report {folder}")
 
 
 @app.command()

@@ -320,6 +320,12 @@ class SearchResult:
         best = np.fmax.accumulate(self.accuracy, axis=1)
         return np.where(self.there, best, np.nan)
 
+    @property
+    def best_observed(self) -> NDArray[np.float64]:
+        """Accuracy that each run observed of :attr:`recommended`, percent, ``(runs,)``."""
+        last = self.evaluations[:, None] - 1
+        return np.take_along_axis(self.incumbent, last, axis=1)[:, 0]
+
     @cached_property
     def incumbent_index(self) -> NDArray[np.int64]:
         """What each run would answer after each evaluation, ``(runs, evaluation)``.
@@ -363,12 +369,10 @@ class SearchResult:
 
         No test accuracy where the table has none but validation's: see :data:`NO_TEST`.
         """
-        last = self.evaluations[:, None] - 1
-        observed = np.take_along_axis(self.incumbent, last, axis=1)
         figures: dict[str, Any] = {
             "runs": self.runs,
             "evaluations": _mean_std(self.evaluations),
-            "observed_valid_accuracy": _mean_std(observed),
+            "observed_valid_accuracy": _mean_std(self.best_observed),
         }
         if not self.is_judged:
             return figures

@@ -8,7 +8,7 @@ Colours are Okabe & Ito's, which colour-blind readers tell apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, shown, unknown_name
-from nats_gym.results.plots import GRID_POINTS
-from nats_gym.results.result import kind_of_time
+from nats_gym.results.plots import GRID_POINTS, incumbent_at
+from nats_gym.results.result import SearchResult, kind_of_time
 from nats_gym.study.comparison import (
     Results,
     Searches,
@@ -69,6 +69,30 @@ def regret_curves(
     evaluation of all searches, which may overshoot the budget (dotted), and leaves the panel at
     the bottom where all have the best architecture.
     """
+    return _over_time(results, styles, regret_at, _regret_label, seed, phone, log=True)
+
+
+def incumbent_curves(
+    results: Results, styles: Styles | None = None, *, seed: int = 0, phone: bool = False
+) -> Figure:
+    """Best observed accuracy against time: mean over runs, with its 95 % bootstrap interval.
+
+    Panels and lines as of :func:`regret_curves`; it needs no table.
+    """
+    return _over_time(results, styles, incumbent_at, _observed_label, seed, phone, log=False)
+
+
+def _over_time(
+    results: Results,
+    styles: Styles | None,
+    look_up: Callable[[SearchResult, NDArray[np.float64]], NDArray[np.float64]],
+    label_of: Callable[[Searches], str],
+    seed: int,
+    phone: bool,
+    *,
+    log: bool,
+) -> Figure:
+    """A panel per task of what ``look_up`` says of runs at times, ``(runs, times)``."""
     tasks = tasks_of(results)
     styles = styles_for(styles, tasks)
     figure, panels, inches = make_panels(len(tasks), phone)
@@ -82,20 +106,20 @@ def regret_curves(
         drawn = []
         for label, result in searches.items():
             own = times[times >= starts[label]]
-            curve = mean_interval(regret_at(result, own), seed=seed)
+            curve = mean_interval(look_up(result, own), seed=seed)
             draw_line(axes, own, curve, label, styles, len(searches))
             drawn.append(np.stack(curve))
         axes.axvline(budget, color="0.4", linewidth=1, linestyle=":", zorder=1)
         set_log_axis(axes, "x", begin, end, inches)
         values = np.concatenate(drawn, axis=1)
         positive = values[values > 0]
-        if len(positive):
+        if log and len(positive):
             low, high = 0.85 * positive.min(), 1.15 * positive.max()
             alone = len(tasks) == 1 and not phone
             set_log_axis(axes, "y", max(low, 1e-3 * high), high, HIGH if alone else LOW)
         axes.set_title("\n".join(_task_lines(searches)), fontsize=TEXT)
         axes.set_xlabel(_time_label(searches))
-        axes.set_ylabel(_regret_label(searches))
+        axes.set_ylabel(label_of(searches))
     add_legend(figure, styles, _with_workers(tasks))
     return break_lines(figure)
 
@@ -340,6 +364,11 @@ def _time_label(searches: Searches) -> str:
 
 def _regret_label(searches: Searches) -> str:
     return f"simple regret [percentage points]\n{_describe_judgement(searches)}"
+
+
+def _observed_label(searches: Searches) -> str:
+    basis = _provenance(searches, "search_accuracy")
+    return f"best observed accuracy [%]\nvalidation, {basis}"
 
 
 def _aggregate_label(tasks: Sequence[Searches]) -> str:

@@ -28,6 +28,7 @@ from nats_gym.study import published
 from nats_gym.study.comparison import capitalised
 from nats_gym.study.running import SPEC_FILE
 from nats_gym.study.tables import (
+    OBSERVED,
     SPLIT_TITLES,
     HeadlineTable,
     entry_text,
@@ -161,6 +162,8 @@ def page(
         ],
         basis=_basis(groups),
         skipped=_skipped(study),
+        judged=all(cell.result.is_judged for cell in study.cells),
+        clock=kind_of_time(cell.result for cell in study.cells),
         commands=_commands(study.folder),
         replayed=list(_replay(study)),
         made_with=_made_with(study),
@@ -235,6 +238,12 @@ def _ran(group: Group, results: Mapping[str, SearchResult]) -> str:
     bound = bound_in_words(
         group.budget, group.evaluations, f"{kind_of_time(results.values())} seconds"
     )
+    if not first.is_judged:
+        by = list_words(sorted({result.provenance["evaluator"] for result in results.values()}))
+        return (
+            f"Searched{schedule} within {bound} ({seconds}), the evaluator {by} answering. No "
+            "table judges the answers: shown is what was observed."
+        )
     text = (
         f"Searched{schedule} within {bound} ({seconds}); judged after "
         f"{first.table.full_epochs} epochs "
@@ -266,7 +275,10 @@ def _headline(headline: HeadlineTable) -> tuple[Table, str, str]:
     known = tuple(f"{column.best_known:.2f}" for column in headline.columns)
     marks = [note for note in headline.notes if note.startswith(("†", "‡"))]
     rest = [note for note in headline.notes if note not in marks]
-    how = "Best mean of a column in bold; the last row is the best that the table holds."
+    of_observed = any(column.split == OBSERVED for column in headline.columns)
+    how = "Best mean of a column in bold; the last row is the best that the table holds" + (
+        ", or where there is none, that any run observed." if of_observed else "."
+    )
     table = Table(
         f"{capitalised(headline.title)}: accuracy, %",
         ("agent", *(column.title for column in headline.columns)),
@@ -287,7 +299,7 @@ def _published(study: StudyResults, headline: HeadlineTable) -> Table | None:
     ours = {(c.group.dataset, c.split): c for c in reversed(headline.columns)}
     methods = published.METHODS.get(headline.space, ())
     reported = published.published_keys(headline.space)
-    datasets = dict.fromkeys(column.group.dataset for column in headline.columns)
+    datasets = dict.fromkeys(c.group.dataset for c in headline.columns if c.split != OBSERVED)
     keys = [
         (name, split) for name in datasets for split in SPLIT_TITLES if (name, split) in reported
     ]
@@ -334,10 +346,16 @@ def _basis(groups: Mapping[Group, Mapping[str, SearchResult]]) -> list[Table]:
                 group.bound,
                 basis.get("search_accuracy_by_rung", basis["search_accuracy"]),
                 basis["seconds"],
-                basis["full_schedule_valid_accuracy"],
-                _test_basis(basis),
+                basis["full_schedule_valid_accuracy"] if result.is_judged else "nothing",
+                _test_basis(basis) if result.is_judged else "nothing",
             )
             searches.setdefault(told, []).append(label)
+            if not result.is_judged:
+                data = basis.get("data", "not told")
+                tables[f"{where} {basis['evaluator']}"] = Row(
+                    where, (f"evaluator {basis['evaluator']}", f"data: {data}", "none used")
+                )
+                continue
             version = basis.get("surrogate_version", "none used")
             tables[basis["checksum"]] = Row(where, (basis["table"], basis["checksum"], version))
     return [

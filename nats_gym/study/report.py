@@ -23,7 +23,7 @@ from nats_gym.study.page import Picture, Row, Section, Table, page
 from nats_gym.study.rank_diagram import critical_difference
 from nats_gym.study.results import load_study
 from nats_gym.study.statistics import sample_efficiency
-from nats_gym.study.tables import group_heading, headline_tables, latex, markdown
+from nats_gym.study.tables import all_judged, group_heading, headline_tables, latex, markdown
 
 PAGE_FILE, MARKDOWN_FILE, LATEX_FILE, PLOTS = "index.html", "headline.md", "headline.tex", "plots"
 
@@ -58,12 +58,6 @@ def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | N
     """
     require("scipy", "a report")
     study = load_study(folder)
-    unjudged = [cell.name for cell in study.cells if not cell.result.is_judged]
-    if unjudged:
-        raise InvalidInput(
-            f"a report judges answers by a table, and a search on an evaluator has none: "
-            f"{unjudged[0]}; nats-gym study shows what such searches observed"
-        )
     tasks = tasks_of(study)
     folder = checks.path(folder, "a study")
     out = folder / "report" if out is None else checks.path(out, "out")
@@ -79,7 +73,8 @@ def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | N
         heading = group_heading(group, groups)
         space = next(iter(searches.values())).table.space.title
         name = _file_name(f"{group.space}-{heading}")
-        section = _group_section(name, searches, styles, plots)
+        show = _group_section if all_judged(searches) else _observed_section
+        section = show(name, searches, styles, plots)
         sections[group] = (f"{capitalised(space)} space, {heading}", section)
     overall = _overall_section(tasks, styles, plots)
     _write(out / MARKDOWN_FILE, markdown(headlines))
@@ -129,6 +124,26 @@ def _group_section(name: str, searches: Searches, styles: drawing.Styles, plots:
     return Section(pictures, (*left_out, *refused), _numbers(searches, goal))
 
 
+def _observed_section(
+    name: str, searches: Searches, styles: drawing.Styles, plots: Path
+) -> Section:
+    """What was observed, where no table judges it."""
+    best = "; ".join(f"{label} {_mean_std(one)}" for label, one in searches.items())
+    time = f"{kind_of_time(searches.values())} time"
+    drawn: dict[str, Plot] = {
+        "incumbent": (
+            f"Best observed validation accuracy against {time}, mean over runs with its 95 % "
+            "bootstrap interval. No table judges these searches: what a training of "
+            "the same architecture would find another time is not known. The dotted line is the "
+            "budget, or where there is none the longest run.",
+            f"Curves of the best observed accuracy against {time}. At the end, in percent: {best}.",
+            lambda phone: figures.incumbent_curves(searches, styles, phone=phone),
+        ),
+    }
+    pictures, refused = _drawn(name, drawn, plots, {"incumbent": searches})
+    return Section(pictures, refused, _observed_numbers(searches))
+
+
 def _comparisons(results: Results, styles: drawing.Styles) -> dict[str, Plot]:
     """Plots that need several runs of several agents."""
     return {
@@ -148,10 +163,18 @@ def _comparisons(results: Results, styles: drawing.Styles) -> dict[str, Plot]:
 
 
 def _overall_section(tasks: Sequence[Searches], styles: drawing.Styles, plots: Path) -> Section:
+    every, tasks = len(tasks), [searches for searches in tasks if all_judged(searches)]
+    unjudged = (
+        ("Searches on an evaluator are left out here: no table judges their answers.",)
+        if len(tasks) < every
+        else ()
+    )
+    if not tasks:
+        return Section((), unjudged)
     results = dict(enumerate(tasks))
-    left_out = _lacking(*tasks)
+    left_out = (*unjudged, *(lacking := _lacking(*tasks)))
     drawn: dict[str, Plot] = {}
-    if not left_out:
+    if not lacking:
         measure = (
             "Regrets are relative to that of the space’s median architecture, so that data sets "
             "can be put together. "
@@ -252,6 +275,38 @@ def _numbers(searches: Searches, goal: float) -> Table:
         Row(label, tuple(_agent_numbers(result, goal, start))) for label, result in searches.items()
     )
     return Table(caption, head, (tuple(rows),))
+
+
+def _observed_numbers(searches: Searches) -> Table:
+    """Of searches that no table judges."""
+    head = (
+        *("agent", "evaluations a run", "best observed", "evaluations an hour"),
+        *("median seconds a run", "failures"),
+    )
+    caption = (
+        "Best observed validation accuracy of a run in percent, mean ± standard deviation over "
+        "runs. Failures: evaluations, of all runs, that diverged, ran out of time or memory, or "
+        "whose workers were lost."
+    )
+    rows = []
+    for label, result in searches.items():
+        seconds = np.nanmax(result.clock, axis=1)
+        hours = float(seconds.sum()) / 3600
+        cells = (
+            f"{result.evaluations.mean():,.1f}",
+            _mean_std(result),
+            _or_dash("{:,.0f}", result.evaluations.sum() / hours if hours else np.nan),
+            f"{np.median(seconds):,.0f}",
+            result.provenance.get("failures", "–"),
+        )
+        rows.append(Row(label, cells))
+    return Table(caption, head, (tuple(rows),))
+
+
+def _mean_std(result: SearchResult) -> str:
+    """Of the best that runs observed."""
+    best = result.best_observed
+    return f"{best.mean():.2f}" + (f" ± {best.std():.2f}" if len(best) > 1 else "")
 
 
 def _agent_numbers(result: SearchResult, goal: float, start: float) -> Iterator[str]:

@@ -2,7 +2,8 @@
 
 A row per agent; for each data set the full-schedule validation and test accuracy of each run's
 answer, percent, mean ± standard deviation over runs. Test accuracy appears where the table has
-measured it, and nowhere else.
+measured it, and nowhere else. Where an evaluator answered there is no table: the best accuracy
+that each run observed stands there.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from nats_gym.tables.column import MEASURED
 if TYPE_CHECKING:
     from nats_gym.study.results import Group, StudyResults
 
-SPLIT_TITLES = {"valid": "validation", "test": "test"}
+OBSERVED = "observed"
+SPLIT_TITLES = {"valid": "validation", "test": "test", OBSERVED: "observed validation"}
 #: An agent whose difference from the best has a larger p is not called worse.
 SIGNIFICANCE = 0.05
 
@@ -59,10 +61,10 @@ class Column:
     Attributes:
         group: space, data set, search schedule and budget.
         heading: the data set, and what tells the group from others on it.
-        split: ``"valid"`` or ``"test"``.
+        split: ``"valid"``, ``"test"``, or :data:`OBSERVED` where no table judges.
         provenance: what the accuracies rest on, ``"measured"`` or ``"surrogate"``.
         entries: by the agent's label.
-        best_known: highest mean accuracy in the table, percent.
+        best_known: highest mean accuracy in the table, percent; that any run observed if none is.
     """
 
     group: Group
@@ -125,7 +127,7 @@ def _headline_table(space: str, groups: dict[Group, dict[str, SearchResult]]) ->
     columns = [
         column
         for group, results in groups.items()
-        for split in ("valid", "test")
+        for split in ("valid", "test", OBSERVED)
         if (column := _column(group, group_heading(group, groups), split, results)) is not None
     ]
     labels = tuple(dict.fromkeys(label for results in groups.values() for label in results))
@@ -151,9 +153,19 @@ def group_heading(group: Group, others: Collection[Group]) -> str:
 def _column(
     group: Group, heading: str, split: str, results: dict[str, SearchResult]
 ) -> Column | None:
-    """One column; None if it is of test accuracies that were neither measured nor compared."""
+    """One column; None if it is of test accuracies that were neither measured nor compared.
+
+    Of what was observed where no table judges, and only there.
+    """
     table = next(iter(results.values())).table
     basis = next(iter(results.values())).provenance
+    if all_judged(results) == (split == OBSERVED):
+        return None
+    if split == OBSERVED:
+        observed = {label: result.best_observed for label, result in results.items()}
+        best = max(float(np.max(values)) for values in observed.values())
+        bases = sorted({result.provenance["search_accuracy"] for result in results.values()})
+        return Column(group, heading, split, " / ".join(bases), entries(observed), best)
     if split == "test" and basis.get("full_schedule_test_accuracy") != MEASURED:
         judged = table.estimates_test and (group.dataset, split) in published_keys(group.space)
         if not judged:
@@ -167,6 +179,11 @@ def _column(
         entries=entries(scores),
         best_known=table.best(split)[1],
     )
+
+
+def all_judged(results: Mapping[str, SearchResult]) -> bool:
+    """Whether tables judge the answers of searches."""
+    return all(result.is_judged for result in results.values())
 
 
 def entries(scores: dict[str, NDArray[np.float64]]) -> dict[str, Entry]:
@@ -227,8 +244,15 @@ def _notes(groups: dict[Group, dict[str, SearchResult]], columns: list[Column]) 
     kind = kind_of_time(result for results in groups.values() for result in results.values())
     timed = any(math.isfinite(group.budget) for group in groups)
     of_seconds = f" of {kind} seconds" if timed else ""
+    splits = {column.split for column in columns}
+    what = {
+        "full-schedule accuracy of the answer of each run": bool(splits - {OBSERVED}),
+        "best validation accuracy that each run observed, which no table judges": OBSERVED
+        in splits,
+    }
+    shown = "; ".join(text for text, is_shown in what.items() if is_shown)
     notes = [
-        f"Full-schedule accuracy of the answer of each run, percent; {over}.",
+        f"{capitalised(shown)}, percent; {over}.",
         f"Search schedule and budget{of_seconds}: {'; '.join(searched_on)}.",
         *(
             sentence if len(headings) == len(groups) else f"{list_words(headings)}: {sentence}"
@@ -240,7 +264,7 @@ def _notes(groups: dict[Group, dict[str, SearchResult]], columns: list[Column]) 
             "† not significantly worse than the best of its column "
             f"(one-sided Mann–Whitney, Holm's correction, p > {SIGNIFICANCE})."
         )
-    if not any(column.split == "test" for column in columns):
+    if "valid" in splits and "test" not in splits:
         notes.append("These tables hold no measured test accuracy.")
     if any(entry.judged < entry.runs for c in columns for entry in c.entries.values()):
         notes.append("‡ over the runs alone whose answer the table holds a full training of.")
@@ -257,7 +281,7 @@ def unlike_the_rest(results: Mapping[str, SearchResult]) -> Iterator[str]:
     for label, result in results.items():
         rungs = result.arguments.rungs
         if rungs:
-            only = set(rungs) == set(result.table.epochs("valid"))
+            only = result.is_judged and set(rungs) == set(result.table.epochs("valid"))
             on = f"{_schedules(rungs)} epochs" + (", the table's only schedules" if only else "")
             climbing.setdefault((on, result.arguments.continuing), []).append(label)
     for (on, continuing), labels in climbing.items():
@@ -283,8 +307,9 @@ def unlike_the_rest(results: Mapping[str, SearchResult]) -> Iterator[str]:
         workers = result.arguments.workers
         if workers > 1:
             yield (
-                f"{label}: {workers} simulated workers beside each other, whose clock is one, so "
-                f"that the same seconds hold up to {workers} times the training of the others."
+                f"{label}: {workers} {kind_of_time([result])} workers beside each other, whose "
+                f"clock is one, so that the same seconds hold up to {workers} times the training "
+                "of the others."
             )
 
 
@@ -315,6 +340,8 @@ def _search_basis(results: Mapping[str, SearchResult]) -> Iterator[str]:
 
 def search_bases(result: SearchResult) -> dict[str, str]:
     """What the accuracies seen during a search rest on, by the schedule trained."""
+    if not result.is_judged:
+        return {str(e): result.provenance["search_accuracy"] for e in result.arguments.ladder}
     return {
         str(epochs): result.table.accuracy_column("valid", epochs).provenance
         for epochs in result.arguments.ladder

@@ -87,8 +87,47 @@ def test_a_study_compares_agents_by_an_evaluator_and_goes_on(
     run_study(study, tmp_path)
     assert len(ASKED) == done
     assert not [*tmp_path.rglob("journal.sqlite")]
-    with pytest.raises(InvalidInput, match="a search on an evaluator has none"):
-        write_report(tmp_path)
+    check_report(tmp_path, searches)
+
+
+def check_report(folder: Path, searches: dict[str, SearchResult]) -> None:
+    """What was observed stands in a report, by hand from the arrays, and no regret does."""
+    page = write_report(folder).read_text(encoding="utf-8")
+    observed = {label: np.nanmax(one.accuracy, axis=1) for label, one in searches.items()}
+    for label, best in observed.items():
+        text = f"{best.mean():.2f} ± {best.std():.2f}"
+        assert f'<th scope="row">{label}</th><td>12.0</td><td>{text}</td>' in page
+    report = folder / "report"
+    known = max(best.max() for best in observed.values())
+    headline = (report / "headline.md").read_text()
+    assert "observed validation" in headline
+    assert f"| *best known* | {known:.2f} |" in headline
+    assert f"{known:.2f}" in (report / "headline.tex").read_text()
+    assert "the evaluator formula answering" in page
+    assert "no table judges" in page
+    assert "evaluations an hour" in page
+    assert "regret" not in page.split("<main>")[1].split('id="replay"')[0].lower()
+    assert [file.name for file in (report / "plots").glob("*.png")] == ["sss-digits-incumbent.png"]
+    (data,) = re.findall(r"data-trace='([^']*)'", page)
+    lines = dict(json.loads(data)["lines"])
+    for label, best in observed.items():
+        assert lines[label][-1] == pytest.approx(best.mean(), rel=1e-4)
+
+
+def test_a_report_of_searches_with_and_without_a_table(tmp_path: Path) -> None:
+    table = {"space": "sss", "dataset": "cifar10", "evaluations": 12}
+    agents = {"rea": {}, "random": {}}
+    run_study(
+        Study.of({**SPEC, "searches": [*SPEC["searches"], table], "agents": agents}), tmp_path
+    )
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    headline = (tmp_path / "report" / "headline.md").read_text()
+    assert "observed validation" in headline
+    assert "CIFAR-10, validation" in headline
+    assert "left out here: no table judges their answers" in page
+    assert "Simple regret against" in page
+    names = {file.name for file in (tmp_path / "report" / "plots").glob("*.png")}
+    assert "overall-profile.png" in names
 
 
 @pytest.mark.parametrize(
