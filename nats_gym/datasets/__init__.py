@@ -15,9 +15,11 @@ from .known import (
     find_dataset,
     get_dataset,
     get_images,
+    is_known,
     known_datasets,
     register_dataset,
     searched_key,
+    title_of,
 )
 
 __all__ = [
@@ -31,7 +33,9 @@ __all__ = [
     "find_dataset",
     "get_dataset",
     "get_images",
+    "is_known",
     "known_datasets",
     "register_dataset",
     "searched_key",
+    "title_of",
 ]

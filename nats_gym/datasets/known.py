@@ -19,7 +19,7 @@ from nats_gym.checks import instance, path, switch, text, word
 from nats_gym.errors import InvalidInput, said, shown, unknown_name
 
 from .dataset import Archive, Dataset, Images
-from .own import find_kept, read_dataset, read_text
+from .own import find_kept, read_dataset, read_text, row_of, title_of_kept
 
 # Loaders of what the public archives hold, by how they part it; and of scikit-learn's images.
 _HALVED, _WHOLE, _TEST_HALVED, _DIGITS = (
@@ -333,6 +333,26 @@ def get_dataset(given: Any) -> Dataset:
     if sequence and not issubclass(type(given), (bytes, bytearray, Mapping)):
         return _remember(read_dataset(given))
     raise unknown_name("dataset", given, known_datasets())
+
+
+def learn(facts: Mapping[str, Any]) -> Dataset:
+    """Make images of one's own known by what a file says of them, wherever they lie.
+
+    Raises:
+        ValueError, KeyError, TypeError: as :func:`nats_gym.datasets.own.row_of`.
+    """
+    return _remember(row_of(facts))
+
+
+def is_known(name: str) -> bool:
+    """Whether a text names a data set: a known one, or images of one's own, here or elsewhere."""
+    return find_dataset(name) is not None or title_of_kept(name) is not None
+
+
+def title_of(name: str) -> str:
+    """What readers call a data set, which need not be on this machine."""
+    known = find_dataset(name)
+    return known.title if known else title_of_kept(name) or name
 
 
 def _remember(row: Dataset) -> Dataset:

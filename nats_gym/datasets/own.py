@@ -194,8 +194,8 @@ def keep(
         "digest": digest_of(images, labels, splits),
     }
     stem = re.sub("[^A-Za-z0-9_-]+", "-", stem).strip("-_")[:40] or "images"
-    facts["name"] = f"{stem}-{checksum_of(facts)[:12]}"
-    row = _row(facts)
+    facts["name"] = f"{stem}-{_digest_in_name(facts)}"
+    row = row_of(facts)
     folder = _folder()
     make_folder(folder)
     if not (folder / f"{row.name}.npz").is_file():
@@ -210,16 +210,31 @@ def keep(
 
 def find_kept(name: str) -> Dataset | None:
     """What is known of the images that are kept under a name; None where none are."""
+    facts = facts_of(name)
+    return None if facts is None else row_of(facts)
+
+
+def facts_of(name: str) -> dict[str, Any] | None:
+    """What :func:`row_of` reads of the images that are kept under a name, to take elsewhere."""
     if not _NAME.fullmatch(name):
         return None
-    path = _folder() / f"{name}.json"
     try:
-        facts = read_json(path, _FACTS)
+        facts = read_json(_folder() / f"{name}.json", _FACTS)
         if facts["checksum"] != checksum_of(facts) or facts["name"] != name:
             return None
-        return _row(facts)
+        row_of(facts)
+        return {key: value for key, value in facts.items() if key != "checksum"}
     except (OSError, ValueError, KeyError, TypeError):  # damaged: as if not there
         return None
+
+
+def _digest_in_name(facts: Mapping[str, Any]) -> str:
+    return checksum_of({name: value for name, value in facts.items() if name != "name"})[:12]
+
+
+def title_of_kept(name: str) -> str | None:
+    """What images that are kept under a name are called; None for a name of another kind."""
+    return name.rpartition("-")[0] if _NAME.fullmatch(name) else None
 
 
 def kept_arrays(name: str) -> dict[str, NDArray[Any]]:
@@ -256,23 +271,39 @@ def digest_of(
     return digest.hexdigest()
 
 
-def _row(facts: Mapping[str, Any]) -> Dataset:
-    name, counts = facts["name"], facts["splits"]
-    red, green, blue = facts["mean"]
+def row_of(facts: Mapping[str, Any]) -> Dataset:
+    """The row of images that somebody kept, by what a file says of them.
+
+    Raises:
+        ValueError, KeyError, TypeError: if it says something else, or its name is of others.
+    """
+    name = checks.text(facts["name"], "a data set's name")
+    if not _NAME.fullmatch(name) or not name.endswith(f"-{_digest_in_name(facts)}"):
+        raise ValueError(f"{shown(name)} is the name of other images")
+    counts = {
+        checks.text(part, "a split's name"): checks.integer(count, "images of a split", 1)
+        for part, count in checks.mapping(facts["splits"], "splits are sizes by name").items()
+    }
+    means, deviations = (
+        [checks.number(one, f"{what} of a channel", 0.0) for one in facts[what]]
+        for what in ("mean", "std")
+    )
+    (red, green, blue), (spread_red, spread_green, spread_blue) = means, deviations
+    classes = tuple(checks.text(one, "a class") for one in facts["classes"])
     return Dataset(
         name,
-        num_classes=len(facts["classes"]),
-        resolution=facts["resolution"],
+        num_classes=len(classes),
+        resolution=checks.integer(facts["resolution"], "resolution", 1),
         train_images=counts["train"],
         valid_images=counts.get("x-valid", 0),
         test_images=counts.get("x-test") or counts.get("ori-test", 0),
         title=name.rpartition("-")[0],
         images=(Images(name, tuple(counts), LOADER),),
         mean=(red, green, blue),
-        std=(facts["std"][0], facts["std"][1], facts["std"][2]),
-        crop_padding=facts["crop_padding"],
+        std=(spread_red, spread_green, spread_blue),
+        crop_padding=checks.integer(facts["crop_padding"], "crop_padding", 0),
         evaluator="train",
-        classes=tuple(facts["classes"]),
+        classes=classes,
     )
 
 

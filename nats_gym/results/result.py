@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nats_gym import checks
-from nats_gym.datasets import find_dataset, known_datasets
+from nats_gym.datasets import is_known, known_datasets
 from nats_gym.errors import (
     InvalidInput,
     NotInTable,
@@ -126,7 +126,7 @@ class SearchArguments(Mapping[str, Any]):
             raise InvalidInput(f"agent is a name in one line, got {shown(agent)}")
         checks.mapping(given["options"], "options are a dictionary of the agent's")
         dataset = checks.text(given["dataset"], "dataset")  # no path: anyone may have written it
-        if find_dataset(dataset) is None:
+        if not is_known(dataset):
             raise unknown_name("dataset", dataset, known_datasets())
         rungs = checks.as_list(given["rungs"])
         return cls(**{**given, "rungs": rungs and tuple(rungs)})

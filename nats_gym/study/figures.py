@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from nats_gym.datasets import get_dataset
+from nats_gym.datasets import title_of
 from nats_gym.errors import InvalidInput, shown, unknown_name
 from nats_gym.results.plots import GRID_POINTS, incumbent_at
 from nats_gym.results.result import SearchResult, kind_of_time
@@ -335,7 +335,7 @@ def _task_lines(searches: Searches) -> tuple[str, str]:
     result = next(iter(searches.values()))
     dataset = result.arguments.dataset
     return (
-        f"{capitalised(result.table.space.title)} space, {get_dataset(dataset).title}",
+        f"{capitalised(result.table.space.title)} space, {title_of(dataset)}",
         f"searched on {result.arguments.epochs} epochs "
         f"({_provenance(searches, 'search_accuracy')})",
     )

@@ -21,7 +21,7 @@ from urllib.parse import quote
 from jinja2 import Environment, StrictUndefined
 
 import nats_gym
-from nats_gym.datasets import get_dataset
+from nats_gym.datasets import title_of
 from nats_gym.errors import shown
 from nats_gym.results.result import SearchResult, bound_in_words, kind_of_time
 from nats_gym.study import published
@@ -185,7 +185,7 @@ def _lead(study: StudyResults) -> str:
     labels = list(dict.fromkeys(cell.label for cell in study.cells))
     datasets: dict[str, dict[str, None]] = {}
     for result in results:
-        title = get_dataset(result.table.dataset).title
+        title = title_of(result.table.dataset)
         datasets.setdefault(result.table.space.title, {})[title] = None
     places = [f"the {space} space on {list_words(list(on))}" for space, on in datasets.items()]
     runs = sorted({result.runs for result in results})
@@ -322,7 +322,7 @@ def _published(study: StudyResults, headline: HeadlineTable) -> Table | None:
         f"{headline.title}: published accuracy, %{_from(headline.space)}",
         ("method", *(SPLIT_TITLES[split] for _, split in keys)),
         tuple(bodies),
-        tuple((get_dataset(name).title, names.count(name)) for name in dict.fromkeys(names)),
+        tuple((title_of(name), names.count(name)) for name in dict.fromkeys(names)),
     )
 
 
@@ -337,7 +337,7 @@ def _basis(groups: Mapping[Group, Mapping[str, SearchResult]]) -> list[Table]:
     searches: dict[tuple[str, ...], list[str]] = {}
     tables = {}
     for group, results in groups.items():
-        where = f"{group.space} {get_dataset(group.dataset).title}"
+        where = f"{group.space} {title_of(group.dataset)}"
         for label, result in results.items():
             basis = result.provenance
             told = (
@@ -392,8 +392,7 @@ def _test_basis(provenance: Mapping[str, str]) -> str:
 
 def _skipped(study: StudyResults) -> Table | None:
     rows = tuple(
-        Row(one.label, (one.space, get_dataset(one.dataset).title, one.reason))
-        for one in study.skipped
+        Row(one.label, (one.space, title_of(one.dataset), one.reason)) for one in study.skipped
     )
     heads = ("agent", "space", "data set", "why")
     return Table("Left out", heads, (rows,), kind="words") if rows else None

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.agents import AGENTS, get_agent, results_for_model
-from nats_gym.datasets import get_dataset
+from nats_gym.datasets import title_of
 from nats_gym.results.result import SearchResult, kind_of_time
 from nats_gym.study.comparison import capitalised
 from nats_gym.study.published import published_keys
@@ -143,7 +143,7 @@ def _headline_table(space: str, groups: dict[Group, dict[str, SearchResult]]) ->
 
 def group_heading(group: Group, others: Collection[Group]) -> str:
     """Return the data set's title, and the schedule and budget if ``others`` share the data set."""
-    title = get_dataset(group.dataset).title
+    title = title_of(group.dataset)
     alike = [other for other in others if other[:2] == group[:2]]
     if len(alike) > 1:
         title += f", {group.epochs} epochs, {group.bound}"
@@ -235,7 +235,7 @@ def _notes(groups: dict[Group, dict[str, SearchResult]], columns: list[Column]) 
     searched_on = []
     told: dict[str, list[str]] = {}
     for group, results in groups.items():
-        title = get_dataset(group.dataset).title
+        title = title_of(group.dataset)
         one_schedule = any(not result.arguments.rungs for result in results.values())
         schedule = f"{group.epochs} epochs, " if one_schedule else ""
         searched_on.append(f"{title} {schedule}{group.bound}")

@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.datasets import find_dataset, get_dataset, known_datasets
+from nats_gym.datasets.known import learn
+from nats_gym.datasets.own import facts_of
 from nats_gym.errors import (
     SHOWN,
     CorruptTable,
@@ -129,6 +131,8 @@ def write_table(
         manifest = {"format": FORMAT, "space": space, "dataset": dataset, "columns": columns}
         if definition := get_space(space).digest:
             manifest["definition"] = definition
+        if facts := facts_of(dataset):  # for machines that have not its images
+            manifest["images"] = facts
         manifest["checksum"] = checksum_of(manifest)
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
         (temporary / MANIFEST).write_text(text, encoding="utf-8")
@@ -189,6 +193,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
             )
         # A name, and nothing that is read as a path: anyone may have written the file.
         dataset = checks.text(manifest["dataset"], "dataset")
+        if "images" in manifest and learn(manifest["images"]).name != dataset:
+            raise ValueError("what it says of images is of others")
         if find_dataset(dataset) is None:
             raise unknown_name("dataset", dataset, known_datasets())
         columns = [Column.from_json(entry) for entry in manifest["columns"]]

@@ -44,8 +44,10 @@ def load_table(space: str, dataset: str, source: str | os.PathLike[str] = "auto"
         CorruptTable: if a table is damaged.
         NatsGymError: if an archive cannot be imported; see ``nats_gym.tables.official``.
     """
-    space, dataset = get_space(space).name, get_dataset(dataset).name
-    source = check_source(source)
+    space, source = get_space(space).name, check_source(source)
+    if source not in SOURCES and (Path(source) / MANIFEST).is_file():
+        read_manifest(Path(source))  # which may say what images of somebody's are
+    dataset = get_dataset(dataset).name
     if source in SHIPPED and dataset != SHIPPED[str(source)]:
         raise InvalidInput(
             f"{shown(source)} is a table of {SHIPPED[str(source)]}, asked for was {dataset}"

@@ -52,6 +52,7 @@ class ImageData:
         std: likewise its standard deviation.
         crop_padding: black pixels at each border before a random crop.
         official_splits: whether the splits are NATS-Bench's.
+        classes: their names, by label; none where they have but numbers.
     """
 
     name: str
@@ -63,6 +64,7 @@ class ImageData:
     std: tuple[float, float, float]
     crop_padding: int
     official_splits: bool = False
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check that the parts fit together.
@@ -79,6 +81,15 @@ class ImageData:
             ("official_splits", checks.switch(self.official_splits, "official_splits")),
         ):
             object.__setattr__(self, what, plain)
+        classes = checks.as_list(self.classes)
+        if classes is None or len(classes) not in (0, self.num_classes):
+            raise InvalidInput(
+                f"classes are {self.num_classes} names, or none, got {shown(self.classes)}"
+            )
+        classes = [checks.text(name, "a class's name") for name in classes]
+        if len({*classes}) < len(classes):
+            raise InvalidInput(f"two classes of one name: {shown(self.classes)}")
+        object.__setattr__(self, "classes", tuple(classes))
         shape = tuple(self.images.shape)
         square = len(shape) == 4 and shape[1:] == (3, shape[2], shape[2])
         if self.images.dtype != torch.uint8 or not square:
@@ -140,7 +151,7 @@ class ImageData:
             self.images.cpu().numpy(),
             self.labels.cpu().numpy(),
             {name: rows.cpu().numpy() for name, rows in self.splits.items()},
-            tuple(map(str, range(self.num_classes))),
+            self.classes or tuple(map(str, range(self.num_classes))),
             [255 * value for value in self.mean],
             [255 * value for value in self.std],
             self.crop_padding,

@@ -131,4 +131,5 @@ def _assemble(
         std,
         dataset.crop_padding,
         official,
+        dataset.classes,
     )
