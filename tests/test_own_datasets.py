@@ -13,9 +13,10 @@ import pytest
 from PIL import Image
 
 import nats_gym
-from nats_gym.datasets import get_dataset, register_dataset
+from nats_gym.datasets import get_dataset, reading, register_dataset
 from nats_gym.datasets import known as known_module
 from nats_gym.datasets.own import find_kept, kept_arrays, read_dataset, split_classes
+from nats_gym.datasets.pixels import read_pixels
 from nats_gym.datasets.reading import SkippedPictures
 from nats_gym.errors import InvalidInput
 from nats_gym.training.data import MissingData, load_data
@@ -212,6 +213,58 @@ def test_bad_images_are_one_clear_error(tmp_path: Path) -> None:
     ):
         with pytest.raises(InvalidInput, match=match):
             get_dataset(given)
+
+
+class Counted(list[Any]):
+    """A torchvision-style sequence that counts what is read of it."""
+
+    read = 0
+
+    def __getitem__(self, row: Any) -> Any:
+        Counted.read += 1
+        return super().__getitem__(row)
+
+
+def test_what_memory_does_not_hold_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, labels = draw(side=16)
+    folder = write_folder(tmp_path / "flat", images, labels)
+    parted = write_folder(tmp_path / "parted", images[:15], labels[:15], "train")
+    write_folder(parted, images[15:], labels[15:], "test")
+    np.savez(tmp_path / "one.npz", images=images, labels=labels)
+    pairs = Counted(
+        (Image.fromarray(image), int(label)) for image, label in zip(images, labels, strict=True)
+    )
+    hub = Hub({"image": image, "label": label} for image, label in pairs)
+    needed = 2 * 30 * 3 * 16 * 16
+    opened: list[Path] = []
+
+    def noting(picture: Any, *options: Any) -> Any:
+        opened.append(picture)
+        return read_pixels(picture, *options)
+
+    monkeypatch.setattr(reading, "read_pixels", noting)
+    monkeypatch.setattr(reading, "_memory", lambda: needed - 1)
+    for given in (folder, parted, tmp_path / "one.npz", pairs, hub):
+        opened.clear()
+        Counted.read = 0
+        with pytest.raises(InvalidInput, match=f"30 pictures of 16×16 take {needed:,} bytes"):
+            get_dataset(given)
+        assert (len(opened), Counted.read) == (1, int(given is pairs))
+    monkeypatch.setattr(reading, "_memory", lambda: needed)
+    assert [get_dataset(given).resolution for given in (folder, parted, pairs, hub)] == [16] * 4
+    monkeypatch.setattr(reading, "_memory", lambda: needed - 1)
+    (tmp_path / "flat" / "class0" / "more.png").write_bytes(
+        (tmp_path / "flat" / "class0" / "000.png").read_bytes()
+    )
+    assert get_dataset(f"{folder}?resolution=15").resolution == 15
+    monkeypatch.undo()
+    monkeypatch.setattr(reading, "_CONTAINER", tmp_path / "memory.max")
+    machine = reading._memory()
+    for text, wanted in (("max", machine), ("1000", 1_000), (str(2 * machine), machine)):
+        (tmp_path / "memory.max").write_text(text)
+        assert reading._memory() == wanted
 
 
 @pytest.mark.slow

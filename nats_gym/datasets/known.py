@@ -349,6 +349,12 @@ def is_known(name: str) -> bool:
     return find_dataset(name) is not None or title_of_kept(name) is not None
 
 
+def full_name(name: str) -> str:
+    """A data set's own name, of a shorter one that it is registered by or of its images' key."""
+    known = find_dataset(name)
+    return known.name if known else name
+
+
 def title_of(name: str) -> str:
     """What readers call a data set, which need not be on this machine."""
     known = find_dataset(name)

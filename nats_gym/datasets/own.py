@@ -152,9 +152,11 @@ def _keep_labelled(stem: str, read: Labelled, seed: int, valid: float, test: flo
         read.labels, parts["train"], tuple(missing.values()), seed
     )
     parts |= dict(zip(missing, drawn, strict=True))
-    train = read.images[parts["train"]]
     # One channel at a time, in whole numbers: no float copy of all images, and no rounding.
-    counts = [np.bincount(train[..., channel].reshape(-1), minlength=256) for channel in range(3)]
+    counts = [
+        np.bincount(read.images[parts["train"], ..., channel].reshape(-1), minlength=256)
+        for channel in range(3)
+    ]
     levels = np.arange(256.0)
     mean = [float(count @ levels / count.sum()) for count in counts]
     std = [

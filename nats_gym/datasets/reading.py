@@ -28,6 +28,8 @@ SUFFIXES = (
     *(".bmp", ".gif", ".jpeg", ".jpg", ".jp2", ".png", ".pgm", ".ppm", ".pnm"),
     *(".tif", ".tiff", ".webp"),
 )
+#: Where Linux says what memory a container may take.
+_CONTAINER = Path("/sys/fs/cgroup/memory.max")
 _IDX = {"train": "train", "t10k": "test"}
 #: Most classes, as many as a network's classifier has outputs; most images of a set.
 MOST_CLASSES, MOST_IMAGES = 100_000, 2**31
@@ -90,21 +92,35 @@ def read_items(given: Any, resolution: int | None) -> Labelled:
             names = tuple(map(str, getattr(given, "classes", None) or ()))
         if count > MOST_IMAGES:
             raise InvalidInput(f"at most {MOST_IMAGES:,} images are read, got {count:,}")
-        pairs = [(item[keys[0]], item[keys[1]]) for item in (given[row] for row in range(count))]
     except InvalidInput:
         raise
     except Exception as error:  # an object of others
-        raise InvalidInput(
-            f"a data set is a sequence of (image, label), got {shown(given)}: {said(error)}"
-        ) from error
-    labels = [checks.integer(label, "a label", 0, MOST_CLASSES) for _, label in pairs]
+        raise _no_sequence(given, error) from error
+    labels: list[int] = []
+
+    def pictures() -> Iterable[Any]:
+        for row in range(count):
+            try:
+                item = given[row]
+                picture, label = item[keys[0]], item[keys[1]]
+            except Exception as error:
+                raise _no_sequence(given, error) from error
+            labels.append(checks.integer(label, "a label", 0, MOST_CLASSES))
+            yield picture
+
     try:
-        images = _stacked((picture for picture, _ in pairs), resolution)
+        images = _stacked((read_pixels(one, resolution) for one in pictures()), count)
     except UnreadablePicture as error:
         raise InvalidInput(
             f"{said(error)}; pictures are images of Pillow's or uint8 arrays"
         ) from error
     return _labelled({"all": (images, np.array(labels, np.int64))}, names)
+
+
+def _no_sequence(given: Any, error: Exception) -> InvalidInput:
+    return InvalidInput(
+        f"a data set is a sequence of (image, label), got {shown(given)}: {said(error)}"
+    )
 
 
 def _read_folder(folder: Path, resolution: int | None, strict: bool) -> Labelled:
@@ -132,8 +148,10 @@ def _read_folder(folder: Path, resolution: int | None, strict: bool) -> Labelled
                 raise InvalidInput(f"no pictures in the class folder {shown(str(place / name))}")
             files[part] += [(path, label) for path in pictures]
     skipped: list[str] = []
+    count = sum(map(len, files.values()))
     parts = {
-        part: _read_files(listed, resolution, strict, skipped) for part, listed in files.items()
+        part: _read_files(listed, resolution, strict, skipped, count)
+        for part, listed in files.items()
     }
     if skipped:
         warn_caller(
@@ -145,11 +163,14 @@ def _read_folder(folder: Path, resolution: int | None, strict: bool) -> Labelled
 
 
 def _read_files(
-    listed: list[tuple[Path, int]], resolution: int | None, strict: bool, skipped: list[str]
+    listed: list[tuple[Path, int]],
+    resolution: int | None,
+    strict: bool,
+    skipped: list[str],
+    count: int,
 ) -> tuple[Pixels, NDArray[np.int64]]:
+    """Pictures and labels of a part; ``count`` are those of all parts."""
     labels: list[int] = []
-    if resolution is not None:
-        check_memory(len(listed), resolution)
 
     def pictures() -> Iterable[Pixels]:
         for path, label in listed:
@@ -163,7 +184,8 @@ def _read_files(
             labels.append(label)
             yield pixels
 
-    return _stacked(pictures(), resolution), np.array(labels, np.int64)
+    images = _stacked(pictures(), len(listed), count)
+    return images, np.array(labels, np.int64)
 
 
 def _read_arrays(path: Path, resolution: int | None) -> Labelled:
@@ -262,25 +284,33 @@ def _resized(
             f"a label in {shown(told)} is outside 0…{MOST_CLASSES - 1}: "
             f"{int(labels.min())}…{int(labels.max())}"
         )
-    return _stacked(images, resolution), labels.astype(np.int64)
+    pictures = (read_pixels(image, resolution) for image in images)
+    return _stacked(pictures, len(images)), labels.astype(np.int64)
 
 
-def _stacked(pictures: Iterable[Any], resolution: int | None) -> Pixels:
-    """Pictures ``(N, H, H, 3)`` of one size."""
-    made: list[Pixels] = []
-    for picture in pictures:
-        pixels = read_pixels(picture, resolution)
-        if pixels.shape != (made[0].shape if made else (len(pixels), len(pixels), 3)):
-            first = made[0].shape if made else pixels.shape
+def _stacked(pictures: Iterable[Pixels], most: int, count: int | None = None) -> Pixels:
+    """Pictures ``(H, H, 3)`` of one size in one, ``most`` at most, of ``count`` in all parts.
+
+    The first says what all take: more than there is memory is refused then.
+    """
+    made: Pixels | None = None
+    read = 0
+    for pixels in pictures:
+        if made is None and len(pixels) == pixels.shape[1]:
+            check_memory(max(most, count or 0), len(pixels))
+            made = np.empty((most, *pixels.shape), np.uint8)
+        if made is None or pixels.shape != made.shape[1:]:
+            first = pixels.shape if made is None else made.shape[1:]
             raise InvalidInput(
                 "pictures are of several sizes or not square, "
                 f"{first[1]}×{first[0]} and {pixels.shape[1]}×{pixels.shape[0]}: choose the "
                 "resolution that they are brought to, resolution=32 or PATH?resolution=32"
             )
-        made.append(pixels)
-    if not made:
+        made[read] = pixels
+        read += 1
+    if made is None:
         raise InvalidInput("a data set has at least one picture, got none")
-    return np.stack(made)
+    return made[:read]
 
 
 def _labelled(
@@ -311,21 +341,26 @@ def _labelled(
 
 
 def check_memory(count: int, resolution: int) -> None:
-    """Refuse what would not fit in memory, twice over."""
+    """Refuse what would not fit in memory, twice over: joining and turning them takes a copy."""
     wanted = 2 * count * 3 * resolution**2
     if wanted > _memory():
         raise InvalidInput(
             f"{count:,} pictures of {resolution}×{resolution} take {wanted:,} bytes to read, more "
-            "than this machine has: choose a smaller resolution"
+            "than this machine has: choose a smaller resolution, such as resolution=32 or "
+            "PATH?resolution=32"
         )
 
 
 def _memory() -> int:
-    """Bytes of this machine's memory; a bound where it does not say."""
+    """Bytes of memory that this machine, or the container, has; a bound where it does not say."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # no POSIX system
-        return 64 << 30
+        machine = 64 << 30
+    try:
+        return min(machine, int(_CONTAINER.read_text()))
+    except (OSError, ValueError):  # no container, or "max"
+        return machine
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.checks import as_number, integer
-from nats_gym.datasets import EVERY_DATASET
+from nats_gym.datasets import full_name, is_known
 from nats_gym.errors import EvaluatorError, InvalidInput, said, shown
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import known_spaces, used_spaces
@@ -342,11 +342,18 @@ def check_subject(evaluator: object, space: str, dataset: str | None = None) -> 
         told = getattr(own, "name", own), getattr(evaluator, "dataset", None)
     except Exception as error:  # an object of others
         raise InvalidInput(f"an evaluator's space and data set: {said(error)}") from error
-    for what, given, asked, known in (
-        ("space", told[0], space, known_spaces()),
-        ("data set", told[1], dataset, EVERY_DATASET),
+    told_space, told_dataset = (one if isinstance(one, str) else "" for one in told)
+    wrong = None
+    if told_space in known_spaces() and told_space != space:
+        wrong = "space", told_space, space
+    elif (
+        dataset is not None
+        and is_known(told_dataset)
+        and full_name(told_dataset) != full_name(dataset)
     ):
-        if isinstance(given, str) and given in known and asked is not None and given != asked:
-            raise InvalidInput(
-                f"the evaluator answers for the {what} {shown(given)}, not {shown(asked)}"
-            )
+        wrong = "data set", told_dataset, dataset
+    if wrong:
+        what, given, asked = wrong
+        raise InvalidInput(
+            f"the evaluator answers for the {what} {shown(given)}, not {shown(asked)}"
+        )

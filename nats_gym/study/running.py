@@ -13,7 +13,7 @@ import shutil
 import sys
 import time
 import traceback
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.agents import plays_one_by_one
+from nats_gym.datasets.own import title_of_kept
 from nats_gym.errors import InvalidInput, NotInTable, UnreadableResult, said, shown
 from nats_gym.evaluators import TableEvaluator
 from nats_gym.files import alone, check_folder, make_folder, replacing, sweep, unfinished_folder
@@ -188,6 +189,7 @@ def _begun(
         "skipped": skipped,
     }
     for cell in cells:
+        _refuse_changed(out, cell, before, {one.name for one in cells})
         told = {"label": cell.label, "arguments": cell.arguments}
         seconds = before.get(cell.name, {}).get("real_seconds")
         record["cells"][cell.name] = {**told, "real_seconds": seconds}
@@ -196,6 +198,27 @@ def _begun(
         temporary.write_text(study.text, encoding="utf-8")
     _write(out, record)
     return record
+
+
+def _refuse_changed(
+    out: Path, cell: StudyCell, before: Mapping[str, Any], named: Collection[str]
+) -> None:
+    """Refuse a cell whose images were others when the study began: their folder changed."""
+    title = title_of_kept(cell.search.dataset)
+    if title is None or cell.name in before:
+        return
+    for name, told in before.items():
+        there = told.get("arguments", {})
+        earlier = str(there.get("dataset"))
+        wanted = json.loads(json.dumps({**cell.arguments, "dataset": earlier}))
+        # What was not asked for, a search fills in.
+        same = all(there.get(key) == value for key, value in wanted.items() if value is not None)
+        same = same and told.get("label") == cell.label and title_of_kept(earlier) == title
+        if same and name not in named:
+            raise InvalidInput(
+                f"the images of {shown(title)} changed since the study in {shown(str(out))} "
+                f"began, from {earlier} to {cell.search.dataset}; take another folder"
+            )
 
 
 def _write(out: Path, record: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from nats_gym import checks
 from nats_gym.agents import find_agent
+from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, MissingStudy, said, shown
 from nats_gym.files import check_source
 from nats_gym.protocol import find_kind, search_arguments
@@ -118,8 +119,11 @@ class Study:
         if not searches:
             raise InvalidInput('a study has [[searches]], one at least, with space = "tss"')
         searches = [
-            checks.mapping(search, "a search of the study is a table") for search in searches
+            _by_name(checks.mapping(search, "a search of the study is a table"))
+            for search in searches
         ]
+        if not text:  # which names images that were given as objects
+            text = _written({**spec, "searches": searches})
         agents = {
             label: checks.mapping(options, f"agent {shown(label)} of the study is a table")
             for label, options in agents.items()
@@ -142,7 +146,7 @@ class Study:
         name = spec.get("name", "study")
         if not checks.text(name, "a study's name"):
             raise InvalidInput("a study's name is text, got ''")
-        return cls(name, tuple(cells), text or _written(spec), tuple(places))
+        return cls(name, tuple(cells), text, tuple(places))
 
 
 def read_study(path: str | Path) -> Study:
@@ -226,6 +230,18 @@ def _searched(label: str, options: Mapping[str, Any], space: str) -> bool:
 def _space(named: Any) -> str:
     """The name of a space; one of the study's own, ``"module:Class"``, is known by it then."""
     return (find_space(named) if type(named) is str else get_space(named)).name
+
+
+def _by_name(search: Mapping[str, Any]) -> dict[str, Any]:
+    """A search whose data sets that Python gave as objects are named."""
+    plain = dict(search)
+    if hasattr(type(plain.get("dataset")), "described"):
+        plain["dataset"] = get_dataset(plain["dataset"]).name
+    if (several := checks.as_list(plain.get("datasets"))) is not None:
+        plain["datasets"] = [
+            get_dataset(one).name if hasattr(type(one), "described") else one for one in several
+        ]
+    return plain
 
 
 def _datasets(search: Mapping[str, Any]) -> list[Any]:
