@@ -14,7 +14,7 @@ from torch import nn
 
 from nats_gym import checks
 from nats_gym.datasets import DATASETS
-from nats_gym.errors import InvalidInput, shown
+from nats_gym.errors import InvalidInput, NatsGymError, said, shown
 from nats_gym.networks.blocks import ResidualBlock
 from nats_gym.networks.cell import Cell
 from nats_gym.spaces import ArchitectureSpace, get_space
@@ -123,7 +123,12 @@ def build(
     choices = found.choices(found.resolve(architecture))
     if (builder := found.builder) is not None:
         return builder(found, choices, num_classes, **options)
-    return found.network(choices, named, **options)
+    try:
+        return found.network(choices, named, **options)
+    except NatsGymError:
+        raise
+    except Exception as error:  # another's code, which raises what it likes
+        raise InvalidInput(f"network() of {found.name} failed: {said(error)}") from error
 
 
 def build_topology(

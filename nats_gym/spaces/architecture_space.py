@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nats_gym import checks
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import InvalidInput, NatsGymError, shown
+from nats_gym.errors import InvalidInput, NatsGymError, said, shown
 from nats_gym.spaces.figure import CLOSED_FORM, Figure, Quantity
 from nats_gym.spaces.prefixes import AllPrefixes, ListedPrefixes, Prefixes
 from nats_gym.streams import combine
@@ -278,7 +278,7 @@ class ArchitectureSpace:
             )
         ranks = np.arange(self.num_rows)
         rows = self._row_at(ranks)
-        valid = checks.array(self.is_valid(rows), "is_valid() returns truth values")
+        valid = checks.array(self._ask("is_valid", rows), "is_valid() returns truth values")
         if valid.shape != ranks.shape or valid.dtype != np.bool_:
             raise InvalidInput(
                 f"is_valid() of {self.name} returns a bool a row, {ranks.shape}, got {valid.dtype} "
@@ -286,7 +286,7 @@ class ArchitectureSpace:
             )
         if not valid.any():
             raise InvalidInput(f"{self.name} has no valid architecture")
-        standing = self.rank(self.canonical(rows[valid]))
+        standing = self.rank(self._ask("canonical", rows[valid]))
         index = np.full(len(ranks), -1)
         found, index[valid] = np.unique(standing, return_inverse=True)
         if not np.array_equal(index[found], np.arange(len(found))):
@@ -669,7 +669,16 @@ class ArchitectureSpace:
     def compute(self, name: str, choices: ArrayLike, dataset: str) -> Figures:
         """A closed form ``(...)`` of ``choices (..., n)``; raises as :meth:`figure`."""
         name = checks.word(name, "figure", self.closed_forms)
-        return np.asarray(getattr(self, name)(choices, dataset), dtype=np.float64)
+        return np.asarray(self._ask(name, choices, dataset), dtype=np.float64)
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        """What a method of a space of one's own answers; its exceptions as ``InvalidInput``."""
+        try:
+            return getattr(self, method)(*arguments)
+        except NatsGymError:
+            raise
+        except Exception as error:  # another's code, which raises what it likes
+            raise InvalidInput(f"{method}() of {self.name} failed: {said(error)}") from error
 
     @cached_property
     def _figures(self) -> dict[tuple[str, str], Figure]:

@@ -228,3 +228,17 @@ def test_the_default_objectives_are_what_the_space_has() -> None:
     env = gym.make("mo-NAS-v0", space="net", evaluator=SimpleNamespace(evaluate=answer))
     assert env.unwrapped.objectives == ("accuracy", "params")
     assert nats_gym.get_space("net").size == 6
+
+
+@pytest.mark.parametrize("method", ["is_valid", "canonical", "params", "network"])
+def test_what_a_space_raises_is_told_in_one_line(method: str) -> None:
+    from nats_gym.networks import build
+
+    def broken(self: Any, *_: Any) -> Any:
+        raise KeyError("oh\ndear")
+
+    made = register_space(type("Broken", (Narrow,), {"name": "broken", method: broken}))
+    with pytest.raises(InvalidInput, match=rf"{method}\(\) of broken failed: .*oh") as caught:
+        build(made, 0, 10) if method == "network" else made.figure("params", "digits")
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value.__cause__, KeyError)
