@@ -33,28 +33,34 @@ ESTIMATES = (*(f"{split}-{epochs}" for split, epochs in ACCURACIES), "seconds", 
 LARGEST_SUMS = 1 << 16
 
 
-def cell_figures(space: NASBench101Space, folder: Path = FOLDER) -> dict[str, NDArray[np.float64]]:
-    """Estimates of every cell by name, each ``(size,)`` and read-only.
+def cell_figures(space: NASBench101Space, name: str, folder: Path = FOLDER) -> NDArray[np.float64]:
+    """An estimate of every cell, ``(size,)`` and read-only.
 
     Args:
         space: NAS-Bench-101's.
+        name: one of :data:`ESTIMATES`.
         folder: of the coefficients.
     """
-    return _figures(space, folder, sha256_of(folder / FILE))
+    return _figures(space, name, folder, sha256_of(folder / FILE))
+
+
+@lru_cache(maxsize=2 * len(ESTIMATES))
+def _figures(space: NASBench101Space, name: str, folder: Path, digest: str) -> NDArray[np.float64]:
+    kept = _place(digest)
+    figures = None if kept is None else _read(kept, name, space.size)
+    return _computed(space, folder, digest)[name] if figures is None else figures
 
 
 @lru_cache(maxsize=2)
-def _figures(space: NASBench101Space, folder: Path, digest: str) -> dict[str, NDArray[np.float64]]:
-    kept = _place(digest)
-    figures = None if kept is None else _read(kept, space.size)
-    if figures is None:
-        estimates = CellSurrogate.load(folder).estimate_all(space)
-        figures = dict(zip(ESTIMATES, estimates, strict=True))
-        for values in figures.values():
-            values.flags.writeable = False
-        if kept is not None:
-            with suppress(OSError, NatsGymError):  # a full or read-only disk
-                _write(kept, figures)
+def _computed(space: NASBench101Space, folder: Path, digest: str) -> dict[str, NDArray[np.float64]]:
+    """All estimates, computed, and kept for the next process."""
+    estimates = CellSurrogate.load(folder).estimate_all(space)
+    figures = dict(zip(ESTIMATES, estimates, strict=True))
+    for values in figures.values():
+        values.flags.writeable = False
+    if (kept := _place(digest)) is not None:
+        with suppress(OSError, NatsGymError):  # a full or read-only disk
+            _write(kept, figures)
     return figures
 
 
@@ -65,19 +71,15 @@ def _place(digest: str) -> Path | None:
         return None
 
 
-def _read(folder: Path, rows: int) -> dict[str, NDArray[np.float64]] | None:
-    """What is kept; None if it is not there, or not whole."""
+def _read(folder: Path, name: str, rows: int) -> NDArray[np.float64] | None:
+    """What is kept of an estimate; None if it is not there, or not whole."""
     try:
+        values = map_array(folder / f"{name}.npy", ("<f8",))
+        whole = values.shape == (rows,)
         sums = read_json(folder / SUMS, LARGEST_SUMS)
-        figures = {}
-        for name in ESTIMATES:
-            values = map_array(folder / f"{name}.npy", ("<f8",))
-            if values.shape != (rows,) or _sum_of(values) != sums[name]:
-                return None
-            figures[name] = values
+        return values if whole and _sum_of(values) == sums[name] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return figures
 
 
 def _write(folder: Path, figures: dict[str, NDArray[np.float64]]) -> None:

@@ -161,11 +161,11 @@ def _cells(table: Known) -> NASBench101Space:
 
 
 def _cell_estimate(table: Known, column: Column, folder: Path) -> NDArray[Any]:
-    estimates = cell_figures(_cells(table), folder)
+    space = _cells(table)
     if column.quantity == "accuracy":
-        return estimates[f"{column.split}-{column.epochs}"]
+        return cell_figures(space, f"{column.split}-{column.epochs}", folder)
     if column.quantity == "train_seconds_per_epoch":
-        return np.asarray(estimates["seconds"] / CELL_EPOCHS)
+        return np.asarray(cell_figures(space, "seconds", folder) / CELL_EPOCHS)
     return np.zeros(table.space.size)  # the public API charges the training alone
 
 
@@ -173,7 +173,7 @@ def _cell_scatter(
     table: Known, column: Column, mean: NDArray[np.floating], folder: Path
 ) -> Scatter:
     model = CellSurrogate.load(folder)
-    failures = cell_figures(_cells(table), folder)["failures"].astype(np.int64)
+    failures = cell_figures(_cells(table), "failures", folder).astype(np.int64)
     expected = working_accuracy(mean.astype(np.float64), failures)
     sd = model.noise[ACCURACIES.index((column.split, column.epochs))](expected)
     return Scatter(expected, sd, skewed_quantiles(model.skew), failures, CHANCE)
