@@ -79,9 +79,8 @@ class MultiObjectiveEnv(ConstructionEnv):
         super().__init__(space, dataset, **options)
         quantities: Mapping[str, Quantity] = core_figures(self.architecture_space)
         if objectives is None:  # of a space without FLOPs, what it has
-            costs = (name for name, of in quantities.items() if of.lower_is_better)
-            cost = "flops" if "flops" in quantities else next(costs)
-            objectives = ("accuracy", cost)
+            known = [name for name, of in quantities.items() if of.lower_is_better]
+            objectives = ("accuracy", "flops" if "flops" in known else known[0])
         if not set(map(str, as_list(objectives) or ())) <= set(quantities):
             quantities = self._known_figures()
         self.objectives = _check_objectives(objectives, quantities)
