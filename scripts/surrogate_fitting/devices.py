@@ -24,7 +24,7 @@ from nats_gym.tables.devices import (
     DeviceSurrogate,
 )
 from nats_gym.tables.folder import sha256_of
-from nats_gym.tables.surrogates import Array, topology_structure
+from nats_gym.tables.surrogates import FOLDER, Array, topology_structure
 
 from .diagnostics import FOLDS, judge, out_of_fold
 from .perceptron import fit_linear_and_perceptron
@@ -97,7 +97,7 @@ def write_device_columns(held_out: dict[str, Any], coefficients: Path) -> None:
             SURROGATE,
             device.source,
             "MIT",
-            file=f"../{coefficients.parent.name}/{coefficients.name}",
+            file=f"../{FOLDER.name}/{coefficients.name}",
             sha256=sha256_of(coefficients),
             model=MODEL,
             version=1,
