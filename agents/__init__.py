@@ -10,6 +10,8 @@ By name, one algorithm each:
 ``bandit``              a bandit per decision, Thompson sampling or UCB
 ``largest``             zero-cost baseline: the largest architectures first
 ``bananas``             an ensemble predicts accuracies, the best guesses are evaluated
+``few-shot``            a Bayesian line predicts them, from other data sets' tables too
+``transfer``            what other data sets' tables rank first
 ``tpe``                 Optuna's tree-structured Parzen estimator (extra ``optuna``)
 ``successive-halving``  short trainings of many, long ones of the best
 ``hyperband``           the same, with more or less halving in turn
@@ -32,6 +34,8 @@ independent runs::
 Outcomes are arrays of ``(runs,)``, and so are the numbers, which count what was asked for from 0.
 Where several workers evaluate beside each other, answers come in another order than questions. An
 agent with ``tell(self, outcome)``, which is told of its last question, searches with one worker.
+A run's answer is its best observed architecture, unless the agent has ``recommend(self)``, which
+returns the numbers ``(runs,)`` of the evaluations that it trusts most.
 
 A *multi-fidelity agent* is told the number of rungs of a ladder of schedules, too, as ``rungs=``,
 and says how far each architecture is trained::
@@ -57,6 +61,10 @@ when it is called with a data set.
 agent when it is called: a class, ``functools.partial(PPOAgent, settings)``, a function. What it is
 called with tells its kind. What takes ``among`` besides is told the architectures of a partial
 table, choices ``(m, n)``, and asks for no others; what does not can fail there.
+
+An agent with an attribute ``prior_tables``, ``"none"`` or ``"others"``, learns from other data
+sets' tables. Its option ``prior`` is their names, by default none or all others; it is made with
+their accuracies as ``prior=``, percent ``(tables, arch)``; see :mod:`nats_gym.tables.prior`.
 """
 
 from __future__ import annotations
@@ -95,6 +103,8 @@ _HOMES = {
     "bandit": ".bandit:Bandit",
     "largest": ".largest:Largest",
     "bananas": ".bananas:Bananas",
+    "few-shot": ".few_shot:FewShot",
+    "transfer": ".transfer:Transfer",
     "successive-halving": ".successive_halving:SuccessiveHalving",
     "hyperband": ".hyperband:Hyperband",
     "asha": ".asha:Asha",
@@ -115,6 +125,9 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("epochs", "seed", "budget", "among", "checkpoint", "progress"),
     ),
 }
+
+#: What ``prior_tables`` of an agent may be.
+PRIORS = ("none", "others")
 
 #: Names of the agents.
 AGENTS: tuple[str, ...] = (*_HOMES, *METHODS)
@@ -217,6 +230,17 @@ def continuing_of(factory: Callable[..., Any]) -> str:
     return str(_said_of(factory, "continuing", "difference"))
 
 
+def recommends(factory: Callable[..., Any]) -> bool:
+    """Whether its agents say themselves what they answer, by ``recommend()``."""
+    return callable(_said_of(factory, "recommend", None))
+
+
+def prior_of(factory: Callable[..., Any]) -> str | None:
+    """Which tables are an agent's prior where nothing is said; None if it takes no prior."""
+    default = _said_of(factory, "prior_tables", None)
+    return None if default is None else checks.word(default, "default of a prior", PRIORS)
+
+
 def results_for_model(factory: Callable[..., Any], space: ArchitectureSpace) -> int:
     """Results of one rung before which an agent that fits a model has none; 0 for the others."""
     space = checks.instance(space, ArchitectureSpace, "a space")
@@ -291,5 +315,7 @@ __all__ = [
     "get_agent",
     "kind_of",
     "plays_one_by_one",
+    "prior_of",
+    "recommends",
     "results_for_model",
 ]

@@ -31,6 +31,13 @@ class AskTellAgent(Protocol):
         what it asked for last, and searches with one worker alone.
         """
 
+    # An agent may have besides
+    #
+    #     def recommend(self) -> NDArray[np.int64]: ...
+    #
+    # which says after an answer what each run would answer now: the number of an evaluation that
+    # was answered, (runs,). The answer of an agent without it is its best observed.
+
 
 class EnvironmentAgent(Protocol):
     """An RL agent that learns in a Gymnasium environment, one run at a time."""

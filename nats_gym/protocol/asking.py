@@ -13,7 +13,7 @@ from nats_gym import checks
 from nats_gym.agents import chooses_among, continuing_of
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators import Outcome
-from nats_gym.results.result import RECORDED, SearchArguments
+from nats_gym.results.result import RECOMMENDED, RECORDED, SearchArguments
 from nats_gym.simulation.clock import SimulatedClock
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import Keys, RunStreams, combine, run_keys
@@ -115,6 +115,8 @@ class OneRung:
         self._agent = agent
         self._runs = runs
         self.any_order = _takes_two(agent.tell)
+        if callable(recommend := getattr(agent, "recommend", None)):
+            self.recommend = recommend
 
     def ask(self) -> Question:
         """What the agent asks for, trained anew to the only rung."""
@@ -194,6 +196,27 @@ class Questions:
         """From now on the trainings of these numbers ``(runs,)`` can go on."""
         self._answered[evaluation, self._runs] = True
 
+    def check_recommended(self, number: object) -> NDArray[np.int64]:
+        """Return the numbers of evaluations that an agent would answer, as int64 ``(runs,)``.
+
+        Raises:
+            InvalidInput: for one that is not answered in its run.
+        """
+        given = np.asarray(number)
+        if given.shape != self._runs.shape or given.dtype.kind not in "iu":
+            raise InvalidInput(
+                f"recommend() of {self._name} returns numbers of evaluations as integers of shape "
+                f"{self._runs.shape}, got {given.dtype} {given.shape}"
+            )
+        known = (given >= 0) & (given < self.count)
+        known &= self._answered[np.where(known, given, 0), self._runs]
+        if not known.all():
+            raise InvalidInput(
+                f"recommend() of {self._name} returns numbers of evaluations that were answered, "
+                f"got {given[~known][0]}"
+            )
+        return given.astype(np.int64)
+
     def _checked(self, question: Question) -> tuple[NDArray[np.int64], ...]:
         if not all(hasattr(question, field) for field in ("choices", "rung", "continues")):
             raise InvalidInput(
@@ -265,9 +288,11 @@ def play(
     that is done. What is in flight when the budget is spent, or so many are answered, is dropped.
     """
     workers = arguments.workers
+    recommend = getattr(agent, "recommend", None)
     clock = SimulatedClock(arguments.budget, runs, arguments.evaluations)
     busy = 0
-    history: dict[str, list[NDArray[Any]]] = {column: [] for column in RECORDED}
+    kept = (*RECORDED, *(() if recommend is None else RECOMMENDED))
+    history: dict[str, list[NDArray[Any]]] = {column: [] for column in kept}
     while not np.all(spent := np.asarray(clock.spent)):
         while busy < workers and (question := agent.ask()) is not None:
             crew.submit(questions.accept(question), np.asarray(clock.used))
@@ -283,5 +308,9 @@ def play(
         questions.answer(found["evaluation"])
         outcome = Outcome(found["accuracy"], found["seconds"], *crew.provenance)
         agent.tell(outcome, found["evaluation"])
+        if recommend is not None:
+            answers = questions.check_recommended(recommend())
+            for column, padding in RECOMMENDED.items():
+                history[column].append(np.where(spent, padding, answers))
         progress(1.0 - float(np.max(clock.fraction_left)))
     return {column: np.stack(steps, axis=1) for column, steps in history.items()}

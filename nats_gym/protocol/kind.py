@@ -14,15 +14,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nats_gym import checks
+from nats_gym.agents import prior_of
 from nats_gym.errors import InvalidInput, said, shown
 from nats_gym.evaluators import check_trial
 from nats_gym.files import check_source
-from nats_gym.results.result import RECORDED, SearchArguments
+from nats_gym.results.result import RECOMMENDED, RECORDED, SearchArguments
 from nats_gym.simulation.clock import MAX_RUNS, check_budget, check_evaluations, default_budget
 from nats_gym.simulation.schedule import Epochs, check_epochs
 from nats_gym.simulation.workers import check_workers
 from nats_gym.spaces import ArchitectureSpace, get_space
-from nats_gym.tables import load_table
+from nats_gym.tables import Table, load_table
+from nats_gym.tables.prior import open_prior, prior_figures, prior_names
 
 from .answers import Answers, Columns
 from .ladder import check_rungs
@@ -68,6 +70,7 @@ class Kind(ABC):
         options: keyword arguments that it is made with besides.
 
     Attributes:
+        prior: tables of other data sets that it is told of; see :meth:`open_prior`.
         own: arguments of a search that not every kind takes, and this one does.
         methods: what such an agent has.
         block: runs that a study plays and keeps together, where they are played one by one.
@@ -80,6 +83,26 @@ class Kind(ABC):
     def __init__(self, name: str, factory: Callable[..., Any], options: Mapping[str, Any]) -> None:
         self.name = name
         self.factory = factory
+        self.options = options
+        self.prior: list[Table] = []
+
+    def open_prior(
+        self, space: str, dataset: str, source: str | os.PathLike[str], has_table: bool
+    ) -> None:
+        """Open the tables that the agent learns from; its option ``prior`` names them from then on.
+
+        Raises:
+            InvalidInput: see :func:`nats_gym.tables.prior.open_prior`.
+        """
+        default = prior_of(self.factory)
+        if default is None:
+            return
+        options = dict(self.options)
+        names = prior_names(space, dataset, options.pop("prior", default), source)
+        if names:
+            options["prior"] = names
+            own = load_table(space, dataset, check_source(source)) if has_table else None
+            self.prior = open_prior(space, dataset, names, source, own)
         self.options = options
 
     def complete(
@@ -182,7 +205,9 @@ class Kind(ABC):
 
     def make(self, *given: Any, **told: Any) -> Any:
         """Make an agent with its options; ``InvalidInput`` if it lacks what its kind has."""
-        agent = self.factory(*given, **told, **self.options)
+        if self.prior:
+            told["prior"] = prior_figures(self.prior)
+        agent = self.factory(*given, **{**self.options, **told})
         lacking = [name for name in self.methods if not callable(getattr(agent, name, None))]
         if lacking:
             raise InvalidInput(
@@ -236,5 +261,6 @@ def stacked(groups: Sequence[Columns]) -> Columns:
                 for group in groups
             ]
         )
-        for name, padding in RECORDED.items()
+        for name, padding in {**RECORDED, **RECOMMENDED}.items()
+        if name in groups[0]
     }

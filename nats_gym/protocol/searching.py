@@ -27,6 +27,7 @@ from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.streams import run_seeds
 from nats_gym.tables import Table, load_table
+from nats_gym.tables.prior import prior_record
 
 from .answers import Answers, FromTable
 from .asking import AskTell, MultiFidelity
@@ -92,7 +93,9 @@ def search(
         seed: of the study; run r takes hash(seed, r).
         source: see :func:`nats_gym.load_table`.
         trial: see :class:`nats_gym.evaluators.TableEvaluator`.
-        options: keyword arguments of the agent, such as ``{"improvement": "best"}``.
+        options: keyword arguments of the agent, such as ``{"improvement": "best"}``. The
+            ``prior`` of one that learns from other data sets' tables are their names, or
+            ``"others"``; a result records which they were.
         rungs: of a multi-fidelity agent: the schedules that it may train to, such as ``("1/12",
             "4/12", 12)``; None for the states of ``epochs`` after a third of it, a ninth and so
             on where the table has learning curves of it, else for all schedules of the table.
@@ -147,6 +150,7 @@ def search(
         evaluator=evaluator,
     )
     kind = find_kind(agent, arguments.options)
+    kind.open_prior(arguments.space, arguments.dataset, arguments.source, evaluator is None)
     if evaluator is not None:
         return _search_live(kind, arguments, evaluator, kept, progress, watch)
     looked_up = TableEvaluator(
@@ -205,7 +209,7 @@ def _found(
     return SearchResult(
         **columns,
         arguments=arguments,
-        provenance=answers.provenance(arguments),
+        provenance={**answers.provenance(arguments), **prior_record(kind.prior)},
         table=cast(Table, table),
     )
 
@@ -258,6 +262,7 @@ def search_arguments(
     """
     kind = find_kind(agent, options)
     space, dataset = get_space(space).name, get_dataset(dataset).name
+    kind.open_prior(space, dataset, source, evaluator is None)
     kind.check_options(space, dataset)
     return kind.complete(
         *(space, dataset, epochs, budget, runs, seed, source),

@@ -29,9 +29,11 @@ from nats_gym.files import make_folder, replacing
 from nats_gym.machine import versions
 from nats_gym.simulation.clock import check_evaluations
 from nats_gym.simulation.schedule import Epochs
+from nats_gym.simulation.workers import MAX_WORKERS
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.tables import NO_TEST, SURROGATE, Table, load_table
 from nats_gym.tables.folder import sha256_of
+from nats_gym.tables.prior import open_prior, prior_names, prior_record
 from nats_gym.untrusted import Arrays, open_arrays, read_json
 
 RUNS_FILE, RUN_FILE = "runs.npz", "run.json"
@@ -54,7 +56,8 @@ RECORDED: dict[str, int | float] = {
     "evaluation": -1,
     "continues": -1,
 }
-
+#: And of agents that say themselves what they answer.
+RECOMMENDED = {"recommends": -1}
 
 #: Arguments that are recorded only where they are given.
 _UNSAID = ("evaluations", "evaluator")
@@ -219,6 +222,8 @@ class SearchResult:
         provenance: what accuracies, seconds and the judgement rest on, with the checksum of the
             table.
         table: the table searched; of a search on an evaluator one that judges nothing.
+        recommends: of agents that say themselves what they answer: the number of the evaluation
+            whose architecture a run would answer after each. None for the others.
         alphas: of weight-sharing searches: log-probability of each choice at each decision after
             every epoch, up to a constant a row, ``(runs, evaluation, n, k)``.
     """
@@ -233,6 +238,7 @@ class SearchResult:
     arguments: SearchArguments
     provenance: Mapping[str, str]
     table: Table
+    recommends: NDArray[np.int64] | None = None
     alphas: NDArray[np.float64] | None = None
 
     @classmethod
@@ -244,8 +250,9 @@ class SearchResult:
         """
         parts = checks.instances(parts, SearchResult, "the parts of a result")
         width = max(part.index.shape[1] for part in parts)
-        columns = {}
-        for name, padding in RECORDED.items():
+        columns: dict[str, Any] = {}
+        recommended = {} if parts[0].recommends is None else RECOMMENDED
+        for name, padding in {**RECORDED, **recommended}.items():
             column = np.full((sum(part.runs for part in parts), width), padding)
             first = 0
             for part in parts:
@@ -307,7 +314,8 @@ class SearchResult:
         """Official index of each run's answer, ``(runs,)``: its best observed architecture.
 
         The earliest of equals, as in the paper's protocol; -1 of a run that asked for nothing that
-        is one. A weight-sharing search observes nothing; its answer is its last.
+        is one. Some agents say themselves which it is, see :attr:`recommends`. A weight-sharing
+        search observes nothing; its answer is its last.
         """
         last = self.evaluations[:, None] - 1
         return np.take_along_axis(self.incumbent_index, last, axis=1)[:, 0]
@@ -317,6 +325,8 @@ class SearchResult:
         """Accuracy of what a run would answer, percent, ``(runs, evaluation)``; NaN behind."""
         if self.answers_last:
             return self.accuracy
+        if self.recommends is not None:
+            return self._at_recommended(self.accuracy, np.nan)
         best = np.fmax.accumulate(self.accuracy, axis=1)
         return np.where(self.there, best, np.nan)
 
@@ -334,6 +344,8 @@ class SearchResult:
         """
         if self.answers_last:
             return self.index
+        if self.recommends is not None:
+            return self._at_recommended(self.index, -1)
         # What is no architecture is worse than an accuracy of 0.
         observed = np.where(self.index < 0, -1.0, self.accuracy)
         before = np.fmax.accumulate(observed, axis=1)[:, :-1]
@@ -341,6 +353,20 @@ class SearchResult:
         place[:, 1:] = np.where(observed[:, 1:] > before, np.arange(1, len(place[0])), 0)
         place = np.maximum.accumulate(place, axis=1)
         return np.where(self.there, np.take_along_axis(self.index, place, axis=1), -1)
+
+    @cached_property
+    def column_of(self) -> NDArray[np.int64]:
+        """Where the evaluation of each number stands, ``(runs, numbers)``; -1 where it does not."""
+        at = np.full((self.runs, int(self.evaluation.max()) + 1), -1)
+        run, column = np.nonzero(self.there)
+        at[run, self.evaluation[run, column]] = column
+        return at
+
+    def _at_recommended(self, values: NDArray[Any], padding: float) -> NDArray[Any]:
+        """What stands where :attr:`recommends` points, ``(runs, evaluation)``."""
+        assert self.recommends is not None
+        place = np.take_along_axis(self.column_of, np.maximum(self.recommends, 0), axis=1)
+        return np.where(self.there, np.take_along_axis(values, place, axis=1), padding)
 
     def judged(self, index: ArrayLike, split: str = "valid") -> NDArray[np.float64]:
         """Full-schedule accuracy, mean over trials, percent, of answers ``index (...)``.
@@ -400,6 +426,8 @@ class SearchResult:
         make_folder(folder)
         arrays: dict[str, Any] = {name: getattr(self, name) for name in RECORDED}
         arrays["recommended"] = self.recommended
+        if self.recommends is not None:
+            arrays["recommends"] = self.recommends
         if self.alphas is not None:
             arrays["alphas"] = self.alphas
         with replacing(folder / RUNS_FILE) as temporary, temporary.open("wb") as file:
@@ -471,6 +499,12 @@ class SearchResult:
                 f"{table.source} table with checksum {table.checksum[:12]}"
             )
         provenance = provenance_of(table, arguments.ladder, arguments.shares_weights)
+        if "prior" in claimed:
+            names = arguments.options.get("prior")
+            searched = arguments.space, arguments.dataset
+            names = prior_names(*searched, names, arguments.source)
+            tables = open_prior(*searched, names, arguments.source, table)
+            provenance |= prior_record(tables)
         for name, claim in claimed.items():
             known = name in ("table", "checksum") or provenance.get(name) == claim
             # What an earlier version called a test is none.
@@ -535,7 +569,8 @@ def _columns(arrays: Arrays) -> tuple[dict[str, Any], Any]:
     """The arrays of a result by name, and its alphas; ``ValueError`` if no search wrote them."""
     shape = arrays.shape("index")
     columns: dict[str, Any] = {}
-    for name, padding in RECORDED.items():
+    recommended = {name: one for name, one in RECOMMENDED.items() if name in arrays}
+    for name, padding in {**RECORDED, **recommended}.items():
         wanted = np.dtype(type(padding))
         if len(shape) != 2 or 0 in shape or arrays.shape(name) != shape:
             raise ValueError(f"{name} of {arrays.shape(name)}, index of {shape}")
@@ -545,6 +580,12 @@ def _columns(arrays: Arrays) -> tuple[dict[str, Any], Any]:
         if columns[name].dtype.kind == "f" and np.isinf(columns[name]).any():
             raise ValueError(f"{name} are infinite in places")
     there = columns["evaluation"] >= 0
+    most = int(columns["evaluation"].max())
+    for name in recommended:
+        if most >= shape[1] + MAX_WORKERS or not (columns[name] <= most).all():
+            raise ValueError(f"a run {name} what it has not asked for")
+        if ((columns[name] < 0) == there).any():
+            raise ValueError(f"a run {name} nothing, or something behind its last")
     if not there[:, 0].all() or (there[:, 1:] > there[:, :-1]).any():
         raise ValueError("a run has no evaluations, or some behind its last")
     if "alphas" not in arrays:

@@ -304,6 +304,12 @@ def unlike_the_rest(results: Mapping[str, SearchResult]) -> Iterator[str]:
                 f"{label}: a supernet of {epochs} epochs, of which the budget of real seconds let "
                 f"{passed:.3g} pass; a run's answer is its last."
             )
+        if "prior" in result.provenance:
+            known = [title_of(name) for name in result.arguments.options["prior"]]
+            yield (
+                f"{label} has prior knowledge: what every architecture reaches on "
+                f"{list_words(known)}."
+            )
         workers = result.arguments.workers
         if workers > 1:
             yield (

@@ -2,10 +2,11 @@
 
 What a run claims is looked up again, evaluation by evaluation: that each architecture, at its
 schedule and with the trial drawn for it, scored and cost what is written, that its clock adds up
-and stopped where the budget was spent, and that the answer is the best that it observed. How an
-agent came to ask for what it did is its own affair, and so are the real seconds of a
-weight-sharing search. Real trainings are not replayed: of a search on an evaluator it is checked
-that its runs are in order, fit their bounds and their journal, if that is there.
+and stopped where the budget was spent, and that the answer is the best that it observed, or, of an
+agent that says itself what it answers, one that it had observed. How an agent came to ask for what
+it did is its own affair, and so are the real seconds of a weight-sharing search. Real trainings are
+not replayed: of a search on an evaluator it is checked that its runs are in order, fit their bounds
+and their journal, if that is there.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym import checks
-from nats_gym.agents import AGENTS
+from nats_gym.agents import AGENTS, get_agent, prior_of, recommends
 from nats_gym.agents.weight_sharing import METHODS, get_method
 from nats_gym.errors import InvalidInput, MissingStudy, NatsGymError, shown
 from nats_gym.evaluators import TableEvaluator, evaluator_names
@@ -152,6 +153,18 @@ def _check_claims(result: SearchResult) -> None:
         raise InvalidInput(f"it claims {claimed.runs:,} runs and has {result.runs:,}")
     if result.answers_last != claimed.shares_weights:
         raise InvalidInput("only weight-sharing searches have alphas, and all of them")
+    if claimed.agent in AGENTS:
+        factory = get_agent(claimed.agent)
+        told = prior_of(factory) is not None and bool(claimed.options.get("prior"))
+        if told != ("prior" in result.provenance):
+            raise InvalidInput("its provenance does not say what its prior rests on")
+        own_answers = recommends(factory)
+        if own_answers != (result.recommends is not None):
+            raise InvalidInput(
+                f"{claimed.agent} says itself what it answers"
+                if own_answers
+                else f"{claimed.agent} answers its best observed"
+            )
     if claimed.rungs is not None and judged:
         find_rungs(TableEvaluator(result.table, claimed.trial), claimed.epochs, claimed.rungs)
 
@@ -190,7 +203,7 @@ def _failures(result: SearchResult, folder: Path) -> Iterator[tuple[Flags, str]]
     if broken.any():
         return
 
-    at = _columns_of(result)  # (runs, number): the column of each evaluation
+    at = result.column_of  # (runs, number): the column of each evaluation
     goes_on = there & (result.continues >= 0)
     before = at[runs[:, None], np.maximum(result.continues, 0)]
     impossible: Flags = goes_on & ((before < 0) | (before >= order))
@@ -206,6 +219,11 @@ def _failures(result: SearchResult, folder: Path) -> Iterator[tuple[Flags, str]]
         "it goes on with a training of another architecture, or as long",
     )
 
+    if result.recommends is not None:
+        answered = np.take_along_axis(at, np.maximum(result.recommends, 0), axis=1)
+        early = there & ((answered < 0) | (answered > order))
+        yield np.asarray(early.any(axis=1)), "it answers with what it had not observed by then"
+
     if not result.is_judged:
         yield from _observed_failures(result, there, folder)
     else:
@@ -220,7 +238,11 @@ def _failures(result: SearchResult, folder: Path) -> Iterator[tuple[Flags, str]]
         answers = arrays["recommended"]
     if answers.shape != result.recommended.shape:
         raise ValueError(f"{len(result.recommended)} answers, {answers.shape} are claimed")
-    yield np.asarray(answers != result.recommended), "its answer is not its best observed"
+    yield (
+        np.asarray(answers != result.recommended),
+        "its answer is not "
+        + ("its best observed" if result.recommends is None else "what it recommends"),
+    )
 
 
 def _observed_failures(
@@ -264,14 +286,6 @@ def _rounding(result: SearchResult, ladder: Sequence[Epochs], folder: Path) -> N
     earlier = read_run(folder)["provenance"]["checksum"] == result.table.earlier_checksum
     each = [ROUNDED if earlier or basis == SURROGATE else 0.0 for basis in bases]
     return np.array([*each, 0.0])[result.rung]
-
-
-def _columns_of(result: SearchResult) -> NDArray[np.int64]:
-    """Where the evaluation of each number stands, ``(runs, numbers)``; -1 where it does not."""
-    at = np.full((result.runs, int(result.evaluation.max()) + 1), -1)
-    run, column = np.nonzero(result.there)
-    at[run, result.evaluation[run, column]] = column
-    return at
 
 
 def _replay(

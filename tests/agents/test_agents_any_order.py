@@ -18,7 +18,7 @@ from nats_gym.spaces import get_space
 from nats_gym.streams import RunStreams, run_keys, run_seeds
 from nats_gym.tables import load_table
 
-ANY_ORDER = ("random", "reinforce", "rea", "local-search", "bandit", "bananas", "tpe")
+ANY_ORDER = ("random", "reinforce", "rea", "local-search", "bandit", "bananas", "few-shot", "tpe")
 
 
 def told(accuracy) -> Outcome:

@@ -87,6 +87,7 @@ AGENTS: list[tuple[str, dict[str, Any]]] = [
     ("bandit", {"rule": "ucb"}),
     ("largest", {}),
     ("bananas", {}),
+    ("few-shot", {}),
     ("tpe", {}),
     ("successive-halving", {}),
     ("hyperband", {}),

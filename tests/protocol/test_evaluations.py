@@ -28,6 +28,7 @@ WIDTHS = ("index", "accuracy", "seconds", "clock", "rung", "evaluation", "contin
         ("random", {}),
         ("rea", {}),
         ("bananas", {}),
+        ("few-shot", {}),
         ("asha", {"workers": 3, "epochs": 200}),
         ("bohb", {"epochs": 200}),
     ],

@@ -182,6 +182,7 @@ def test_a_run_of_nothing_that_is_an_architecture_ends(
         ("local-search", {}),
         ("bandit", {}),
         ("bananas", {}),
+        ("few-shot", {}),
         ("tpe", {}),
         ("largest", {}),
         ("hyperband", {}),

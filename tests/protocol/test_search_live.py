@@ -114,8 +114,9 @@ def test_many_workers_and_an_evaluator_that_breaks(agent: str, tmp_path: Path) -
     replayed = [one for one in kept if one.replayed]
     assert 14 <= len(replayed) <= 17
     assert [one.clock for one in kept] == found.clock[0].tolist()
-    assert kept[-1].accuracy == found.incumbent[0, -1]
-    assert kept[-1].architecture == found.recommended[0]
+    assert kept[-1].accuracy == found.accuracy[0].max()  # which an agent may not answer with
+    if found.recommends is None:
+        assert kept[-1].architecture == found.recommended[0]
     wrong = (found.index % 5 == 0).sum()
     assert kept[-1].failures == wrong == int(found.provenance["failures"])
     idle = Scripted()
