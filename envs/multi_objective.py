@@ -81,7 +81,8 @@ class MultiObjectiveEnv(ConstructionEnv):
         if objectives is None:  # of a space without FLOPs, what it has
             known = [name for name, of in quantities.items() if of.lower_is_better]
             objectives = ("accuracy", "flops" if "flops" in known else known[0])
-        if not set(map(str, as_list(objectives) or ())) <= set(quantities):
+        given = as_list(objectives) or ()
+        if any(type(name) is str and name not in quantities for name in given):
             quantities = self._known_figures()
         self.objectives = _check_objectives(objectives, quantities)
         self.reward_dim = len(self.objectives)

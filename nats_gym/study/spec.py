@@ -122,8 +122,6 @@ class Study:
             _by_name(checks.mapping(search, "a search of the study is a table"))
             for search in searches
         ]
-        if not text:  # which names images that were given as objects
-            text = _written({**spec, "searches": searches})
         agents = {
             label: checks.mapping(options, f"agent {shown(label)} of the study is a table")
             for label, options in agents.items()
@@ -146,6 +144,7 @@ class Study:
         name = spec.get("name", "study")
         if not checks.text(name, "a study's name"):
             raise InvalidInput("a study's name is text, got ''")
+        text = text or _written({**spec, "searches": searches})  # images by their names
         return cls(name, tuple(cells), text, tuple(places))
 
 
