@@ -514,7 +514,8 @@ class ArchitectureSpace:
     def mutate(self, choices: ArrayLike, rng: RandomSource) -> Choices:
         """Give one uniform decision of each architecture another choice, so that it stays valid.
 
-        Where :data:`PATIENCE` changes of one decision made none that is, two change, then three.
+        Where :data:`PATIENCE` changes of one decision made none that is, two change, then
+        three and so on, and one again.
 
         Raises:
             InvalidInput: for what is no row of choices, and where no other row was found.
@@ -529,7 +530,7 @@ class ArchitectureSpace:
 
         def change(source: RandomSource, rows: Indices) -> Choices:
             child = flat[rows].copy()
-            together = min(1 + next(attempts) // PATIENCE, len(changeable))
+            together = 1 + next(attempts) // PATIENCE % len(changeable)
             if together == 1:
                 place = uniform_integers(source, len(changeable), (len(rows), 1))
             else:

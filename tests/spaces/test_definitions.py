@@ -242,3 +242,16 @@ def test_what_a_space_raises_is_told_in_one_line(method: str) -> None:
         build(made, 0, 10) if method == "network" else made.figure("params", "digits")
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_the_only_other_architecture_is_found() -> None:
+    class Pair(ArchitectureSpace):
+        name = "pair"
+        decisions: ClassVar = {"a": tuple("01"), "b": tuple("0123"), "c": tuple("012")}
+
+        def is_valid(self, choices: Any) -> Any:
+            return (choices == [0, 1, 2]).all(-1) | (choices == [0, 3, 1]).all(-1)
+
+    space = Pair()
+    parents = np.tile([0, 1, 2], (20_000, 1))
+    assert (space.mutate(parents, np.random.default_rng(0)) == [0, 3, 1]).all()
