@@ -497,7 +497,12 @@ def state_of_the_process() -> Any:
 
     things: list[Any] = [collections, np, torch, torch.storage, torch._utils]
     things += [opcodes, plain_numpy, streaming, unpickling, weights, archives]
-    tables = (unpickling.RECORD_FUNCTIONS, unpickling.PLAIN_FUNCTIONS, weights._KINDS, archives._FUNCTIONS)
+    tables = (
+        unpickling.RECORD_FUNCTIONS,
+        unpickling.PLAIN_FUNCTIONS,
+        weights._KINDS,
+        archives._FUNCTIONS,
+    )
     functions = [function for table in tables for function in table.values()]
     functions += [opcodes.Admitted, opcodes.Interpreter, np.dtype, np.ndarray, OrderedDict]
     functions += [torch.storage._load_from_bytes, torch._utils._rebuild_tensor_v2]
