@@ -101,9 +101,9 @@ class ConstructionEnv(ArchitectureEnv):
     - `penalty`: reward lost per unit of `cost`; default 0, and refused without limits.
       `reward=Lagrangian(...)` is the same with a multiplier that may change.
     - `evaluator`: who answers instead of a table: an object with `evaluate(index, epochs,
-      trial_keys)` (`nats_gym.evaluators.Evaluator`), a name (`"train"`, `"ray"`) whose options go
-      beside it, or a dictionary of both. `trial` and `source` are refused beside it. Its metrics
-      appear in `info`. If it raises, the episode has ended and needs a reset.
+      trial_keys)` (`nats_gym.evaluators.Evaluator`), a name (`"train"`, `"ray"`, `"proxy"`) whose
+      options go beside it, or a dictionary of both. `trial` and `source` are refused beside it.
+      Its metrics appear in `info`. If it raises, the episode has ended and needs a reset.
     - `report_test`: put the full-schedule test accuracy, mean over trials, under
       `info["evaluation"]` at the end. Never part of a reward or an observation. Needs a table
       with test accuracies; `provenance` says whether they are measured. Embedded, they are

@@ -128,6 +128,7 @@ LAYERS = (
         "rewards",
         "networks",
         "training",
+        "proxies",
         "evaluators",
         "building",
         "registration",

@@ -17,11 +17,13 @@ from nats_gym.evaluators.table import TableEvaluator, check_trial
 if TYPE_CHECKING:
     from nats_gym.evaluators.cached import CachedEvaluator
     from nats_gym.evaluators.cluster import RayEvaluator
+    from nats_gym.evaluators.proxy import ProxyEvaluator
     from nats_gym.evaluators.training import TrainingEvaluator
 
 # Training brings torch, which nobody pays for who does not ask.
 _HOMES = {
     "CachedEvaluator": "cached",
+    "ProxyEvaluator": "proxy",
     "RayEvaluator": "cluster",
     "TrainingEvaluator": "training",
 }
@@ -32,6 +34,7 @@ __all__ = [
     "CachedEvaluator",
     "Evaluator",
     "Outcome",
+    "ProxyEvaluator",
     "RayEvaluator",
     "StreamingEvaluator",
     "TableEvaluator",

@@ -1,4 +1,4 @@
-"""The package's own evaluators as they are made by name: training, with a cache in front."""
+"""The package's own evaluators as they are made by name, with a cache in front."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from nats_gym import checks
 from nats_gym.evaluators.cached import CachedEvaluator
 from nats_gym.evaluators.cluster import RayEvaluator
 from nats_gym.evaluators.protocol import Evaluator, StreamingEvaluator
+from nats_gym.evaluators.proxy import ProxyEvaluator
 from nats_gym.evaluators.training import TrainingEvaluator
+from nats_gym.proxies.score import Function, Score
 
 
 def make_training_evaluator(
@@ -119,6 +121,52 @@ def make_ray_evaluator(
         address=address,
     )
     return _cached(cluster, space, cache, share_isomorphic)
+
+
+def make_proxy_evaluator(
+    space: str,
+    dataset: str,
+    *,
+    score: str | Function | Score = "naswot",
+    images: str = "noise",
+    batch: int = 64,
+    device: str = "cpu",
+    network: Mapping[str, Any] | None = None,
+    trials: int | None = 1,
+    threads: int = 1,
+    data_dir: str | os.PathLike[str] | None = None,
+    download: bool = True,
+    cache: bool | str | os.PathLike[str] = True,
+    share_isomorphic: bool = False,
+) -> Evaluator:
+    """``evaluator="proxy"``: a :class:`ProxyEvaluator` behind a :class:`CachedEvaluator`.
+
+    Args:
+        space, dataset: what is searched.
+        score, images, batch, device, network, trials, threads, data_dir, download: see
+            :class:`ProxyEvaluator`.
+        cache: path of the cache; True for the one under nats-gym's home, False for none. Answers
+            of a function that no name tells from others, such as a lambda, are not kept.
+        share_isomorphic: see :class:`CachedEvaluator`.
+    """
+    scorer = ProxyEvaluator(
+        space,
+        dataset,
+        score=score,
+        images=images,
+        batch=batch,
+        device=device,
+        network=network,
+        trials=trials,
+        threads=threads,
+        data_dir=data_dir,
+        download=download,
+    )
+    kept = cache if scorer.named or isinstance(cache, (str, os.PathLike)) else False
+    checks.switch(share_isomorphic, "share_isomorphic")
+    if kept is not cache:
+        checks.switch(cache, "cache, unless it is a path,")
+    return _cached(scorer, space, kept, share_isomorphic)
 
 
 def _cached(

@@ -23,6 +23,7 @@ GROUP = "nats_gym.evaluators"
 _GIVEN = "an evaluator is a name, or a dictionary by name"
 _OWN = {
     "train": "nats_gym.evaluators.factories:make_training_evaluator",
+    "proxy": "nats_gym.evaluators.factories:make_proxy_evaluator",
     "ray": "nats_gym.evaluators.factories:make_ray_evaluator",
 }
 

@@ -1,0 +1,167 @@
+"""Answers before any training: zero-cost scores of the networks, on this machine."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym import checks
+from nats_gym.errors import InvalidInput, shown
+from nats_gym.evaluators.protocol import Answer, StreamingEvaluator
+from nats_gym.proxies.registry import find_score
+from nats_gym.proxies.score import Function, Score
+from nats_gym.proxies.scoring import Scorer
+from nats_gym.simulation.schedule import Epochs, check_epochs
+from nats_gym.spaces import find_space, known_spaces, place_of
+from nats_gym.streams import combine, uniform_below
+from nats_gym.tables import MEASURED
+
+#: Networks of an architecture to draw from: as many as a draw tells apart.
+MOST_TRIALS = 2**32
+#: What an "accuracy" of this evaluator rests on.
+PROXY = "proxy"
+# Where an accuracy is 75, as the inverse hyperbolic sine of a score: near those of most.
+_MIDDLE = 8.0
+
+
+class ProxyEvaluator(StreamingEvaluator):
+    """Evaluates architectures by a zero-cost score, with real seconds.
+
+    What it calls accuracy is the score brought to 0…100 by :func:`as_accuracy`, a strictly
+    increasing function, and no accuracy: it ranks architectures as the score does. The score itself
+    is the metric ``score``.
+
+    Args:
+        space: a space that builds networks.
+        dataset: whose resolution and classes the networks have.
+        score: a name, see :func:`nats_gym.proxies.score_names`, or a function of your own from a
+            network in training mode, images ``(B, 3, H, W)`` and labels ``(B,)`` to a number, the
+            higher the better.
+        images: ``"noise"``, standard normal with random labels, or ``"data"``, training images.
+        batch: how many images.
+        device: ``"auto"`` takes a CUDA device if there is one.
+        network: arguments of :func:`nats_gym.networks.build`; default the data set's own.
+        trials: how many networks of an architecture there are to draw from, each with weights and
+            images of a seed of its own, 0, 1, …; None for new ones at every evaluation.
+        threads: on the CPU.
+        data_dir, download: see :func:`nats_gym.training.data.load_data`.
+
+    Raises:
+        InvalidInput: for arguments out of range, an unknown score, a space without networks.
+        MissingPackage: for a package that loading the data takes.
+        ScoreFailed: at an evaluation, where the score's function raises.
+        EvaluatorError: at an evaluation, where it returns no number.
+    """
+
+    provenance = PROXY, MEASURED
+
+    def __init__(
+        self,
+        space: str,
+        dataset: str,
+        *,
+        score: str | Function | Score = "naswot",
+        images: str = "noise",
+        batch: int = 64,
+        device: str = "cpu",
+        network: Mapping[str, Any] | None = None,
+        trials: int | None = 1,
+        threads: int = 1,
+        data_dir: str | os.PathLike[str] | None = None,
+        download: bool = True,
+    ) -> None:
+        self._arguments = {
+            name: value for name, value in locals().items() if name not in ("self", "__class__")
+        }
+        self._trials = None if trials is None else checks.integer(trials, "trials", 1, MOST_TRIALS)
+        self.score = self._arguments["score"] = find_score(score)
+        self._scorer = Scorer(
+            space,
+            dataset,
+            [self.score],
+            images=images,
+            batch=batch,
+            device=device,
+            network=network,
+            threads=threads,
+            data_dir=data_dir,
+            download=download,
+        )
+        self.space, self.dataset = self._scorer.space, self._scorer.dataset.name
+        self._lock = threading.Lock()  # torch's generators and threads are the process's
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _make, (self._arguments, place_of(self.space, ""))
+
+    @property
+    def identity(self) -> str:
+        """What a score depends on beside architecture and trial."""
+        return f"proxy {self.score.name} {self._scorer.identity}"
+
+    @property
+    def named(self) -> bool:
+        """Whether the score's name tells it from others, in other processes too."""
+        name = self.score.name
+        if ":" not in name:  # it was given one
+            return True
+        own = "<" in name or name.startswith("__main__:")
+        return inspect.isfunction(self.score.function) and not own
+
+    def trials_of(
+        self, index: NDArray[np.int64], trial_keys: NDArray[np.uint64]
+    ) -> NDArray[np.uint64]:
+        """The trial that each key draws: a seed below ``trials``, or one of its own."""
+        index = self.space.check_batch(index)
+        trial_keys = checks.keys(trial_keys, "trial_keys", index.size)
+        if self._trials is None:
+            return np.asarray(trial_keys, np.uint64)
+        return uniform_below(combine(trial_keys, index), self._trials).astype(np.uint64)
+
+    def stream(
+        self, index: NDArray[np.int64], epochs: Epochs | None, trials: NDArray[np.uint64]
+    ) -> Iterator[tuple[int, Answer]]:
+        """Score a batch with the trials as seeds; the schedule changes nothing.
+
+        Raises:
+            InvalidInput: for an index out of range, or what is no schedule.
+            ScoreFailed, EvaluatorError: see the class.
+        """
+        index = self.space.check_batch(index)
+        trials = checks.keys(trials, "trials, one per index,", index.size)
+        check_epochs(epochs, self.space.full_epochs_on(self.dataset))
+        for position, (one, trial) in enumerate(zip(index.tolist(), trials.tolist(), strict=True)):
+            with self._lock:
+                found = self._scorer.score(one, trial)
+            (value,) = found.values.values()
+            yield position, Answer(as_accuracy(value), found.seconds, {"score": value})
+
+
+def as_accuracy(score: float) -> float:
+    """A score brought to 0…100 by a strictly increasing function; 0 for minus infinity.
+
+    Its inverse hyperbolic sine x, which is near linear about zero and logarithmic far from it, as
+    ``50 + 50 · x / (8 + |x|)``.
+
+    Raises:
+        InvalidInput: for what is no number.
+    """
+    plain = checks.as_number(score)
+    if plain is None:
+        raise InvalidInput(f"a score is a number, got {shown(score)}")
+    if math.isinf(plain):
+        return 0.0 if plain < 0 else 100.0
+    bent = math.asinh(plain)
+    return 50 + 50 * bent / (_MIDDLE + abs(bent))
+
+
+def _make(arguments: dict[str, Any], place: str) -> ProxyEvaluator:
+    if place and arguments["space"] not in known_spaces():
+        find_space(place)  # in another process
+    return ProxyEvaluator(**arguments)

@@ -1,0 +1,90 @@
+"""Scores by name: the package's own, and those that are registered."""
+
+from __future__ import annotations
+
+import re
+
+from nats_gym.checks import function as check_function
+from nats_gym.checks import switch, text, word
+from nats_gym.errors import InvalidInput, shown
+from nats_gym.proxies.counting import flops, params
+from nats_gym.proxies.fisher import fisher
+from nats_gym.proxies.grasp import grasp
+from nats_gym.proxies.jacobian import jacob_cov
+from nats_gym.proxies.naswot import naswot
+from nats_gym.proxies.saliency import grad_norm, l2_norm, plain, snip
+from nats_gym.proxies.score import Function, Score
+from nats_gym.proxies.synflow import logsynflow, synflow
+from nats_gym.proxies.zen import zen
+
+_ZERO_COST = "arXiv 2101.08134"
+_OWN = {
+    score.name: score
+    for score in (
+        Score("params", params, "parameters [M]"),
+        Score("flops", flops, "FLOPs [M]"),
+        Score("grad_norm", grad_norm, "gradient norm", _ZERO_COST),
+        Score("plain", plain, "plain", _ZERO_COST),
+        Score("l2_norm", l2_norm, "L2 norm of the weights", _ZERO_COST),
+        Score("snip", snip, "SNIP", "arXiv 1810.02340"),
+        Score("grasp", grasp, "GraSP", "arXiv 2002.07376"),
+        Score("synflow", synflow, "SynFlow [log]", "arXiv 2006.05467"),
+        Score("logsynflow", logsynflow, "LogSynFlow", "arXiv 2207.05135"),
+        Score("fisher", fisher, "Fisher", "arXiv 1906.04113"),
+        Score("jacob_cov", jacob_cov, "Jacobian covariance", "arXiv 2006.04647v1"),
+        Score("naswot", naswot, "NASWOT", "arXiv 2006.04647"),
+        Score("zen", zen, "Zen-score", "arXiv 2102.01063"),
+    )
+}
+_registered: dict[str, Score] = {}
+
+
+def score_names() -> tuple[str, ...]:
+    """Names of all scores that are known here."""
+    return (*_OWN, *_registered)
+
+
+def find_score(given: str | Function | Score) -> Score:
+    """The score of a name, or the one that a function is.
+
+    Raises:
+        InvalidInput: for an unknown name, which names the likely one.
+    """
+    if type(given) is Score:
+        return given
+    if callable(given) and not isinstance(given, type):
+        module = getattr(given, "__module__", None) or type(given).__module__
+        name = getattr(given, "__qualname__", None) or type(given).__qualname__
+        return Score(f"{text(module, 'a module')}:{text(name, 'a name')}", given)
+    return {**_OWN, **_registered}[word(given, "score", score_names())]
+
+
+def register_score(
+    name: str, function: Function, *, label: str = "", paper: str = "", replace: bool = False
+) -> Score:
+    """Make a score of one's own known by a name, in this process.
+
+    Args:
+        name: a letter, then up to 63 letters, digits, ``_``, ``-`` and ``.``.
+        function: from a network in training mode, images ``(B, 3, H, W)`` and labels ``(B,)`` to
+            a number, the higher the better.
+        label: what an axis says; default the name.
+        paper: where it comes from.
+        replace: whether it takes the place of one that was registered before.
+
+    Raises:
+        InvalidInput: for a name that another score has, and what is no name or function.
+    """
+    name = text(name, "a score's name", 64)
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*", name):
+        raise InvalidInput(
+            "a score's name is up to 64 letters, digits, '_', '-' and '.', a letter first, "
+            f"got {shown(name)}"
+        )
+    replace = switch(replace, "replace")
+    if name in _OWN or (name in _registered and not replace):
+        raise InvalidInput(f"a score called {shown(name)} is known already")
+    function = check_function(function, "a score", optional=False)
+    label = text(label, "a label", 100) or name
+    _registered[name] = Score(name, function, label, text(paper, "a paper"))
+    return _registered[name]
