@@ -30,11 +30,16 @@ from nats_gym.evaluators import (
     Answer,
     CachedEvaluator,
     Outcome,
+    ProxyEvaluator,
     RayEvaluator,
     TrainingEvaluator,
     make_evaluator,
 )
-from nats_gym.evaluators.factories import make_ray_evaluator, make_training_evaluator
+from nats_gym.evaluators.factories import (
+    make_proxy_evaluator,
+    make_ray_evaluator,
+    make_training_evaluator,
+)
 from nats_gym.networks import TrainedNetwork, build, save
 from nats_gym.networks.card import Card
 from nats_gym.networks.preprocessing import Preprocessing
@@ -72,6 +77,10 @@ def trainer(**options: Any) -> TrainingEvaluator:
 
 def cached(path: str = "cache.sqlite") -> CachedEvaluator:
     return CachedEvaluator(trainer(), SPACE, path)
+
+
+def scorer(**options: Any) -> ProxyEvaluator:
+    return ProxyEvaluator(SPACE, "digits", **{"score": "snip", "batch": 4, **options})
 
 
 def store() -> TrainingStore:
@@ -135,6 +144,7 @@ OWN: dict[str, dict[str, Callable[[], Any]]] = {
         "path": lambda: "cache.sqlite",
     },
     "evaluators.RayEvaluator": {"evaluator": trainer},
+    "evaluators.ProxyEvaluator": {"space": lambda: SPACE, "dataset": lambda: "digits"},
     "evaluators.TrainingEvaluator": {
         "space": lambda: SPACE,
         "dataset": lambda: "digits",
@@ -142,7 +152,10 @@ OWN: dict[str, dict[str, Callable[[], Any]]] = {
     },
     **{
         f"evaluators.{owner}.{method}": {name: ONE[name] for name in names}
-        for owner in ("CachedEvaluator", "TrainingEvaluator", "RayEvaluator", "TableEvaluator")
+        for owner in (
+            *("CachedEvaluator", "TrainingEvaluator", "ProxyEvaluator", "RayEvaluator"),
+            "TableEvaluator",
+        )
         for method, names in {
             "evaluate": ("index", "epochs", "trial_keys"),
             "stream": ("index", "epochs", "trials"),
@@ -150,6 +163,24 @@ OWN: dict[str, dict[str, Callable[[], Any]]] = {
         }.items()
     },
     "evaluators.TableEvaluator.evaluate": {"index": ONE["index"], "trial_keys": ONE["trial_keys"]},
+    "proxies.score_architectures": {
+        "space": lambda: SPACE,
+        "architectures": lambda: np.array([INDEX]),
+        "scores": lambda: ["params"],
+        "dataset": lambda: "digits",
+        "batch": lambda: 4,
+    },
+    "proxies.score_network": {
+        "network": network,
+        "score": lambda: "snip",
+        "images": lambda: few_images().images[:4].float(),
+        "labels": lambda: few_images().labels[:4],
+    },
+    "proxies.find_score": {"given": lambda: "snip"},
+    "proxies.register_score": {"name": lambda: "own", "function": lambda: len},
+    "proxies.rank_mean": {"scores": lambda: {"a": [1.0, 2.0]}},
+    "proxies.vote": {"scores": lambda: {"a": [1.0, 2.0]}},
+    "proxies.shipped": {"score": lambda: "naswot"},
     "evaluators.collect": {
         "answers": lambda: [(0, Answer(50.0, 1.0))],
         "provenance": lambda: ("measured", "measured"),
@@ -205,7 +236,9 @@ OWN: dict[str, dict[str, Callable[[], Any]]] = {
 }
 TARGETS = [
     target
-    for target in targets("training", "networks", "building", "evaluators", "agents.weight_sharing")
+    for target in targets(
+        *("training", "networks", "building", "evaluators", "proxies", "agents.weight_sharing")
+    )
     if not any(target.name.startswith(name) for name in LEFT_OUT)
 ]
 
@@ -217,6 +250,7 @@ def instances(monkeypatch: pytest.MonkeyPatch) -> None:
         "CachedEvaluator": cached,
         "RayEvaluator": lambda: RayEvaluator(trainer()),
         "TrainingEvaluator": trainer,
+        "ProxyEvaluator": scorer,
         "ImageData": few_images,
         "TrainedNetwork": lambda: TrainedNetwork(network(), card()),
         "TrainingPool": lambda: TrainingPool(SPACE, few_images()),
@@ -226,7 +260,9 @@ def instances(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def check_answer(found: Any) -> None:
     """What was made does what it is for."""
-    if isinstance(found, TrainingEvaluator):
+    if isinstance(found, ProxyEvaluator):
+        found.identity.encode()
+    elif isinstance(found, TrainingEvaluator):
         json.dumps([found.identity, found.recipe.to_json(), found.network])
         if found._workers == 1:
             found._data = few_images()
@@ -259,7 +295,11 @@ def faults(target: Target, values: tuple[str, ...]) -> list[str]:
 
 # ── evaluators by name, with options ─────────────────────────────────────────────────────────
 
-FACTORIES = {"train": make_training_evaluator, "ray": make_ray_evaluator}
+FACTORIES = {
+    "train": make_training_evaluator,
+    "proxy": make_proxy_evaluator,
+    "ray": make_ray_evaluator,
+}
 #: Parts of options that are dictionaries, and what each takes.
 PARTS = {
     # A schedule comes with the question, and a compiler takes a minute.

@@ -113,7 +113,7 @@ def plain_grasp(network: nn.Module, *inputs: torch.Tensor) -> float:
     """The Hessian times the gradient as a central difference of gradients."""
     before = [layer.weight.detach().clone() for layer in layers_of(network)]
     slopes = [torch.from_numpy(g.copy()) for g in gradients(network, *inputs)]
-    step = 1e-5
+    step = 1e-6 / math.sqrt(sum(float(slope.square().sum()) for slope in slopes))  # before a kink
     sides = []
     for sign in (1, -1):
         with torch.no_grad():
@@ -159,7 +159,9 @@ def plain_naswot(network: nn.Module, *inputs: torch.Tensor, live: set[str]) -> f
     codes: list[NDArray] = []
 
     def look(module: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
-        codes.append(given[0].detach().numpy() > 0)
+        code = given[0].detach().numpy() > 0
+        if code.any():  # zeros all over switch nothing
+            codes.append(code)
 
     for name, module in network.named_modules():
         words = name.split(".")
@@ -265,7 +267,7 @@ def test_synflow_is_what_the_plain_network_says(string: str, logarithm: bool) ->
     for layer in layers_of(plain):
         slope = 0.0 if layer.weight.grad is None else layer.weight.grad
         slope = torch.as_tensor(slope, dtype=torch.float64)
-        total += float((layer.weight * (slope.log1p() if logarithm else slope)).sum())
+        total += float((layer.weight.detach() * (slope.log1p() if logarithm else slope)).sum())
     name = "logsynflow" if logarithm else "synflow"
     expected = total if logarithm else math.log(total)
     assert score_network(network, name, *batch()) == pytest.approx(expected, rel=1e-9)
@@ -274,7 +276,7 @@ def test_synflow_is_what_the_plain_network_says(string: str, logarithm: bool) ->
 def test_zen_of_a_normed_layer() -> None:
     """Scale does not matter to what is normalised, and is given back: of a linear f it all is."""
     network = nn.Sequential(
-        nn.Sequential(nn.Conv2d(3, 5, 1, bias=False), nn.BatchNorm2d(5, eps=0.0))
+        nn.Sequential(nn.Conv2d(3, 5, 1, bias=False), nn.BatchNorm2d(5, eps=1e-12))
     ).double()
     images, labels = batch(6)
     images = images.double()
@@ -311,7 +313,7 @@ def test_counts_are_the_closed_forms() -> None:
 
 @pytest.mark.parametrize("space", ["sss", "nb101"])
 def test_other_spaces_have_scores_too(space: str) -> None:
-    index = get_space(space).index_at([5, 999]) if space == "nb101" else [5, 999]
+    index = [5, 999]
     names = [name for name in score_names() if name != "mine"]
     scores = score_architectures(space, index, names, dataset="digits", batch=4)
     assert set(scores) == set(names)
@@ -324,26 +326,24 @@ def test_other_spaces_have_scores_too(space: str) -> None:
 # ── what theory says ─────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in score_names() if n not in ("params", "l2_norm", "zen")]
-)
+@pytest.mark.parametrize("name", [name for name in score_names() if name != "zen"])
 def test_isomorphic_networks_of_the_same_weights_agree(name: str) -> None:
-    """Nodes 1 and 2, which see each other not, trade places; a dead edge has another operation."""
+    """Node 1 is the input once more, so that edges may leave either; zen draws its own weights."""
     first = (
-        "|nor_conv_3x3~0|+|avg_pool_3x3~0|none~1|+|skip_connect~0|nor_conv_1x1~1|nor_conv_3x3~2|"
+        "|skip_connect~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|none~0|nor_conv_1x1~1|skip_connect~2|"
     )
     other = (
-        "|avg_pool_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"
+        "|skip_connect~0|+|avg_pool_3x3~0|nor_conv_3x3~1|+|nor_conv_1x1~0|none~1|skip_connect~2|"
     )
     assert len(np.unique(TSS.isomorphism_class(TSS.parse([first, other])))) == 1
     network, _ = pair(first, double=True)
     twin, _ = pair(other, double=True)
-    taken = {0: 1, 1: 0, 2: 2, 3: 3, 4: 5, 5: 4}
+    taken = {"1": "2", "4": "3"}
     parts = {}
     for key, value in network.state_dict().items():
         words = key.split(".")
         if words[0] == "cells" and words[2] == "layers":
-            words[3] = str(taken[int(words[3])])
+            words[3] = taken[words[3]]
         parts[".".join(words)] = value
     twin.load_state_dict(parts)
     images, labels = batch(6)

@@ -1,0 +1,145 @@
+"""Zero-cost scores as the evaluator of environments and searches."""
+
+from __future__ import annotations
+
+import math
+import pickle
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from hostile import EVERYTHING, attack
+from torch import nn
+
+import nats_gym
+from nats_gym.errors import InvalidInput
+from nats_gym.evaluators import (
+    CachedEvaluator,
+    ProxyEvaluator,
+    checked,
+    evaluator_names,
+    evaluator_options,
+    make_evaluator,
+)
+from nats_gym.evaluators.proxy import as_accuracy
+from nats_gym.proxies import score_architectures
+from nats_gym.testing import check_evaluator
+
+QUICK = {"score": "params", "batch": 2}
+
+
+def parameters(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_it_answers_with_the_score_and_real_seconds() -> None:
+    evaluator = ProxyEvaluator("sss", "digits", score="synflow", batch=4)
+    index = np.array([3, 32_767, 100])
+    outcome = evaluator.evaluate(index, 4, np.arange(3, dtype=np.uint64))
+    expected = score_architectures("sss", index, ["synflow"], dataset="digits", batch=4)["synflow"]
+    assert outcome.metrics["score"].tolist() == expected.tolist()
+    assert outcome.accuracy.tolist() == [as_accuracy(value) for value in expected]
+    assert (outcome.seconds > 0).all()
+    assert (outcome.provenance, outcome.seconds_provenance) == ("proxy", "measured")
+    assert checked(outcome, 3).accuracy.tolist() == outcome.accuracy.tolist()
+    copy = pickle.loads(pickle.dumps(evaluator))
+    again = copy.evaluate(index, 4, np.arange(3, dtype=np.uint64))
+    assert again.accuracy.tolist() == outcome.accuracy.tolist()
+    assert copy.identity == evaluator.identity
+    check_evaluator(evaluator, "sss", "digits")
+
+
+def test_accuracies_rank_as_scores() -> None:
+    scores = [-math.inf, -1e300, -1e5, -64.01, -64.0, -1.0, -1e-9, 0.0, 1e-9, 1.0, 1500.0, 1500.01]
+    scores += [1e40, 1e300, math.inf]
+    accuracies = [as_accuracy(score) for score in scores]
+    assert (np.diff(accuracies) > 0).all()
+    assert (accuracies[0], accuracies[7], accuracies[-1]) == (0.0, 50.0, 100.0)
+    assert as_accuracy(math.sinh(8.0)) == pytest.approx(75.0)
+    attack(as_accuracy)
+
+
+def test_trials_have_weights_of_their_own() -> None:
+    evaluator = ProxyEvaluator("sss", "digits", score="l2_norm", batch=2, trials=None)
+    same = np.array([3, 3]), 4
+    fresh = evaluator.evaluate(*same, np.array([1, 2], np.uint64)).accuracy
+    assert fresh[0] != fresh[1]
+    fixed = ProxyEvaluator("sss", "digits", score="l2_norm", batch=2)
+    one = fixed.evaluate(*same, np.array([1, 2], np.uint64)).accuracy
+    assert one[0] == one[1]
+
+
+def test_it_is_made_by_name_with_a_cache(tmp_path: Path) -> None:
+    assert "proxy" in evaluator_names()
+    assert {"score", "images", "batch", "cache"} <= set(evaluator_options("proxy"))
+    path = tmp_path / "cache.sqlite"
+    made = make_evaluator("proxy", "sss", "digits", cache=path, **QUICK)
+    assert isinstance(made, CachedEvaluator)
+    question = np.array([3, 4]), 4, np.array([1, 2], np.uint64)
+    first = made.evaluate(*question)
+    assert len(made) == 2
+    again = make_evaluator({"name": "proxy", **QUICK, "cache": str(path)}, "sss", "digits")
+    assert again.evaluate(*question).seconds.tolist() == first.seconds.tolist()
+    other = make_evaluator("proxy", "sss", "digits", cache=path, score="params", batch=3)
+    assert other.identity != made.identity  # type: ignore[attr-defined]
+    own = make_evaluator("proxy", "sss", "digits", cache=path, score=parameters, batch=2)
+    assert isinstance(own, CachedEvaluator) == (parameters.__module__ != "__main__")
+    unnamed = make_evaluator("proxy", "sss", "digits", score=lambda *_: 1.0, batch=2)
+    assert isinstance(unnamed, ProxyEvaluator)  # nothing tells it from another lambda
+    with pytest.raises(InvalidInput, match="Did you mean 'synflow'"):
+        make_evaluator("proxy", "sss", "digits", score="synflo")
+    with pytest.raises(InvalidInput, match="Did you mean 'score'"):
+        make_evaluator("proxy", "sss", "digits", scores="synflow")
+
+
+def test_an_environment_is_rewarded_by_a_score() -> None:
+    options = {"evaluator": "proxy", "cache": False, **QUICK}
+    env = gym.make("NATS-SSS-digits-v0", **options)
+    env.reset(seed=0)
+    for _ in range(5):
+        *_, terminated, _, info = env.step(7)
+    assert terminated
+    millions = nats_gym.get_space("sss").figure("params", "digits").values[info["index"]]
+    assert info["score"] == pytest.approx(millions)
+    assert info["provenance"] == "proxy"
+    assert info["accuracy"] == as_accuracy(info["score"])
+    envs = gym.make_vec("NATS-SSS-digits-OneShot-v0", num_envs=2, **options)
+    envs.reset(seed=0)
+    *_, infos = envs.step(envs.action_space.sample())
+    assert len(infos["score"]) == 2
+
+
+def test_a_search_is_rewarded_by_a_score() -> None:
+    evaluator = {"name": "proxy", "cache": False, **QUICK}
+    result = nats_gym.search(
+        "sss", "digits", "rea", evaluator=evaluator, budget=60.0, evaluations=12
+    )
+    millions = nats_gym.get_space("sss").figure("params", "digits").values
+    found = [
+        pair
+        for pair in zip(result.index.ravel(), result.accuracy.ravel(), strict=True)
+        if pair[0] >= 0
+    ]
+    assert len(found) == 12
+    for index, accuracy in found:
+        assert accuracy == pytest.approx(as_accuracy(millions[index]))
+
+
+def test_nonsense_is_refused() -> None:
+    for name in ("images", "batch", "network", "trials", "threads", "download", "device"):
+        attack(
+            lambda value, name=name: make_evaluator(  # type: ignore[misc]
+                "proxy", "sss", "digits", **{"cache": False, **QUICK, name: value}
+            )
+        )
+    attack(
+        lambda value: make_evaluator("proxy", "sss", "digits", score=value, cache=False),
+        [value for value in EVERYTHING if not callable(value)],
+    )
+    evaluator = ProxyEvaluator("sss", "digits", **QUICK)  # type: ignore[arg-type]
+    attack(lambda value: [*evaluator.stream(value, 1, np.zeros(1, np.uint64))])
+    attack(lambda value: [*evaluator.stream(np.zeros(1, int), value, np.zeros(1, np.uint64))])
+    with pytest.raises(InvalidInput, match="0…32767"):
+        evaluator.evaluate(np.array([32_768]), 1, np.array([0], np.uint64))
