@@ -113,7 +113,7 @@ def plain_grasp(network: nn.Module, *inputs: torch.Tensor) -> float:
     """The Hessian times the gradient as a central difference of gradients."""
     before = [layer.weight.detach().clone() for layer in layers_of(network)]
     slopes = [torch.from_numpy(g.copy()) for g in gradients(network, *inputs)]
-    step = 1e-6 / math.sqrt(sum(float(slope.square().sum()) for slope in slopes))  # before a kink
+    step = 1e-8 / math.sqrt(sum(float(slope.square().sum()) for slope in slopes))  # before a kink
     sides = []
     for sign in (1, -1):
         with torch.no_grad():
