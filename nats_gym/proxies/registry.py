@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from inspect import isroutine
+from typing import Any
 
 from nats_gym.checks import function as check_function
 from nats_gym.checks import switch, text, word
@@ -52,10 +54,10 @@ def find_score(given: str | Function | Score) -> Score:
     """
     if type(given) is Score:
         return given
-    if callable(given) and not isinstance(given, type):
-        module = getattr(given, "__module__", None) or type(given).__module__
-        name = getattr(given, "__qualname__", None) or type(given).__qualname__
-        return Score(f"{text(module, 'a module')}:{text(name, 'a name')}", given)
+    if callable(given) and not issubclass(type(given), (str, type)):
+        # Another object may answer as it likes when it is asked for its name.
+        named: Any = given if isroutine(given) else type(given)
+        return Score(f"{named.__module__}:{named.__qualname__}", given)
     return {**_OWN, **_registered}[word(given, "score", score_names())]
 
 

@@ -27,7 +27,7 @@ from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.streams import combine_int, seed_key
 from nats_gym.training.architecture import check_network, preset
 from nats_gym.training.batches import Batch
-from nats_gym.training.data import require_data
+from nats_gym.training.data import data_folder, require_data
 from nats_gym.training.devices import choose_device, using_threads
 from nats_gym.training.randomness import own_randomness
 from nats_gym.training.trainer import seeded
@@ -99,6 +99,7 @@ class Scorer:
             self.network = check_network(self.space.name, network, self.dataset.name)
         self._threads = checks.integer(threads, "threads", 1, checks.MOST_THREADS)
         self._data_dir, self._download = data_dir, checks.switch(download, "download")
+        data_folder(data_dir)
         if self.images == "data":
             require_data(self.dataset.data_key, data_dir, self._download)
         self._inputs: tuple[int, Batch] | None = None
@@ -130,14 +131,8 @@ class Scorer:
             values = {}
             for number, score in enumerate(self.scores, 1):
                 own = copy.deepcopy(network) if number < len(self.scores) else network
-                try:
-                    values[score.name] = _value(own, score, batch, seed)
-                except NatsGymError:
-                    raise
-                except Exception as error:
-                    raise ScoreFailed(
-                        f"the score {score.name} of {self.space.name} {index}: {said(error)}"
-                    ) from error
+                what = f" of {self.space.name} {index}"
+                values[score.name] = _value(own, score, batch, seed, what)
             return Scored(values, time.perf_counter() - begun)
 
     def _drawn(self, seed: int) -> Batch:
@@ -230,7 +225,8 @@ def score_network(
 
     Raises:
         InvalidInput: for an unknown name, what is no network, and what is no batch.
-        EvaluatorError: for a function that returns no number.
+        ScoreFailed: where the score's function raises.
+        EvaluatorError: where it returns no number.
     """
     checks.instance(network, nn.Module, "a network")
     checks.instance(images, torch.Tensor, "images")
@@ -248,7 +244,14 @@ def score_network(
     return _value(copy.deepcopy(network), found, (images, labels), checks.seed(seed))
 
 
-def _value(network: nn.Module, score: Score, batch: Batch, seed: int) -> float:
+def _value(network: nn.Module, score: Score, batch: Batch, seed: int, what: str = "") -> float:
     network.train()
-    with own_randomness(batch[0].device, combine_int(seed_key(seed), _DRAWS)), torch.enable_grad():
-        return as_value(score.name, score.function(network, *batch))
+    key = combine_int(seed_key(seed), _DRAWS)
+    try:
+        with own_randomness(batch[0].device, key), torch.enable_grad():
+            value = score.function(network, *batch)
+    except NatsGymError:
+        raise
+    except Exception as error:
+        raise ScoreFailed(f"the score {score.name}{what}: {said(error)}") from error
+    return as_value(score.name, value)
