@@ -370,7 +370,10 @@ def test_evaluators_of_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     ("options", "words"),
     [
         ({"evaluator": "trian"}, ["unknown evaluator 'trian'", "Did you mean 'train'"]),
-        ({"evaluator": {"device": "cpu"}}, ["under 'name'", "train, proxy, ray", "{'device': 'cpu'}"]),
+        (
+            {"evaluator": {"device": "cpu"}},
+            ["under 'name'", "train, proxy, ray", "{'device': 'cpu'}"],
+        ),
         ({"evaluator": {"nme": "train"}}, ["under 'name'", "Did you mean 'name' by 'nme'"]),
         ({"evaluator": "train", "devise": "cpu"}, ["Did you mean 'device'"]),
         ({"evaluator": "train", "device": "gpu7"}, ["gpu7"]),

@@ -277,7 +277,7 @@ def test_an_agent_that_asks_otherwise_is_said(tmp_path: Path) -> None:
         ({"source": "embedded"}, "evaluator= answers itself"),
         ({"evaluator": "trian"}, "Did you mean 'train'"),
         ({"evaluator": {"nam": "train"}}, "Did you mean 'name'"),
-        ({"evaluator": 3}, "an evaluator is one of train, ray"),
+        ({"evaluator": 3}, "an evaluator is one of train, proxy, ray"),
         ({"evaluator": {"name": "train", "devise": "cpu"}}, "Did you mean 'device'"),
         ({"agent": "tunas", "evaluations": None}, "evaluator= is for agents that evaluate"),
         ({"agent": "asha", "epochs": 2}, "needs two rungs at least"),
