@@ -34,8 +34,8 @@ def vote(scores: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
     columns = _columns(scores)
     count = columns.shape[1]
     # Ranks compare as scores do, and take less room.
-    ranks = np.stack([np.unique(column, return_inverse=True)[1] for column in columns])
-    ranks = ranks.astype(np.int32).reshape(columns.shape)
+    places = [np.unique(column, return_inverse=True)[1] for column in columns]
+    ranks = np.stack(places).astype(np.int32).reshape(columns.shape)
     shares = np.empty(count)
     block = max(1, _BLOCK // max(1, count))
     for start in range(0, count, block):

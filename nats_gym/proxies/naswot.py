@@ -30,7 +30,8 @@ def naswot(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> fl
         network(images)
     if not watching.counted:
         return -math.inf
-    alike = sum(one.alike * max(1, one.readers) for one in watching.counted).cpu().double()
+    each = [one.alike * max(1, one.readers) for one in watching.counted]
+    alike = torch.stack(each).sum(0).cpu().double()
     # Counts are exact, so that what is singular shows: rows that equal each other.
     if len(torch.unique(alike, dim=0)) < len(alike):
         return -math.inf
@@ -58,7 +59,7 @@ class _Switches(TorchFunctionMode):
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
-        given = args[0] if args else None
+        given: Any = args[0] if args else None
         found = None
         if function in _RELUS and given.shape[0] == self.batch:
             found = _Counted(given)

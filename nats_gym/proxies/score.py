@@ -59,7 +59,7 @@ def layers(network: nn.Module) -> Iterator[nn.Conv2d | nn.Linear]:
             yield module
 
 
-def weights(network: nn.Module) -> list[nn.Parameter]:
+def weights(network: nn.Module) -> list[torch.Tensor]:
     """Their weights, each once."""
     return list(dict.fromkeys(layer.weight for layer in layers(network)))
 
@@ -68,7 +68,7 @@ def loss_gradients(
     network: nn.Module,
     images: torch.Tensor,
     labels: torch.Tensor,
-    of: list[nn.Parameter],
+    of: list[torch.Tensor],
     graph: bool = False,
 ) -> list[torch.Tensor | None]:
     """Gradients of the mean cross-entropy; None of what it does not depend on."""

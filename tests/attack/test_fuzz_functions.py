@@ -118,7 +118,7 @@ TARGETS = [
     target
     for target in targets(
         *("spaces", "tables", "nats_bench", "nasbench", "analysis", "envs", "rewards", "testing"),
-        *("agents", "protocol", "study", "results"),
+        *("agents", "protocol", "study", "results", "proxies"),
     )
     if not named(target, LEFT_OUT)
 ]
