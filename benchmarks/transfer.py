@@ -1,0 +1,75 @@
+"""How good the answers of few-shot agents are, judged by measured test accuracies.
+
+Topology space, searches of 12-epoch estimates; answers are judged by the measured full-schedule
+test accuracy of those that a file of public figures knows. ``--figures`` is a CSV of official
+``index`` and ``<data set>_test_200``, packed by gzip or not.
+
+    python benchmarks/transfer.py --figures ../shared/figures/tss.csv.gz
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import warnings
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import nats_gym
+from nats_gym.machine import describe
+from nats_gym.spaces import get_space
+
+DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
+#: What ran: a title, the agent, and further arguments of the search.
+SEARCHES: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    ("`transfer`, 1 evaluation", "transfer", {"evaluations": 1, "runs": 200}),
+    ("`transfer`, 10 evaluations", "transfer", {"evaluations": 10, "runs": 200}),
+    (
+        "`few-shot` with the other two, 10 evaluations",
+        "few-shot",
+        {"evaluations": 10, "runs": 200, "options": {"prior": "others"}},
+    ),
+    (
+        "`few-shot` without, 150 evaluations (100 runs)",
+        "few-shot",
+        {"evaluations": 150, "runs": 100},
+    ),
+    ("REA, the paper's budget", "rea", {"runs": 200}),
+)
+
+
+def test_accuracies(path: Path) -> dict[str, NDArray[np.float64]]:
+    """Measured test accuracy by data set and official index, percent; NaN where it is not known."""
+    known = {name: np.full(get_space("tss").size, np.nan) for name in DATASETS}
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+        for row in csv.DictReader(file):
+            for name, values in known.items():
+                values[int(row["index"])] = float(row[f"{name}_test_200"])
+    return known
+
+
+def main() -> None:
+    """Search, judge and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--figures", type=Path, required=True, help="CSV of test accuracies")
+    truth = test_accuracies(parser.parse_args().figures)
+    warnings.simplefilter("ignore")
+    print(f"{describe()}\n\n| | {' | '.join(DATASETS)} |\n|---|{'---|' * len(DATASETS)}")
+    for title, agent, arguments in SEARCHES:
+        means = []
+        for dataset in DATASETS:
+            found = nats_gym.search("tss", dataset, agent=agent, epochs=12, seed=0, **arguments)
+            means.append(f"{np.nanmean(truth[dataset][found.recommended]):.2f}")
+        print(f"| {title} | {' | '.join(means)} |", flush=True)
+    start = perf_counter()
+    nats_gym.search("tss", "cifar10", agent="few-shot", epochs=12, evaluations=100, runs=500)
+    print(f"\n500 runs of few-shot by 100 evaluations: {perf_counter() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
