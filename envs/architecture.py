@@ -275,9 +275,9 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         key = combine_int(self._stream, self._evaluations)
         self._evaluations += 1
         info = dict(self._failure) if index < 0 else self._answer(index, epochs, key)
-        for name, values in self._told.items():
-            info[name] = values.item(index)
-        info.update(self._told_provenances)
+        if self._told:
+            info.update((name, values.item(index)) for name, values in self._told.items())
+            info.update(self._told_provenances)
         return info
 
     def _answer(self, index: int, epochs: Epochs, key: int) -> dict[str, Any]:
