@@ -2,7 +2,7 @@
 
 Topology space, searches of 12-epoch estimates; answers are judged by the measured full-schedule
 test accuracy of those that a file of public figures knows. ``--figures`` is a CSV of official
-``index`` and ``<data set>_test_200``, packed by gzip or not.
+``index`` and ``<data set>_test_200``, packed by gzip or not; without one only speed is measured.
 
     python benchmarks/transfer.py --figures ../shared/figures/tss.csv.gz
 """
@@ -54,21 +54,29 @@ def test_accuracies(path: Path) -> dict[str, NDArray[np.float64]]:
 
 
 def main() -> None:
-    """Search, judge and print the table."""
+    """Search, and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--figures", type=Path, required=True, help="CSV of test accuracies")
-    truth = test_accuracies(parser.parse_args().figures)
+    parser.add_argument("--figures", type=Path, help="CSV of test accuracies")
+    figures = parser.parse_args().figures
     warnings.simplefilter("ignore")
-    print(f"{describe()}\n\n| | {' | '.join(DATASETS)} |\n|---|{'---|' * len(DATASETS)}")
+    print(f"{describe()}\n")
+    if figures is not None:
+        judge(test_accuracies(figures))
+    start = perf_counter()
+    nats_gym.search("tss", "cifar10", agent="few-shot", epochs=12, evaluations=100, runs=500)
+    print(f"500 runs of few-shot by 100 evaluations: {perf_counter() - start:.0f} s")
+
+
+def judge(truth: dict[str, NDArray[np.float64]]) -> None:
+    """Print the table of the answers' test accuracies."""
+    print(f"| | {' | '.join(DATASETS)} |\n|---|{'---|' * len(DATASETS)}")
     for title, agent, arguments in SEARCHES:
         means = []
         for dataset in DATASETS:
             found = nats_gym.search("tss", dataset, agent=agent, epochs=12, seed=0, **arguments)
             means.append(f"{np.nanmean(truth[dataset][found.recommended]):.2f}")
         print(f"| {title} | {' | '.join(means)} |", flush=True)
-    start = perf_counter()
-    nats_gym.search("tss", "cifar10", agent="few-shot", epochs=12, evaluations=100, runs=500)
-    print(f"\n500 runs of few-shot by 100 evaluations: {perf_counter() - start:.0f} s")
+    print()
 
 
 if __name__ == "__main__":

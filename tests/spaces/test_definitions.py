@@ -218,7 +218,7 @@ def test_a_space_that_is_not_named() -> None:
             with pytest.raises(InvalidInput, match="space= says what is searched: tss, sss, nb101"):
                 make(env_id)
             with pytest.raises(UnknownOption, match="Did you mean 'space'"):
-                make(env_id, spcae="tss")
+                make(env_id, spacee="tss")
     with pytest.raises(InvalidInput, match="register_space"):
         gym.make("NAS-v0", space="my_module:MySpace")
 

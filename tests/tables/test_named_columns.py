@@ -46,7 +46,7 @@ def test_a_column_is_found_by_its_name(power: NDArray[np.float64]) -> None:
     env = gym.make("NATS-TSS-cifar10-v0").unwrapped
     assert np.array_equal(env.figure(POWER), power)
     with pytest.raises(InvalidInput, match=r"Did you mean 'power/board'"):
-        env.figure("power/bord")
+        env.figure("power/boardd")
 
 
 def test_a_limit_masks_as_brute_force_says(power: NDArray[np.float64]) -> None:
