@@ -131,9 +131,7 @@ class EditEnv(ArchitectureEnv):
         if start is None:
             assert self._stream is not None
             draw = combine_int(combine_int(self._stream, self._evaluations), START_DRAW)
-            key = np.array([draw], dtype=np.uint64)
-            place = uniform_below(key, self.limits.num_feasible)
-            start = int(self.limits.feasible_at(place)[0])
+            start = self.limits.draw_feasible(draw)
         self._choices = self.architecture_space.choices(start).tolist()
         self._view.begin(self._choices)
         self._index = start

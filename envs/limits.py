@@ -95,11 +95,20 @@ class Limits:
         """Those at places ``(batch,)`` among :attr:`feasible`."""
         return self.feasible[place] if self._listed else self._space.index_at(place)
 
+    def draw_feasible(self, key: int) -> int:
+        """The one of them that a key of 64 bits draws, as ``uniform_below`` does."""
+        bits = 32 if self.num_feasible <= 1 << 32 else 64
+        place = (key >> (64 - bits)) * self.num_feasible >> bits
+        if self._listed:
+            return self.feasible.item(place)
+        return int(self._space.index_at(place))
+
     @cached_property
     def _listed(self) -> bool:
-        """Whether the feasible ones are listed: all rows of a plain space are in order as it is."""
+        """Whether the feasible ones are listed: rows of a large plain space are in order as is."""
         space = self._space
-        return bool(self) or not space.every_row_valid or space.size < space.num_rows
+        plain = not self and space.every_row_valid and space.size == space.num_rows
+        return not plain or space.size <= MOST_KEPT
 
     # ── building: one decision after another ─────────────────────────────────────────────────
 

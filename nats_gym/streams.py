@@ -99,7 +99,8 @@ def uniform_below(keys: Keys, count: ArrayLike) -> NDArray[np.int64]:
     Of more than 2**32 from all 64: the upper half of the product of key and count.
     """
     high, counts = keys >> _U(32), np.asarray(count, dtype=np.uint64)
-    if counts.max(initial=0) <= 1 << 32:
+    most = count if type(count) is int else counts.max(initial=0)
+    if most <= 1 << 32:
         return np.asarray((high * counts) >> _U(32)).astype(np.int64)
     low, mask = keys & _U(0xFFFFFFFF), _U(0xFFFFFFFF)
     of_high, of_low = counts >> _U(32), counts & mask
