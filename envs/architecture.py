@@ -274,14 +274,8 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         assert self._stream is not None
         key = combine_int(self._stream, self._evaluations)
         self._evaluations += 1
-        info = dict(self._failure) if index < 0 else self._answer(index, epochs, key)
-        if self._told:
-            info.update((name, values.item(index)) for name, values in self._told.items())
-            info.update(self._told_provenances)
-        return info
-
-    def _answer(self, index: int, epochs: Epochs, key: int) -> dict[str, Any]:
-        """What the evaluator answers of an architecture."""
+        if index < 0:
+            return self._with_told(dict(self._failure), index)
         provenance = self._provenance
         metrics: dict[str, Any] = {}
         if isinstance(self._answering, TableEvaluator):
@@ -307,6 +301,12 @@ class ArchitectureEnv(gym.Env[Any, Any]):
             info["cost"] = self._cost.item(index)
         if self._may_be_invalid:
             info["valid"] = True
+        return self._with_told(info, index) if self._told else info
+
+    def _with_told(self, info: dict[str, Any], index: int) -> dict[str, Any]:
+        """What `info` says besides, of figures that were asked for."""
+        info.update((name, values.item(index)) for name, values in self._told.items())
+        info.update(self._told_provenances)
         return info
 
     @property
@@ -547,9 +547,8 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         return FlatObservation(self.architecture_space, positions, self.own_figures, self._observed)
 
     def _observe(self, index: int) -> None:
-        """Show what is known of an architecture that was evaluated."""
-        if self._observed:
-            self._view.set_known(self._told_shares[index])
+        """Show what is known of an architecture that was evaluated, where that is asked for."""
+        self._view.set_known(self._told_shares[index])
 
     def _find_complete(self, name: str, what: str) -> Figure:
         """A figure that is known of all that can be evaluated."""

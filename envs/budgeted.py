@@ -182,7 +182,8 @@ class BudgetedEnv(ConstructionEnv):
             self._begin_architecture()
             return self._result(0.0, {})
         self._ended = bool(self.clock.spent)
-        self._observe(info["index"])
+        if self._observed:
+            self._observe(info["index"])
         reward = self._reward_of(info, self._incumbent, self._ended)
         self._keep_best(info)
         self._view.set_figures(float(self.clock.fraction_left), self._incumbent / 100.0)

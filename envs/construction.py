@@ -182,7 +182,8 @@ class ConstructionEnv(ArchitectureEnv):
         """Evaluate the complete architecture and end the episode."""
         self._ended = True
         info = self._evaluate(self.architecture_space.index_of(self._choices), self.epochs)
-        self._observe(info["index"])
+        if self._observed:
+            self._observe(info["index"])
         self._add_judgement(info, info["index"])
         return self._result(self._reward_of(info, 0.0, True), info)
 

@@ -136,7 +136,8 @@ class EditEnv(ArchitectureEnv):
         self._view.begin(self._choices)
         self._index = start
         info = self._evaluate(start, self.epochs)
-        self._observe(start)
+        if self._observed:
+            self._observe(start)
         self._previous = info["accuracy"]
         self._keep_best(info)
         self._show_figures()
@@ -158,7 +159,8 @@ class EditEnv(ArchitectureEnv):
             self._index = self.architecture_space.index_of(self._choices)
             self._ended = True
             info = self._evaluate(self._index, self.epochs)
-            self._observe(self._index)
+            if self._observed:
+                self._observe(self._index)
         terminated = bool(self.clock.spent)
         truncated = not terminated and self._steps >= self.horizon
         self._ended = terminated or truncated

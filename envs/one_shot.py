@@ -94,7 +94,8 @@ class OneShotEnv(ArchitectureEnv):
         self._view.begin(choices)
         self._ended = True
         info = self._evaluate(self.architecture_space.index_of(choices), self.epochs)
-        self._observe(info["index"])
+        if self._observed:
+            self._observe(info["index"])
         self._add_judgement(info, info["index"])
         reward = self._reward_of(info, 0.0, True)
         if self._masked:
