@@ -138,8 +138,16 @@ def _others(space: str, dataset: str, source: str | Path) -> list[str]:
     return found
 
 
+def _is_table(name: str) -> bool:
+    """Whether a name is the path of a table's folder."""
+    try:
+        return (Path(name) / MANIFEST).is_file()
+    except (OSError, ValueError):  # what no file system takes for a name
+        return False
+
+
 def _open(space: str, dataset: str, name: str, source: str | Path) -> Table:
-    if (Path(name) / MANIFEST).is_file():
+    if _is_table(name):
         table = Table(name, name)
         if table.space.name != space:
             raise InvalidInput(f"{shown(name)} is a table of {table.space.name}, not of {space}")
