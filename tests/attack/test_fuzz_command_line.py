@@ -52,6 +52,7 @@ NEEDED = {
     "table": "table",
     "path": "file",
     "name": "nothing",
+    "unit": "ms",
     "out": "made",
 }
 #: What makes a command that has such an option quick.
