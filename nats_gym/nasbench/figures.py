@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Iterator
 from functools import cache, cached_property
@@ -197,8 +198,10 @@ class EstimatedFigures:
         )
         self._ranks = self._space.cells.canonical
         self._drawings: dict[int, NDArray[np.int8]] = {}  # those asked for: there are few
-        self._trials: dict[tuple[str, int], NDArray[np.float64] | None] = {}
-        self._seconds: dict[int, NDArray[np.float64]] = {}
+        # By schedule: seconds, and accuracies of either split, where there are any.
+        self._of_epochs: dict[
+            int, tuple[NDArray[np.float64], NDArray[np.float64] | None, NDArray[np.float64] | None]
+        ] = {}
 
     def indices(self) -> range:
         """All official indices."""
@@ -229,16 +232,16 @@ class EstimatedFigures:
         """Estimates of one training; NaN of what is not estimated."""
         if halfway:
             raise NotInTable(self.without_halfway)
-        if epochs not in self._seconds:
-            self._seconds[epochs] = self.table.train_seconds(epochs)
-        valid, test = (self._share(split, epochs, index, trial) for split in ("valid", "test"))
-        return Training(self._seconds[epochs].item(index), float("nan"), valid, test)
-
-    def _share(self, split: str, epochs: int, index: int, trial: int) -> float:
-        if (split, epochs) not in self._trials:
-            self._trials[split, epochs] = self._drawn(split, epochs)
-        trials = self._trials[split, epochs]
-        return float("nan") if trials is None else trials.item(trial, index) / 100
+        if epochs not in self._of_epochs:
+            valid, test = (self._drawn(split, epochs) for split in ("valid", "test"))
+            self._of_epochs[epochs] = self.table.train_seconds(epochs), valid, test
+        seconds, valid, test = self._of_epochs[epochs]
+        return Training(
+            seconds.item(index),
+            math.nan,
+            math.nan if valid is None else valid.item(trial, index) / 100,
+            math.nan if test is None else test.item(trial, index) / 100,
+        )
 
     def _drawn(self, split: str, epochs: int) -> NDArray[np.float64] | None:
         """Accuracies ``(trial, arch)``, percent; a training that fails does so on both splits."""
