@@ -52,6 +52,8 @@ An *environment agent* learns in a Gymnasium environment, one run at a time::
         def learn(self, env, budget, seed): ...      # until info["clock"] has reached the budget
 
 With ``evaluations=None`` among the arguments of ``learn``, it can be told to stop after so many.
+One that says ``learns_in_copies = True`` can have several workers: ``env`` is then a native vector
+environment of as many copies (``autoreset_mode`` SAME_STEP), whose seconds add up to the clock.
 
 A *weight-sharing search* trains one supernet for real, on the data set itself; the architecture
 that it stands for after each epoch is looked up in the table. It is what ``SupernetSearch`` makes
@@ -235,6 +237,11 @@ def recommends(factory: Callable[..., Any]) -> bool:
     return callable(_said_of(factory, "recommend", None))
 
 
+def learns_in_copies(factory: Callable[..., Any]) -> bool:
+    """Whether an agent learns in several copies of an environment, too, for several workers."""
+    return _said_of(factory, "learns_in_copies", False) is True
+
+
 def prior_of(factory: Callable[..., Any]) -> str | None:
     """Which tables are an agent's prior where nothing is said; None if it takes no prior."""
     default = _said_of(factory, "prior_tables", None)
@@ -314,6 +321,7 @@ __all__ = [
     "find_agent",
     "get_agent",
     "kind_of",
+    "learns_in_copies",
     "plays_one_by_one",
     "prior_of",
     "recommends",

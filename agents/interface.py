@@ -57,6 +57,10 @@ class EnvironmentAgent(Protocol):
         An agent whose ``learn`` takes ``evaluations=`` besides (an int; None for no bound) stops
         after so many, if its budget, which may then be infinite, lasts so long. One that does not
         can be searched with by seconds alone, or by evaluations beside a budget of seconds.
+
+        An agent whose class says ``learns_in_copies = True`` is given, for several workers, a
+        native vector environment of as many copies in place of ``env``: ``info["seconds"]`` of
+        all copies, in order, add up to the clock.
         """
 
 

@@ -14,6 +14,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 
 from nats_gym.checks import mapping, word
+from nats_gym.envs import SB3VecEnv
 from nats_gym.errors import InvalidInput, said, shown
 from nats_gym.simulation.clock import SimulatedClock
 
@@ -53,6 +54,8 @@ class BudgetCallback(BaseCallback):
 class SB3Agent:
     """One of SB3's algorithms, trained anew on the environment of every run.
 
+    In several copies of the environment an update takes as many steps in all as in one.
+
     Args:
         settings: the algorithm's keyword arguments that are not those of :attr:`budget_settings`.
             Schedules (of the learning rate, of exploration) go from the start to the end of the
@@ -66,6 +69,7 @@ class SB3Agent:
     algorithm: ClassVar[type[BaseAlgorithm]]
     #: Settings for a budget of about a hundred evaluations.
     budget_settings: ClassVar[dict[str, Any]]
+    learns_in_copies: ClassVar[bool] = True
 
     def __init__(self, settings: Mapping[str, Any] | None = None) -> None:
         settings = mapping(
@@ -80,19 +84,28 @@ class SB3Agent:
         self.settings = {**self.budget_settings, **settings}
 
     def learn(
-        self, env: gym.Env[Any, Any], budget: float, seed: int, evaluations: int | None = None
+        self,
+        env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any],
+        budget: float,
+        seed: int,
+        evaluations: int | None = None,
     ) -> list[dict[str, Any]]:
         """Learn until the clock is spent; see :class:`~nats_gym.agents.EnvironmentAgent`."""
         clock = SimulatedClock(budget, evaluations=evaluations)
+        taken: gym.Env[Any, Any] | SB3VecEnv
+        if isinstance(env, gym.vector.VectorEnv):
+            settings, taken = _among_copies(self.settings, env.num_envs), SB3VecEnv(env)
+        else:
+            settings, taken = self.settings, env
         callback = BudgetCallback(clock)
         with one_thread():
             try:
                 model = self.algorithm(
                     "MlpPolicy",
-                    env,
+                    taken,
                     device="cpu",
                     seed=seed & 0xFFFFFFFF,
-                    **self.settings,
+                    **settings,
                 )
             except Exception as error:
                 raise InvalidInput(
@@ -103,6 +116,19 @@ class SB3Agent:
             model.get_env().seed(seed)  # type: ignore[union-attr] # it was made with one
             model.learn(total_timesteps=ENDLESS, callback=callback)
         return callback.infos
+
+
+def _among_copies(settings: Mapping[str, Any], copies: int) -> dict[str, Any]:
+    """Settings with which an update takes as many steps in all as in one environment.
+
+    SB3 counts a rollout's steps, and the gradient steps that follow a step, in each copy.
+    """
+    shared = dict(settings)
+    if type(steps := shared.get("n_steps")) is int:
+        shared["n_steps"] = max(steps // copies, 1)
+    if type(steps := shared.get("gradient_steps")) is int and steps > 0:
+        shared["gradient_steps"] = steps * copies
+    return shared
 
 
 def _follow(clock: SimulatedClock, model: BaseAlgorithm) -> None:

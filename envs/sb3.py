@@ -8,7 +8,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import VecEnv
@@ -29,24 +29,26 @@ class SB3VecEnv(VecEnv):
     an episode.
 
     Args:
-        venv: a native vector environment with ``autoreset_mode`` SAME_STEP.
+        venv: a native vector environment with ``autoreset_mode`` SAME_STEP, or wrappers of one.
 
     Raises:
         InvalidInput: for another autoreset mode, or a vector environment that is not native, or
             whose rewards are vectors.
     """
 
-    def __init__(self, venv: ArchitectureVectorEnv) -> None:
-        if not isinstance(venv, ArchitectureVectorEnv):
+    def __init__(self, venv: VectorEnv[Any, Any, Any]) -> None:
+        native = venv.unwrapped if isinstance(venv, VectorEnv) else venv
+        if not isinstance(native, ArchitectureVectorEnv):
             raise InvalidInput(f"SB3VecEnv adapts a native vector environment, got {shown(venv)}")
-        if isinstance(venv, MultiObjectiveVectorEnv):
+        if isinstance(native, MultiObjectiveVectorEnv):
             raise InvalidInput(
                 "Stable-Baselines3 knows scalar rewards alone: take an id without mo-, or "
                 "mo_gymnasium.wrappers.LinearReward over the scalar environment"
             )
-        if venv.autoreset_mode is not AutoresetMode.SAME_STEP:
-            raise InvalidInput(f"SB3 needs autoreset_mode SAME_STEP, got {venv.autoreset_mode}")
-        self.venv = venv
+        if native.autoreset_mode is not AutoresetMode.SAME_STEP:
+            raise InvalidInput(f"SB3 needs autoreset_mode SAME_STEP, got {native.autoreset_mode}")
+        self.venv: Any = venv  # whose resets take a seed for each copy
+        self._native = native
         super().__init__(venv.num_envs, venv.single_observation_space, venv.single_action_space)
         self._actions: NDArray[np.int64] | None = None
         self._returns = np.zeros(self.num_envs)
@@ -123,10 +125,10 @@ class SB3VecEnv(VecEnv):
 
     def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
         """An attribute, which all environments share, once for each of ``indices``."""
-        if hasattr(self.venv.shared, attr_name):
-            found: Sequence[Any] = self.venv.get_attr(attr_name)
+        if hasattr(self._native.shared, attr_name):
+            found: Sequence[Any] = self._native.get_attr(attr_name)
         else:
-            found = [getattr(self.venv, attr_name)] * self.num_envs
+            found = [getattr(self._native, attr_name)] * self.num_envs
         return [found[i] for i in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:
@@ -139,7 +141,7 @@ class SB3VecEnv(VecEnv):
         self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any
     ) -> list[Any]:
         """Call a method; ``action_masks`` gives each environment its own row."""
-        answers = self.venv.call(method_name, *method_args, **method_kwargs)
+        answers = self._native.call(method_name, *method_args, **method_kwargs)
         return [answers[i] for i in self._get_indices(indices)]
 
     def env_is_wrapped(self, wrapper_class: type, indices: Any = None) -> list[bool]:
@@ -149,7 +151,7 @@ class SB3VecEnv(VecEnv):
 
     def get_images(self) -> Sequence[NDArray[np.uint8] | None]:
         """A picture of every environment, or None without ``render_mode="rgb_array"``."""
-        return list(self.venv.render() or [None] * self.num_envs)
+        return list(self._native.render() or [None] * self.num_envs)
 
 
 def make_sb3(
@@ -177,7 +179,7 @@ def make_sb3(
     venv = gym.make_vec(
         env_id, num_envs=num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **options
     )
-    env = SB3VecEnv(venv.unwrapped)  # type: ignore[arg-type]
+    env = SB3VecEnv(venv.unwrapped)
     if seed is not None:
         env.seed(checks.seed(seed))
     return env

@@ -92,7 +92,7 @@ def search(
         str | None, typer.Option(help="schedules of a multi-fidelity agent, e.g. 1/12,4/12,12")
     ] = None,
     workers: Annotated[
-        int, typer.Option(help="evaluations beside each other, of an agent that asks and is told")
+        int, typer.Option(help="evaluations beside each other; not of weight-sharing searches")
     ] = 1,
     continuing: Annotated[
         str | None, typer.Option(help="what a training that goes on costs: difference or scratch")

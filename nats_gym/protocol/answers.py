@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.evaluators import Evaluator, TableEvaluator
+from nats_gym.evaluators import Evaluator, Outcome, TableEvaluator
 from nats_gym.results.result import SearchArguments, provenance_of
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.simulation.workers import SimulatedWorkers
@@ -131,8 +131,11 @@ class FromTable(Answers):
     def evaluator_of(
         self, arguments: SearchArguments, seed: int
     ) -> AbstractContextManager[Evaluator]:
-        """The table's."""
-        return nullcontext(self.evaluator)
+        """The table's; with several workers, one whose seconds are those that they take."""
+        if arguments.workers == 1:
+            return nullcontext(self.evaluator)
+        crew = SimulatedCrew(self.evaluator, arguments, [seed])
+        return nullcontext(OfRun(crew, self.evaluator))
 
     def provenance(self, arguments: SearchArguments) -> Mapping[str, str]:
         """That of the table's columns."""
@@ -192,3 +195,42 @@ class SimulatedCrew:
                 outcome = self._evaluator.evaluate(index[here], epochs, keys[here])
                 accuracy[here], seconds[here] = outcome.accuracy, outcome.seconds
         return accuracy, seconds
+
+
+class OfRun:
+    """The evaluator of a run's environment: its crew, which works at a batch until all is done.
+
+    An architecture's seconds are its share of those that pass.
+
+    Args:
+        crew: who evaluates.
+        evaluator: whose attributes it has.
+    """
+
+    def __init__(self, crew: Crew, evaluator: Evaluator) -> None:
+        self._crew, self._count, self._time = crew, 0, 0.0
+        for name in ("space", "dataset", "full_epochs"):
+            if hasattr(evaluator, name):
+                setattr(self, name, getattr(evaluator, name))
+
+    def evaluate(
+        self, index: NDArray[np.int64], epochs: Epochs, trial_keys: NDArray[np.uint64]
+    ) -> Outcome:
+        """Answer up to as many as there are workers; see :class:`Evaluator`."""
+        new, now, clock = np.array([-1]), np.array([self._time]), self._time
+        accuracy = np.zeros(len(index))
+        for place in range(len(index)):
+            asked = {
+                "index": index[place : place + 1],
+                "rung": np.array([0]),
+                "evaluation": np.array([self._count + place]),
+                "key": trial_keys[place : place + 1],
+            }
+            self._crew.submit({**asked, "continues": new, "paid": new}, now)
+        for _ in index:
+            time, found = self._crew.collect()
+            accuracy[found["evaluation"] - self._count] = found["accuracy"]
+            clock = float(time[0])
+        seconds = np.full(len(index), (clock - self._time) / max(len(index), 1))
+        self._count, self._time = self._count + len(index), clock
+        return Outcome(accuracy, seconds, *self._crew.provenance)

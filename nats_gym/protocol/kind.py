@@ -35,7 +35,7 @@ Progress = Callable[[float], None]
 #: Whose the arguments are that not every agent takes.
 _WHOSE = {
     **dict.fromkeys(("rungs", "continuing"), "multi-fidelity agents such as asha"),
-    "workers": "agents that ask and are told",
+    "workers": "agents that ask and are told, or learn in several copies of an environment",
     "supernet_epochs": "weight-sharing searches",
     "evaluations": "agents that evaluate architectures one by one",
     "evaluator": "agents that evaluate architectures one by one",

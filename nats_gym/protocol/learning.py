@@ -1,5 +1,8 @@
 """Runs an agent that learns in a Gymnasium environment, one independent run after the other.
 
+With several workers the environment is a native vector one of as many copies, whose architectures
+are evaluated at once: the agent goes on when the last of them is.
+
 The account is kept here, not by the agent: what its environment evaluated, until the budget was
 spent.
 """
@@ -12,7 +15,11 @@ from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
+from gymnasium.vector import AutoresetMode
+from numpy.typing import NDArray
 
+from nats_gym.agents import learns_in_copies
 from nats_gym.errors import InvalidInput
 from nats_gym.results.result import SearchArguments
 from nats_gym.simulation.clock import SimulatedClock
@@ -27,7 +34,19 @@ KEPT = ("index", "accuracy", "seconds", "clock")
 class Environment(Kind):
     """An agent that learns in an environment of its own for every run."""
 
+    own = (*Kind.own, "workers")
     methods = ("learn",)
+
+    def complete(self, *given: Any, workers: int, **named: Any) -> SearchArguments:
+        """See :meth:`Kind.complete`; several workers take an agent that learns in copies."""
+        arguments = super().complete(*given, workers=workers, **named)
+        if arguments.workers > 1 and not learns_in_copies(self.factory):
+            raise InvalidInput(
+                f"{self.name} learns in one environment, an evaluation at a time; "
+                f"{arguments.workers} workers take an agent that says learns_in_copies = True, see "
+                "nats_gym.agents"
+            )
+        return arguments
 
     def play(self, runs: Runs) -> Columns:
         """Let an agent learn for every seed; see :meth:`Kind.play`.
@@ -47,21 +66,32 @@ class Environment(Kind):
                 runs.progress((run + min(share, 1.0)) / len(seeds))
 
             with answers.evaluator_of(arguments, seed) as evaluator:
-                made = gym.make(
-                    "NAS-v0",
-                    space=answers.space,
-                    dataset=answers.dataset,
-                    epochs=arguments.epochs,
-                    evaluator=evaluator,
-                )
-                with _Watched(made, seed, tell) as env:
+                account = _Account(tell)
+                asked: dict[str, Any] = {
+                    "space": answers.space,
+                    "dataset": answers.dataset,
+                    "epochs": arguments.epochs,
+                    "evaluator": evaluator,
+                }
+                env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]
+                if arguments.workers == 1:
+                    env = _Watched(gym.make("NAS-v0", **asked), seed, account)
+                else:
+                    again = AutoresetMode.SAME_STEP
+                    copies = gym.make_vec(
+                        "NAS-v0", arguments.workers, autoreset_mode=again, **asked
+                    )
+                    env = _WatchedCopies(copies, seed, account)
+                try:
                     self._learn(env, arguments, seed)
-                    counted = _until_spent(env.evaluations, arguments, self.name)
-                    played.append(dict(zip(KEPT, zip(*counted, strict=True), strict=True)))
+                finally:
+                    env.close()
+                counted = _until_spent(account.evaluations, arguments, self.name)
+                played.append(dict(zip(KEPT, zip(*counted, strict=True), strict=True)))
             runs.progress((run + 1) / len(seeds))
         return in_columns(played)
 
-    def _learn(self, env: gym.Env[Any, Any], arguments: SearchArguments, seed: int) -> None:
+    def _learn(self, env: Any, arguments: SearchArguments, seed: int) -> None:
         agent, most = self.make(), arguments.evaluations
         if most is None:
             agent.learn(env, arguments.budget, seed)
@@ -76,20 +106,30 @@ class Environment(Kind):
             )
 
 
-class _Watched(gym.Wrapper[Any, Any, Any, Any]):
-    """Keeps what an environment evaluated, and gives it the seed of its run, once.
+class _Account:
+    """What was evaluated.
 
     Attributes:
         evaluations: index, accuracy, seconds and clock of each, in order.
     """
 
-    def __init__(
-        self, env: gym.Env[Any, Any], seed: int, tell: Callable[[float, int], None]
-    ) -> None:
-        super().__init__(env)
-        self._seed: int | None = seed
+    def __init__(self, tell: Callable[[float, int], None]) -> None:
         self._tell = tell
         self.evaluations: list[tuple[Any, ...]] = []
+
+    def note(self, *figures: Any) -> None:
+        """Add an evaluation."""
+        self.evaluations.append(figures)
+        self._tell(figures[-1], len(self.evaluations))
+
+
+class _Watched(gym.Wrapper[Any, Any, Any, Any]):
+    """Keeps account of what an environment evaluates, and gives it the seed of its run, once."""
+
+    def __init__(self, env: gym.Env[Any, Any], seed: int, account: _Account) -> None:
+        super().__init__(env)
+        self._seed: int | None = seed
+        self._account = account
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -100,9 +140,34 @@ class _Watched(gym.Wrapper[Any, Any, Any, Any]):
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
         if "clock" in info:
-            self.evaluations.append(tuple(info[name] for name in KEPT))
-            self._tell(info["clock"], len(self.evaluations))
+            self._account.note(*(info[name] for name in KEPT))
         return observation, reward, terminated, truncated, info
+
+
+class _WatchedCopies(gym.vector.VectorWrapper[Any, Any, Any]):
+    """The same of several copies, whose seconds add up to one clock, in the copies' order."""
+
+    def __init__(
+        self, env: gym.vector.VectorEnv[Any, Any, Any], seed: int, account: _Account
+    ) -> None:
+        super().__init__(env)
+        self._seed: int | None = seed
+        self._account, self._clock = account, 0.0
+
+    def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> Any:
+        seed, self._seed = self._seed, None
+        return self.env.reset(seed=seed, options=options)
+
+    def step(
+        self, actions: Any
+    ) -> tuple[Any, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
+        observations, rewards, terminated, truncated, infos = self.env.step(actions)
+        ended = infos.get("final_info", {})
+        for copy in np.flatnonzero(ended.get("_seconds", ())).tolist():
+            index, accuracy, seconds = (ended[name][copy] for name in KEPT[:-1])
+            self._clock += float(seconds)
+            self._account.note(int(index), float(accuracy), float(seconds), self._clock)
+        return observations, rewards, terminated, truncated, infos
 
 
 def _until_spent(

@@ -26,7 +26,7 @@ from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.streams import run_seeds
 
-from .answers import Answers, Columns, Crew
+from .answers import Answers, Columns, Crew, OfRun
 from .journal import JOURNAL, Entry, Journal, UnreadableJournal
 from .ladder import Ladder, states_of
 
@@ -146,7 +146,7 @@ class Live(Answers):
     def evaluator_of(self, arguments: SearchArguments, seed: int) -> Iterator[Evaluator]:
         """An evaluator whose seconds are those that pass."""
         with self.crew(arguments, [seed]) as crew:
-            yield OnRealClock(crew, self.evaluator)
+            yield OfRun(crew, self.evaluator)
 
     def provenance(self, arguments: SearchArguments) -> Mapping[str, str]:
         """That of the answers; seconds are real."""
@@ -316,33 +316,6 @@ class LiveCrew:
             return checked(self._live.evaluator.evaluate(index, epochs, keys), 1)
         except Exception as error:  # told where the search waits
             return error
-
-
-class OnRealClock:
-    """The evaluator of a run's environment: one evaluation at a time, its seconds those that pass.
-
-    Args:
-        crew: who evaluates.
-        evaluator: whose attributes it has.
-    """
-
-    def __init__(self, crew: Crew, evaluator: Evaluator) -> None:
-        self._crew, self._count, self._time = crew, 0, 0.0
-        for name in ("space", "dataset", "full_epochs"):
-            if hasattr(evaluator, name):
-                setattr(self, name, getattr(evaluator, name))
-
-    def evaluate(
-        self, index: NDArray[np.int64], epochs: Epochs, trial_keys: NDArray[np.uint64]
-    ) -> Outcome:
-        """Answer one; see :class:`Evaluator`."""
-        new = np.array([-1])
-        asked = {"index": index, "rung": np.array([0]), "evaluation": np.array([self._count])}
-        self._crew.submit({**asked, "continues": new, "paid": new, "key": trial_keys}, new)
-        clock, found = self._crew.collect()
-        seconds, self._time = clock - self._time, float(clock[0])
-        self._count += 1
-        return Outcome(found["accuracy"], seconds, *self._crew.provenance)
 
 
 def _plainly(accuracy: float, status: str) -> Outcome:

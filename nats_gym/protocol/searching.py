@@ -99,8 +99,8 @@ def search(
         rungs: of a multi-fidelity agent: the schedules that it may train to, such as ``("1/12",
             "4/12", 12)``; None for the states of ``epochs`` after a third of it, a ninth and so
             on where the table has learning curves of it, else for all schedules of the table.
-        workers: of an agent that asks and is told: evaluations beside each other, on simulated
-            workers.
+        workers: evaluations beside each other, on simulated workers: of an agent that asks and is
+            told, as they are done; of one that learns in copies of an environment, in batches.
         continuing: of a multi-fidelity agent: whether going on with a training costs the
             ``"difference"`` (and the trial is the same) or starts from ``"scratch"``; None for
             the agent's own. Between two schedules, whose learning rates fall differently, a

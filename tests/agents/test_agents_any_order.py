@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -176,7 +178,32 @@ def test_an_agent_that_is_told_of_its_last_question_takes_one_worker() -> None:
         nats_gym.search("tss", "cifar10", Deaf, workers=2, **given)
 
 
-@pytest.mark.parametrize("agent", ["ppo", "darts"])
-def test_agents_that_do_not_ask_take_no_workers(agent: str) -> None:
-    with pytest.raises(InvalidInput, match="workers= is for agents that ask and are told"):
+class LearnsAlone:
+    def learn(self, env: Any, budget: float, seed: int) -> None:
+        raise AssertionError("it is refused before")
+
+
+@pytest.mark.parametrize(
+    ("agent", "message"),
+    [
+        ("darts", "workers= is for agents that ask and are told"),
+        (LearnsAlone, r"learns in one environment.*learns_in_copies = True"),
+    ],
+)
+def test_agents_that_do_not_ask_take_no_workers(agent: Any, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message):
         nats_gym.search("tss", "cifar10", agent, workers=2)
+
+
+@pytest.mark.parametrize("agent", ["ppo", "dqn"])
+def test_copies_of_an_environment_wait_for_their_slowest(agent: str) -> None:
+    """On a table: a batch ends with the longest of its trainings."""
+    given: Any = {"epochs": 12, "runs": 2, "evaluations": 30, "trial": "mean"}
+    found = nats_gym.search("tss", "cifar10", agent, workers=3, **given)
+    table = nats_gym.load_table("tss", "cifar10")
+    seconds = table.query_seconds(12)[found.index].reshape(2, 10, 3)
+    ends = np.cumsum(seconds.max(-1), axis=1)
+    assert found.clock[:, 2::3] == pytest.approx(ends)
+    assert (found.accuracy > 0).all()
+    alone = nats_gym.search("tss", "cifar10", agent, workers=3, first_run=1, **{**given, "runs": 1})
+    assert (alone.index == found.index[1:]).all()

@@ -25,6 +25,8 @@ import nats_gym
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import CachedEvaluator, RayEvaluator, TrainingEvaluator
 from nats_gym.evaluators.cluster import ClusterFailed
+from nats_gym.protocol.journal import Entry, Journal
+from nats_gym.study import Study, load_study, run_study
 
 #: The fixture of most tests here.
 __all__ = ["cluster"]
@@ -339,6 +341,37 @@ def test_a_search_outlives_a_lost_node(cluster: Any, tmp_path: Path) -> None:
     assert (again.index == found.index).all()
     assert len(toy.noted("attempts")) == done
     cluster.remove_node(other)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_a_study_on_a_cluster_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sklearn")
+    evaluator = {"name": "ray", "device": "cpu", "cache": False, "recipe": {"batch_size": 256}}
+    evaluator["network"] = {"cells_per_stage": 1}
+    search = {"space": "sss", "dataset": "digits", "epochs": 1, "evaluations": 4}
+    search["evaluator"] = evaluator
+    agents = {"rea": {"workers": 2}, "random": {"workers": 2}}
+    study = Study.of({"runs": 1, "searches": [search], "agents": agents})
+    written = Journal.append
+    answers: list[int] = []
+
+    def append(journal: Journal, run: int, entry: Entry) -> None:
+        written(journal, run, entry)
+        answers.append(entry.index)
+        if len(answers) == 6:  # in the second cell
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Journal, "append", append)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, tmp_path)
+    run_study(study, tmp_path)
+    assert len(answers) == 8  # what was answered is not trained again
+    (searches,) = load_study(tmp_path).groups().values()
+    assert sorted(searches) == ["random", "rea"]
+    for found in searches.values():
+        assert found.evaluations.tolist() == [4]
+        assert found.provenance["failures"] == "0"
 
 
 @pytest.mark.slow

@@ -299,7 +299,7 @@ def test_nobody_goes_on_with_what_is_not_answered() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"agent": "ppo", "workers": 2}, "workers= is for agents that ask and are told"),
+        ({"agent": "darts", "workers": 2}, "workers= is for agents that ask and are told"),
         ({"agent": "rea", "rungs": [12, 200]}, "rungs= is for"),
         ({"agent": "rea", "continuing": "scratch"}, "continuing= is for"),
         ({"agent": "asha", "continuing": "differnce"}, "Did you mean 'difference'"),

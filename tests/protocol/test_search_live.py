@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import multiprocessing
 import random
-import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +45,11 @@ class Scripted:
         self.wait, self.fails_at, self.dead = wait, fails_at, dead
         self.asked: list[tuple[int, Any, int]] = []
         self.closed = 0
+        self.together: threading.Barrier | None = None
 
     def evaluate(self, index: Any, epochs: Any, trial_keys: Any) -> Outcome:
+        if self.together is not None:
+            self.together.wait(timeout=60)
         number = len(self.asked)
         self.asked.append((int(index[0]), epochs, int(trial_keys[0])))
         if number == self.fails_at:
@@ -139,6 +140,44 @@ def test_agents_that_learn_in_an_environment(agent: str, tmp_path: Path) -> None
     assert same(again, whole, "index", "accuracy")
     assert (again.clock[:, :5] == whole.clock[:, :5]).all()
     assert len(evaluator.asked) >= 7
+
+
+@pytest.mark.parametrize("agent", LEARNERS)
+def test_what_learns_in_copies_has_its_workers_work_at_once(agent: str, tmp_path: Path) -> None:
+    pytest.importorskip("stable_baselines3")
+    given = {"evaluations": 10, "epochs": 2, "workers": 3, "checkpoints": tmp_path}
+    evaluator = Scripted()
+    evaluator.together = threading.Barrier(3)
+    whole = search(agent, evaluator, **given)
+    assert whole.evaluations.tolist() == [10]
+    assert len(evaluator.asked) == 12  # the last three at once
+    answered = sorted(index for index, _, _ in evaluator.asked)
+    assert not {*whole.index[0].tolist()} - {*answered}
+    seconds = whole.seconds[0].reshape(-1)
+    assert (seconds[:9].reshape(3, 3) == seconds[:9:3, None]).all()  # shares of a batch
+    idle = Scripted()
+    assert same(search(agent, idle, **given), whole)
+    assert not idle.asked
+    cut(tmp_path, 5)  # within a batch
+    assert same(search(agent, **given), whole, "index", "accuracy")
+
+
+def test_copies_take_as_many_steps_to_an_update_as_one() -> None:
+    sb3 = pytest.importorskip("stable_baselines3")
+    updates: list[tuple[int, int]] = []
+
+    class Counted(sb3.PPO):  # type: ignore[misc, name-defined]
+        def train(self) -> None:
+            updates.append((self.num_timesteps, self.env.num_envs))
+            super().train()
+
+    class CountedAgent(get_agent("ppo")):  # type: ignore[misc]
+        algorithm = Counted
+
+    for workers in (1, 4):
+        search(CountedAgent, epochs=2, evaluations=60, workers=workers)
+    assert {(steps % 48, copies) for steps, copies in updates} == {(0, 1), (0, 4)}
+    assert [steps for steps, copies in updates if copies == 4][:3] == [48, 96, 144]
 
 
 @pytest.mark.parametrize("workers", [2, 5])
@@ -282,7 +321,6 @@ def test_an_agent_that_asks_otherwise_is_said(tmp_path: Path) -> None:
         ({"agent": "tunas", "evaluations": None}, "evaluator= is for agents that evaluate"),
         ({"agent": "asha", "epochs": 2}, "needs two rungs at least"),
         ({"watch": 3}, "watch"),
-        ({"agent": "ppo", "workers": 2}, "workers= is for agents that ask"),
     ],
 )
 def test_what_is_no_search_on_an_evaluator_is_refused(given: Any, message: str) -> None:
@@ -291,15 +329,14 @@ def test_what_is_no_search_on_an_evaluator_is_refused(given: Any, message: str) 
         search(**given)
 
 
-KILLED = """
-import sys
-sys.path[:0] = {tests!r}
-from test_search_live import Scripted, search
-search({agent!r}, Scripted(0.02), workers={workers}, checkpoints={folder!r}, evaluations=30)
-"""
+#: Where processes to be killed come from, which have imported already what takes long.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["nats_gym.evaluators.training", "sklearn.datasets"])
 
 
 def answers_of(folder: Path) -> list[Any]:
+    if not (folder / "journal.sqlite").exists():
+        return []
     file = sqlite3.connect(folder / "journal.sqlite")
     try:
         return file.execute("SELECT answer FROM answers ORDER BY place").fetchall()
@@ -309,32 +346,42 @@ def answers_of(folder: Path) -> list[Any]:
         file.close()
 
 
-def kill_and_go_on(agent: str, workers: int, folder: Path, kills: int, seed: int) -> SearchResult:
-    """Kill a search so often, look that nothing was lost, and go on."""
-    draws, kept = random.Random(seed), []
-    tests = [str(folder) for folder in Path(__file__).parents[:2]]
-    script = KILLED.format(tests=tests, agent=agent, workers=workers, folder=str(folder))
+def kill(begin: Any, folder: Path, kills: int, evaluations: int, wait: float = 0.03) -> list[Any]:
+    """Kill a search so often at random moments, look that nothing is lost, and go on.
+
+    Returns:
+        The answers that were in the journal at the last kill.
+    """
+    draws, kept = random.Random(kills), []
     for _ in range(kills):
-        process = subprocess.Popen([sys.executable, "-c", script], env={**os.environ})
+        process = FORKS.Process(target=begin)
+        process.start()
         until = time.monotonic() + 120
-        target = len(kept) + draws.randint(0, max(1, 30 // kills - 1))
-        while time.monotonic() < until and process.poll() is None:
-            if (folder / "journal.sqlite").exists() and len(answers_of(folder)) >= target:
+        target = len(kept) + draws.randint(0, max(1, evaluations // kills - 1))
+        while time.monotonic() < until and process.is_alive():
+            if len(answers_of(folder)) >= target:
                 break
-            time.sleep(draws.random() * 0.03)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+            time.sleep(draws.random() * wait)
+        time.sleep(draws.random() * wait)  # into whatever comes next
+        process.kill()
+        process.join()
         now = answers_of(folder)
         assert now[: len(kept)] == kept
         kept = now
-    found = search(agent, Scripted(), workers=workers, checkpoints=folder, evaluations=30)
+    return kept
+
+
+def kill_and_go_on(agent: str, workers: int, folder: Path, kills: int) -> SearchResult:
+    given = {"workers": workers, "checkpoints": folder, "evaluations": 30}
+    kept = kill(partial(search, agent, Scripted(0.02), **given), folder, kills, 30)
+    found = search(agent, Scripted(), **given)
     assert answers_of(folder)[: len(kept)] == kept
     return found
 
 
 @pytest.mark.parametrize(("agent", "workers"), [("rea", 1), ("asha", 2)])
 def test_killed_it_goes_on(agent: str, workers: int, tmp_path: Path) -> None:
-    found = kill_and_go_on(agent, workers, tmp_path, kills=2, seed=0)
+    found = kill_and_go_on(agent, workers, tmp_path, kills=2)
     assert found.evaluations.tolist() == [30]
     if workers == 1:
         whole = search(agent, evaluations=30)
@@ -345,7 +392,7 @@ def test_killed_it_goes_on(agent: str, workers: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("agent", ["rea", "asha", "bohb", "tpe"])
 def test_killed_ten_times_it_goes_on(agent: str, workers: int, tmp_path: Path) -> None:
-    found = kill_and_go_on(agent, workers, tmp_path, kills=10, seed=1)
+    found = kill_and_go_on(agent, workers, tmp_path, kills=10)
     if workers == 1:
         whole = search(agent, evaluations=30)
         assert same(found, whole, "index", "accuracy", "rung", "continues", "seconds")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from test_search_live import answers_of, kill
 
 import nats_gym
 from nats_gym.evaluators import TrainingEvaluator
@@ -54,7 +56,7 @@ def check_figures(found: SearchResult, numbers: int) -> None:
         ("tpe", {"workers": 2}),
         ("asha", {"workers": 2, "epochs": 3, "rungs": ["1/3", 3], "evaluations": 8}),
         ("bohb", {"workers": 2, "epochs": 3, "rungs": ["1/3", 3], "evaluations": 5}),
-        ("ppo", {"evaluations": 3}),
+        ("ppo", {"workers": 2}),
     ],
 )
 def test_agents_search_by_real_training(agent: str, given: dict[str, Any], tmp_path: Path) -> None:
@@ -71,3 +73,29 @@ def test_agents_search_by_real_training(agent: str, given: dict[str, Any], tmp_p
     again = trained(agent, tmp_path, **given)
     assert (again.clock == found.clock).all()
     assert not (tmp_path / "trainings").exists()
+
+
+@pytest.mark.parametrize(
+    ("agent", "given"),
+    [
+        ("rea", {"workers": 2}),
+        ("tpe", {}),
+        ("asha", {"epochs": 3, "rungs": ["1/3", 3]}),
+        ("bohb", {"epochs": 3, "rungs": ["1/3", 3]}),
+        ("ppo", {}),
+    ],
+)
+def test_trainings_killed_ten_times_end_as_never_killed(
+    agent: str, given: dict[str, Any], tmp_path: Path
+) -> None:
+    given = {"evaluations": 12, **given}
+    kept = kill(partial(trained, agent, tmp_path, **given), tmp_path, 10, 12, wait=0.2)
+    found = trained(agent, tmp_path, **given)
+    assert answers_of(tmp_path)[: len(kept)] == kept
+    assert (np.diff(found.clock[0]) >= 0).all()
+    if "workers" not in given:  # else answers come in an order of their own
+        whole = trained(agent, tmp_path / "whole", **given)
+        for name in ("index", "accuracy", "rung", "evaluation", "continues"):
+            assert (getattr(found, name) == getattr(whole, name)).all(), name
+    again = trained(agent, tmp_path, **given)
+    assert (again.clock == found.clock).all()
