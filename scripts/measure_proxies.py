@@ -15,13 +15,13 @@ were measured as named columns of the package.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nats_gym.machine import describe, versions
+from nats_gym.measuring.classes import classes_of, in_random_order, of_every_architecture
+from nats_gym.measuring.lines import appending, read_lines
 from nats_gym.proxies.registry import find_score
 from nats_gym.proxies.scoring import Scorer
 from nats_gym.proxies.shipped import PREFIX
@@ -29,6 +29,7 @@ from nats_gym.spaces import Quantity, get_space
 from nats_gym.tables import MEASURED, Column, write_table
 from nats_gym.tables.named_columns import SHIPPED
 
+LINES = "scores.jsonl"
 SPACE, DATASET, SEED, BATCH = "tss", "cifar10", 0, 64
 #: Quick ones first.
 SCORES = ("synflow", "logsynflow", "naswot", "zen", "jacob_cov", "grad_norm", "snip", "fisher")
@@ -50,22 +51,10 @@ def main() -> None:
         ship(given.folder)
 
 
-def classes() -> NDArray[np.int64]:
-    """Lowest index of each class of isomorphic topologies, in the order of measuring."""
-    space = get_space(SPACE)
-    lowest = np.unique(space.isomorphism_class(space.all_choices()))
-    return np.random.default_rng(0).permutation(lowest)
-
-
 def measured(folder: Path) -> dict[str, dict[int, float]]:
     """By score and class, what was measured."""
     found: dict[str, dict[int, float]] = {}
-    path = folder / "scores.jsonl"
-    for line in path.read_text().splitlines() if path.exists() else ():
-        try:
-            entry = json.loads(line)
-        except ValueError:  # a process was killed while it wrote
-            continue
+    for entry in read_lines(folder / LINES):
         for name, value in entry["scores"].items():
             found.setdefault(name, {})[entry["index"]] = value
     return found
@@ -75,16 +64,14 @@ def measure(folder: Path, scores: list[str], samples: int | None) -> None:
     """Measure what is missing, a score after the other."""
     folder.mkdir(parents=True, exist_ok=True)
     done = measured(folder)
-    with (folder / "scores.jsonl").open("a") as file:
-        file.write("\n")  # after a line that was cut
+    classes = in_random_order(classes_of(get_space(SPACE)))
+    with appending(folder / LINES) as append:
         for name in scores:
             scorer = Scorer(SPACE, DATASET, [name], batch=BATCH)
-            for index in classes()[:samples].tolist():
+            for index in classes[:samples].tolist():
                 if index not in done.get(name, {}):
                     found = scorer.score(index, SEED)
-                    entry = {"index": index, "scores": found.values, "seconds": found.seconds}
-                    file.write(json.dumps(entry) + "\n")
-                    file.flush()
+                    append({"index": index, "scores": found.values, "seconds": found.seconds})
 
 
 def compare(folder: Path, published: Path) -> None:
@@ -104,14 +91,13 @@ def compare(folder: Path, published: Path) -> None:
 
 def ship(folder: Path) -> None:
     """Write the named columns."""
-    space = get_space(SPACE)
-    class_of = space.isomorphism_class(space.all_choices())
+    classes = classes_of(get_space(SPACE))
     stored = []
     for name, values in measured(folder).items():
-        if len(values) < len(np.unique(class_of)):
+        if len(values) < len(np.unique(classes)):
             print(f"{name}: {len(values)} classes only, left out")
             continue
-        column = np.array([values[index] for index in class_of.tolist()])
+        column = of_every_architecture(classes, values)
         lowest = column[np.isfinite(column)].min()
         worst = int(np.isinf(column).sum())
         column[np.isneginf(column)] = lowest

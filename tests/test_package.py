@@ -128,6 +128,7 @@ LAYERS = (
         "rewards",
         "networks",
         "training",
+        "measuring",
         "proxies",
         "evaluators",
         "building",

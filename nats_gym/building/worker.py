@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import statistics
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -15,11 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-import nats_gym
 from nats_gym.building.plan import VALID_SPLIT, Plan
 from nats_gym.errors import said
 from nats_gym.evaluators.protocol import Answer, StreamingEvaluator
-from nats_gym.machine import processor
+from nats_gym.measuring.timing import latency
 from nats_gym.networks import build
 from nats_gym.processes.pool import Task
 from nats_gym.simulation.schedule import Epochs
@@ -27,10 +24,8 @@ from nats_gym.spaces import find_space, known_spaces, place_of
 from nats_gym.tables import MEASURED
 from nats_gym.training.checkpoint import UnreadableCheckpoint
 from nats_gym.training.data import ImageData, load_data
-from nats_gym.training.trainer import choose_device, seeded, train
-
-_LATENCY_BATCH = 256
-_LATENCY_PASSES = 3
+from nats_gym.training.devices import choose_device, describe_device
+from nats_gym.training.trainer import seeded, train
 
 
 def train_once(
@@ -69,42 +64,9 @@ def train_once(
         "record": record.to_content(),
         "latency": latency(network, data.resolution, device, plan.recipe.channels_last),
         "params": sum(p.numel() for p in network.parameters()) / 1e6,
-        "machine": machine(device),
+        "machine": describe_device(device),
         "splits": splits,
     }
-
-
-@torch.no_grad()
-def latency(
-    network: nn.Module,
-    resolution: int,
-    device: torch.device,
-    channels_last: bool,
-    batch: int = _LATENCY_BATCH,
-) -> float:
-    """Seconds of a forward pass over a batch, in float32: the median of three."""
-    network.eval()
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    images = torch.rand(batch, 3, resolution, resolution, device=device)
-    images = images.to(memory_format=layout)
-    seconds = []
-    for _ in range(1 + _LATENCY_PASSES):
-        start = perf_counter()
-        network(images)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        seconds.append(perf_counter() - start)
-    return statistics.median(seconds[1:])  # the first warms up
-
-
-def machine(device: torch.device) -> str:
-    """What trainings run on here: processor or accelerator, and versions."""
-    if device.type == "cuda":
-        where = torch.cuda.get_device_name(device)
-    else:
-        threads = torch.get_num_threads()
-        where = f"{processor()}, {threads} thread{'s' if threads > 1 else ''}"
-    return f"nats-gym {nats_gym.__version__}, torch {torch.__version__}, {where}"
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""``nats-gym build`` and ``nats-gym fit``."""
+"""``nats-gym build``, ``nats-gym fit`` and ``nats-gym measure``."""
 
 from __future__ import annotations
 
@@ -15,8 +15,11 @@ from .terminal import (
     app,
     check_data_dir,
     interruptible,
+    number_or_text,
     path,
+    print_grid,
     progress_bar,
+    results_folder,
     say,
     space_name,
 )
@@ -131,3 +134,72 @@ def fit(
         errors = ", ".join(f"{name} {value:g}" for name, value in column.held_out.items())
         say(f"{column.name} ({column.provenance}): held out {errors}")
     say(f"table of {fitted.space.size:,} estimated architectures: {fitted.folder}")
+
+
+@app.command()
+def measure(
+    space: Annotated[str, typer.Option(parser=space_name, help=SPACE_NAMES)],
+    dataset: Annotated[str, typer.Option(help=DATASET_NAMES)] = "cifar10",
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1")] = "cpu",
+    batch: Annotated[str, typer.Option(help="images, e.g. 1,256: a column for each")] = "1",
+    threads: Annotated[int, typer.Option(help="on the CPU")] = 1,
+    dead_branches: Annotated[
+        bool,
+        typer.Option(
+            "--dead-branches",
+            help="compute what cannot reach the output, and measure isomorphic architectures each",
+        ),
+    ] = False,
+    passes: Annotated[int, typer.Option(help="over the space, each in an order of its own")] = 2,
+    seconds: Annotated[float, typer.Option(help="of repetitions for a network in a pass")] = 0.1,
+    samples: Annotated[
+        int | None, typer.Option(help="of how many networks, drawn at random; adds no column")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="of the column; default latency/cpu-1-thread-batch1 or so")
+    ] = None,
+    licence: Annotated[str, typer.Option(help="of the figures")] = "",
+    replace: Annotated[bool, typer.Option("--replace", help="one that was added before")] = False,
+    out: Annotated[
+        Path | None,
+        typer.Option(parser=path, help="folder of the timings; default results/<what measured>"),
+    ] = None,
+) -> None:
+    """Time a space's networks on this machine, and add the latency as a column, in milliseconds.
+
+    Interrupted, it goes on where it stopped. A part of them (--samples) is shown, and no column.
+    """
+    from numpy import nanquantile
+
+    from nats_gym.measuring import measure_latency
+    from nats_gym.results.summary import grid
+
+    told = [space, dataset, device, *(["dead"] if dead_branches else []), f"batch{batch}"]
+    told += [f"{threads}threads", f"{seconds:g}s", *([] if name is None else [name])]
+    folder = out or results_folder("measure", *told)
+    kept = f"what was measured is kept in {folder}, and the same command goes on"
+    with interruptible(kept), progress_bar() as bar:
+        task = bar.add_task("measuring", total=None)
+        found = measure_latency(
+            *(space, dataset, folder),
+            device=device,
+            batch=[number_or_text(one.strip()) for one in batch.split(",")],  # type: ignore[misc]
+            threads=threads,
+            dead_branches=dead_branches,
+            passes=passes,
+            seconds=seconds,
+            samples=samples,
+            name=name,
+            licence=licence,
+            replace=replace,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    title = f"{space} {dataset}: milliseconds of a forward pass"
+    rows = grid(title, "column", "least", "median", "most", "passes apart", "rank correlation")
+    for one in found:
+        least, median, most = nanquantile(one.milliseconds, (0, 0.5, 1))
+        figures = (f"{least:.3f}", f"{median:.3f}", f"{most:.3f}", f"{one.spread:.2%}")
+        rows.add_row(one.name, *figures, f"{one.correlation:.4f}")
+    print_grid(rows)
+    if found[0].folder is None:
+        say(f"a part of {space}, of which there is no column; without --samples the rest follows")

@@ -137,6 +137,11 @@ def look_here() -> None:
         sys.path.append(str(Path.cwd()))
 
 
+def results_folder(*told: object) -> Path:
+    """Where what a command makes goes by default: a folder named after what it was told."""
+    return Path("results", re.sub(r"[^\w.,=+-]+", "_", "-".join(map(str, told)))[:200])
+
+
 def check_data_dir(data_dir: Path | None, dataset: str) -> None:
     """Refuse a folder for images that lie in none."""
     if data_dir is not None and not get_dataset(dataset).archive:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
 import time
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from .terminal import (
     named_values,
     number_or_text,
     path,
+    results_folder,
     say,
     space_name,
 )
@@ -81,7 +81,7 @@ def train_network(
     index = found.resolve(number_or_text(architecture))
     changes = named_values(recipe or [], "--recipe")
     options = named_values(network or [], "--network") if network else None
-    folder = out or _default_folder(
+    folder = out or results_folder(
         *("train", found.name, dataset, index, *(() if epochs is None else (f"{epochs}epochs",))),
         *(f"{name}={value}" for name, value in {**(options or {}), **changes}.items()),
         f"seed{seed}",
@@ -196,7 +196,3 @@ def _tell_figures(card: Card) -> None:
         f"{tested}; trained on {figures['train_images']:,} images for {figures['epochs']} epochs, "
         f"{figures['seconds']:.1f} s"
     )
-
-
-def _default_folder(*told: object) -> Path:
-    return Path("results", re.sub(r"[^\w.,=+-]+", "_", "-".join(map(str, told)))[:200])

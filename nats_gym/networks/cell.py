@@ -41,7 +41,12 @@ class Cell(nn.Module):
             for choice, (_, source) in zip(choices, EDGES, strict=True)
         )
         self.live = live_edges(choices, c_in != c_out)
+        self._drawn = tuple(edge for edge, choice in enumerate(choices) if choice != _NONE)
         self.reads_input = any(EDGES[edge][1] == INPUT for edge in self.live)
+
+    def compute_every_edge(self) -> None:
+        """Compute from now on all edges but those of ``none``: the outputs stay what they are."""
+        self.live, self.reads_input = self._drawn, True
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``(B, c_in, H, W)`` → ``(B, c_out, H, W)``."""

@@ -111,8 +111,8 @@ def add_column(
         InvalidInput: for a name that is taken or none, a wrong count, and what is no number, twice
             there or missing.
     """
-    of, dataset = get_space(space), get_dataset(dataset).name
-    name = _free_name(of, name)
+    folder = folder_of_column(space, dataset, name, replace)
+    of, dataset, name = get_space(space), get_dataset(dataset).name, _name_of(folder)
     unit = checks.text(unit, "a unit", 50)
     label = checks.text(label, "a label", 100) if label else f"{name} [{unit}]"
     quantity = Quantity(unit, label[:100], checks.switch(lower_is_better, "lower_is_better"))
@@ -125,21 +125,27 @@ def add_column(
         counts=quantity,
     )
     figures = _figures_of(of, values)
-    folder = _added(of.name, dataset) / name.replace("/", "+")
+    make_folder(folder.parent)
+    write_table(folder, of.name, dataset, [(column, figures)])
+    return folder
+
+
+def folder_of_column(space: str, dataset: str, name: str, replace: bool = False) -> Path:
+    """Where a column will lie, once it may be added; arguments and errors as :func:`add_column`."""
+    of, dataset = get_space(space), get_dataset(dataset).name
+    folder = _added(of.name, dataset) / _free_name(of, name).replace("/", "+")
     if folder.exists() and not checks.switch(replace, "replace"):
         raise InvalidInput(
             f"{of.name} {dataset} has a column {shown(name)} already, in {folder}: replace=True or "
             "--replace takes its place"
         )
-    make_folder(folder.parent)
-    write_table(folder, of.name, dataset, [(column, figures)])
     return folder
 
 
 def remove_column(space: str, dataset: str, name: str) -> None:
     """Delete a column that was added on this machine; ``InvalidInput`` if there is none."""
     of, dataset = get_space(space), get_dataset(dataset).name
-    added = {folder.name.replace("+", "/"): folder for folder in _within(_added(of.name, dataset))}
+    added = {_name_of(folder): folder for folder in _within(_added(of.name, dataset))}
     name = checks.text(name, "a column's name")
     if name not in added:
         raise unknown_name("column added here", name, added)
@@ -148,6 +154,10 @@ def remove_column(space: str, dataset: str, name: str) -> None:
     shutil.rmtree(hidden, ignore_errors=True)
     added[name].rename(hidden)
     shutil.rmtree(hidden)
+
+
+def _name_of(folder: Path) -> str:
+    return folder.name.replace("+", "/")
 
 
 def _folders(space: str, dataset: str) -> Iterator[Path]:

@@ -8,7 +8,9 @@ from typing import Any
 
 import torch
 
+import nats_gym
 from nats_gym.errors import InvalidInput, said, shown
+from nats_gym.machine import processor
 
 
 def choose_device(device: torch.device | str = "auto") -> torch.device:
@@ -31,6 +33,19 @@ def choose_device(device: torch.device | str = "auto") -> torch.device:
     except Exception as error:  # of torch's many, an AssertionError without words too
         reason = said(error)
     raise InvalidInput(f"no device {shown(device)} here ({reason})")
+
+
+def name_device(device: torch.device) -> str:
+    """What is computed on here: an accelerator, or the processor with torch's threads."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{processor()}, {threads} thread{'s' if threads > 1 else ''}"
+
+
+def describe_device(device: torch.device) -> str:
+    """The same after the versions of nats-gym and torch."""
+    return f"nats-gym {nats_gym.__version__}, torch {torch.__version__}, {name_device(device)}"
 
 
 def working_on(device: torch.device) -> AbstractContextManager[Any]:

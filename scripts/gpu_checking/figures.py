@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nats_gym.agents.weight_sharing import METHODS, get_method
 from nats_gym.agents.weight_sharing.supernet_search import SupernetSearch
-from nats_gym.building.worker import latency
+from nats_gym.measuring.timing import latency
 from nats_gym.networks import build
 from nats_gym.networks.group import SideBySide
 from nats_gym.spaces import get_space

@@ -25,6 +25,7 @@ from small_study import study_text
 from nats_gym import cli
 from nats_gym.building import building
 from nats_gym.errors import InvalidInput
+from nats_gym.measuring import timing
 from nats_gym.study import Study, run_study
 from nats_gym.tables.official import download
 from nats_gym.training import final
@@ -227,6 +228,7 @@ def here(
     monkeypatch.setattr(building, "_on_cluster", nothing)
     monkeypatch.setattr(final, "train", refuse)
     monkeypatch.setattr(download, "RETRIES", 0)
+    monkeypatch.setattr(timing, "MOST", 3)
     monkeypatch.setenv("HOME", str(tmp_path / "folder"))
     monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("MPLCONFIGDIR", os.environ.get("MPLCONFIGDIR", str(ran.parent / "mpl")))

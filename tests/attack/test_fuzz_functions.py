@@ -64,7 +64,7 @@ LEFT_OUT: dict[str, str] = {
 LONG = (
     *("analysis.Analysis.save", "analysis.analyse", "testing.check_vector_env"),
     *(f"study.statistics.{of}_interval" for of in ("mean", "iqm", "profile", "improvement")),
-    *("study.run_study", "study.write_report", "protocol.search*"),
+    *("study.run_study", "study.write_report", "protocol.search*", "measuring.measure_latency"),
     *("study.figures", "study.rank_diagram", "results.plots.plot_"),
 )
 SMALL = {"agent": lambda: "random", "budget": lambda: 9_000.0, "runs": lambda: 1}
@@ -118,7 +118,7 @@ TARGETS = [
     target
     for target in targets(
         *("spaces", "tables", "nats_bench", "nasbench", "analysis", "envs", "rewards", "testing"),
-        *("agents", "protocol", "study", "results", "proxies"),
+        *("agents", "protocol", "study", "results", "proxies", "measuring"),
     )
     if not named(target, LEFT_OUT)
 ]

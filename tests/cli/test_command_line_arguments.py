@@ -34,6 +34,7 @@ COMPLETE = {
     "show": ["tss", "5"],
     "build": ["--space=tss", "--dataset=digits", "--out=built", "--archs=0"],
     "fit": ["no-table"],
+    "measure": ["--space=sss", "--dataset=digits", "--samples=1", "--seconds=0"],
     "train": ["sss", "0", "--dataset=digits", "--epochs=1", "--out=trained"],
     "predict": ["no-network", "no.png"],
     "data status": [],

@@ -10,9 +10,11 @@ import torch
 from gpu_place import RECIPE, SMALL, TOPOLOGIES, Place, close, exact_float32, network
 from quarters import quarters
 
-from nats_gym.building.worker import latency
+from nats_gym.measuring.timing import latency
 from nats_gym.spaces import get_space
 from nats_gym.training.batched import TrainingPool
+from nats_gym.training.captured import CudaGraphs
+from nats_gym.training.devices import working_on
 from nats_gym.training.trainer import train
 
 
@@ -21,6 +23,22 @@ def test_a_latency_is_measured(place: Place) -> None:
     seconds = latency(one, 8, place.device, channels_last=True)
     assert math.isfinite(seconds)
     assert seconds > 0
+
+
+def test_a_captured_pass_has_a_latency_and_computes_the_same(place: Place) -> None:
+    place.need_gpu("no CUDA graphs")
+    one = network("tss", TOPOLOGIES[1]).to(place.device)
+    graphs = CudaGraphs(place.device)
+    with working_on(place.device):
+        for batch in (1, 4):
+            captured = latency(one, 8, place.device, True, batch, seconds=0.01, graphs=graphs)
+            assert 0 < captured < math.inf
+        images = torch.rand(4, 3, 8, 8, device=place.device)
+        with exact_float32(), torch.no_grad():
+            wanted, found = one(images), torch.empty(4, 4, device=place.device)
+            with graphs.beside():
+                graphs.capture(lambda: found.copy_(one(images))).replay()
+    close(found, wanted, 1e-5, "what a replay computes")
 
 
 def test_zero_cost_scores(place: Place) -> None:

@@ -1,0 +1,40 @@
+"""Which architectures are measured for all of a space, and what they say of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nats_gym.errors import InvalidInput
+from nats_gym.spaces import ArchitectureSpace
+from nats_gym.spaces.architecture_space import MOST_LISTED
+
+
+def classes_of(space: ArchitectureSpace) -> NDArray[np.int64]:
+    """Of each architecture, the lowest index of those that compute the same function, ``(arch,)``.
+
+    Raises:
+        InvalidInput: for a space that cannot list its architectures.
+    """
+    if space.size > MOST_LISTED:
+        raise InvalidInput(
+            f"a figure of every architecture is measured, of which {space.name} has "
+            f"{space.size:,}; up to {MOST_LISTED:,}"
+        )
+    return space.isomorphism_class(space.all_choices())
+
+
+def in_random_order(classes: NDArray[np.int64], seed: int = 0) -> NDArray[np.int64]:
+    """Each class once; a part of the order is a random sample of them."""
+    return np.random.default_rng(seed).permutation(np.unique(classes))
+
+
+def of_every_architecture(
+    classes: NDArray[np.int64], measured: Mapping[int, float]
+) -> NDArray[np.float64]:
+    """What was measured of classes, by architecture ``(arch,)``; NaN where it was not."""
+    figures = np.full(len(classes), np.nan)
+    figures[[*measured]] = [*measured.values()]
+    return figures[classes]
