@@ -6,6 +6,8 @@ By name, one algorithm each:
 ``random``              uniform, independent architectures
 ``reinforce``           a categorical per decision, trained by policy gradient
 ``rea``                 regularized evolution
+``scalarised-rea``      likewise, of several objectives by weights drawn anew
+``nsga2``               evolution of several objectives by dominance
 ``local-search``        climbing to local optima, with restarts
 ``bandit``              a bandit per decision, Thompson sampling or UCB
 ``largest``             zero-cost baseline: the largest architectures first
@@ -18,6 +20,7 @@ By name, one algorithm each:
 ``asha``                the same, for workers that wait for nobody
 ``bohb``                Hyperband's, proposed by a kernel density estimate
 ``ppo``                 Stable-Baselines3's PPO in the environment
+``ppo-weights``         likewise, of several objectives: a training for each weight
 ``a2c``, ``dqn``        its A2C and DQN
 ``maskable-ppo``        sb3-contrib's (extra ``maskable``)
 ``darts`` … ``tunas``   weight sharing: see :mod:`nats_gym.agents.weight_sharing`
@@ -64,6 +67,10 @@ agent when it is called: a class, ``functools.partial(PPOAgent, settings)``, a f
 called with tells its kind. What takes ``among`` besides is told the architectures of a partial
 table, choices ``(m, n)``, and asks for no others; what does not can fail there.
 
+An agent with a parameter ``objectives`` weighs several: its option of that name names figures, by
+default accuracy and FLOPs, and each answer has them, ``outcome.objectives (runs, m)``, each to be
+maximised; one that learns in an environment is given ``mo-NAS-v0``, whose rewards are such vectors.
+
 An agent with an attribute ``prior_tables``, ``"none"`` or ``"others"``, learns from other data
 sets' tables. Its option ``prior`` is their names, by default none or all others; it is made with
 their accuracies as ``prior=``, percent ``(tables, arch)``; see :mod:`nats_gym.tables.prior`.
@@ -100,7 +107,10 @@ _HOMES = {
     "random": ".random_search:RandomSearch",
     "reinforce": ".reinforce:Reinforce",
     "ppo": ".ppo:PPOAgent",
+    "ppo-weights": ".ppo_weights:PPOOverWeights",
     "rea": ".regularized_evolution:RegularizedEvolution",
+    "scalarised-rea": ".scalarised_evolution:ScalarisedEvolution",
+    "nsga2": ".nsga2:Nsga2",
     "local-search": ".local_search:LocalSearch",
     "bandit": ".bandit:Bandit",
     "largest": ".largest:Largest",
@@ -248,6 +258,14 @@ def prior_of(factory: Callable[..., Any]) -> str | None:
     return None if default is None else checks.word(default, "default of a prior", PRIORS)
 
 
+def objectives_of(factory: Callable[..., Any]) -> tuple[bool, Any]:
+    """Whether its agents weigh several objectives, and which where nothing is said."""
+    if "objectives" not in _options(factory, kind_of(factory)):
+        return False, None
+    default = inspect.signature(factory).parameters["objectives"].default
+    return True, None if default is inspect.Parameter.empty else default
+
+
 def results_for_model(factory: Callable[..., Any], space: ArchitectureSpace) -> int:
     """Results of one rung before which an agent that fits a model has none; 0 for the others."""
     space = checks.instance(space, ArchitectureSpace, "a space")
@@ -322,6 +340,7 @@ __all__ = [
     "get_agent",
     "kind_of",
     "learns_in_copies",
+    "objectives_of",
     "plays_one_by_one",
     "prior_of",
     "recommends",

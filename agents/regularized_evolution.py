@@ -70,9 +70,13 @@ class RegularizedEvolution:
         # Places are drawn by age, the oldest first; it stands where the child will.
         age = uniform_integers(self.streams, self._size, (runs, self._sample))
         places = (self._evaluations + age) % self._size
-        best = np.take_along_axis(self.accuracy, places, axis=1).argmax(axis=1)
+        best = self._fitness(places).argmax(axis=1)
         parents = self.population[np.arange(runs), places[np.arange(runs), best]]
         return self._remember(self.space.mutate(parents, self.streams))
+
+    def _fitness(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
+        """What a tournament among ``places (runs, sample)`` is won by, of the same shape."""
+        return np.take_along_axis(self.accuracy, places, axis=1)
 
     def _remember(self, choices: NDArray[np.int64]) -> NDArray[np.int64]:
         self._pending.add(choices)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -10,10 +10,10 @@ import numpy as np
 from gymnasium.spaces import Box
 from numpy.typing import ArrayLike, NDArray
 
-from nats_gym.checks import array, as_list, number, word
-from nats_gym.errors import InvalidInput, shown
-from nats_gym.spaces import ArchitectureSpace, Quantity
-from nats_gym.tables.column import core_figures
+from nats_gym.checks import array, number
+from nats_gym.errors import InvalidInput
+from nats_gym.spaces import ArchitectureSpace
+from nats_gym.tables.objectives import Objectives, name_objectives
 
 from .construction import ConstructionEnv, ConstructionVectorEnv
 from .pareto import hypervolume, non_dominated
@@ -77,16 +77,10 @@ class MultiObjectiveEnv(ConstructionEnv):
             if refused in options:
                 raise InvalidInput(f"{refused} is of one objective; objectives= names several")
         super().__init__(space, dataset, **options)
-        quantities: Mapping[str, Quantity] = core_figures(self.architecture_space)
-        if objectives is None:  # of a space without FLOPs, what it has
-            known = [name for name, of in quantities.items() if of.lower_is_better]
-            objectives = ("accuracy", "flops" if "flops" in known else known[0])
-        given = as_list(objectives) or ()
-        if any(type(name) is str and name not in quantities for name in given):
-            quantities = self._known_figures()
-        self.objectives = _check_objectives(objectives, quantities)
-        self.reward_dim = len(self.objectives)
-        is_cost = np.array([quantities[name].lower_is_better for name in self.objectives])
+        named = name_objectives(objectives, self.architecture_space, self._known_figures)
+        self.objectives = tuple(named)
+        self.reward_dim = len(named)
+        is_cost = np.array([of.lower_is_better for of in named.values()])
         self.reward_space = Box(
             np.where(is_cost, -1.0, 0.0).astype(np.float32),
             np.where(is_cost, 0.0, 1.0).astype(np.float32),
@@ -103,18 +97,11 @@ class MultiObjectiveEnv(ConstructionEnv):
         return {name: self._values_or_worst(name) for name in self.objectives if name != "accuracy"}
 
     @cached_property
-    def _shares(self) -> dict[str, NDArray[np.float64]]:
-        """What these add to the reward, ``(arch,)``: as fractions of the largest, costs below 0."""
-        shares = {}
-        for name, values in self.costs.items():
-            least = min(np.nanmin(values), 0.0)  # from where a figure may be negative
-            span = np.nanmax(values) - least
-            share = (values - least if least else values) / (span or 1.0)
-            shares[name] = -share if self._find_figure(name).quantity.lower_is_better else share
-        return shares
+    def _weighed(self) -> Objectives:
+        return Objectives(self.objectives, self._find_figure)
 
     def __getstate__(self) -> dict[str, Any]:
-        remade = ("costs", "_shares")
+        remade = ("costs", "_weighed")
         return {name: of for name, of in super().__getstate__().items() if name not in remade}
 
     def _reward_of(self, info: dict[str, Any], incumbent: float, last: bool) -> Vector:
@@ -127,11 +114,7 @@ class MultiObjectiveEnv(ConstructionEnv):
 
     def vector(self, index: int | NDArray[np.int64], accuracy: ArrayLike) -> Vector:
         """Reward vectors ``(..., m)`` of official indices and their accuracies (percent)."""
-        columns = [
-            np.asarray(accuracy) / 100.0 if name == "accuracy" else self._shares[name][index]
-            for name in self.objectives
-        ]
-        return np.stack(np.broadcast_arrays(*columns), axis=-1).astype(np.float32)
+        return self._weighed.vector(index, accuracy).astype(np.float32)
 
     # ── what is best ─────────────────────────────────────────────────────────────────────────
 
@@ -173,17 +156,6 @@ class MultiObjectiveEnv(ConstructionEnv):
         if "accuracy" not in self.objectives:
             return np.zeros(len(index))
         return self._values_of("accuracy")[index]
-
-
-def _check_objectives(objectives: Any, known: Iterable[str]) -> tuple[str, ...]:
-    given = as_list(objectives)
-    given = [objectives] if given is None else given
-    names = tuple(word(name, "objective", known) for name in given)
-    if len(names) < 2 or len(set(names)) < len(names):
-        raise InvalidInput(
-            f"objectives are two or more of {', '.join(known)}, each once, got {shown(names)}"
-        )
-    return names
 
 
 class MultiObjectiveVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):

@@ -33,6 +33,8 @@ class Outcome:
             evaluator's own word; :data:`UNSTATED` if it has none.
         seconds_provenance: likewise for the seconds.
         metrics: further figures by name, each ``(batch,)``.
+        objectives: what a search tells agents that weigh several, ``(batch, m)``, each to be
+            maximised: see :class:`nats_gym.tables.objectives.Objectives`. No evaluator sets it.
     """
 
     accuracy: NDArray[np.float64]
@@ -40,6 +42,16 @@ class Outcome:
     provenance: str = UNSTATED
     seconds_provenance: str = UNSTATED
     metrics: dict[str, NDArray[Any]] = field(default_factory=dict)
+    objectives: NDArray[np.float64] | None = None
+
+    def weighed(self) -> NDArray[np.float64]:
+        """:attr:`objectives`; ``InvalidInput`` if nobody has told them."""
+        if self.objectives is None:
+            raise InvalidInput(
+                "this agent weighs several objectives: the outcomes that it is told have "
+                "objectives=, (runs, m), each to be maximised"
+            )
+        return self.objectives
 
 
 #: Names that an environment's `info` needs for itself, so that no metric may have them, nor those

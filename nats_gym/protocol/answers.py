@@ -18,8 +18,9 @@ from nats_gym.evaluators import Evaluator, Outcome, TableEvaluator
 from nats_gym.results.result import SearchArguments, provenance_of
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.simulation.workers import SimulatedWorkers
-from nats_gym.spaces import ArchitectureSpace
+from nats_gym.spaces import ArchitectureSpace, Figure
 from nats_gym.tables import SURROGATE, Table
+from nats_gym.tables.table import named_figure
 
 from .ladder import Ladder, find_rungs
 
@@ -66,6 +67,14 @@ class Answers(ABC):
     def known(self, epochs: Epochs) -> NDArray[np.int64] | None:
         """Choices of the architectures that it can answer for; None for all of the space."""
         return None
+
+    def figure(self, name: str) -> Figure:
+        """What is known of every architecture, by name, but for accuracies."""
+        if self.table is not None:
+            return self.table.figure(name)
+        if name in self.space.closed_forms:
+            return self.space.figure(name, self.dataset)
+        return named_figure(self.space, self.dataset, name)
 
     @abstractmethod
     def rungs(self, epochs: Epochs, rungs: Ladder | None) -> Ladder:

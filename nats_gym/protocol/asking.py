@@ -17,6 +17,7 @@ from nats_gym.results.result import RECOMMENDED, RECORDED, SearchArguments
 from nats_gym.simulation.clock import SimulatedClock
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import Keys, RunStreams, combine, run_keys
+from nats_gym.tables.objectives import Objectives
 
 from .answers import Answers, Columns, Crew
 from .kind import Kind, Progress, Runs, stacked
@@ -62,6 +63,7 @@ class AskTell(Kind):
         arguments, answers = runs.arguments, runs.answers
         known = answers.known(arguments.ladder[-1])
         told = {"among": known} if known is not None and chooses_among(self.factory) else {}
+        objectives = Objectives(self.objectives, answers.figure) if self.objectives else None
         groups = answers.together(runs.seeds)
         played: list[Columns] = []
         for number, seeds in enumerate(groups):
@@ -74,7 +76,7 @@ class AskTell(Kind):
                 runs.progress((number + share) / len(groups))
 
             with answers.crew(arguments, seeds) as crew:
-                played.append(play(agent, questions, crew, arguments, len(seeds), tell))
+                played.append(play(agent, questions, crew, arguments, len(seeds), tell, objectives))
         return stacked(played)
 
 
@@ -281,6 +283,7 @@ def play(
     arguments: SearchArguments,
     runs: int,
     progress: Progress,
+    objectives: Objectives | None = None,
 ) -> Columns:
     """Ask, evaluate, tell until every run has spent its budget; the columns of a result.
 
@@ -307,6 +310,9 @@ def play(
             history[column].append(np.where(spent, padding, found[column]))
         questions.answer(found["evaluation"])
         outcome = Outcome(found["accuracy"], found["seconds"], *crew.provenance)
+        if objectives is not None:
+            vectors = objectives.vector(found["index"], found["accuracy"])
+            outcome = replace(outcome, objectives=np.nan_to_num(vectors, nan=-1.0))  # the worst
         agent.tell(outcome, found["evaluation"])
         if recommend is not None:
             answers = questions.check_recommended(recommend())

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nats_gym import checks
-from nats_gym.agents import prior_of
+from nats_gym.agents import objectives_of, prior_of
 from nats_gym.errors import InvalidInput, said, shown
 from nats_gym.evaluators import check_trial
 from nats_gym.files import check_source
@@ -22,8 +22,9 @@ from nats_gym.results.result import RECOMMENDED, RECORDED, SearchArguments
 from nats_gym.simulation.clock import MAX_RUNS, check_budget, check_evaluations, default_budget
 from nats_gym.simulation.schedule import Epochs, check_epochs
 from nats_gym.simulation.workers import check_workers
-from nats_gym.spaces import ArchitectureSpace, get_space
-from nats_gym.tables import Table, load_table
+from nats_gym.spaces import ArchitectureSpace, Quantity, get_space
+from nats_gym.tables import Table, known_figures, load_table
+from nats_gym.tables.objectives import name_objectives
 from nats_gym.tables.prior import open_prior, prior_figures, prior_names
 
 from .answers import Answers, Columns
@@ -71,6 +72,7 @@ class Kind(ABC):
 
     Attributes:
         prior: tables of other data sets that it is told of; see :meth:`open_prior`.
+        objectives: names of what it weighs; see :meth:`name_objectives`. None of one objective.
         own: arguments of a search that not every kind takes, and this one does.
         methods: what such an agent has.
         block: runs that a study plays and keeps together, where they are played one by one.
@@ -85,6 +87,7 @@ class Kind(ABC):
         self.factory = factory
         self.options = options
         self.prior: list[Table] = []
+        self.objectives: tuple[str, ...] = ()
 
     def open_prior(
         self, space: str, dataset: str, source: str | os.PathLike[str], has_table: bool
@@ -104,6 +107,27 @@ class Kind(ABC):
             own = load_table(space, dataset, check_source(source)) if has_table else None
             self.prior = open_prior(space, dataset, names, source, own)
         self.options = options
+
+    def name_objectives(
+        self, space: str, dataset: str, source: str | os.PathLike[str], has_table: bool
+    ) -> None:
+        """Find what an agent of several objectives weighs; its option ``objectives`` names it then.
+
+        Raises:
+            InvalidInput: see :func:`nats_gym.tables.objectives.name_objectives`.
+        """
+        weighs, default = objectives_of(self.factory)
+        if not weighs:
+            return
+
+        def known() -> Mapping[str, Quantity]:
+            if has_table:
+                return load_table(space, dataset, check_source(source)).known_figures
+            return known_figures(space, dataset)
+
+        given = self.options.get("objectives", default)
+        self.objectives = tuple(name_objectives(given, get_space(space), known))
+        self.options = {**self.options, "objectives": list(self.objectives)}
 
     def complete(
         self,

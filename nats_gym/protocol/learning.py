@@ -58,6 +58,7 @@ class Environment(Kind):
         arguments, seeds, budget = runs.arguments, runs.seeds, runs.arguments.budget
         most = arguments.evaluations
         answers = runs.answers
+        env_id = "mo-NAS-v0" if self.objectives else "NAS-v0"
         played = []
         for run, seed in enumerate(seeds):
 
@@ -73,14 +74,14 @@ class Environment(Kind):
                     "epochs": arguments.epochs,
                     "evaluator": evaluator,
                 }
+                if self.objectives:
+                    asked["objectives"] = self.objectives
                 env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any]
                 if arguments.workers == 1:
-                    env = _Watched(gym.make("NAS-v0", **asked), seed, account)
+                    env = _Watched(gym.make(env_id, **asked), seed, account)
                 else:
                     again = AutoresetMode.SAME_STEP
-                    copies = gym.make_vec(
-                        "NAS-v0", arguments.workers, autoreset_mode=again, **asked
-                    )
+                    copies = gym.make_vec(env_id, arguments.workers, autoreset_mode=again, **asked)
                     env = _WatchedCopies(copies, seed, account)
                 try:
                     self._learn(env, arguments, seed)

@@ -95,7 +95,8 @@ def search(
         trial: see :class:`nats_gym.evaluators.TableEvaluator`.
         options: keyword arguments of the agent, such as ``{"improvement": "best"}``. The
             ``prior`` of one that learns from other data sets' tables are their names, or
-            ``"others"``; a result records which they were.
+            ``"others"``; a result records which they were. The ``objectives`` of one that weighs
+            several are names of figures.
         rungs: of a multi-fidelity agent: the schedules that it may train to, such as ``("1/12",
             "4/12", 12)``; None for the states of ``epochs`` after a third of it, a ninth and so
             on where the table has learning curves of it, else for all schedules of the table.
@@ -150,7 +151,9 @@ def search(
         evaluator=evaluator,
     )
     kind = find_kind(agent, arguments.options)
-    kind.open_prior(arguments.space, arguments.dataset, arguments.source, evaluator is None)
+    searched = arguments.space, arguments.dataset, arguments.source, evaluator is None
+    kind.open_prior(*searched)
+    kind.name_objectives(*searched)
     if evaluator is not None:
         return _search_live(kind, arguments, evaluator, kept, progress, watch)
     looked_up = TableEvaluator(
@@ -263,6 +266,7 @@ def search_arguments(
     kind = find_kind(agent, options)
     space, dataset = get_space(space).name, get_dataset(dataset).name
     kind.open_prior(space, dataset, source, evaluator is None)
+    kind.name_objectives(space, dataset, source, evaluator is None)
     kind.check_options(space, dataset)
     return kind.complete(
         *(space, dataset, epochs, budget, runs, seed, source),

@@ -60,3 +60,16 @@ class Figure:
         values = checks.numbers(self.values, "a figure's values are numbers (arch,)")
         values.flags.writeable = False
         object.__setattr__(self, "values", values)
+
+    def shares(self) -> NDArray[np.float64]:
+        """As something to be maximised: shares of the largest, a cost's below 0, ``(arch + 1,)``.
+
+        Where figures are negative, shares of their range. The last is the worst there is, for what
+        is no architecture, index -1.
+        """
+        cost = self.quantity.lower_is_better
+        values = np.append(self.values, (np.nanmax if cost else np.nanmin)(self.values))
+        least = min(np.nanmin(values), 0.0)
+        span = np.nanmax(values) - least
+        share = (values - least if least else values) / (span or 1.0)
+        return -share if cost else share

@@ -1,0 +1,68 @@
+"""Several objectives as one vector, each to be maximised: accuracy, and what a network costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nats_gym.checks import as_list, word
+from nats_gym.errors import InvalidInput, shown
+from nats_gym.spaces import ArchitectureSpace, Figure, Quantity
+from nats_gym.tables.column import core_figures
+
+
+class Objectives:
+    """Figures as vectors: accuracy / 100, the others as :meth:`Figure.shares`.
+
+    Args:
+        names: of figures, as :func:`name_objectives` returns them.
+        find: looks one up; it is not asked for accuracies, which evaluations tell.
+
+    Attributes:
+        names: of the objectives, in order.
+    """
+
+    def __init__(self, names: Iterable[str], find: Callable[[str], Figure]) -> None:
+        self.names = tuple(names)
+        self._shares = {name: find(name).shares() for name in self.names if name != "accuracy"}
+
+    def vector(self, index: int | NDArray[np.int64], accuracy: ArrayLike) -> NDArray[np.float64]:
+        """Vectors ``(..., m)`` of official indices, -1 for none, and accuracies in percent."""
+        columns = [
+            np.asarray(accuracy) / 100.0 if name == "accuracy" else self._shares[name][index]
+            for name in self.names
+        ]
+        return np.stack(np.broadcast_arrays(*columns), axis=-1)
+
+
+def name_objectives(
+    objectives: Any, space: ArchitectureSpace, known: Callable[[], Mapping[str, Quantity]]
+) -> dict[str, Quantity]:
+    """What objectives are, by their names in order.
+
+    Args:
+        objectives: names of two figures or more; None for accuracy and FLOPs, or in a space
+            without FLOPs its first cost.
+        space: whose they are.
+        known: says by name all figures that there are, asked where the space's own do not do.
+
+    Raises:
+        InvalidInput: for anything else.
+    """
+    quantities: Mapping[str, Quantity] = core_figures(space)
+    if objectives is None:
+        costs = [name for name, of in quantities.items() if of.lower_is_better]
+        objectives = ("accuracy", "flops" if "flops" in costs else costs[0])
+    given = as_list(objectives)
+    given = [objectives] if given is None else given
+    if any(type(name) is str and name not in quantities for name in given):
+        quantities = known()
+    names = tuple(word(name, "objective", quantities) for name in given)
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise InvalidInput(
+            f"objectives are two or more of {', '.join(quantities)}, each once, got {shown(names)}"
+        )
+    return {name: quantities[name] for name in names}
