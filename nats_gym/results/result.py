@@ -390,6 +390,30 @@ class SearchResult:
         """Points between the best full-schedule validation accuracy known and each run's."""
         return self.table.best("valid")[1] - self.full_schedule_accuracy("valid")
 
+    def hypervolume(
+        self, objectives: Sequence[str] | None = None, reference: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
+        """Share of the table's hypervolume that each run would answer with, ``(runs, evaluation)``.
+
+        A run's answer to several objectives is what nothing else that it observed dominates. It
+        is judged as one architecture is: by the table's full-schedule accuracies, means over
+        trials; so a curve may fall. The table's own front is exact, and has 1.
+
+        Args:
+            objectives: names of two figures or more; None for those that the agent weighed, or
+                accuracy and FLOPs. Vectors as of :class:`nats_gym.envs.MultiObjectiveEnv`:
+                accuracy / 100, costs as minus their share of the largest in the space.
+            reference: ``(m,)``, the worst of what counts; None for 0 in what is better the more,
+                and -1 in costs.
+
+        Raises:
+            InvalidInput: for other objectives, a reference that nothing is better than, and a
+                weight-sharing search. NotInTable: without a table, or a column of it.
+        """
+        from nats_gym.results.pareto import hypervolumes
+
+        return hypervolumes(self, objectives, reference)
+
     def summary(self) -> dict[str, Any]:
         """Means and standard deviations over runs, of what the table can judge.
 

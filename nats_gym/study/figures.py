@@ -172,6 +172,48 @@ def evaluations_to_target(
     return break_lines(figure)
 
 
+# ── over evaluations ─────────────────────────────────────────────────────────────────────────
+
+
+def hypervolume_curves(
+    results: Results,
+    objectives: Sequence[str],
+    styles: Styles | None = None,
+    *,
+    seed: int = 0,
+    phone: bool = False,
+) -> Figure:
+    """Share of the table's hypervolume that is missing, against evaluations: mean over runs, 95 %.
+
+    See :meth:`nats_gym.results.SearchResult.hypervolume`. A panel per task; a line ends where a
+    run has no more evaluations.
+    """
+    tasks = tasks_of(results)
+    styles = styles_for(styles, tasks)
+    figure, panels, inches = make_panels(len(tasks), phone)
+    for axes, searches in zip(panels, tasks, strict=True):
+        ends = {label: int(result.evaluations.min()) for label, result in searches.items()}
+        drawn = []
+        for label, result in searches.items():
+            count = np.unique(np.geomspace(1, ends[label], GRID_POINTS).astype(int))
+            missing = 100.0 * (1.0 - result.hypervolume(objectives)[:, count - 1])
+            curve = mean_interval(missing, seed=seed)
+            draw_line(axes, count.astype(float), curve, label, styles, len(searches))
+            drawn.append(np.concatenate(curve))
+        values = np.concatenate(drawn)
+        positive = values[values > 0]
+        low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 100.0)
+        set_log_axis(axes, "x", 1.0, 1.1 * max(*ends.values(), 2), inches)
+        set_log_axis(axes, "y", max(0.85 * low, 1e-3 * high), 1.15 * high, HIGH)
+        table = next(iter(searches.values())).table
+        told = ", ".join(f"{name} ({table.figure(name).provenance})" for name in objectives)
+        axes.set_title("\n".join(_task_lines(searches)), fontsize=TEXT)
+        axes.set_xlabel("evaluations")
+        axes.set_ylabel(f"hypervolume that is missing [%]\n{told}")
+    add_legend(figure, styles, _with_workers(tasks))
+    return break_lines(figure)
+
+
 # ── at the end of the budget ─────────────────────────────────────────────────────────────────
 
 
