@@ -1,6 +1,7 @@
-"""MaskablePPO under a limit of FLOPs: it never builds a network that is too large.
+"""MaskablePPO under a limit of FLOPs, or of any figure: it never builds what exceeds it.
 
-python examples/maskable_ppo.py [steps]
+python examples/maskable_ppo.py [steps] [figure] [limit]
+python examples/maskable_ppo.py 400000 latency/raspi4 15
 """
 
 import sys
@@ -18,7 +19,6 @@ from nats_gym.agents import PPO_SETTINGS
 from nats_gym.envs import make_sb3
 
 torch.set_num_threads(1)
-LIMIT = 60.0  # million multiply-accumulates
 
 
 class Costs(BaseCallback):
@@ -35,11 +35,14 @@ class Costs(BaseCallback):
 
 if __name__ == "__main__":
     steps = int(sys.argv[1]) if len(sys.argv) > 1 else 400_000
-    env = make_sb3("NATS-TSS-cifar10-v0", num_envs=512, seed=0, max_flops=LIMIT)
+    figure = sys.argv[2] if len(sys.argv) > 2 else "flops"
+    limit = float(sys.argv[3]) if len(sys.argv) > 3 else 60.0  # of FLOPs in millions
+    env = make_sb3("NATS-TSS-cifar10-v0", num_envs=512, seed=0, limits={figure: limit})
     model = MaskablePPO("MlpPolicy", env, seed=0, device="cpu", **PPO_SETTINGS)
     costs = Costs()
     model.learn(steps, callback=costs)
-    print(f"{len(costs.costs):,} architectures, {np.count_nonzero(costs.costs)} above {LIMIT:g} M")
+    above = np.count_nonzero(costs.costs)
+    print(f"{len(costs.costs):,} architectures, {above} above {limit:g} of {figure}")
 
     observations, done = env.reset(), False
     while not done:
@@ -48,8 +51,8 @@ if __name__ == "__main__":
         observations, _, dones, infos = env.step(actions)
         done = dones[0]
     inner = env.venv.shared
-    flops, accuracy = inner.figure("flops"), inner.figure("accuracy")
-    best = np.where(flops <= LIMIT, accuracy, 0).max()
+    values, accuracy = inner.figure(figure), inner.figure("accuracy")
+    best = np.where(values <= limit, accuracy, 0).max()
     index = infos[0]["index"]
-    print(f"greedy: {infos[0]['arch']}, {flops[index]:.1f} MFLOPs, {accuracy[index]:.2f} %")
+    print(f"greedy: {infos[0]['arch']}, {values[index]:.1f}, {accuracy[index]:.2f} %")
     print(f"the best within the limit has {best:.2f} %")

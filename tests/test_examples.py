@@ -17,6 +17,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 RUNS: dict[str, tuple[list[str], str, str | None]] = {
     "custom_evaluator.py": ([], "best of 512", None),
     "custom_space.py": (["5"], "PPO's choice: ", None),
+    "hardware_aware.py": (["latency/pixel3", "60"], "of the hypervolume", None),
     "meta_rl.py": (["30720"], "learned search", None),
     "multi_objective.py": (["480"], "of its hypervolume", "mo_gymnasium"),
     "my_agent.py": ([], "mean and std over runs", None),
@@ -25,7 +26,7 @@ RUNS: dict[str, tuple[list[str], str, str | None]] = {
 #: Those whose shortest form takes a while: likewise. RLlib brings dm-tree, Ray alone does not.
 SLOW: dict[str, tuple[list[str], str, str | None]] = {
     "cleanrl_ppo.py": (["3"], "best architecture's mean is", None),
-    "maskable_ppo.py": (["12288"], " 0 above 60 M", "sb3_contrib"),
+    "maskable_ppo.py": (["12288", "latency/raspi4", "15"], " 0 above 15", "sb3_contrib"),
     "torchrl_gym.py": (["12"], "64 copies: 128 random architectures", "torchrl"),
     "train_ppo.py": (["sss", "1", "24576"], "points from the best on average", None),
     "compare_agents.py": ([], "plot: ", None),

@@ -60,4 +60,3 @@ def _curve(
             volume = hypervolume(judged[index[front]], reference)
         curve[evaluation] = volume
     return curve
-

@@ -81,6 +81,8 @@ AGENTS: list[tuple[str, dict[str, Any]]] = [
     ("random", {}),
     ("reinforce", {}),
     ("rea", {}),
+    ("scalarised-rea", {}),
+    ("nsga2", {}),
     ("local-search", {"improvement": "first"}),
     ("local-search", {"improvement": "best"}),
     ("bandit", {"rule": "thompson"}),
@@ -115,7 +117,9 @@ def play(
         question = player.ask()
         choices = question.choices if rungs else question
         asked.append(np.array(choices))
-        outcome = Outcome(score[space.index(choices)], np.ones(drawn.runs))
+        index = space.index(choices)
+        vectors = np.stack([score[index], -index], axis=-1)
+        outcome = Outcome(score[index], np.ones(drawn.runs), objectives=vectors)
         player.tell(*((outcome, np.full(drawn.runs, number)) if rungs else (outcome,)))
     return np.stack(asked)
 

@@ -19,6 +19,7 @@ from nats_gym.agents.regularized_evolution import POPULATION, SAMPLE
 from nats_gym.agents.scalarised_evolution import ScalarisedEvolution
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import Outcome
+from nats_gym.protocol import search_arguments
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.spaces.architecture_space import uniform_integers
 from nats_gym.streams import RunStreams, run_keys, run_seeds
@@ -208,7 +209,7 @@ def test_agents_that_take_objectives_are_told_their_figures() -> None:
 
 def test_the_default_is_accuracy_and_flops_or_the_first_cost() -> None:
     for name in (*BATCHED, "ppo-weights"):
-        arguments = nats_gym.protocol.search_arguments("sss", "cifar10", name)
+        arguments = search_arguments("sss", "cifar10", name)
         assert arguments.options == {"objectives": ["accuracy", "flops"]}
     assert objectives_of(get_agent("rea")) == (False, None)
 

@@ -96,7 +96,13 @@ OWN: dict[str, dict[str, Callable[[], Any]]] = {
     "agents.get_agent": {"name": lambda: "random"},
     **{
         f"agents.{name}": {"factory": lambda: find_agent("asha")[1]}
-        for name in ("chooses_among", "continuing_of", "kind_of", "results_for_model")
+        for name in (
+            "chooses_among",
+            "continuing_of",
+            "kind_of",
+            "objectives_of",
+            "results_for_model",
+        )
     },
     "agents.plays_one_by_one": {"factory": lambda: find_agent("tpe")[1]},
     "study.read_study": {"path": lambda: "file"},

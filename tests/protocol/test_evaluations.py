@@ -27,6 +27,7 @@ WIDTHS = ("index", "accuracy", "seconds", "clock", "rung", "evaluation", "contin
     [
         ("random", {}),
         ("rea", {}),
+        ("nsga2", {}),
         ("bananas", {}),
         ("few-shot", {}),
         ("asha", {"workers": 3, "epochs": 200}),

@@ -57,7 +57,7 @@ def test_curves_are_those_of_brute_force(agent: str, reference: Any) -> None:
 class Listed:
     """Asks for given architectures, over and over."""
 
-    def __init__(self, space: ArchitectureSpace, streams: RunStreams, listed: Any) -> None:
+    def __init__(self, space: ArchitectureSpace, streams: RunStreams, listed: Any = (0,)) -> None:
         self.choices, self.runs, self.asked = space.choices(np.array(listed)), streams.runs, 0
 
     def ask(self) -> Any:
@@ -66,6 +66,13 @@ class Listed:
 
     def tell(self, outcome: Outcome) -> None:
         """It learns nothing."""
+
+
+class Guess:
+    """An evaluator."""
+
+    def evaluate(self, index: Any, epochs: Any, trial_keys: Any) -> Outcome:
+        return Outcome(np.full(1, 50.0), np.ones(1))
 
 
 def test_the_whole_front_has_all_of_it_and_nothing_more() -> None:
@@ -98,10 +105,8 @@ def test_what_has_no_front_is_refused() -> None:
         found.hypervolume(OBJECTIVES, (0.0, 0.0, 0.0))
     with pytest.raises(InvalidInput, match="two or more"):
         found.hypervolume(["accuracy"])
-    with pytest.raises(NotInTable):
-        nats_gym.search(
-            *("sss", "digits", "random", 1), evaluator="proxy", evaluations=1
-        ).hypervolume()
+    with pytest.raises(NotInTable, match="has no table"):
+        nats_gym.search("sss", "digits", "random", evaluator=Guess(), evaluations=1).hypervolume()
 
 
 def test_a_study_draws_them(tmp_path: Any) -> None:
