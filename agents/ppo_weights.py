@@ -9,12 +9,9 @@ Roijers et al., Journal of Artificial Intelligence Research 48, 2013, without re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
-import gymnasium as gym
-import numpy as np
-from gymnasium import wrappers
-from numpy.typing import NDArray
+from gymnasium.wrappers import TransformReward
 
 from nats_gym.checks import as_list, number
 from nats_gym.errors import InvalidInput, shown
@@ -39,6 +36,8 @@ class PPOOverWeights(PPOAgent):
         InvalidInput: for no weight, and one that is no number from 0.
     """
 
+    learns_in_copies: ClassVar[bool] = False  # whose rewards Stable-Baselines3 takes as numbers
+
     def __init__(
         self,
         objectives: Sequence[str] | None = None,
@@ -51,15 +50,9 @@ class PPOOverWeights(PPOAgent):
         self._weights = [number(weight, "a weight", 0) for weight in given]
 
     def learn(
-        self,
-        env: gym.Env[Any, Any] | gym.vector.VectorEnv[Any, Any, Any],
-        budget: float,
-        seed: int,
-        evaluations: int | None = None,
+        self, env: Any, budget: float, seed: int, evaluations: int | None = None
     ) -> list[dict[str, Any]]:
         """Learn for every weight in turn; see :class:`~nats_gym.agents.EnvironmentAgent`."""
-        in_copies = isinstance(env, gym.vector.VectorEnv)
-        transform: Any = (wrappers.vector if in_copies else wrappers).TransformReward
         parts = len(self._weights)
         infos: list[dict[str, Any]] = []
         for part, weight in enumerate(self._weights):
@@ -67,15 +60,9 @@ class PPOOverWeights(PPOAgent):
             if evaluations is not None:
                 most = evaluations * (part + 1) // parts - evaluations * part // parts
             if most != 0:
-                weighing = transform(
-                    env, lambda rewards, weight=weight: _weighted_sum(rewards, weight)
+                weighing = TransformReward(
+                    env, lambda vector, weight=weight: float(vector[0] + weight * vector[1:].sum())
                 )
                 own_seed = combine_int(seed, part)
                 infos += super().learn(weighing, budget / parts, own_seed, most)
         return infos
-
-
-def _weighted_sum(rewards: NDArray[Any], weight: float) -> NDArray[np.float64]:
-    """``(...)`` of vectors ``(..., m)``, every objective after the first counting ``weight``."""
-    others = rewards[..., 1:].sum(axis=-1, dtype=np.float64)
-    return np.asarray(rewards[..., 0] + weight * others, np.float64)

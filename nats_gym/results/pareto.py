@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nats_gym.envs.pareto import hypervolume
-from nats_gym.errors import InvalidInput
+from nats_gym.errors import InvalidInput, shown
+from nats_gym.tables import Table
 from nats_gym.tables.objectives import Objectives, name_objectives
-
-if TYPE_CHECKING:
-    from .result import SearchResult
 
 Vectors = NDArray[np.float64]  # (..., m), each objective to be maximised
 
 
-def hypervolumes(
-    result: SearchResult, objectives: Any = None, reference: ArrayLike | None = None
+def hypervolume_shares(
+    table: Table,
+    objectives: Any,
+    reference: ArrayLike | None,
+    index: NDArray[np.int64],
+    accuracy: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """See :meth:`nats_gym.results.SearchResult.hypervolume`."""
-    if result.answers_last:
-        raise InvalidInput(
-            f"{result.arguments.agent} shares weights and observes no architecture: it has no front"
-        )
-    table = result.table
-    if objectives is None:
-        objectives = result.arguments.options.get("objectives")
+    """What runs observed, ``index`` and ``accuracy (runs, evaluation)``, as a share of all.
+
+    See :meth:`nats_gym.results.SearchResult.hypervolume`.
+    """
     named = name_objectives(objectives, table.space, lambda: table.known_figures)
     of = Objectives(named, table.figure)
     worst: Any = [-1.0 if quantity.lower_is_better else 0.0 for quantity in named.values()]
@@ -36,15 +34,13 @@ def hypervolumes(
     known = ~np.isnan(judged).any(axis=1)
     whole = hypervolume(judged[known], reference)
     if not whole:
-        raise InvalidInput(f"nothing in the table is better than the reference point {reference}")
-    judged[~known] = reference  # where it counts for nothing
-    observed = of.vector(result.index, result.accuracy)
-    found = np.full(result.index.shape, np.nan)
-    for run, count in enumerate(result.evaluations):
-        found[run, :count] = _curve(
-            observed[run, :count], result.index[run, :count], judged, reference
+        raise InvalidInput(
+            f"nothing in the table is better than the reference point {shown(reference)}"
         )
-    return found / whole
+    judged[~known] = reference  # where it counts for nothing
+    observed = of.vector(index, accuracy)
+    curves = [_curve(*run, judged, reference) for run in zip(observed, index, strict=True)]
+    return np.array(curves) / whole
 
 
 def _curve(

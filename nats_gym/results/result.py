@@ -27,6 +27,7 @@ from nats_gym.errors import (
 )
 from nats_gym.files import make_folder, replacing
 from nats_gym.machine import versions
+from nats_gym.results.pareto import hypervolume_shares
 from nats_gym.simulation.clock import check_evaluations
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.simulation.workers import MAX_WORKERS
@@ -410,9 +411,14 @@ class SearchResult:
             InvalidInput: for other objectives, a reference that nothing is better than, and a
                 weight-sharing search. NotInTable: without a table, or a column of it.
         """
-        from nats_gym.results.pareto import hypervolumes
-
-        return hypervolumes(self, objectives, reference)
+        if self.answers_last:
+            raise InvalidInput(
+                f"{self.arguments.agent} observes no architecture, so it has no front"
+            )
+        if objectives is None:
+            objectives = self.arguments.options.get("objectives")
+        shares = hypervolume_shares(self.table, objectives, reference, self.index, self.accuracy)
+        return np.where(self.there, shares, np.nan)
 
     def summary(self) -> dict[str, Any]:
         """Means and standard deviations over runs, of what the table can judge.
