@@ -37,6 +37,7 @@ LEFT_OUT: dict[str, str] = {
         f"spaces.ArchitectureSpace.{method}": "an old name, which warns"
         for method in ("digits", "all_digits", "check_digits")
     },
+    "spaces.Figure.shares": "takes nothing but the figure",
     "spaces.DenseSpace": "what two spaces have in common, no space itself",
     "nats_bench.ArchResults": "records of the public package, which raise what it raises",
     "nats_bench.ResultsCount": "likewise",

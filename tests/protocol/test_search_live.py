@@ -17,7 +17,7 @@ from plain_agents import plain_rea
 
 import nats_gym
 from nats_gym.agents import AGENTS as ALL_AGENTS
-from nats_gym.agents import get_agent, kind_of
+from nats_gym.agents import get_agent, kind_of, learns_in_copies
 from nats_gym.errors import InvalidInput, NatsGymError, NotInTable
 from nats_gym.evaluators import Outcome
 from nats_gym.processes.pool import WorkerDied
@@ -34,6 +34,7 @@ COLUMNS = ("index", "accuracy", "seconds", "clock", "rung", "evaluation", "conti
 KINDS = {name: kind_of(get_agent(name), name=name) for name in ALL_AGENTS}
 AGENTS = [name for name, kind in KINDS.items() if kind in ("ask-tell", "multi-fidelity")]
 LEARNERS = [name for name, kind in KINDS.items() if kind == "environment"]
+IN_COPIES = [name for name in LEARNERS if learns_in_copies(get_agent(name))]
 
 
 class Scripted:
@@ -142,7 +143,7 @@ def test_agents_that_learn_in_an_environment(agent: str, tmp_path: Path) -> None
     assert len(evaluator.asked) >= 7
 
 
-@pytest.mark.parametrize("agent", LEARNERS)
+@pytest.mark.parametrize("agent", IN_COPIES)
 def test_what_learns_in_copies_has_its_workers_work_at_once(agent: str, tmp_path: Path) -> None:
     pytest.importorskip("stable_baselines3")
     given = {"evaluations": 10, "epochs": 2, "workers": 3, "checkpoints": tmp_path}
