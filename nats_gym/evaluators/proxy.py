@@ -44,7 +44,8 @@ class ProxyEvaluator(StreamingEvaluator):
         score: a name, see :func:`nats_gym.proxies.score_names`, or a function of your own from a
             network in training mode, images ``(B, 3, H, W)`` and labels ``(B,)`` to a number, the
             higher the better.
-        images: ``"noise"``, standard normal with random labels, or ``"data"``, training images.
+        images: ``"noise"``, standard normal, or ``"pink"``, with the spectrum of natural images,
+            both with random labels; or ``"data"``, training images.
         batch: how many images.
         device: ``"auto"`` takes a CUDA device if there is one.
         network: arguments of :func:`nats_gym.networks.build`; default the data set's own.

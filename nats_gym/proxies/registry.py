@@ -10,13 +10,12 @@ from nats_gym.checks import function as check_function
 from nats_gym.checks import switch, text, word
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.proxies.counting import flops, params
-from nats_gym.proxies.fisher import fisher
 from nats_gym.proxies.grasp import grasp
 from nats_gym.proxies.jacobian import jacob_cov
 from nats_gym.proxies.naswot import naswot
-from nats_gym.proxies.saliency import grad_norm, l2_norm, plain, snip
+from nats_gym.proxies.saliency import fisher, grad_norm, gradient_scores, l2_norm, plain, snip
 from nats_gym.proxies.score import Function, Score
-from nats_gym.proxies.synflow import logsynflow, synflow
+from nats_gym.proxies.synflow import flow_scores, logsynflow, synflow
 from nats_gym.proxies.zen import zen
 
 _ZERO_COST = "arXiv 2101.08134"
@@ -25,14 +24,14 @@ _OWN = {
     for score in (
         Score("params", params, "parameters [M]"),
         Score("flops", flops, "FLOPs [M]"),
-        Score("grad_norm", grad_norm, "gradient norm", _ZERO_COST),
-        Score("plain", plain, "plain", _ZERO_COST),
+        Score("grad_norm", grad_norm, "gradient norm", _ZERO_COST, gradient_scores),
+        Score("plain", plain, "plain", _ZERO_COST, gradient_scores),
         Score("l2_norm", l2_norm, "L2 norm of the weights", _ZERO_COST),
-        Score("snip", snip, "SNIP", "arXiv 1810.02340"),
+        Score("snip", snip, "SNIP", "arXiv 1810.02340", gradient_scores),
         Score("grasp", grasp, "GraSP", "arXiv 2002.07376"),
-        Score("synflow", synflow, "SynFlow [log]", "arXiv 2006.05467"),
-        Score("logsynflow", logsynflow, "LogSynFlow", "arXiv 2207.05135"),
-        Score("fisher", fisher, "Fisher", "arXiv 1906.04113"),
+        Score("synflow", synflow, "SynFlow [log]", "arXiv 2006.05467", flow_scores),
+        Score("logsynflow", logsynflow, "LogSynFlow", "arXiv 2207.05135", flow_scores),
+        Score("fisher", fisher, "Fisher", "arXiv 1906.04113", gradient_scores),
         Score("jacob_cov", jacob_cov, "Jacobian covariance", "arXiv 2006.04647v1"),
         Score("naswot", naswot, "NASWOT", "arXiv 2006.04647"),
         Score("zen", zen, "Zen-score", "arXiv 2102.01063"),

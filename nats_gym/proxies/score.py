@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,8 @@ from nats_gym.errors import EvaluatorError, NatsGymError, shown
 #: From a network in training mode, images float32 ``(B, 3, H, W)`` and labels int64 ``(B,)`` to a
 #: number, the higher the better; it may do to the network what it likes.
 Function = Callable[[nn.Module, torch.Tensor, torch.Tensor], object]
+#: The same to several of them, by name.
+Together = Callable[[nn.Module, torch.Tensor, torch.Tensor], Mapping[str, object]]
 
 
 class ScoreFailed(NatsGymError, RuntimeError):
@@ -30,12 +32,14 @@ class Score:
         function: see :data:`Function`.
         label: what an axis says.
         paper: where it comes from.
+        together: computes several scores by name in one pass, this one among them.
     """
 
     name: str
     function: Function
     label: str = ""
     paper: str = ""
+    together: Together | None = None
 
 
 def as_value(name: str, value: object) -> float:

@@ -55,7 +55,8 @@ class Scorer:
         space: a space that builds networks.
         dataset: whose resolution and classes the networks have.
         scores: what is asked of each.
-        images: ``"noise"``, standard normal with random labels, or ``"data"``, training images.
+        images: ``"noise"``, standard normal, or ``"pink"``, with the spectrum of natural images,
+            both with random labels; or ``"data"``, training images.
         batch: how many images.
         device: ``"auto"`` takes a CUDA device if there is one.
         network: arguments of :func:`nats_gym.networks.build`; default the data set's own.
@@ -102,6 +103,10 @@ class Scorer:
         data_folder(data_dir)
         if self.images == "data":
             require_data(self.dataset.data_key, data_dir, self._download)
+        passes: dict[object, list[Score]] = {}
+        for score in self.scores:
+            passes.setdefault(score.together or score.name, []).append(score)
+        self._passes = list(passes.values())
         self._inputs: tuple[int, Batch] | None = None
 
     @property
@@ -128,12 +133,12 @@ class Scorer:
             dataset, classes = self.dataset.name, self.dataset.num_classes
             make = partial(build, self.space, index, classes, dataset=dataset, **self.network)
             network = seeded(make, seed).to(self.device)
-            values = {}
-            for number, score in enumerate(self.scores, 1):
-                own = copy.deepcopy(network) if number < len(self.scores) else network
-                what = f" of {self.space.name} {index}"
-                values[score.name] = _value(own, score, batch, seed, what)
-            return Scored(values, time.perf_counter() - begun)
+            what, values = f" of {self.space.name} {index}", {}
+            for number, passed in enumerate(self._passes, 1):
+                own = copy.deepcopy(network) if number < len(self._passes) else network
+                values.update(_values(own, passed, batch, seed, what))
+            found = {score.name: values[score.name] for score in self.scores}
+            return Scored(found, time.perf_counter() - begun)
 
     def _drawn(self, seed: int) -> Batch:
         """The batch of a seed; the last one is kept."""
@@ -168,7 +173,8 @@ def score_architectures(
         scores: names, see :func:`score_names`, or functions of your own from a network in training
             mode, images ``(B, 3, H, W)`` and labels ``(B,)`` to a number, the higher the better.
         dataset: whose resolution and classes the networks have.
-        images: ``"noise"``, standard normal with random labels, or ``"data"``, training images.
+        images: ``"noise"``, standard normal, or ``"pink"``, with the spectrum of natural images,
+            both with random labels; or ``"data"``, training images.
         batch: images of the batch that all architectures see.
         seed: of initial weights, images and what a score draws. On the CPU the same seed gives the
             same scores.
@@ -241,17 +247,25 @@ def score_network(
             f"labels are int64 ({len(images)},), got {labels.dtype} {tuple(labels.shape)}"
         )
     found = find_score(score)
-    return _value(copy.deepcopy(network), found, (images, labels), checks.seed(seed))
+    own = copy.deepcopy(network)
+    return _values(own, [found], (images, labels), checks.seed(seed))[found.name]
 
 
-def _value(network: nn.Module, score: Score, batch: Batch, seed: int, what: str = "") -> float:
+def _values(
+    network: nn.Module, scores: Sequence[Score], batch: Batch, seed: int, what: str = ""
+) -> dict[str, float]:
+    """What one pass finds of the scores that come together in it."""
+    first, *others = scores
     network.train()
     key = combine_int(seed_key(seed), _DRAWS)
     try:
         with own_randomness(batch[0].device, key), torch.enable_grad():
-            value = score.function(network, *batch)
+            if others and first.together is not None:
+                found = first.together(network, *batch)
+            else:
+                found = {first.name: first.function(network, *batch)}
     except NatsGymError:
         raise
     except Exception as error:
-        raise ScoreFailed(f"the score {score.name}{what}: {said(error)}") from error
-    return as_value(score.name, value)
+        raise ScoreFailed(f"the score {first.name}{what}: {said(error)}") from error
+    return {score.name: as_value(score.name, found[score.name]) for score in scores}

@@ -28,13 +28,21 @@ def synflow(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> f
     Deep networks' sums go beyond what single precision holds, and their logarithm ranks alike.
     Minus infinity where nothing flows.
     """
-    total = sum(float((weight * slope).sum()) for weight, slope in _flows(network, images))
-    return math.log(total) if total > 0 else -math.inf
+    return flow_scores(network, images, labels)["synflow"]
 
 
 def logsynflow(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
     """``Σ |w| · log(1 + ∂R/∂|w|)``: FreeREA's, in which no layer outweighs all the others."""
-    return sum(float((weight * slope.log1p()).sum()) for weight, slope in _flows(network, images))
+    return flow_scores(network, images, labels)["logsynflow"]
+
+
+def flow_scores(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+    """Both, by name."""
+    total = logarithmic = 0.0
+    for weight, slope in _flows(network, images):
+        total += float((weight * slope).sum())
+        logarithmic += float((weight * slope.log1p()).sum())
+    return {"synflow": math.log(total) if total > 0 else -math.inf, "logsynflow": logarithmic}
 
 
 def _flows(network: nn.Module, images: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:

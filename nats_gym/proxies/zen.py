@@ -24,6 +24,8 @@ def zen(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float
     """
     with torch.no_grad():
         for module in network.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 1.0  # what runs is the last batch's
             if isinstance(module, (nn.Conv2d, nn.Linear)):
                 nn.init.normal_(module.weight)
                 if module.bias is not None:
@@ -36,6 +38,14 @@ def zen(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float
     return math.log(distance) + scale if distance > 0 else -math.inf
 
 
+def _variance(norm: nn.BatchNorm2d, given: torch.Tensor) -> torch.Tensor:
+    """Mean over channels of the variance that a norm has just divided a batch by."""
+    if norm.running_var is None:
+        return given.var((0, 2, 3), unbiased=False).mean()
+    count = given.numel() / given.shape[1]  # what runs is unbiased
+    return norm.running_var.mean() * (1 - 1 / count)
+
+
 def _features(network: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, float]:
     """Last features of a batch, and the sum of the logarithms of what normalisations divide by."""
     maps: list[torch.Tensor] = []
@@ -44,7 +54,7 @@ def _features(network: nn.Module, images: torch.Tensor) -> tuple[torch.Tensor, f
 
     def look(module: nn.Module, given: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         if isinstance(module, nn.BatchNorm2d):
-            variance = given[0].var((0, 2, 3), unbiased=False).mean()
+            variance = _variance(module, given[0])
             if variance > 0:
                 logs.append((variance + module.eps).log() / 2)
         if isinstance(module, nn.Linear):

@@ -421,6 +421,32 @@ def count_layers(network: nn.Module, images: torch.Tensor, labels: torch.Tensor)
     return len(layers_of(network))
 
 
+def test_pink_noise_has_the_spectrum_of_natural_images() -> None:
+    images = draw_inputs(get_dataset("cifar10"), "pink", 256, seed=4)[0].double()
+    assert images.shape == (256, 3, 32, 32)
+    assert abs(float(images.mean())) < 1e-6
+    assert float(images.std()) == pytest.approx(1, abs=1e-3)
+    channels = np.corrcoef(images.transpose(0, 1).flatten(1).numpy())
+    assert channels[np.triu_indices(3, 1)] == pytest.approx(0.9, abs=0.02)
+    power = np.square(np.abs(np.fft.fft2(images.numpy()))).mean((0, 1))
+    down, across = np.meshgrid(np.fft.fftfreq(32), np.fft.fftfreq(32), indexing="ij")
+    frequency = np.hypot(down, across).ravel()[1:]
+    slope = np.polyfit(np.log(frequency), np.log(power.ravel()[1:]), 1)[0]
+    assert slope == pytest.approx(-2, abs=0.05)  # of the power, so −1 of the amplitude
+    again = draw_inputs(get_dataset("cifar10"), "pink", 256, seed=4)[0]
+    assert torch.equal(images.float(), again)
+
+
+def test_scores_of_one_pass_are_those_alone() -> None:
+    names = ["synflow", "snip", "logsynflow", "zen", "fisher", "grad_norm", "plain"]
+    given = {"batch": 4, "network": SMALL}
+    together = Scorer("tss", "cifar10", names, **given).score(1462, 5).values
+    assert list(together) == names
+    for name in names:
+        alone = Scorer("tss", "cifar10", [name], **given).score(1462, 5).values
+        assert alone == {name: together[name]}, name
+
+
 def test_a_score_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nats_gym.proxies.registry._registered", {})
     found = score_architectures("sss", [0], [count_layers], dataset="digits", batch=2)
