@@ -118,8 +118,7 @@ def ship(folder: Path, name: str) -> None:
         if missing := len(set(asked.tolist()) - set(values)):
             print(f"{of}, batch {batch}: {missing} are not measured, left out")
             continue
-        unknown = dict.fromkeys(set(classes.tolist()) - set(values), np.nan)
-        column = of_every_architecture(classes, {**values, **unknown})
+        column = of_every_architecture(classes, values)
         worst = int(np.isneginf(column).sum())
         column[np.isneginf(column)] = column[np.isfinite(column)].min()
         score = find_score(of)

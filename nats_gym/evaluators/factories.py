@@ -10,9 +10,8 @@ from nats_gym import checks
 from nats_gym.evaluators.cached import CachedEvaluator
 from nats_gym.evaluators.cluster import RayEvaluator
 from nats_gym.evaluators.protocol import Evaluator, StreamingEvaluator
-from nats_gym.evaluators.proxy import ProxyEvaluator
+from nats_gym.evaluators.proxy import ProxyEvaluator, Scores
 from nats_gym.evaluators.training import TrainingEvaluator
-from nats_gym.proxies.score import Function, Score
 
 
 def make_training_evaluator(
@@ -127,7 +126,9 @@ def make_proxy_evaluator(
     space: str,
     dataset: str,
     *,
-    score: str | Function | Score = "naswot",
+    score: Scores = "naswot",
+    combine: str = "vote",
+    reference: int = 64,
     images: str = "noise",
     batch: int = 64,
     device: str = "cpu",
@@ -143,8 +144,8 @@ def make_proxy_evaluator(
 
     Args:
         space, dataset: what is searched.
-        score, images, batch, device, network, trials, threads, data_dir, download: see
-            :class:`ProxyEvaluator`.
+        score, combine, reference, images, batch, device, network, trials, threads, data_dir,
+            download: see :class:`ProxyEvaluator`.
         cache: path of the cache; True for the one under nats-gym's home, False for none. Answers
             of a function that no name tells from others, such as a lambda, are not kept.
         share_isomorphic: see :class:`CachedEvaluator`.
@@ -153,6 +154,8 @@ def make_proxy_evaluator(
         space,
         dataset,
         score=score,
+        combine=combine,
+        reference=reference,
         images=images,
         batch=batch,
         device=device,

@@ -6,7 +6,7 @@ import inspect
 import math
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators.protocol import Answer, StreamingEvaluator
+from nats_gym.proxies.combining import COMBINATIONS
 from nats_gym.proxies.registry import find_score
 from nats_gym.proxies.score import Function, Score
-from nats_gym.proxies.scoring import Scorer
+from nats_gym.proxies.scoring import Scored, Scorer
 from nats_gym.simulation.schedule import Epochs, check_epochs
 from nats_gym.spaces import find_space, known_spaces, place_of
 from nats_gym.streams import combine, uniform_below
@@ -27,6 +28,10 @@ from nats_gym.tables import MEASURED
 MOST_TRIALS = 2**32
 #: What an "accuracy" of this evaluator rests on.
 PROXY = "proxy"
+#: Most architectures that one is ranked among.
+MOST_REFERENCE = 10_000
+#: A score, or several.
+Scores = str | Function | Score | Sequence[str | Function | Score]
 # Where an accuracy is 75, as the inverse hyperbolic sine of a score: near those of most.
 _MIDDLE = 8.0
 
@@ -38,12 +43,19 @@ class ProxyEvaluator(StreamingEvaluator):
     increasing function, and no accuracy: it ranks architectures as the score does. The score itself
     is the metric ``score``.
 
+    Several scores are one by their combination, which ranks an architecture among ``reference``
+    others: the share that it is above is the metric ``score``, 100 times it the accuracy.
+
     Args:
         space: a space that builds networks.
         dataset: whose resolution and classes the networks have.
         score: a name, see :func:`nats_gym.proxies.score_names`, or a function of your own from a
             network in training mode, images ``(B, 3, H, W)`` and labels ``(B,)`` to a number, the
-            higher the better.
+            higher the better; or a list of such.
+        combine: of several scores: ``"vote"`` or ``"rank_mean"``, see :mod:`nats_gym.proxies`.
+        reference: of several scores: how many architectures, drawn uniformly, an architecture is
+            ranked among. They are scored, with seed 0, before the first answer, whose seconds
+            leave that out.
         images: ``"noise"``, standard normal, or ``"pink"``, with the spectrum of natural images,
             both with random labels; or ``"data"``, training images.
         batch: how many images.
@@ -68,7 +80,9 @@ class ProxyEvaluator(StreamingEvaluator):
         space: str,
         dataset: str,
         *,
-        score: str | Function | Score = "naswot",
+        score: Scores = "naswot",
+        combine: str = "vote",
+        reference: int = 64,
         images: str = "noise",
         batch: int = 64,
         device: str = "cpu",
@@ -82,11 +96,17 @@ class ProxyEvaluator(StreamingEvaluator):
             name: value for name, value in locals().items() if name not in ("self", "__class__")
         }
         self._trials = None if trials is None else checks.integer(trials, "trials", 1, MOST_TRIALS)
-        self.score = self._arguments["score"] = find_score(score)
+        several = checks.as_list(score)
+        self.scores = [find_score(one) for one in ([score] if several is None else several)]
+        self._arguments["score"] = self.scores[0] if several is None else self.scores
+        self._combine = checks.word(combine, "combination of scores", COMBINATIONS)
+        self._count = checks.integer(reference, "reference", 1, MOST_REFERENCE)
+        self._reference: dict[str, list[float]] | None = None
+        self._combined = len(self.scores) > 1
         self._scorer = Scorer(
             space,
             dataset,
-            [self.score],
+            self.scores,
             images=images,
             batch=batch,
             device=device,
@@ -104,16 +124,15 @@ class ProxyEvaluator(StreamingEvaluator):
     @property
     def identity(self) -> str:
         """What a score depends on beside architecture and trial."""
-        return f"proxy {self.score.name} {self._scorer.identity}"
+        if not self._combined:
+            return f"proxy {self.scores[0].name} {self._scorer.identity}"
+        names = ",".join(score.name for score in self.scores)
+        return f"proxy {self._combine}({names}) of {self._count} {self._scorer.identity}"
 
     @property
     def named(self) -> bool:
-        """Whether the score's name tells it from others, in other processes too."""
-        name = self.score.name
-        if ":" not in name:  # it was given one
-            return True
-        own = "<" in name or name.startswith("__main__:")
-        return inspect.isfunction(self.score.function) and not own
+        """Whether the scores' names tell them from others, in other processes too."""
+        return all(_is_named(score) for score in self.scores)
 
     def trials_of(
         self, index: NDArray[np.int64], trial_keys: NDArray[np.uint64]
@@ -139,9 +158,32 @@ class ProxyEvaluator(StreamingEvaluator):
         check_epochs(epochs, self.space.full_epochs_on(self.dataset))
         for position, (one, trial) in enumerate(zip(index.tolist(), trials.tolist(), strict=True)):
             with self._lock:
+                if self._combined and self._reference is None:
+                    self._reference = self._score_reference()
                 found = self._scorer.score(one, trial)
+            yield position, self._answer(found)
+
+    def _answer(self, found: Scored) -> Answer:
+        if self._reference is None:
             (value,) = found.values.values()
-            yield position, Answer(as_accuracy(value), found.seconds, {"score": value})
+            return Answer(as_accuracy(value), found.seconds, {"score": value})
+        ranked = {name: [*self._reference[name], value] for name, value in found.values.items()}
+        share = float(COMBINATIONS[self._combine](ranked)[-1])
+        return Answer(100 * share, found.seconds, {"score": share})
+
+    def _score_reference(self) -> dict[str, list[float]]:
+        """Scores, by name, of the architectures that others are ranked among."""
+        draws = np.random.default_rng(0)
+        index = self.space.index(self.space.sample(draws, (self._count,)))
+        scored = [self._scorer.score(one).values for one in index.tolist()]
+        return {score.name: [values[score.name] for values in scored] for score in self.scores}
+
+
+def _is_named(score: Score) -> bool:
+    if ":" not in score.name:  # it was given one
+        return True
+    own = "<" in score.name or score.name.startswith("__main__:")
+    return inspect.isfunction(score.function) and not own
 
 
 def as_accuracy(score: float) -> float:

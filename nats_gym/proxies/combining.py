@@ -6,7 +6,7 @@ Majority votes as in Abdelfattah et al., "Zero-Cost Proxies for Lightweight NAS"
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -63,6 +63,13 @@ def rank_mean(scores: Mapping[str, ArrayLike]) -> NDArray[np.float64]:
         tied = np.searchsorted(ordered, column, side="right") - less - 1
         below += less + 0.5 * tied
     return below / (len(columns) * max(1, count - 1))
+
+
+#: By name.
+COMBINATIONS: dict[str, Callable[[Mapping[str, ArrayLike]], NDArray[np.float64]]] = {
+    "vote": vote,
+    "rank_mean": rank_mean,
+}
 
 
 def _columns(scores: Mapping[str, ArrayLike]) -> NDArray[np.float64]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import pickle
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import numpy as np
@@ -24,7 +26,7 @@ from nats_gym.evaluators import (
     make_evaluator,
 )
 from nats_gym.evaluators.proxy import as_accuracy
-from nats_gym.proxies import score_architectures
+from nats_gym.proxies import rank_mean, score_architectures, vote
 from nats_gym.testing import check_evaluator
 
 QUICK = {"score": "params", "batch": 2}
@@ -49,6 +51,35 @@ def test_it_answers_with_the_score_and_real_seconds() -> None:
     assert again.accuracy.tolist() == outcome.accuracy.tolist()
     assert copy.identity == evaluator.identity
     check_evaluator(evaluator, "sss", "digits")
+
+
+@pytest.mark.parametrize(("combine", "combined"), [("vote", vote), ("rank_mean", rank_mean)])
+def test_several_scores_rank_among_a_sample(combine: str, combined: Callable[..., Any]) -> None:
+    names = ["l2_norm", "flops", "synflow"]
+    evaluator = ProxyEvaluator("sss", "digits", score=names, combine=combine, reference=7, batch=2)
+    index = np.array([3, 32_767, 0])
+    outcome = evaluator.evaluate(index, 4, np.arange(3, dtype=np.uint64))
+    space = nats_gym.get_space("sss")
+    others = space.index(space.sample(np.random.default_rng(0), (7,)))
+    for place, one in enumerate(index.tolist()):
+        asked = [*others.tolist(), one]
+        scores = score_architectures("sss", asked, names, dataset="digits", batch=2)
+        share = combined(scores)[-1]
+        assert outcome.metrics["score"][place] == share
+        assert outcome.accuracy[place] == 100 * share
+    assert outcome.accuracy[1] == 100  # the largest
+    copy = pickle.loads(pickle.dumps(evaluator))
+    assert copy.identity == evaluator.identity
+    assert (
+        copy.evaluate(index, 4, np.arange(3, dtype=np.uint64)).accuracy.tolist()
+        == outcome.accuracy.tolist()
+    )
+    check_evaluator(evaluator, "sss", "digits")
+    with pytest.raises(InvalidInput, match="Did you mean 'vote'"):
+        ProxyEvaluator("sss", "digits", score=names, combine="votes")
+    for wrong in (["synflow", "synflow"], [], ["synflo", "flops"]):
+        with pytest.raises(InvalidInput):
+            ProxyEvaluator("sss", "digits", score=wrong)
 
 
 def test_accuracies_rank_as_scores() -> None:
