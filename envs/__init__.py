@@ -14,6 +14,7 @@ from .observation_wrappers import (
     MultiDiscreteVectorObservation,
 )
 from .one_shot import OneShotEnv, OneShotVectorEnv
+from .tasks import TasksBudgetedEnv, TasksBudgetedVectorEnv, TasksEnv, TasksVectorEnv
 
 if TYPE_CHECKING:
     from .sb3 import SB3VecEnv, make_sb3
@@ -37,6 +38,10 @@ __all__ = [
     "OneShotEnv",
     "OneShotVectorEnv",
     "SB3VecEnv",
+    "TasksBudgetedEnv",
+    "TasksBudgetedVectorEnv",
+    "TasksEnv",
+    "TasksVectorEnv",
     "make_sb3",
 ]
 

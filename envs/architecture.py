@@ -24,7 +24,13 @@ from nats_gym.evaluators import (
     evaluator_options,
 )
 from nats_gym.files import check_source
-from nats_gym.registration import FAMILIES, benchmark_of
+from nats_gym.registration import (
+    FAMILIES,
+    TASK_ENVIRONMENTS,
+    TASK_FAMILIES,
+    benchmark_of,
+    family_of,
+)
 from nats_gym.rewards import (
     Evaluation,
     Lagrangian,
@@ -87,6 +93,8 @@ class ArchitectureEnv(gym.Env[Any, Any]):
     own_figures: ClassVar[tuple[str, ...]] = ()
     #: Whether ``reset(options={"start": ...})`` is known.
     takes_start: ClassVar[bool] = True
+    #: Further options of a reset.
+    own_reset_options: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -198,9 +206,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
             seed = self.np_random_seed
             if seed < 0:  # Gymnasium's answer where np_random was set and its seed is not known
                 seed = int(self.np_random.integers(2**63))
-            self._stream = seed_key(seed)
-            self._evaluations = 0
-            self.clock.reset()
+            self._begin_stream(seed_key(seed))
         self._answering = answering
         self._ended = True
         self._previous = 0.0
@@ -215,6 +221,12 @@ class ArchitectureEnv(gym.Env[Any, Any]):
             self.render()
         return self._view.read(), info
 
+    def _begin_stream(self, key: int) -> None:
+        """Begin what a seed decides."""
+        self._stream = key
+        self._evaluations = 0
+        self.clock.reset()
+
     def _begin_episode(self, start: Any) -> None:
         """Set the episode's state; ``start`` as :meth:`check_start` returned it."""
         raise NotImplementedError
@@ -227,7 +239,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         if options is None:
             return {}
         given = checks.mapping(options, RESET_OPTIONS)
-        known = (TRIAL, START) if self.takes_start else (TRIAL,)
+        known = (TRIAL, *((START,) if self.takes_start else ()), *self.own_reset_options)
         return {checks.word(name, "reset option", known): given[name] for name in given}
 
     def evaluator_of(self, trial: str | int | None) -> Evaluator:
@@ -381,7 +393,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         else:
             choices = given if given.ndim else self.architecture_space.choices(given)
         unknown = (0.0,) * len(self._observed)
-        return self._view.encode(choices, (*self._first_figures, *unknown))
+        return self._view.encode(choices, (*self._first_figures, *unknown, *self._first_further))
 
     def decode(self, observation: ArrayLike) -> NDArray[np.int64]:
         """Choices ``(..., n)`` of observations ``(..., width)``; -1 where a decision is open."""
@@ -394,6 +406,10 @@ class ArchitectureEnv(gym.Env[Any, Any]):
 
     @property
     def _first_figures(self) -> tuple[float, ...]:
+        return ()
+
+    @property
+    def _first_further(self) -> tuple[float, ...]:
         return ()
 
     # ── pictures ─────────────────────────────────────────────────────────────────────────────
@@ -632,6 +648,11 @@ class ArchitectureEnv(gym.Env[Any, Any]):
             named = benchmark_of(space, dataset)
             ids = [
                 family.format(named) for family, (scalar, _) in FAMILIES.items() if scalar in owners
+            ]
+            ids = ids or [
+                env_id
+                for env_id, made in TASK_ENVIRONMENTS.items()
+                if made["space"] == space and TASK_FAMILIES[family_of(env_id)][0] in owners
             ]
             if ids:
                 raise InvalidInput(

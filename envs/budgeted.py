@@ -309,6 +309,10 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
         metrics["clock"] = time
         return self._take_in(arrived, metrics, rewards, terminated)
 
+    def _budget_of(self, which: NDArray[np.int64]) -> Any:
+        """Seconds that copies have: one number for all, or one for each."""
+        return self._budget
+
     def _take_in(
         self,
         which: NDArray[np.int64],
@@ -318,7 +322,8 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
     ) -> Metrics:
         """Results arrive: rewards, incumbents, ends, and the next architectures."""
         accuracy, used, incumbent = metrics["accuracy"], metrics["clock"], self._incumbent[which]
-        spent, left = used >= self._budget, 1.0 - np.minimum(used, self._budget) / self._budget
+        budget = self._budget_of(which)
+        spent, left = used >= budget, 1.0 - np.minimum(used, budget) / budget
         if self._bound is None and self._budget < math.inf:
             self._idle[which] = idle = count_idle(self._idle[which], used > self._clock[which])
             spent |= idle >= MOST_IDLE
@@ -327,7 +332,7 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
             self._results[which] += 1
             spent |= self._results[which] >= self._bound
             left = np.minimum(left, 1.0 - self._results[which] / self._bound)
-        rewards[which] = self._reward_of(metrics, incumbent, self._previous[which], spent)
+        rewards[which] = self._reward_of(which, metrics, incumbent, self._previous[which], spent)
         self._previous[which] = accuracy
         better = (self._incumbent_index[which] < 0) | (accuracy > incumbent)
         if self._may_be_invalid:

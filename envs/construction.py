@@ -346,7 +346,7 @@ class ConstructionVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         self._clock[done] += metrics["seconds"]
         metrics["clock"] = self._clock[done]
         self._observe(done, metrics["index"])
-        rewards[done] = self._reward_of(metrics, 0.0, 0.0, True)
+        rewards[done] = self._reward_of(done, metrics, 0.0, 0.0, True)
         terminated[done] = True
         self._ended[done] = True
         return done, metrics
@@ -360,8 +360,12 @@ class ConstructionVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
     def _masks(self) -> NDArray[np.int8]:
         # A complete architecture's are those of a first decision.
         here = self._position < self._n
-        masks = self.shared.limits.prefixes.masks(
-            np.where(here, self._position, 0), np.where(here, self._rank, 0)
+        masks: NDArray[np.int8] = self._by_lender(
+            ("limits",),
+            lambda lender, position, rank: lender.limits.prefixes.masks(position, rank),
+            self._everyone,
+            np.where(here, self._position, 0),
+            np.where(here, self._rank, 0),
         )
         if self._decisions > self._n:
             masks[self._position == self._n] = 1
@@ -369,15 +373,15 @@ class ConstructionVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
 
     def _scene(self, i: int) -> Scene:
         position = int(self._position[i])
-        shared = self.shared
+        lender = self._lender(i)
         return Scene(
-            shared.architecture_space,
-            shared.dataset,
-            shared.decode(self._observations[i]).tolist(),
+            lender.architecture_space,
+            lender.dataset,
+            self.shared.decode(self._observations[i]).tolist(),
             position if position < self._n else None,
             **self._scene_of_last(i),
             clock=float(self._clock[i]),
-            budget=shared.clock.budget,
+            budget=lender.clock.budget,
             evaluations=int(self._evaluations[i]),
             **self._scene_extras(i),
         )

@@ -329,14 +329,14 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
             terminated[resetting] = truncated[resetting] = False
         np.logical_or(terminated, truncated, out=self._ended)
         if len(which):
-            earned = self._reward_of(metrics, incumbent, previous, self._ended[which])
+            earned = self._reward_of(which, metrics, incumbent, previous, self._ended[which])
             if resetting is not None:
                 earned = np.where(resetting[which], 0.0, earned)
             rewards[which] = earned
         standing = self._ended & ~stepping
         if standing.any():  # ended by a step that changed nothing
             still = np.flatnonzero(standing)
-            rewards[still] = self._reward_of(*self._standing(still))
+            rewards[still] = self._reward_of(still, *self._standing(still))
         return (which, metrics) if len(which) else None
 
     def _standing(self, which: NDArray[np.int64]) -> tuple[dict[str, NDArray[Any]], Any, Any, bool]:

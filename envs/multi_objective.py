@@ -199,6 +199,11 @@ class MultiObjectiveVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
         return np.zeros((self.num_envs, self.reward_dim), np.float32)
 
     def _reward_of(
-        self, metrics: dict[str, NDArray[Any]], incumbent: Any, previous: Any, last: Any
+        self,
+        which: NDArray[np.int64],
+        metrics: dict[str, NDArray[Any]],
+        incumbent: Any,
+        previous: Any,
+        last: Any,
     ) -> NDArray[Any]:
         return self.shared.vector(metrics["index"], metrics["accuracy"])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,14 +23,15 @@ class FlatObservation:
     """Writes the flat observation in place, one decision at a time.
 
     Layout, all in [0, 1]: ``n·k`` one-hot decisions (zeros while open), the one-hot position of
-    the next decision (zeros once complete), then the figures of the episode, and those known of
-    the architecture evaluated last.
+    the next decision (zeros once complete), then the figures of the episode, those known of
+    the architecture evaluated last, and what else an environment shows.
 
     Args:
         space: the architecture space.
         positions: decisions taken one after another; 0 where they are not.
         figures: what the figures of the episode are called.
         known: likewise those of the architecture.
+        further: what else is shown, by name: how many numbers, and the least that each can be.
 
     Attributes:
         box: the observation space.
@@ -37,6 +39,7 @@ class FlatObservation:
         choice_counts: choices of each decision, ``(n,)``.
         decided, positions, figures: slices of the three parts.
         known: slice of ``figures``: what is known of the architecture.
+        further: slice of what else is shown; ``parts``: by name, a slice for each.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class FlatObservation:
         positions: int,
         figures: Sequence[str] = (),
         known: Sequence[str] = (),
+        further: Mapping[str, tuple[int, float]] = MappingProxyType({}),
     ) -> None:
         self._n, self._k = space.num_decisions, space.num_choices
         self.decisions, self.choices = self._n, self._k
@@ -52,12 +56,20 @@ class FlatObservation:
         self._positions = space.num_decisions * space.num_choices
         self._end = self._positions + positions
         self.names = (*figures, *known)
-        width = self._end + len(self.names)
+        width = first = self._end + len(self.names)
+        self.parts: dict[str, slice] = {}
+        for name, (numbers, _) in further.items():
+            self.parts[name] = slice(width, width + numbers)
+            width += numbers
         self.decided = slice(0, self._positions)
         self.positions = slice(self._positions, self._end)
-        self.figures = slice(self._end, width)
-        self.known = slice(self._end + len(figures), width)
-        self.box = Box(0.0, 1.0, (width,), np.float32)
+        self.figures = slice(self._end, first)
+        self.known = slice(self._end + len(figures), first)
+        self.further = slice(first, width)
+        low = np.zeros(width, np.float32)
+        for name, (_, least) in further.items():
+            low[self.parts[name]] = least
+        self.box = Box(low, np.ones(width, np.float32))
         self._values = np.zeros(width, np.float32)
 
     def begin(self, choices: Sequence[int] = ()) -> None:
@@ -91,6 +103,10 @@ class FlatObservation:
         """Set what is known of the architecture."""
         self._values[self.known] = shares
 
+    def set_part(self, name: str, numbers: ArrayLike) -> None:
+        """Set one of the further parts."""
+        self._values[self.parts[name]] = numbers
+
     def read(self) -> Observation:
         """The observation, a fresh array."""
         return self._values.copy()
@@ -102,7 +118,7 @@ class FlatObservation:
 
         Args:
             choices: choices; the first open decision comes next.
-            figures: those of the episode, for all of them.
+            figures: those of the episode and what comes after them, for all.
 
         Raises:
             InvalidInput: for anything but n choices of 0…k-1 or -1.
@@ -121,7 +137,7 @@ class FlatObservation:
             following = np.where((array == OPEN).any(-1), (array == OPEN).argmax(-1), self._n)
             places = np.arange(self._end - self._positions)
             values[..., self.positions] = following[..., None] == places
-        values[..., self.figures] = figures
+        values[..., self._end :] = figures
         return values
 
     def decode(self, observation: ArrayLike) -> NDArray[np.int64]:
@@ -146,12 +162,13 @@ class FlatObservation:
     def split(self, observation: Observation) -> dict[str, Any]:
         """The parts of observations ``(..., width)``.
 
-        ``decided (..., n·k)``, ``position (..., positions)``, and by name each figure
-        ``(..., 1)``.
+        ``decided (..., n·k)``, ``position (..., positions)``, by name each figure ``(..., 1)``
+        and each further part ``(..., numbers)``.
         """
         parts = {
             "decided": observation[..., self.decided],
             "position": observation[..., self.positions],
         }
         figures = observation[..., self.figures]
-        return parts | {name: figures[..., i : i + 1] for i, name in enumerate(self.names)}
+        parts |= {name: figures[..., i : i + 1] for i, name in enumerate(self.names)}
+        return parts | {name: observation[..., part] for name, part in self.parts.items()}

@@ -27,7 +27,8 @@ class DictObservation(
     - `decided`: `Box(0, 1, (n·k,))`, a one-hot row per decision, zeros while it is open.
     - `position`: `Box(0, 1, (n,))`, the next decision, one-hot, zeros once complete; absent where
       decisions have no order (`OneShot`, `Edit`).
-    - each figure of the episode by name, `Box(0, 1, (1,))`: `budget_left`, `incumbent`, …
+    - each figure of the episode by name, `Box(0, 1, (1,))`: `budget_left`, `incumbent`, …, and what
+      a task's environment shows besides (`task`, `last_action`, …).
 
     >>> env = DictObservation(gym.make("NATS-TSS-cifar10-Budgeted-v0"))
     >>> list(env.observation_space)
@@ -85,13 +86,14 @@ class GraphObservation(
         space = env.unwrapped.architecture_space  # type: ignore[attr-defined]
         self._n, self._k = space.num_decisions, space.num_choices
         self._nodes = 1 + max((max(edge) for edge in space.edges), default=-1)
-        figures = len(self._view.names)
+        self._figures = slice(self._view.figures.start, None)
+        repeated = self._view.box.low[self._figures]
         chain = [(i + 1, i) for i in range(self._n - 1)]
         links = [(source, target) for target, source in space.edges or chain]
         self._links = np.array(links, np.int32).reshape(-1, 2)
-        nodes = self._nodes or self._k + 1
+        low = np.append(np.zeros(self._nodes or self._k + 1, np.float32), repeated)
         self.observation_space = Graph(
-            node_space=Box(0.0, 1.0, (nodes + figures,), np.float32),
+            node_space=Box(low, np.ones_like(low)),
             edge_space=Box(0.0, 1.0, (self._k + 1 if self._nodes else 1,), np.float32),
         )
 
@@ -103,7 +105,7 @@ class GraphObservation(
         marks[: parts["position"].size] = parts["position"][: self._n]
         one_hot = parts["decided"].reshape(self._n, self._k)
         decided = np.concatenate([one_hot, marks[:, None]], axis=1)
-        figures = observation[self._view.figures]
+        figures = observation[self._figures]
         nodes = np.eye(self._nodes, dtype=np.float32) if self._nodes else decided
         repeated = np.broadcast_to(figures, (len(nodes), len(figures)))
         return GraphInstance(
@@ -165,8 +167,8 @@ def _vector_view(env: VectorEnv[Any, Any, Any]) -> FlatObservation:
 
 
 def _dict_space(view: FlatObservation) -> Dict:
-    parts = _as_dict(view, np.zeros(view.box.shape, np.float32))
-    return Dict({name: Box(0.0, 1.0, part.shape, np.float32) for name, part in parts.items()})
+    lows, highs = _as_dict(view, view.box.low), _as_dict(view, view.box.high)
+    return Dict({name: Box(low, highs[name]) for name, low in lows.items()})
 
 
 def _flat(view: FlatObservation, observation: Observation) -> Observation:

@@ -177,7 +177,7 @@ class OneShotVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         self._clock[which] += metrics["seconds"]
         metrics["clock"] = self._clock[which]
         self._observe(which, metrics["index"])
-        rewards[which] = self._reward_of(metrics, 0.0, 0.0, True)
+        rewards[which] = self._reward_of(which, metrics, 0.0, 0.0, True)
         terminated[which] = True
         self._ended[which] = True
         return which, metrics

@@ -15,7 +15,7 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
-from nats_gym.registration import ENVIRONMENTS, OPEN_DATASETS, OPEN_ENVIRONMENTS
+from nats_gym.registration import EVERY_ID
 
 from .multi_objective import MultiObjectiveVectorEnv
 from .vector import ArchitectureVectorEnv
@@ -173,7 +173,7 @@ def make_sb3(
     >>> env.reset().shape
     (4, 36)
     """
-    env_id = checks.word(env_id, "environment", (*ENVIRONMENTS, *OPEN_DATASETS, *OPEN_ENVIRONMENTS))
+    env_id = checks.word(env_id, "environment", EVERY_ID)
     if "autoreset_mode" in options:
         raise InvalidInput("SB3 needs autoreset_mode SAME_STEP; make_sb3 sees to that")
     venv = gym.make_vec(

@@ -5,7 +5,7 @@ Copy i of a vector does to the bit what the scalar environment seeded ``seed + i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -85,7 +85,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
 
         architectures = self.shared.architecture_space
         self._n, self._k = architectures.num_decisions, architectures.num_choices
-        self._limited = bool(self.shared.limits)
+        self._limited = self.shared._limited
         self._may_be_invalid = self.shared._may_be_invalid
         self._masked = self.shared._masked or self.always_masked
         width = self.single_observation_space.shape[0]  # type: ignore[index]
@@ -103,9 +103,13 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         self._ended = np.ones(self.num_envs, bool)
         self._words: dict[str, NDArray[Any]] = {}
         self._everyone = np.ones(self.num_envs, bool)
-        # Who answers in each copy's episode: a place in the list.
+        # Who answers in each copy's episode, and the schedule where actions choose none: places in
+        # the lists. The first evaluators are kept, whoever answers.
         self._evaluators: list[Evaluator] = [self.shared.evaluator]
+        self._kept = 1
         self._answering = np.zeros(self.num_envs, np.int64)
+        self._schedules: Sequence[Epochs] = self.shared.schedules
+        self._own_schedule = np.zeros(self.num_envs, np.int64)
         # Of the evaluation that arrived last in a copy's episode, for pictures.
         self._last_index = np.full(self.num_envs, -1)
         self._last_accuracy = np.zeros(self.num_envs)
@@ -136,18 +140,22 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
             if seeds[i] is None:
                 seeds[i] = int(self.np_random.integers(2**63))
         keys = [None if one is None else seed_key(one) for one in seeds]
-        for i in np.flatnonzero(mask).tolist():
-            if (key := keys[i]) is not None:
-                self._streams[i] = key
-                self._has_stream[i] = True
-                self._evaluations[i] = 0
-                self._clock[i] = 0.0
+        fresh = [i for i in np.flatnonzero(mask).tolist() if keys[i] is not None]
+        if fresh:
+            self._begin_streams(np.array(fresh), np.array([keys[i] for i in fresh], np.uint64))
         self._answering[mask] = answering
         self._forget_evaluators()
         begun = self._begin_episodes(mask, start)
         if begun and self.render_mode:
             self._note_last(*begun)
         return self._observations.copy(), self._infos(begun, mask)
+
+    def _begin_streams(self, which: NDArray[np.int64], keys: NDArray[np.uint64]) -> None:
+        """Begin what the seeds of ``which`` copies decide."""
+        self._streams[which] = keys
+        self._has_stream[which] = True
+        self._evaluations[which] = 0
+        self._clock[which] = 0.0
 
     def _place_of(self, evaluator: Evaluator) -> int:
         for place, known in enumerate(self._evaluators):
@@ -158,7 +166,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
 
     def _forget_evaluators(self) -> None:
         """Drop those of trials that no copy's episode is of any more."""
-        used = sorted({0, *self._answering.tolist()})
+        used = sorted({*range(self._kept), *self._answering.tolist()})
         if len(used) < len(self._evaluators):
             self._evaluators = [self._evaluators[place] for place in used]
             self._answering = np.searchsorted(used, self._answering)
@@ -293,20 +301,38 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         names = self.shared.architecture_space.names_of(index)
         metrics = {"index": index, "arch": names, **found}
         metrics["clock"] = metrics["seconds"]
-        if self._limited:
-            metrics["cost"] = np.where(index < 0, 0.0, self.shared.limits.cost[index])
         if self._may_be_invalid:
             metrics["valid"] = index >= 0
-        for name, values in self.shared._told.items():
-            metrics[name] = values[index]
-        for name, provenance in self.shared._told_provenances.items():
-            metrics[name] = self._objects(provenance, len(index))
-        return metrics
+        return {**metrics, **self._by_lender(("limits", "_told"), self._known_of, which, index)}
+
+    def _by_lender(
+        self, lent: tuple[str, ...], ask: Callable[..., Any], which: Any, *arrays: Any
+    ) -> Any:
+        """What ``ask`` answers of copies ``which``: of whose figures count there, and ``arrays``.
+
+        Those of the shared environment, by default. Where there are several lenders, ``lent`` are
+        the attributes that tell who lends the same, and each is asked for its own rows.
+        """
+        return ask(self.shared, *arrays)
+
+    def _known_of(
+        self, lender: ArchitectureEnv, index: NDArray[np.int64]
+    ) -> dict[str, NDArray[Any]]:
+        """What `info` says of evaluated architectures besides what was found."""
+        known: dict[str, NDArray[Any]] = {}
+        if self._limited:
+            known["cost"] = np.where(index < 0, 0.0, lender.limits.cost[index])
+        for name, values in lender._told.items():
+            known[name] = values[index]
+        for name, provenance in lender._told_provenances.items():
+            known[name] = self._objects(provenance, len(index))
+        return known
 
     def _observe(self, which: NDArray[np.int64], index: NDArray[np.int64]) -> None:
         """Show what is known of the architectures of ``which`` copies, which were evaluated."""
         if self._observes:
-            self._observations[which, self._known] = self.shared._told_shares[index]
+            shares = self._by_lender(("_told",), lambda one, i: one._told_shares[i], which, index)
+            self._observations[which, self._known] = shares
 
     def _ask_all(
         self,
@@ -315,7 +341,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         keys: NDArray[np.uint64],
         schedule: NDArray[np.int64] | None,
     ) -> dict[str, NDArray[Any]]:
-        if schedule is None and len(self._evaluators) == 1:
+        if schedule is None and len(self._evaluators) == 1 == len(self._schedules):
             return self._ask(self.shared.evaluator, index, self.shared.epochs, keys)
         return self._ask_several(index, which, keys, schedule)
 
@@ -378,8 +404,8 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         schedule: NDArray[np.int64] | None,
     ) -> dict[str, NDArray[Any]]:
         """:meth:`_ask` of several evaluators and schedules, each for its own copies."""
-        schedules: Sequence[Epochs] = self.shared.schedules
-        place = np.zeros(len(which), np.int64) if schedule is None else schedule
+        schedules = self._schedules
+        place = self._own_schedule[which] if schedule is None else schedule
         group = self._answering[which] * len(schedules) + place
         found: dict[str, NDArray[Any]] = {}
         for one in np.unique(group).tolist():
@@ -391,13 +417,21 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         return found
 
     def _reward_of(
-        self, metrics: dict[str, NDArray[Any]], incumbent: Any, previous: Any, last: Any
+        self,
+        which: NDArray[np.int64],
+        metrics: dict[str, NDArray[Any]],
+        incumbent: Any,
+        previous: Any,
+        last: Any,
     ) -> NDArray[Any]:
         cost = metrics["cost"] if self._limited else 0.0
-        accuracy, index = metrics["accuracy"], metrics["index"]
-        figures = self.shared._values_or_worst
-        evaluation = Evaluation(accuracy, incumbent, previous, cost, last, index, figures)
-        return np.asarray(self.shared.reward_function(evaluation))
+        seen = metrics["accuracy"], incumbent, previous, cost, last, metrics["index"]
+        lent = "reward_function", "_figures"
+        return np.asarray(self._by_lender(lent, self._ask_reward, which, *seen))
+
+    @staticmethod
+    def _ask_reward(lender: ArchitectureEnv, *seen: Any) -> Any:
+        return lender.reward_function(Evaluation(*seen, lender._values_or_worst))
 
     # ── infos ────────────────────────────────────────────────────────────────────────────────
 
@@ -423,12 +457,17 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         """Add the judgement of ended episodes, of those that have an answer."""
         which = np.flatnonzero(ended)
         answers = self._answers(which)
-        assert self.shared.judge
         known = answers >= 0
-        known[known] = self.shared.judge.known(answers[known])
+        lent, ended_known = ("judge",), which[known]
+        known[known] = self._by_lender(
+            lent, lambda one, index: one.judge.known(index), ended_known, answers[known]
+        )
         which, answers = which[known], answers[known]
         if len(which):
-            infos["evaluation"] = spread(which, self.shared.judge.columns(answers), self.num_envs)
+            columns = self._by_lender(
+                lent, lambda one, index: one.judge.columns(index), which, answers
+            )
+            infos["evaluation"] = spread(which, columns, self.num_envs)
             infos["_evaluation"] = np.isin(np.arange(self.num_envs), which)
 
     def _answers(self, ended: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -552,6 +591,10 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
 
     def _scene(self, i: int) -> Scene:
         raise NotImplementedError
+
+    def _lender(self, i: int) -> ArchitectureEnv:
+        """Whose figures count in copy ``i``."""
+        return self.shared
 
     def _note_last(self, which: NDArray[np.int64], metrics: dict[str, NDArray[Any]]) -> None:
         self._last_index[which] = metrics["index"]

@@ -51,7 +51,8 @@ def make_dictionaries(metrics: dict[str, NDArray[Any]], count: int) -> NDArray[A
 def _gather_columns(
     dictionaries: NDArray[Any],
 ) -> Iterator[tuple[str, NDArray[np.int64], NDArray[Any]]]:
-    """Of every name in them: which have it, and its values."""
+    """Of every name in them: which have it, and its values; a table's evaluations have none."""
+    dictionaries = np.array([one or {} for one in dictionaries], object)
     for name in dict.fromkeys(name for one in dictionaries for name in one):
         rows = np.flatnonzero([name in one for one in dictionaries])
         values = np.array([dictionaries[row][name] for row in rows])

@@ -15,6 +15,12 @@ FAMILIES: dict[str, tuple[str, str]] = {
     "mo-{}-v0": ("MultiObjectiveEnv", "MultiObjectiveVectorEnv"),
 }
 
+#: Likewise of those that play tasks of one space, which ``tasks=`` are: see ``nats_gym.tasks``.
+TASK_FAMILIES: dict[str, tuple[str, str]] = {
+    "{}-Tasks-v0": ("TasksEnv", "TasksVectorEnv"),
+    "{}-Tasks-Budgeted-v0": ("TasksBudgetedEnv", "TasksBudgetedVectorEnv"),
+}
+
 #: What each family's ids call a benchmark: the space and data set that they are made with.
 BENCHMARKS: dict[str, tuple[str, str]] = {
     **{
@@ -40,6 +46,19 @@ OPEN_DATASETS: dict[str, dict[str, str]] = {
     for family in FAMILIES
     for space in ("tss", "sss")
 }
+#: Of tasks, which are drawn.
+TASK_ENVIRONMENTS: dict[str, dict[str, str]] = {
+    family.format(f"NATS-{space.upper()}"): {"space": space}
+    for family in TASK_FAMILIES
+    for space in ("tss", "sss")
+}
+#: Every id that ``gym.make`` takes, with what it is made with.
+EVERY_ID: dict[str, dict[str, str]] = {
+    **ENVIRONMENTS,
+    **OPEN_DATASETS,
+    **TASK_ENVIRONMENTS,
+    **{env_id: {} for env_id in OPEN_ENVIRONMENTS},
+}
 #: Those that answer from a table without further ado.
 TABULAR = tuple(
     env_id for env_id, made in ENVIRONMENTS.items() if not EVERY_DATASET[made["dataset"]].evaluator
@@ -47,11 +66,12 @@ TABULAR = tuple(
 
 
 def family_of(env_id: str) -> str:
-    """The key of :data:`FAMILIES` that an id belongs to."""
+    """The key of :data:`FAMILIES` or :data:`TASK_FAMILIES` that an id belongs to."""
     if env_id in OPEN_ENVIRONMENTS:
         return env_id.replace("NAS", "{}")
-    if env_id in OPEN_DATASETS:
-        return env_id.replace(f"NATS-{OPEN_DATASETS[env_id]['space'].upper()}", "{}")
+    of_space = {**OPEN_DATASETS, **TASK_ENVIRONMENTS}
+    if env_id in of_space:
+        return env_id.replace(f"NATS-{of_space[env_id]['space'].upper()}", "{}")
     made = ENVIRONMENTS[env_id]
     return env_id.replace(benchmark_of(made["space"], made["dataset"]), "{}")
 
@@ -66,10 +86,10 @@ def benchmark_of(space: str, dataset: str) -> str:
 
 def register_environments() -> None:
     """Register every id with Gymnasium; a second call changes nothing."""
-    open_spaces: dict[str, dict[str, str]] = {env_id: {} for env_id in OPEN_ENVIRONMENTS}
-    for env_id, kwargs in {**ENVIRONMENTS, **OPEN_DATASETS, **open_spaces}.items():
+    classes = {**FAMILIES, **TASK_FAMILIES}
+    for env_id, kwargs in EVERY_ID.items():
         if env_id not in gym.registry:
-            scalar, vector = FAMILIES[family_of(env_id)]
+            scalar, vector = classes[family_of(env_id)]
             gym.register(
                 env_id,
                 entry_point=f"nats_gym.envs:{scalar}",

@@ -21,6 +21,8 @@ from nats_gym.registration import (
     ENVIRONMENTS,
     FAMILIES,
     OPEN_DATASETS,
+    TASK_ENVIRONMENTS,
+    TASK_FAMILIES,
     family_of,
 )
 from nats_gym.rewards import __doc__ as rewards_text
@@ -34,6 +36,8 @@ PAGES = {
     "{}-OneShot-v0": ("one-shot.md", "All decisions at once"),
     "{}-Edit-v0": ("edit.md", "Changing one decision at a time"),
     "mo-{}-v0": ("multi-objective.md", "Several objectives"),
+    "{}-Tasks-v0": ("tasks.md", "A task each episode"),
+    "{}-Tasks-Budgeted-v0": ("tasks-budgeted.md", "Searching one task after another"),
 }
 INDEX = """# Environments
 
@@ -126,18 +130,24 @@ def docstring(name: str, level: int) -> str:
 
 def page(family: str) -> str:
     """The page of a family."""
-    scalar, vector = FAMILIES[family]
-    ids = [env_id for env_id in ENVIRONMENTS if family_of(env_id) == family]
+    scalar, vector = {**FAMILIES, **TASK_FAMILIES}[family]
+    of_tasks = {one: made for one, made in TASK_ENVIRONMENTS.items() if family_of(one) == family}
+    ids = [one for one in (*ENVIRONMENTS, *of_tasks) if family_of(one) == family]
     own = [env_id for env_id in OPEN_DATASETS if family_of(env_id) == family]
     lines = [f"# {PAGES[family][1]}", "", *(f"- `{env_id}`" for env_id in ids)]
     lines += [f"- `{env_id}`: on images of your own, `dataset=`" for env_id in own]
-    lines += [f"- `{family.format('NAS')}`: in any space, `space=`", ""]
-    lines += ["| CIFAR-10 | action space | observation space |", "|---|---|---|"]
-    for benchmark, (space, dataset) in BENCHMARKS.items():
-        if dataset == "cifar10":
-            env = gym.make(family.format(benchmark))
-            title = get_space(space).title
-            lines.append(f"| {title} | `{env.action_space}` | `{env.observation_space}` |")
+    if not of_tasks:
+        lines.append(f"- `{family.format('NAS')}`: in any space, `space=`")
+    shown = {one: made["space"] for one, made in of_tasks.items()} or {
+        family.format(name): space
+        for name, (space, dataset) in BENCHMARKS.items()
+        if dataset == "cifar10"
+    }
+    first = "tasks" if of_tasks else "CIFAR-10"
+    lines += ["", f"| {first} | action space | observation space |", "|---|---|---|"]
+    for env_id, space in shown.items():
+        env, title = gym.make(env_id), get_space(space).title
+        lines.append(f"| {title} | `{env.action_space}` | `{env.observation_space}` |")
     lines += ["", f"`nats_gym.envs.{scalar}`", "", docstring(scalar, 0), ""]
     lines += [f"## Native vector environment: `nats_gym.envs.{vector}`", "", docstring(vector, 1)]
     return "\n".join(lines) + "\n"
@@ -147,7 +157,14 @@ def index() -> str:
     """The page that leads to the others."""
     pages = "\n".join(
         f"- [{title}]({name}): "
-        + ", ".join(f"`{family.format(one)}`" for one in ("NATS-…", "NASBench101-cifar10", "NAS"))
+        + ", ".join(
+            f"`{family.format(one)}`"
+            for one in (
+                ("NATS-TSS", "NATS-SSS")
+                if family in TASK_FAMILIES
+                else ("NATS-…", "NASBench101-cifar10", "NAS")
+            )
+        )
         for family, (name, title) in PAGES.items()
     )
     text = inspect.cleandoc(rewards_text or "").partition("\n\n")[2].replace("``", "`")

@@ -20,10 +20,10 @@ from .terminal import SPACE_NAMES, app, number_or_text, path, print_grid, say, s
 
 @app.command()
 def envs() -> None:
-    """List the environment ids: of benchmarks, of any data set, and of any space."""
-    from nats_gym.registration import ENVIRONMENTS, OPEN_DATASETS, OPEN_ENVIRONMENTS
+    """List the environment ids: of benchmarks, of any data set, of tasks, and of any space."""
+    from nats_gym.registration import EVERY_ID
 
-    for env_id in (*ENVIRONMENTS, *OPEN_DATASETS, *OPEN_ENVIRONMENTS):
+    for env_id in EVERY_ID:
         say(env_id)
 
 

@@ -199,6 +199,12 @@ def _vector(native: bool = True) -> Any:
     return gym.make_vec("NATS-TSS-cifar10-v0", num_envs=2, vectorization_mode=mode)
 
 
+def _tasks() -> Any:
+    from nats_gym.tasks import make_tasks
+
+    return make_tasks("tss").train
+
+
 def _streams() -> Any:
     from nats_gym.streams import RunStreams, run_keys
 
@@ -321,6 +327,7 @@ PLAUSIBLE: dict[str, Callable[[], Any]] = {
     "iepoch": lambda: 11,
     "which": lambda: np.array([0, 1]),
     "finish": lambda: np.array([1.0, 2.0]),
+    "train": lambda: _tasks(),
     "size": lambda: (2, 3),
     "shape": lambda: (2,),
     "seconds": lambda: 1.0,

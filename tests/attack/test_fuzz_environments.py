@@ -19,15 +19,22 @@ from judging import Fault, alone, attack, bounded, profile, try_values
 
 import nats_gym.envs
 from nats_gym.evaluators import Outcome
-from nats_gym.registration import ENVIRONMENTS, FAMILIES, family_of
+from nats_gym.registration import (
+    ENVIRONMENTS,
+    FAMILIES,
+    TASK_ENVIRONMENTS,
+    TASK_FAMILIES,
+    family_of,
+)
 from nats_gym.rewards import REWARDS
 
 #: Every test here runs so.
 __all__ = ["alone"]
 
 #: The families' classes, and those of them that play one environment at a time.
-CLASSES = sorted({name for pair in FAMILIES.values() for name in pair})
-SCALAR = sorted({name for name, _ in FAMILIES.values()})
+PAIRS = {**FAMILIES, **TASK_FAMILIES}
+CLASSES = sorted({name for pair in PAIRS.values() for name in pair})
+SCALAR = sorted({name for name, _ in PAIRS.values()})
 
 
 def options_of(cls: type) -> dict[str, str]:
@@ -78,6 +85,13 @@ SENSIBLE: dict[str, list[Any]] = {
     "device": ["cpu", "auto"],
     "trials": [1, None],
     "cache": [False],
+    "tasks": [
+        *(None, {}, {"datasets": ["cifar10", "cifar100"], "leave_out": ["cifar100"]}),
+        *({"limits": ["flops", None]}, {"limits": [{"params": 0.5}, "flops"], "share": 0.1}),
+    ],
+    "side": ["train", "test"],
+    "observe_task": [False, True],
+    "observe_history": [False, True],
 }
 
 
@@ -198,16 +212,16 @@ def made(env_id: str, mode: str | None, options: dict[str, Any], num_envs: int) 
 
 def play(data: st.DataObject) -> None:
     """Make an environment of drawn options, and play it with drawn resets and actions."""
-    env_id = data.draw(st.sampled_from(sorted(ENVIRONMENTS)))
+    env_id = data.draw(st.sampled_from(sorted({**ENVIRONMENTS, **TASK_ENVIRONMENTS})))
     mode = data.draw(st.sampled_from([None, None, "vector_entry_point", "sync"]))
-    cls = getattr(nats_gym.envs, FAMILIES[family_of(env_id)][mode == "vector_entry_point"])
+    cls = getattr(nats_gym.envs, PAIRS[family_of(env_id)][mode == "vector_entry_point"])
     known = [name for name in options_of(cls) if name in SENSIBLE and name != "num_envs"]
     chosen = data.draw(st.lists(st.sampled_from(known), unique=True, max_size=4))
     # Earlier releases of Gymnasium look at a render mode before we do.
     values = {name: drawn(SENSIBLE[name]) for name in chosen}
     values |= {"render_mode": st.sampled_from(SENSIBLE["render_mode"])}
     options = {name: data.draw(values[name], label=name) for name in chosen}
-    if ENVIRONMENTS[env_id]["dataset"] == "digits":
+    if "digits" in env_id:
         # Trainings take long: asked for, but made only to be closed.
         options.setdefault("source", "digits-300")
     trains = isinstance(options.get("evaluator"), (str, dict))
@@ -248,6 +262,7 @@ def play(data: st.DataObject) -> None:
 
 RESET = {
     "trial": drawn(["random", "mean", 0, 777, 888]),
+    "task": drawn([0, 1, 2, "cifar10", [0, 0], None]),
     "start": drawn([None, [], [0], [1, 2], (0, 1, 2, 3, 4), 5, 15_624, np.int16(7)]),
     "reset_mask": drawn([np.array([True]), np.array([True, False]), np.array([False])]),
     "nothing": st.just(1),

@@ -11,7 +11,7 @@ from judging import alone, faults_of
 from public_surface import SCORES, Target, targets
 
 from nats_gym.agents import find_agent
-from nats_gym.registration import FAMILIES
+from nats_gym.registration import FAMILIES, TASK_FAMILIES
 from nats_gym.tables import embedded_folder
 
 #: Every test here runs so.
@@ -45,7 +45,7 @@ LEFT_OUT: dict[str, str] = {
     "nats_bench.api_utils.nats_is_": "any text may be asked for, and nothing be there",
     **{
         f"envs.{name}": "attacked by its options, with the environments"
-        for pair in FAMILIES.values()
+        for pair in {**FAMILIES, **TASK_FAMILIES}.values()
         for name in pair
     },
     "envs.SB3VecEnv": "its methods are Stable-Baselines3's, and raise what those do",
@@ -58,6 +58,7 @@ LEFT_OUT: dict[str, str] = {
         for name in ("bound_in_words", "kind_of_time", "provenance_of", "read_run", "open_runs")
     },
     "study.StudyResults": "a record of what was read",
+    "tasks.TaskSampler": "the environments' own, of copies that they have",
     "protocol.FromTable": "what a search asks, of arguments that it has checked",
     "results.result.NoTable": "stands where a search has no table",
 }
@@ -125,7 +126,7 @@ TARGETS = [
     target
     for target in targets(
         *("spaces", "tables", "nats_bench", "nasbench", "analysis", "envs", "rewards", "testing"),
-        *("agents", "protocol", "study", "results", "proxies", "measuring"),
+        *("agents", "protocol", "study", "results", "proxies", "measuring", "tasks"),
     )
     if not named(target, LEFT_OUT)
 ]

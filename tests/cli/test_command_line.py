@@ -16,7 +16,7 @@ import nats_gym
 from nats_gym import cli
 from nats_gym.errors import InvalidInput
 from nats_gym.protocol import search_arguments
-from nats_gym.registration import ENVIRONMENTS, OPEN_DATASETS, OPEN_ENVIRONMENTS
+from nats_gym.registration import EVERY_ID
 from nats_gym.tables import load_table
 
 
@@ -106,7 +106,7 @@ def test_search_names_its_folder_after_what_ran(monkeypatch, capsys, tmp_path: P
 
 def test_envs_lists_every_id(monkeypatch, capsys) -> None:
     code, out, _ = call(monkeypatch, capsys, "envs")
-    assert (code, out.split()) == (0, [*ENVIRONMENTS, *OPEN_DATASETS, *OPEN_ENVIRONMENTS])
+    assert (code, out.split()) == (0, [*EVERY_ID])
 
 
 def test_show_by_index_and_by_string(monkeypatch, capsys) -> None:

@@ -28,11 +28,11 @@ from nats_gym.envs import (
     make_sb3,
 )
 from nats_gym.errors import SurrogateWarning
-from nats_gym.registration import TABULAR
+from nats_gym.registration import TABULAR, TASK_ENVIRONMENTS
 from nats_gym.rewards import REWARDS
 
-SCALAR = [env_id for env_id in TABULAR if not env_id.startswith("mo-")]
-CIFAR10 = [env_id for env_id in SCALAR if "cifar10-" in env_id]
+SCALAR = [*(env_id for env_id in TABULAR if not env_id.startswith("mo-")), *TASK_ENVIRONMENTS]
+CIFAR10 = [env_id for env_id in SCALAR if "cifar10-" in env_id or env_id in TASK_ENVIRONMENTS]
 OBSERVATIONS = {
     "flat": lambda env: env,
     "dict": DictObservation,
@@ -116,7 +116,7 @@ def test_seeds_go_through_every_wrapper(wrapper: int) -> None:
     assert any(seen[0])
 
 
-@pytest.mark.parametrize("env_id", TABULAR)
+@pytest.mark.parametrize("env_id", [*TABULAR, *TASK_ENVIRONMENTS])
 def test_specs_are_json_and_make_the_same_environment(env_id: str) -> None:
     options: dict[str, Any] = {"max_params": 0.5, "trial": "mean"}
     env = gym.make(env_id, **options)

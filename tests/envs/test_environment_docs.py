@@ -11,22 +11,23 @@ from pathlib import Path
 import pytest
 
 import nats_gym.envs
-from nats_gym.registration import FAMILIES
+from nats_gym.registration import FAMILIES, TASK_FAMILIES
 
 ROOT = Path(__file__).parents[2]
+CLASSES = [*FAMILIES.values(), *TASK_FAMILIES.values()]
 SECTIONS = [
     *("Description", "Action Space", "Observation Space", "Rewards"),
     *("Starting State", "Episode End", "Arguments", "Version History"),
 ]
 
 
-@pytest.mark.parametrize("name", [scalar for scalar, _ in FAMILIES.values()])
+@pytest.mark.parametrize("name", [scalar for scalar, _ in CLASSES])
 def test_docstrings_follow_gymnasiums_page(name: str) -> None:
     text = inspect.cleandoc(getattr(nats_gym.envs, name).__doc__)
     assert re.findall(r"^## (.*)", text, re.M) == SECTIONS
 
 
-@pytest.mark.parametrize("name", [vector for _, vector in FAMILIES.values()])
+@pytest.mark.parametrize("name", [vector for _, vector in CLASSES])
 def test_vector_docstrings_keep_its_order(name: str) -> None:
     found = re.findall(r"^## (.*)", inspect.cleandoc(getattr(nats_gym.envs, name).__doc__), re.M)
     assert found == [section for section in SECTIONS if section in found]

@@ -23,7 +23,7 @@ import nats_gym
 from nats_gym.envs import BudgetedEnv, ConstructionEnv, sources
 from nats_gym.errors import InvalidInput, MissingTable, NatsGymError, NotInTable, SurrogateWarning
 from nats_gym.evaluators import UNSTATED, Outcome, TableEvaluator
-from nats_gym.registration import ENVIRONMENTS, TABULAR, family_of
+from nats_gym.registration import ENVIRONMENTS, TABULAR, TASK_ENVIRONMENTS, family_of
 from nats_gym.simulation.clock import default_budget
 from nats_gym.spaces import get_space
 from nats_gym.streams import combine, combine_int, seed_key
@@ -33,13 +33,13 @@ from nats_gym.tables import SURROGATE_VERSION
 DENSE = [env_id for env_id in TABULAR if "NATS-" in env_id]
 BUDGETED = [env_id for env_id in DENSE if "Budgeted" in env_id]
 BUILDING = [env_id for env_id in DENSE if family_of(env_id) in ("{}-v0", "{}-Budgeted-v0")]
-SCALAR = [env_id for env_id in TABULAR if not env_id.startswith("mo-")]
+SCALAR = [*(env_id for env_id in TABULAR if not env_id.startswith("mo-")), *TASK_ENVIRONMENTS]
 TSS = ("tss", "cifar10")
 UNBUDGETED = [env_id for env_id in BUILDING if "Budgeted" not in env_id]
 # Pictures take long, and know of a data set nothing but its name.
 CHECKED = [
     *((env_id, "ansi") for env_id in SCALAR),
-    *((env_id, "rgb_array") for env_id in SCALAR if "-cifar10-" in env_id),
+    *((env_id, "rgb_array") for env_id in SCALAR if "-cifar10-" in env_id or "Tasks" in env_id),
 ]
 
 
@@ -71,7 +71,7 @@ def test_the_ids_are_those_of_the_design() -> None:
     assert "NATS-SSS-cifar10-Edit-v0" in ENVIRONMENTS
     assert "mo-NATS-TSS-ImageNet16-120-v0" in ENVIRONMENTS
     assert "NATS-SSS-digits-OneShot-v0" in ENVIRONMENTS
-    assert all(env_id in gym.registry for env_id in ENVIRONMENTS)
+    assert all(env_id in gym.registry for env_id in (*ENVIRONMENTS, *TASK_ENVIRONMENTS))
 
 
 @pytest.mark.parametrize(("env_id", "render_mode"), CHECKED)

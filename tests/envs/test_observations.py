@@ -18,11 +18,11 @@ from nats_gym.envs import (
     MultiDiscreteVectorObservation,
 )
 from nats_gym.errors import InvalidInput
-from nats_gym.registration import ENVIRONMENTS
+from nats_gym.registration import ENVIRONMENTS, TASK_ENVIRONMENTS
 from nats_gym.spaces import get_space
 from nats_gym.spaces.topology import EDGES
 
-CIFAR10 = [env_id for env_id in ENVIRONMENTS if "cifar10-" in env_id]
+CIFAR10 = [*(one for one in ENVIRONMENTS if "cifar10-" in one), *TASK_ENVIRONMENTS]
 WRAPPERS = (DictObservation, MultiDiscreteObservation, GraphObservation)
 
 

@@ -27,6 +27,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
     [
         ("NATS-TSS-cifar10-v0", {"max_params": 0.5}),
         ("NATS-SSS-cifar10-Budgeted-v0", {"time_budget": 2500.0, "report_test": True}),
+        ("NATS-SSS-Tasks-Budgeted-v0", {"time_budget": 2500.0, "report_test": True}),
         ("NATS-SSS-cifar10-OneShot-v0", {"report_test": True}),
         ("NATS-TSS-cifar10-Edit-v0", {"epochs": 12, "horizon": 9, "time_budget": 1500.0}),
     ],
