@@ -206,9 +206,9 @@ class _Timer:
     def time(self, index: int, sizes: Iterable[int]) -> list[float]:
         """Seconds of a forward pass with batches of these sizes."""
         what = f"the network of {self._space.name} {index}"
-        resolution, classes = self._dataset.resolution, self._dataset.num_classes
+        data = self._dataset
         make = partial(
-            *(build, self._space, index, classes), dataset=self._dataset.name, **self._network
+            build, self._space, index, data.num_classes, dataset=data.name, **self._network
         )
         try:
             with self._threads(), working_on(self._device):
@@ -218,7 +218,7 @@ class _Timer:
                         cell.compute_every_edge()
                 return [
                     latency(
-                        *(network, resolution, self._device, self._channels_last, size),
+                        *(network, data.resolution, self._device, self._channels_last, size),
                         seconds=self._seconds,
                         graphs=self._graphs,
                     )
