@@ -74,6 +74,10 @@ maximised; one that learns in an environment is given ``mo-NAS-v0``, whose rewar
 An agent with an attribute ``prior_tables``, ``"none"`` or ``"others"``, learns from other data
 sets' tables. Its option ``prior`` is their names, by default none or all others; it is made with
 their accuracies as ``prior=``, percent ``(tables, arch)``; see :mod:`nats_gym.tables.prior`.
+
+An agent that takes ``guide`` lets a score of all architectures guide it: its options are ``score``,
+the name of a figure, ``prefer``, ``warmup`` and ``proposals``, and it is made with a
+:class:`~nats_gym.agents.guide.Guide` of them; see there.
 """
 
 from __future__ import annotations
@@ -140,6 +144,9 @@ KINDS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 
 #: What ``prior_tables`` of an agent may be.
 PRIORS = ("none", "others")
+
+#: Options of agents that take a guide.
+GUIDE_OPTIONS = ("score", "prefer", "warmup", "proposals")
 
 #: Names of the agents.
 AGENTS: tuple[str, ...] = (*_HOMES, *METHODS)
@@ -209,7 +216,7 @@ def kind_of(factory: Callable[..., Any], options: Iterable[str] = (), name: str 
         )
     own = _options(factory, kind)
     for option in options:
-        if not _takes(factory, kind, option):
+        if option not in own and not _takes(factory, kind, option):
             if own:
                 raise unknown_option(option, own, name)
             raise UnknownOption(
@@ -222,7 +229,8 @@ def _options(factory: Callable[..., Any], kind: str) -> list[str]:
     """Names of what an agent of a kind can be told besides."""
     given, by_name = KINDS[kind]
     parameters = list(inspect.signature(factory).parameters)[len(given) :]
-    return [name for name in parameters if name not in (*by_name, "among")]
+    own = [name for name in parameters if name not in (*by_name, "among", "guide")]
+    return [*own, *(GUIDE_OPTIONS if takes_guide(factory) else ())]
 
 
 def chooses_among(factory: Callable[..., Any]) -> bool:
@@ -264,6 +272,14 @@ def objectives_of(factory: Callable[..., Any]) -> tuple[bool, Any]:
         return False, None
     default = inspect.signature(factory).parameters["objectives"].default
     return True, None if default is inspect.Parameter.empty else default
+
+
+def takes_guide(factory: Callable[..., Any]) -> bool:
+    """Whether a score can guide its agents, by ``guide=``."""
+    try:
+        return "guide" in inspect.signature(factory).parameters
+    except Exception:  # what is given answers as it likes
+        return False
 
 
 def results_for_model(factory: Callable[..., Any], space: ArchitectureSpace) -> int:
@@ -322,6 +338,7 @@ __all__ = [
     "A2C_BUDGET_SETTINGS",
     "AGENTS",
     "DQN_BUDGET_SETTINGS",
+    "GUIDE_OPTIONS",
     "KINDS",
     "MASKABLE_PPO_BUDGET_SETTINGS",
     "PPO_BUDGETED_SETTINGS",
@@ -345,4 +362,5 @@ __all__ = [
     "prior_of",
     "recommends",
     "results_for_model",
+    "takes_guide",
 ]

@@ -20,6 +20,7 @@ from nats_gym.spaces import ArchitectureSpace
 from nats_gym.spaces.architecture_space import uniform_integers
 from nats_gym.streams import RunStreams
 
+from .guide import NO_GUIDE, Guide
 from .pending import Pending
 from .repeats import repeats
 
@@ -44,9 +45,12 @@ class Bananas:
     Args:
         space: what to search.
         streams: one random stream per run.
+        guide: what a score says to what comes before the first fit, and to each candidate.
     """
 
-    def __init__(self, space: ArchitectureSpace, streams: RunStreams) -> None:
+    def __init__(
+        self, space: ArchitectureSpace, streams: RunStreams, guide: Guide = NO_GUIDE
+    ) -> None:
         self.space = space
         self.streams = streams
         step = -(-space.size // SCALED_BY)
@@ -59,7 +63,10 @@ class Bananas:
         self._asked: list[NDArray[np.int64]] = []  # index (runs,) of every evaluation
         self._answered: list[NDArray[np.int64]] = []  # choices (runs, n), as answers came
         self._accuracy: list[NDArray[np.float64]] = []
-        self._queue = space.sample(streams, (streams.runs, INITIAL))
+        self._guide = guide
+        first = guide.first(space, streams, INITIAL)
+        uniform = space.sample(streams, (streams.runs, INITIAL - first.shape[1]))
+        self._queue = np.concatenate([first, uniform], axis=1)
 
     def ask(self) -> NDArray[np.int64]:
         """The next of the architectures chosen at the last fit: choices ``(runs, n)``."""
@@ -91,7 +98,9 @@ class Bananas:
         best = np.argsort(-accuracy, axis=1, kind="stable")[:, :PARENTS]
         drawn = uniform_integers(self.streams, best.shape[1], (runs, CANDIDATES))
         parents = np.take_along_axis(best, drawn, axis=1)[..., None]
-        candidates = self.space.mutate(np.take_along_axis(answered, parents, axis=1), self.streams)
+        proposed = np.take_along_axis(answered, parents, axis=1)[:, :, None]
+        proposed = np.repeat(proposed, self._guide.proposals, axis=2)
+        candidates = self._guide.best(self.space, self.space.mutate(proposed, self.streams))
 
         evaluated, index = self.space.index(answered), self.space.index(candidates)
         guesses = self._predict(evaluated, accuracy, index)  # (runs, ENSEMBLE, candidates)

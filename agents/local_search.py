@@ -22,6 +22,7 @@ from nats_gym.evaluators import Outcome
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import RunStreams
 
+from .guide import NO_GUIDE, Guide
 from .pending import Pending
 from .repeats import repeats
 
@@ -40,6 +41,8 @@ class LocalSearch:
         space: what to search.
         streams: one random stream per run.
         improvement: one of :data:`IMPROVEMENTS`.
+        guide: what a score says to the starts, all of which it evaluates before it climbs from the
+            most accurate, then the next; and to the order of neighbours.
 
     Attributes:
         current: where each run stands, ``(runs, n)``.
@@ -50,7 +53,11 @@ class LocalSearch:
     """
 
     def __init__(
-        self, space: ArchitectureSpace, streams: RunStreams, improvement: str = IMPROVEMENT
+        self,
+        space: ArchitectureSpace,
+        streams: RunStreams,
+        improvement: str = IMPROVEMENT,
+        guide: Guide = NO_GUIDE,
     ) -> None:
         self.improvement = word(improvement, "improvement", IMPROVEMENTS)
         self.space = space
@@ -70,10 +77,16 @@ class LocalSearch:
         self._starts: list[list[tuple[NDArray[np.int64], float]]] = [[] for _ in range(runs)]
         self._pending = Pending(runs)  # choices, and the climb that they are neighbours in, or -1
         self._asked: list[NDArray[np.int64]] = []  # index (runs,) of every evaluation
+        self._guide = guide
+        self._first = guide.first(space, streams)
+        self._answers = 0
 
     def ask(self) -> NDArray[np.int64]:
         """The next neighbour of each run, or a uniform start: choices ``(runs, n)``."""
-        asked = self.space.sample(self.streams, (self.streams.runs,))
+        if (number := self._pending.asked) < self._first.shape[1]:
+            asked = self._first[:, number]
+        else:
+            asked = self.space.sample(self.streams, (self.streams.runs,))
         queued = self._left > 0
         if self._num_neighbors:
             neighbor = self._queue[np.arange(self.streams.runs), -self._left]
@@ -103,12 +116,17 @@ class LocalSearch:
         if self.improvement == "first":
             decided |= better
         moving = decided & (self._best_accuracy > self.current_accuracy)
-        starting = (climb < 0) & ~self._climbing
+        self._answers += 1
+        warm = self._first.shape[1]
+        starting = (climb < 0) & ~self._climbing & (self._answers > warm)
         self._start(np.flatnonzero(starting), asked[starting], outcome.accuracy[starting])
         self._move(np.flatnonzero(moving | starting), order)
         for run in np.flatnonzero((climb < 0) & ~starting).tolist():
             self._starts[run].append((asked[run], float(outcome.accuracy[run])))
-        ended = self._end()
+        if self._answers == warm:
+            for starts in self._starts:
+                starts.sort(key=lambda start: -start[1])
+        ended = self._end() if self._answers >= warm else []
         while waiting := [run for run in ended if self._starts[run]]:
             for run in waiting:
                 choices, accuracy = self._starts[run].pop(0)
@@ -139,5 +157,10 @@ class LocalSearch:
         unseen = ~(index[..., None] == asked[:, None]).any(axis=-1)
         unseen &= (index >= 0) & ~repeats(index)
         seen_first = unseen.argsort(axis=1, kind="stable")
+        if self._guide.proposals > 1:
+            queued = np.take_along_axis(index, seen_first, axis=1)
+            ahead = ~np.take_along_axis(unseen, seen_first, axis=1)
+            liked = self._guide.arrange(queued, ahead)
+            seen_first = np.take_along_axis(seen_first, liked, axis=1)
         self._queue[runs] = np.take_along_axis(neighbors, seen_first[..., None], axis=1)
         self._left[runs] = unseen.sum(axis=1)

@@ -17,6 +17,7 @@ from nats_gym.spaces import ArchitectureSpace
 from nats_gym.spaces.architecture_space import uniform_integers
 from nats_gym.streams import RunStreams
 
+from .guide import NO_GUIDE, Guide
 from .pending import Pending
 
 #: As run in NATS-Bench.
@@ -33,6 +34,7 @@ class RegularizedEvolution:
         streams: one random stream per run.
         population: how many are alive, ``P``.
         sample: how many are drawn for the best of them to be the parent, with replacement.
+        guide: what a score says to the population that it begins with, and to the children.
 
     Attributes:
         population: the architectures alive, ``(runs, P, n)``; answer ``t`` stands at place
@@ -49,6 +51,7 @@ class RegularizedEvolution:
         streams: RunStreams,
         population: int = POPULATION,
         sample: int = SAMPLE,
+        guide: Guide = NO_GUIDE,
     ) -> None:
         self.space = space
         self.streams = streams
@@ -58,13 +61,18 @@ class RegularizedEvolution:
         self.accuracy = np.zeros((streams.runs, self._size))
         self._evaluations = 0  # answered
         self._pending = Pending(streams.runs)
+        self._guide = guide
+        self._first = guide.first(space, streams, self._size)
 
     def ask(self) -> NDArray[np.int64]:
         """A uniform architecture per run while the population fills, then a child: ``(runs, n)``.
 
-        The parent is the best of the sample, the first drawn of equals.
+        What a guide begins with comes before those that are uniform. The parent is the best of the
+        sample, the first drawn of equals.
         """
-        runs = self.streams.runs
+        runs, asked = self.streams.runs, self._pending.asked
+        if asked < self._first.shape[1]:
+            return self._remember(self._first[:, asked])
         if self._evaluations < self._size:
             return self._remember(self.space.sample(self.streams, (runs,)))
         # Places are drawn by age, the oldest first; it stands where the child will.
@@ -72,7 +80,9 @@ class RegularizedEvolution:
         places = (self._evaluations + age) % self._size
         best = self._fitness(places).argmax(axis=1)
         parents = self.population[np.arange(runs), places[np.arange(runs), best]]
-        return self._remember(self.space.mutate(parents, self.streams))
+        parents = np.repeat(parents[:, None], self._guide.proposals, axis=1)
+        children = self.space.mutate(parents, self.streams)
+        return self._remember(self._guide.best(self.space, children))
 
     def _fitness(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
         """What a tournament among ``places (runs, sample)`` is won by, of the same shape."""

@@ -18,6 +18,7 @@ from nats_gym.evaluators import Outcome
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import RunStreams
 
+from .guide import NO_GUIDE, Guide
 from .pending import Pending
 
 LEARNING_RATE = 0.01  # Adam's
@@ -32,14 +33,19 @@ class Reinforce:
     Args:
         space: what to search.
         streams: one random stream per run.
+        guide: what a score says to what comes first, and to the samples. An answer is a step on
+            what was asked for, whoever chose it.
 
     Attributes:
         logits: one row per decision, ``(runs, n, k)``; ``-inf`` where it has no such choice.
         baseline: bias-corrected moving average of the rewards, ``(runs,)``.
     """
 
-    def __init__(self, space: ArchitectureSpace, streams: RunStreams) -> None:
+    def __init__(
+        self, space: ArchitectureSpace, streams: RunStreams, guide: Guide = NO_GUIDE
+    ) -> None:
         shape = (streams.runs, space.num_decisions, space.num_choices)
+        self.space = space
         self.streams = streams
         self._last = space.choice_counts - 1  # choice of each decision
         exists = np.arange(space.num_choices) <= self._last[:, None]
@@ -50,18 +56,27 @@ class Reinforce:
         self._updates = 0
         self._pending = Pending(streams.runs)
         self._policy: NDArray[np.float64] | None = None  # of the logits as they are
+        self._guide = guide
+        self._first = guide.first(space, streams)
 
     def ask(self) -> NDArray[np.int64]:
         """Sample an architecture per run from its policy: choices ``(runs, n)``."""
-        thresholds = self._current_policy().cumsum(axis=-1)[
-            ..., :-1
-        ]  # the last is 1, up to rounding
-        uniform = self.streams.random(self.logits.shape[:-1])
-        # What is rounded off below 1 is the last choice's.
-        passed = (uniform[..., None] >= thresholds).sum(axis=-1)
-        choices = np.minimum(passed, self._last)
+        if (asked := self._pending.asked) < self._first.shape[1]:
+            choices = self._first[:, asked]
+        else:
+            choices = self._guide.best(self.space, self._sample(self._guide.proposals))
         self._pending.add(choices)
         return choices
+
+    def _sample(self, count: int) -> NDArray[np.int64]:
+        """So many architectures per run from its policy, ``(runs, count, n)``."""
+        # Without the last, which is 1, up to rounding.
+        thresholds = self._current_policy().cumsum(axis=-1)[:, None, :, :-1]
+        runs, n, _ = self.logits.shape
+        uniform = self.streams.random((runs, count, n))
+        # What is rounded off below 1 is the last choice's.
+        passed = (uniform[..., None] >= thresholds).sum(axis=-1)
+        return np.minimum(passed, self._last)
 
     def tell(self, outcome: Outcome, evaluation: NDArray[np.int64] | None = None) -> None:
         """One policy-gradient step per run on ``-log p(choices) · (reward - baseline)``.

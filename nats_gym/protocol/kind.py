@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nats_gym import checks
-from nats_gym.agents import objectives_of, prior_of
+from nats_gym.agents import GUIDE_OPTIONS, objectives_of, prior_of, takes_guide
 from nats_gym.errors import InvalidInput, said, shown
 from nats_gym.evaluators import check_trial
 from nats_gym.files import check_source
@@ -22,10 +22,11 @@ from nats_gym.results.result import RECOMMENDED, RECORDED, SearchArguments
 from nats_gym.simulation.clock import MAX_RUNS, check_budget, check_evaluations, default_budget
 from nats_gym.simulation.schedule import Epochs, check_epochs
 from nats_gym.simulation.workers import check_workers
-from nats_gym.spaces import ArchitectureSpace, Quantity, get_space
+from nats_gym.spaces import ArchitectureSpace, Figure, Quantity, get_space
 from nats_gym.tables import Table, known_figures, load_table
 from nats_gym.tables.objectives import name_objectives
-from nats_gym.tables.prior import open_prior, prior_figures, prior_names
+from nats_gym.tables.prior import open_prior, prior_figures, prior_names, prior_record
+from nats_gym.tables.score import open_score, score_record
 
 from .answers import Answers, Columns
 from .ladder import check_rungs
@@ -71,8 +72,9 @@ class Kind(ABC):
         options: keyword arguments that it is made with besides.
 
     Attributes:
-        prior: tables of other data sets that it is told of; see :meth:`open_prior`.
-        objectives: names of what it weighs; see :meth:`name_objectives`. None of one objective.
+        prior: tables of other data sets that it is told of; see :meth:`look_up`.
+        objectives: names of what it weighs, likewise. None of one objective.
+        score: the figure that guides it, likewise; None for none.
         own: arguments of a search that not every kind takes, and this one does.
         methods: what such an agent has.
         block: runs that a study plays and keeps together, where they are played one by one.
@@ -88,46 +90,48 @@ class Kind(ABC):
         self.options = options
         self.prior: list[Table] = []
         self.objectives: tuple[str, ...] = ()
+        self.score: Figure | None = None
 
-    def open_prior(
+    def look_up(
         self, space: str, dataset: str, source: str | os.PathLike[str], has_table: bool
     ) -> None:
-        """Open the tables that the agent learns from; its option ``prior`` names them from then on.
+        """Look up what the agent is told beforehand: a prior's tables, objectives, and its score.
+
+        Its options ``prior`` and ``objectives`` name them from then on.
 
         Raises:
-            InvalidInput: see :func:`nats_gym.tables.prior.open_prior`.
+            InvalidInput: see :func:`nats_gym.tables.prior.open_prior`,
+                :func:`nats_gym.tables.objectives.name_objectives` and
+                :func:`nats_gym.tables.score.open_score`.
         """
-        default = prior_of(self.factory)
-        if default is None:
-            return
-        options = dict(self.options)
-        names = prior_names(space, dataset, options.pop("prior", default), source)
-        if names:
-            options["prior"] = names
-            own = load_table(space, dataset, check_source(source)) if has_table else None
-            self.prior = open_prior(space, dataset, names, source, own)
-        self.options = options
 
-    def name_objectives(
-        self, space: str, dataset: str, source: str | os.PathLike[str], has_table: bool
-    ) -> None:
-        """Find what an agent of several objectives weighs; its option ``objectives`` names it then.
-
-        Raises:
-            InvalidInput: see :func:`nats_gym.tables.objectives.name_objectives`.
-        """
-        weighs, default = objectives_of(self.factory)
-        if not weighs:
-            return
+        def own() -> Table | None:
+            return load_table(space, dataset, check_source(source)) if has_table else None
 
         def known() -> Mapping[str, Quantity]:
-            if has_table:
-                return load_table(space, dataset, check_source(source)).known_figures
-            return known_figures(space, dataset)
+            table = own()
+            return known_figures(space, dataset) if table is None else table.known_figures
 
-        given = self.options.get("objectives", default)
-        self.objectives = tuple(name_objectives(given, get_space(space), known))
-        self.options = {**self.options, "objectives": list(self.objectives)}
+        options = dict(self.options)
+        default = prior_of(self.factory)
+        if default is not None:
+            names = prior_names(space, dataset, options.pop("prior", default), source)
+            if names:
+                options["prior"] = names
+                self.prior = open_prior(space, dataset, names, source, own())
+        weighs, objectives = objectives_of(self.factory)
+        if weighs:
+            objectives = options.get("objectives", objectives)
+            self.objectives = tuple(name_objectives(objectives, get_space(space), known))
+            options["objectives"] = list(self.objectives)
+        if takes_guide(self.factory) and options.get("score") is not None:
+            self.score = open_score(space, dataset, options["score"], own())
+        self.options = options
+
+    @property
+    def record(self) -> dict[str, str]:
+        """What a result says of what the agent was told beforehand."""
+        return {**prior_record(self.prior), **score_record(self.score)}
 
     def complete(
         self,
@@ -231,7 +235,14 @@ class Kind(ABC):
         """Make an agent with its options; ``InvalidInput`` if it lacks what its kind has."""
         if self.prior:
             told["prior"] = prior_figures(self.prior)
-        agent = self.factory(*given, **{**self.options, **told})
+        options = dict(self.options)
+        if takes_guide(self.factory):
+            of_guide = {name: options.pop(name) for name in GUIDE_OPTIONS if name in options}
+            if of_guide:
+                from nats_gym.agents.guide import Guide
+
+                told["guide"] = Guide(**{**of_guide, "score": self.score})
+        agent = self.factory(*given, **{**options, **told})
         lacking = [name for name in self.methods if not callable(getattr(agent, name, None))]
         if lacking:
             raise InvalidInput(

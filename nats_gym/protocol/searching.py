@@ -27,7 +27,6 @@ from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.streams import run_seeds
 from nats_gym.tables import Table, load_table
-from nats_gym.tables.prior import prior_record
 
 from .answers import Answers, FromTable
 from .asking import AskTell, MultiFidelity
@@ -48,7 +47,10 @@ KINDS: dict[str, type[Kind]] = {
     "weight-sharing": WeightSharing,
 }
 #: What a search itself tells an agent.
-TOLD = ("among", "budget", "checkpoint", "epochs", "progress", "rungs", "seed", "space", "streams")
+TOLD = (
+    *("among", "budget", "checkpoint", "epochs", "guide", "progress", "rungs", "seed", "space"),
+    "streams",
+)
 
 
 def search(
@@ -95,8 +97,10 @@ def search(
         trial: see :class:`nats_gym.evaluators.TableEvaluator`.
         options: keyword arguments of the agent, such as ``{"improvement": "best"}``. The
             ``prior`` of one that learns from other data sets' tables are their names, or
-            ``"others"``; a result records which they were. The ``objectives`` of one that weighs
-            several are names of figures.
+            ``"others"``; the ``score`` of one that a guide can guide is a figure's name, beside
+            ``warmup``, ``proposals`` and ``prefer``, see :mod:`nats_gym.agents.guide`; a result
+            records which they were. The ``objectives`` of one that weighs several are names of
+            figures.
         rungs: of a multi-fidelity agent: the schedules that it may train to, such as ``("1/12",
             "4/12", 12)``; None for the states of ``epochs`` after a third of it, a ninth and so
             on where the table has learning curves of it, else for all schedules of the table.
@@ -151,9 +155,7 @@ def search(
         evaluator=evaluator,
     )
     kind = find_kind(agent, arguments.options)
-    searched = arguments.space, arguments.dataset, arguments.source, evaluator is None
-    kind.open_prior(*searched)
-    kind.name_objectives(*searched)
+    kind.look_up(arguments.space, arguments.dataset, arguments.source, evaluator is None)
     if evaluator is not None:
         return _search_live(kind, arguments, evaluator, kept, progress, watch)
     looked_up = TableEvaluator(
@@ -212,7 +214,7 @@ def _found(
     return SearchResult(
         **columns,
         arguments=arguments,
-        provenance={**answers.provenance(arguments), **prior_record(kind.prior)},
+        provenance={**answers.provenance(arguments), **kind.record},
         table=cast(Table, table),
     )
 
@@ -265,8 +267,7 @@ def search_arguments(
     """
     kind = find_kind(agent, options)
     space, dataset = get_space(space).name, get_dataset(dataset).name
-    kind.open_prior(space, dataset, source, evaluator is None)
-    kind.name_objectives(space, dataset, source, evaluator is None)
+    kind.look_up(space, dataset, source, evaluator is None)
     kind.check_options(space, dataset)
     return kind.complete(
         *(space, dataset, epochs, budget, runs, seed, source),

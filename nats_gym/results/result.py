@@ -35,6 +35,7 @@ from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.tables import NO_TEST, SURROGATE, Table, load_table
 from nats_gym.tables.folder import sha256_of
 from nats_gym.tables.prior import open_prior, prior_names, prior_record
+from nats_gym.tables.score import open_score, score_record
 from nats_gym.untrusted import Arrays, open_arrays, read_json
 
 RUNS_FILE, RUN_FILE = "runs.npz", "run.json"
@@ -529,9 +530,12 @@ class SearchResult:
                 f"{table.source} table with checksum {table.checksum[:12]}"
             )
         provenance = provenance_of(table, arguments.ladder, arguments.shares_weights)
+        searched = arguments.space, arguments.dataset
+        if "score" in claimed:
+            name = arguments.options.get("score", "")
+            provenance |= score_record(open_score(*searched, name, table))
         if "prior" in claimed:
             names = arguments.options.get("prior")
-            searched = arguments.space, arguments.dataset
             names = prior_names(*searched, names, arguments.source)
             tables = open_prior(*searched, names, arguments.source, table)
             provenance |= prior_record(tables)

@@ -43,6 +43,7 @@ class Figure:
         values: by official index, ``(arch,)``, at least 0, read-only: whoever looks the figure up
             may get the same array; NaN where it is not known.
         provenance: :data:`CLOSED_FORM`, or that of a table's column.
+        digest: of the column's file; empty for what is computed.
 
     Raises:
         InvalidInput: for what is none of these.
@@ -52,11 +53,13 @@ class Figure:
     quantity: Quantity
     values: NDArray[np.float64]
     provenance: str
+    digest: str = ""
 
     def __post_init__(self) -> None:
         checks.text(self.name, "a figure's name")
         checks.instance(self.quantity, Quantity, "quantity")
         checks.text(self.provenance, "provenance")
+        checks.text(self.digest, "a digest")
         values = checks.numbers(self.values, "a figure's values are numbers (arch,)")
         values.flags.writeable = False
         object.__setattr__(self, "values", values)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.agents import AGENTS, get_agent, results_for_model
+from nats_gym.agents import AGENTS, GUIDE_OPTIONS, get_agent, results_for_model
 from nats_gym.datasets import title_of
 from nats_gym.results.result import SearchResult, kind_of_time
 from nats_gym.study.comparison import capitalised
@@ -310,6 +310,10 @@ def unlike_the_rest(results: Mapping[str, SearchResult]) -> Iterator[str]:
                 f"{label} has prior knowledge: what every architecture reaches on "
                 f"{list_words(known)}."
             )
+        if "score" in result.provenance:
+            options = result.arguments.options
+            told = [f"{name}={options[name]}" for name in GUIDE_OPTIONS if name in options]
+            yield f"{label} is guided by a figure that is known beforehand: {', '.join(told)}."
         workers = result.arguments.workers
         if workers > 1:
             yield (

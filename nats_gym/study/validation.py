@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym import checks
-from nats_gym.agents import AGENTS, get_agent, prior_of, recommends
+from nats_gym.agents import AGENTS, get_agent, prior_of, recommends, takes_guide
 from nats_gym.agents.weight_sharing import METHODS, get_method
 from nats_gym.errors import InvalidInput, MissingStudy, NatsGymError, shown
 from nats_gym.evaluators import TableEvaluator, evaluator_names
@@ -155,9 +155,13 @@ def _check_claims(result: SearchResult) -> None:
         raise InvalidInput("only weight-sharing searches have alphas, and all of them")
     if claimed.agent in AGENTS:
         factory = get_agent(claimed.agent)
-        told = prior_of(factory) is not None and bool(claimed.options.get("prior"))
-        if told != ("prior" in result.provenance):
-            raise InvalidInput("its provenance does not say what its prior rests on")
+        told = {
+            "prior": prior_of(factory) is not None and bool(claimed.options.get("prior")),
+            "score": takes_guide(factory) and claimed.options.get("score") is not None,
+        }
+        for name, was_told in told.items():
+            if was_told != (name in result.provenance):
+                raise InvalidInput(f"its provenance does not say what its {name} rests on")
         own_answers = recommends(factory)
         if own_answers != (result.recommends is not None):
             raise InvalidInput(

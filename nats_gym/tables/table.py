@@ -257,7 +257,7 @@ class Table:
         return self._as_figure(name, self._cost_column(name, epochs=length))
 
     def _as_figure(self, name: str, column: Column) -> Figure:
-        return Figure(name, column.what, self.means(column), column.provenance)
+        return Figure(name, column.what, self.means(column), column.provenance, column.sha256)
 
     @property
     def known_figures(self) -> dict[str, Quantity]:

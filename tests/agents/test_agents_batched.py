@@ -17,6 +17,7 @@ import nats_gym
 from nats_gym.agents import get_agent
 from nats_gym.agents.bananas import Bananas, encode
 from nats_gym.agents.bandit import RULES, Bandit
+from nats_gym.agents.guide import Guide
 from nats_gym.agents.largest import Largest
 from nats_gym.agents.local_search import IMPROVEMENTS, LocalSearch
 from nats_gym.agents.regularized_evolution import RegularizedEvolution
@@ -25,6 +26,20 @@ from nats_gym.evaluators import Outcome, TableEvaluator
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.streams import RunStreams, combine, run_keys, run_seeds
 
+PROPOSALS = 4
+
+
+def guided(agent: Callable[..., Any]) -> Callable[..., Any]:
+    """The agent, guided by FLOPs: the most of all come first, of four candidates the most."""
+
+    def make(space: ArchitectureSpace, streams: RunStreams) -> Any:
+        flops = space.figure("flops", "cifar10")
+        guide = Guide(flops, "high", warmup=space.size, proposals=PROPOSALS)
+        return agent(space, streams, guide=guide)
+
+    return make
+
+
 AGENTS: dict[str, Callable[..., Any]] = {
     "rea": RegularizedEvolution,
     **{f"local-search {kind}": functools.partial(LocalSearch, improvement=kind)
@@ -32,6 +47,9 @@ AGENTS: dict[str, Callable[..., Any]] = {
     **{f"bandit {rule}": functools.partial(Bandit, rule=rule) for rule in RULES},
     "largest": Largest,
     "bananas": Bananas,
+    "rea guided": guided(RegularizedEvolution),
+    "local-search guided": guided(LocalSearch),
+    "bananas guided": guided(Bananas),
 }  # fmt: skip
 RUNS, EVALUATIONS = 4, 120
 
@@ -39,52 +57,92 @@ RUNS, EVALUATIONS = 4, 120
 Search = Iterator[Plain]
 
 
-def plain_rea(space: ArchitectureSpace, draws: Draws) -> Any:
+def flops_of(space: ArchitectureSpace) -> Callable[[Plain], float]:
+    values = space.figure("flops", "cifar10").values
+    return lambda architecture: float(values[space.index_of(architecture)])
+
+
+def plain_starts(space: ArchitectureSpace, draws: Draws) -> list[Plain]:
+    """The ten with most FLOPs of all; each takes a draw."""
+    for _ in range(10):
+        draws.uniform()
+    everything = [tuple(row) for row in space.all_choices().tolist()]
+    return sorted(everything, key=flops_of(space), reverse=True)[:10]
+
+
+def plain_rea(space: ArchitectureSpace, draws: Draws, guided: bool = False) -> Any:
     population: deque[tuple[Plain, float]] = deque()
+    starts = plain_starts(space, draws) if guided else []
+    candidates = PROPOSALS if guided else 1
     while len(population) < 10:
-        architecture = draws.architecture(space)
+        architecture = starts.pop(0) if starts else draws.architecture(space)
         population.append((architecture, (yield architecture)))
     while True:
         sample = [population[draws.below(10)] for _ in range(3)]
-        child = list(max(sample, key=lambda member: member[1])[0])
+        parent = max(sample, key=lambda member: member[1])[0]
+        every = range(candidates)
         if space.name == "tss":
-            node = 1 + draws.below(3)
-            edge = {1: 0, 2: 1, 3: 3}[node] + draws.below(node)
-            child[edge] = (child[edge] + 1 + draws.below(4)) % 5
+            nodes = [1 + draws.below(3) for _ in every]
+            places = [{1: 0, 2: 1, 3: 3}[node] + draws.below(node) for node in nodes]
+            taken = [(parent[place] + 1 + draws.below(4)) % 5 for place in places]
         else:
-            position = draws.below(5)
-            child[position] = draws.below(8)
-        population.append((tuple(child), (yield tuple(child))))
+            places = [draws.below(5) for _ in every]
+            taken = [draws.below(8) for _ in every]
+        children = [
+            (*parent[:place], choice, *parent[place + 1 :])
+            for place, choice in zip(places, taken, strict=True)
+        ]
+        child = max(children, key=flops_of(space))
+        population.append((child, (yield child)))
         population.popleft()
 
 
-def plain_local_search(space: ArchitectureSpace, draws: Draws, improvement: str) -> Any:
+def plain_local_search(
+    space: ArchitectureSpace, draws: Draws, improvement: str, guided: bool = False
+) -> Any:
     n, k = space.num_decisions, space.num_choices
+    starts = plain_starts(space, draws) if guided else []
+    waiting: list[tuple[Plain, float]] = []
     seen = set()
-    queue: list[Plain] = []
-    while True:
-        # Every evaluation takes as many draws: a start, and an order of the neighbours.
-        starting = not queue
-        start = draws.architecture(space)
-        asked = start if starting else queue.pop(0)
-        accuracy = yield asked
-        seen.add(asked)
-        order = draws.shuffled(n * (k - 1))
-        if starting:
-            current = best = asked, accuracy
-        elif accuracy > best[1]:
-            best = asked, accuracy
-        if not starting and (best == current or (improvement == "best" and queue)):
-            continue
-        current = best
-        choices = current[0]
-        neighbors = [
+
+    def neighbors(choices: Plain, order: list[int]) -> list[Plain]:
+        every = [
             (*choices[:place], choice, *choices[place + 1 :])
             for place in range(n)
             for choice in range(k)
             if choice != choices[place]
         ]
-        queue = [neighbors[place] for place in order if neighbors[place] not in seen]
+        left = [every[place] for place in order if every[place] not in seen]
+        queue = []
+        while left:
+            queue.append(max(left[: PROPOSALS if guided else 1], key=flops_of(space)))
+            left.remove(queue[-1])
+        return queue
+
+    queue: list[Plain] = []
+    while True:
+        # Every evaluation takes as many draws: a start, and an order of the neighbours.
+        starting = not queue
+        start = starts.pop(0) if (warm := bool(starts)) else draws.architecture(space)
+        asked = start if starting else queue.pop(0)
+        accuracy = yield asked
+        seen.add(asked)
+        order = draws.shuffled(n * (k - 1))
+        if warm:
+            waiting.append((asked, accuracy))
+            if starts:
+                continue
+            waiting.sort(key=lambda one: -one[1])
+        elif starting:
+            current = best = asked, accuracy
+        elif accuracy > best[1]:
+            best = asked, accuracy
+        if not warm and (starting or (best != current and (improvement == "first" or not queue))):
+            current = best
+            queue = neighbors(current[0], order)
+        while not queue and waiting:
+            current = best = waiting.pop(0)
+            queue = neighbors(current[0], order)
 
 
 def plain_bandit(space: ArchitectureSpace, draws: Draws, rule: str) -> Any:
@@ -120,6 +178,10 @@ PLAIN: dict[str, Callable[[ArchitectureSpace, Draws], Any]] = {
     **{f"local-search {kind}": functools.partial(plain_local_search, improvement=kind)
        for kind in IMPROVEMENTS},
     **{f"bandit {rule}": functools.partial(plain_bandit, rule=rule) for rule in RULES},
+    "rea guided": functools.partial(plain_rea, guided=True),
+    "local-search guided": functools.partial(
+        plain_local_search, improvement="first", guided=True
+    ),
 }  # fmt: skip
 
 

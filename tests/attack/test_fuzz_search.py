@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from judging import Fault, alone, attack, bounded, profile
 
 import nats_gym
-from nats_gym.agents import AGENTS, KINDS, find_agent, kind_of
+from nats_gym.agents import AGENTS, GUIDE_OPTIONS, KINDS, find_agent, kind_of
 from nats_gym.agents.weight_sharing import METHODS
 from nats_gym.protocol import search_arguments
 from nats_gym.study import Study, load_study, read_study, run_study, validate, write_report
@@ -35,7 +35,8 @@ def agent_options(name: str) -> list[str]:
     factory = find_agent(name)[1]
     given, by_name = KINDS[kind_of(factory)]
     parameters = list(inspect.signature(factory).parameters)[len(given) :]
-    return [one for one in parameters if one not in (*by_name, "among")]
+    options = [one for one in parameters if one not in (*by_name, "among")]
+    return [*options, *GUIDE_OPTIONS] if "guide" in options else options
 
 
 def agent_faults(name: str, values: tuple[str, ...]) -> list[str]:

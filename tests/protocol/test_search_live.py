@@ -17,7 +17,7 @@ from plain_agents import plain_rea
 
 import nats_gym
 from nats_gym.agents import AGENTS as ALL_AGENTS
-from nats_gym.agents import get_agent, kind_of, learns_in_copies
+from nats_gym.agents import get_agent, kind_of, learns_in_copies, takes_guide
 from nats_gym.errors import InvalidInput, NatsGymError, NotInTable
 from nats_gym.evaluators import Outcome
 from nats_gym.processes.pool import WorkerDied
@@ -105,6 +105,20 @@ def test_a_search_goes_on_wherever_it_was_cut(agent: str, tmp_path: Path) -> Non
         assert (again.clock[:, :answers] == whole.clock[:, :answers]).all()
         assert (np.diff(again.clock) >= 0).all()
         assert len(evaluator.asked) == 2 * (40 - answers)
+
+
+@pytest.mark.parametrize("agent", [name for name in AGENTS if takes_guide(get_agent(name))])
+def test_a_guided_search_goes_on_where_it_was_cut(agent: str, tmp_path: Path) -> None:
+    options = {"score": "params", "prefer": "high", "warmup": 500, "proposals": 3}
+    whole = search(agent, runs=2, options=options, checkpoints=tmp_path)
+    assert whole.provenance["score"] == "params: closed form"
+    cut(tmp_path, 13)
+    evaluator = Scripted()
+    again = search(agent, evaluator, runs=2, options=options, checkpoints=tmp_path)
+    assert same(again, whole, "index", "accuracy", "evaluation")
+    assert len(evaluator.asked) == 2 * (40 - 13)
+    back = SearchResult.load(again.save(tmp_path / "kept"))
+    assert back.provenance == again.provenance
 
 
 @pytest.mark.parametrize("agent", AGENTS)

@@ -1,0 +1,93 @@
+"""What a score that is known beforehand brings agents: warm-up, move proposals, both.
+
+Topology space, searches of 12-epoch estimates at the paper's budget; answers are judged by their
+full-schedule validation accuracy. Scores are those that ship, or the number of FLOPs. ``--scores``
+is an ``.npz`` of published ones (``index``, then ``<data set>_<score>``), which stand in a home of
+this script's own for as long as it runs; an architecture that the file lacks has its worst score.
+
+    python benchmarks/warmup.py                     # a minute or two, of few runs
+    python benchmarks/warmup.py --runs 500 --scores ../shared/figures/tss_proxies.npz
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import nats_gym
+from nats_gym.machine import describe
+from nats_gym.spaces import get_space
+from nats_gym.tables import add_column, known_figures
+
+DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
+AGENTS = ("rea", "reinforce", "local-search", "bananas")
+#: As Abdelfattah et al. have them, but for fewer proposals than moves.
+WARMUP, PROPOSALS = 3_000, 10
+SETTINGS: dict[str, dict[str, int]] = {
+    "warm-up": {"warmup": WARMUP},
+    "proposals": {"proposals": PROPOSALS},
+    "both": {"warmup": WARMUP, "proposals": PROPOSALS},
+}
+
+
+def add_published(path: Path) -> list[str]:
+    """Add the scores of a file as columns; their names."""
+    size, names = get_space("tss").size, []
+    with np.load(path) as file:
+        for dataset in DATASETS:
+            for name in file.files:
+                if name.startswith(f"{dataset}_"):
+                    values = np.full(size, file[name].min())
+                    values[file["index"]] = file[name]
+                    names.append("published/" + name.removeprefix(f"{dataset}_"))
+                    add_column(
+                        *("tss", dataset, names[-1], values), unit="score", lower_is_better=False
+                    )
+    return [*dict.fromkeys(names)]
+
+
+def told(agent: str, runs: int, **given: Any) -> str:
+    """Cells of a row: mean and its standard error on each data set."""
+    cells = []
+    for dataset in DATASETS:
+        found = nats_gym.search("tss", dataset, agent, epochs=12, runs=runs, **given)
+        accuracy = found.full_schedule_accuracy("valid")
+        cells.append(f"{accuracy.mean():.2f} ± {accuracy.std() / np.sqrt(runs):.2f}")
+    return " | ".join(cells)
+
+
+def main() -> None:
+    """Search, and print what came of it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--scores", type=Path, help=".npz of published scores")
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as home:
+        scores = [name for name in known_figures("tss", "cifar10") if name.startswith("proxy/")]
+        if given.scores is not None:
+            os.environ["NATS_GYM_HOME"] = home
+            scores += add_published(given.scores)
+        print(f"{given.runs} runs, {describe()}\n")
+        print(f"| | {' | '.join(DATASETS)} |\n|---|{'---|' * len(DATASETS)}")
+        for score in [*scores, "flops"]:
+            first = {"score": score, "prefer": "high", "warmup": WARMUP}
+            found = told("rea", given.runs, evaluations=10, options=first)
+            print(f"| the best 10 of {WARMUP:,} by `{score}` | {found} |", flush=True)
+        for agent in AGENTS:
+            print(f"| {agent} | {told(agent, given.runs)} |", flush=True)
+            for score in [*scores, "flops"]:
+                for title, guide in SETTINGS.items():
+                    options = {"score": score, "prefer": "high", **guide}
+                    found = told(agent, given.runs, options=options)
+                    print(f"| {agent}, {title}, `{score}` | {found} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,49 @@
+"""A figure of a search's architectures that an agent is told beforehand, to go by."""
+
+from __future__ import annotations
+
+from nats_gym import checks
+from nats_gym.datasets import get_dataset
+from nats_gym.errors import InvalidInput
+from nats_gym.spaces import get_space
+from nats_gym.spaces.figure import Figure
+from nats_gym.tables.named_columns import known_figures
+from nats_gym.tables.table import Table, named_figure
+
+#: What is searched for.
+SEARCHED = "accuracy"
+
+
+def open_score(space: str, dataset: str, name: str, table: Table | None = None) -> Figure:
+    """Look a score up: any figure but the accuracy.
+
+    Args:
+        space, dataset: what is searched.
+        name: a closed form, a named column, or what the table holds beside accuracies.
+        table: the table searched; None for an evaluator's search, which has none.
+
+    Raises:
+        InvalidInput: for another name; it lists what there is.
+        NotInTable: for what no table holds.
+    """
+    of, dataset = get_space(space), get_dataset(dataset).name
+    if table is not None:
+        table = checks.instance(table, Table, "the searched table")
+    known = known_figures(of, dataset) if table is None else table.known_figures
+    name = checks.word(name, "score", known)
+    if name == SEARCHED:
+        raise InvalidInput(f"{SEARCHED} is what is searched for, and no score")
+    if table is not None:
+        return table.figure(name)
+    if name in of.closed_forms:
+        return of.figure(name, dataset)
+    return named_figure(of, dataset, name)
+
+
+def score_record(score: Figure | None) -> dict[str, str]:
+    """What a result says of the score that guided it: name, provenance, the column's digest."""
+    if score is None:
+        return {}
+    score = checks.instance(score, Figure, "a score")
+    digest = f", {score.digest[:16]}" if score.digest else ""
+    return {"score": f"{score.name}: {score.provenance}{digest}"}
