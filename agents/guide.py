@@ -51,24 +51,25 @@ class Guide:
         warmup: int = 0,
         proposals: int = 1,
     ) -> None:
+        self.proposals = integer(proposals, "proposals", 1, MOST_PROPOSALS)
+        if prefer is not None:
+            prefer = word(prefer, "end of a score to prefer", PREFER)
+        self._values = np.zeros(0)  # the higher the better
         if score is None:
-            if (prefer, warmup, proposals) != (None, 0, 1):
+            self.warmup = integer(warmup, "warmup", 0)
+            if self.warmup or prefer or self.proposals > 1:
                 raise InvalidInput(
                     "prefer, warmup and proposals go by a score: name one, such as 'flops'"
                 )
-            self._values = np.zeros(0)
-        else:
-            score = instance(score, Figure, "a score")
-            if np.isnan(score.values).any():
-                raise InvalidInput(f"{score.name} is known of some architectures only")
-            low = score.quantity.lower_is_better
-            if prefer is not None:
-                low = word(prefer, "end of a score to prefer", PREFER) == "low"
-            self._values = -score.values if low else score.values  # the higher the better
-        self.warmup = integer(warmup, "warmup", 0, len(self._values))
-        self.proposals = integer(proposals, "proposals", 1, MOST_PROPOSALS)
-        if score is not None and not self.warmup and self.proposals == 1:
+            return
+        score = instance(score, Figure, "a score")
+        if np.isnan(score.values).any():
+            raise InvalidInput(f"{score.name} is known of some architectures only")
+        self.warmup = integer(warmup, "warmup", 0, len(score.values))
+        if not self.warmup and self.proposals == 1:
             raise InvalidInput(f"{score.name} has no say without warmup= or proposals=")
+        low = prefer == "low" if prefer else score.quantity.lower_is_better
+        self._values = -score.values if low else score.values
 
     def first(
         self, space: ArchitectureSpace, streams: RunStreams, count: int = STARTS

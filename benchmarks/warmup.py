@@ -43,8 +43,10 @@ def add_published(path: Path) -> list[str]:
         for dataset in DATASETS:
             for name in file.files:
                 if name.startswith(f"{dataset}_"):
-                    values = np.full(size, file[name].min())
-                    values[file["index"]] = file[name]
+                    known = file[name].astype(np.float64)
+                    worst = known[np.isfinite(known)].min()
+                    values = np.full(size, worst)
+                    values[file["index"]] = np.maximum(known, worst)
                     names.append("published/" + name.removeprefix(f"{dataset}_"))
                     add_column(
                         *("tss", dataset, names[-1], values), unit="score", lower_is_better=False
