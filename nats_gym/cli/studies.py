@@ -70,11 +70,15 @@ def study(
 def report(
     folder: Annotated[Path, typer.Argument(parser=path, help="a finished study's folder")],
     out: Annotated[Path | None, typer.Option(parser=path, help="default FOLDER/report")] = None,
+    figure: Annotated[
+        list[str] | None,
+        typer.Option(help="shown of the answers besides, such as latency/raspi4; again for more"),
+    ] = None,
 ) -> None:
     """Write a study's page, its headline table in Markdown and LaTeX, and its plots."""
     from nats_gym.study import write_report
 
-    say(f"report: {write_report(folder, out)}")
+    say(f"report: {write_report(folder, out, figure or ())}")
 
 
 @app.command()

@@ -72,8 +72,6 @@ class Answers(ABC):
         """What is known of every architecture, by name, but for accuracies."""
         if self.table is not None:
             return self.table.figure(name)
-        if name in self.space.closed_forms:
-            return self.space.figure(name, self.dataset)
         return named_figure(self.space, self.dataset, name)
 
     @abstractmethod

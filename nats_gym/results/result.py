@@ -31,11 +31,12 @@ from nats_gym.results.pareto import hypervolume_shares
 from nats_gym.simulation.clock import check_evaluations
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.simulation.workers import MAX_WORKERS
-from nats_gym.spaces import ArchitectureSpace, get_space
+from nats_gym.spaces import ArchitectureSpace, Figure, get_space
 from nats_gym.tables import NO_TEST, SURROGATE, Table, load_table
 from nats_gym.tables.folder import sha256_of
 from nats_gym.tables.prior import open_prior, prior_names, prior_record
 from nats_gym.tables.score import open_score, score_record
+from nats_gym.tables.table import named_figure
 from nats_gym.untrusted import Arrays, open_arrays, read_json
 
 RUNS_FILE, RUN_FILE = "runs.npz", "run.json"
@@ -193,6 +194,10 @@ class NoTable:
 
     def __init__(self, space: ArchitectureSpace, dataset: str) -> None:
         self.space, self.dataset = space, dataset
+
+    def figure(self, name: str) -> Figure:
+        """A closed form or named column; see :meth:`nats_gym.tables.Table.figure`."""
+        return named_figure(self.space, self.dataset, name)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

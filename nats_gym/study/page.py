@@ -113,11 +113,13 @@ class Section:
         pictures: the plots.
         left_out: what could not be shown and why, a sentence each.
         table: the numbers, beside the first plot.
+        answers: what is known besides of the architectures that were answered.
     """
 
     pictures: tuple[Picture, ...]
     left_out: tuple[str, ...] = ()
     table: Table | None = None
+    answers: Table | None = None
 
 
 def page(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,29 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nats_gym import checks
-from nats_gym.errors import InvalidInput
+from nats_gym.errors import InvalidInput, shown
 from nats_gym.extras import require
 from nats_gym.files import check_folder, make_folder, replacing
 from nats_gym.results.figure_files import save_figure, svg_of
 from nats_gym.results.result import SearchResult, kind_of_time
+from nats_gym.spaces import Quantity
 from nats_gym.study import drawing, figures
 from nats_gym.study.comparison import Results, Searches, all_labels, capitalised, tasks_of
 from nats_gym.study.curves import anytime_regret, common_start, regret_curve
 from nats_gym.study.page import Picture, Row, Section, Table, page
 from nats_gym.study.rank_diagram import critical_difference
-from nats_gym.study.results import load_study
+from nats_gym.study.results import Group, load_study
 from nats_gym.study.statistics import sample_efficiency
-from nats_gym.study.tables import all_judged, group_heading, headline_tables, latex, markdown
+from nats_gym.study.tables import (
+    all_judged,
+    group_heading,
+    headline_tables,
+    latex,
+    list_words,
+    markdown,
+)
+from nats_gym.tables import SURROGATE
+from nats_gym.tables.named_columns import known_figures
 
 PAGE_FILE, MARKDOWN_FILE, LATEX_FILE, PLOTS = "index.html", "headline.md", "headline.tex", "plots"
 
@@ -37,7 +48,11 @@ OF_THIS_STUDY = (
 Plot = tuple[str, str, Callable[[bool], Figure]]
 
 
-def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | None = None) -> Path:
+def write_report(
+    folder: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    names: Sequence[str] = (),
+) -> Path:
     """Write the report of a study.
 
     ``index.html`` needs nothing beside it and no network. ``headline.md`` and ``headline.tex``
@@ -47,13 +62,16 @@ def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | N
     Args:
         folder: of the study.
         out: folder for the report; None for ``report`` in the study's.
+        names: figures of the answers that are shown besides, such as ``"latency/raspi4"``, where
+            they are known; see ``docs/columns.md``.
 
     Returns:
         The page.
 
     Raises:
         MissingStudy: if there is none. UnreadableResult: if it is damaged or not finished.
-        InvalidInput: if it has no search, or ``out`` cannot be written.
+        InvalidInput: if it has no search, ``out`` cannot be written, or none of its searches
+            knows a figure.
         MissingPackage: without SciPy or Jinja2.
     """
     require("scipy", "a report")
@@ -63,6 +81,7 @@ def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | N
     out = folder / "report" if out is None else checks.path(out, "out")
     check_folder(out)
     plots = out / PLOTS
+    answers = _answers(study.groups(), names)
     make_folder(plots)
 
     headlines = headline_tables(study)
@@ -74,7 +93,7 @@ def write_report(folder: str | os.PathLike[str], out: str | os.PathLike[str] | N
         space = next(iter(searches.values())).table.space.title
         name = _file_name(f"{group.space}-{heading}")
         show = _group_section if all_judged(searches) else _observed_section
-        section = show(name, searches, styles, plots)
+        section = replace(show(name, searches, styles, plots), answers=answers.get(group))
         sections[group] = (f"{capitalised(space)} space, {heading}", section)
     overall = _overall_section(tasks, styles, plots)
     _write(out / MARKDOWN_FILE, markdown(headlines))
@@ -244,6 +263,47 @@ def _trace(drawn: tuple[Figure, ...], searches: Searches) -> dict[str, Any]:
     told = [drawing.trace(figure, searches) for figure in drawn]
     unit = f"{kind_of_time(searches.values())} seconds"
     return {**told[0], "boxes": [each["box"] for each in told], "unit": unit}
+
+
+def _answers(groups: Mapping[Group, Searches], names: Sequence[str]) -> dict[Group, Table]:
+    """Figures of the answers, a table for each group that knows one of them."""
+    listed = checks.as_list(names)
+    if listed is None:
+        raise InvalidInput(f"figures of a report are a list of names, got {shown(names)}")
+    found: dict[Group, Table] = {}
+    known: dict[str, Quantity] = {}
+    for group, searches in groups.items():
+        table = next(iter(searches.values())).table
+        here = known_figures(table.space, table.dataset)
+        known |= here
+        if asked := [name for name in dict.fromkeys(listed) if name in here]:
+            found[group] = _figures_table(searches, asked, here)
+    for name in listed:
+        checks.word(name, "figure of the study's searches", known)
+    return found
+
+
+def _figures_table(
+    searches: Searches, names: Sequence[str], known: Mapping[str, Quantity]
+) -> Table:
+    rows, estimated = [], set[str]()
+    for label, result in searches.items():
+        cells = []
+        for name in names:
+            figure = result.table.figure(name)
+            answers = result.recommended[result.recommended >= 0]
+            values = figure.values[answers] if len(answers) else np.full(1, np.nan)
+            known_of = values[~np.isnan(values)]
+            spread = f" ± {known_of.std():,.2g}" if len(known_of) > 1 else ""
+            cells.append(f"{known_of.mean():,.4g}{spread}" if len(known_of) else "–")
+            if figure.provenance == SURROGATE:
+                estimated.add(name)
+        rows.append(Row(label, tuple(cells)))
+    caption = "Figures of the answers, mean ± standard deviation over runs."
+    if estimated:
+        caption += f" Estimates: {list_words(sorted(estimated))}."
+    head = (known[name].label for name in names)
+    return Table(caption, ("agent", *head), (tuple(rows),))
 
 
 # ── numbers ──────────────────────────────────────────────────────────────────────────────────

@@ -434,12 +434,14 @@ class Table:
 
 
 def named_figure(space: ArchitectureSpace, dataset: str, name: str) -> Figure:
-    """A named column's figures of every architecture of a space on a data set.
+    """What is known of every architecture without a table: a named column, or a closed form.
 
     Raises:
         InvalidInput: for a name that nothing has: it lists all figures of the space.
         CorruptTable: for a damaged column.
     """
+    if type(name) is str and name in space.closed_forms:
+        return space.figure(name, dataset)
     named = named_columns(space, dataset)
     name = checks.word(name, "figure", {**core_figures(space), **named})
     if name not in named:

@@ -147,7 +147,7 @@ def study(folder: Path) -> StudyResults:
 @pytest.fixture(scope="module")
 def report(folder: Path) -> Path:
     """The folder of a report."""
-    page = write_report(folder)
+    page = write_report(folder, names=["latency/raspi4", "flops"])
     assert page == folder / "report" / "index.html"
     return page.parent
 
@@ -543,6 +543,25 @@ def test_numbers_of_a_search_are_those_of_its_runs(study: StudyResults, report: 
         assert f"{np.mean(regrets):.3f} ± {np.std(regrets):.3f}" in texts
         counts = [(indices >= 0).sum() for indices in result.index]
         assert f"{np.mean(counts):,.1f}" in texts
+
+
+def test_figures_of_the_answers_are_shown_where_they_are_known(
+    folder: Path, study: StudyResults, report: Path, tmp_path: Path
+) -> None:
+    texts = Page((report / "index.html").read_text()).texts
+    flops, raspi = texts.count("FLOPs [M]"), texts.count("latency on Raspberry Pi 4 [ms]")
+    assert (flops, raspi) == (3, 2)  # sizes have no latency on that device
+    assert "mean ± standard deviation over runs. Estimates: latency/raspi4." in " ".join(texts)
+    for one in study.cells:
+        table = one.result.table
+        for name in ("flops", "latency/raspi4") if table.space.name == "tss" else ("flops",):
+            values = table.figure(name).values[one.result.recommended]
+            assert f"{values.mean():,.4g} ± {values.std():,.2g}" in texts
+    with pytest.raises(InvalidInput, match="Did you mean 'latency/raspi4'"):
+        write_report(folder, tmp_path, ["latency/raspi"])
+    with pytest.raises(InvalidInput, match="a list of names"):
+        write_report(folder, tmp_path, 3)  # type: ignore[arg-type]
+    assert not [*tmp_path.iterdir()]
 
 
 def test_plots_lie_beside_the_page(report: Path) -> None:
