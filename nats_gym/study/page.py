@@ -113,13 +113,13 @@ class Section:
         pictures: the plots.
         left_out: what could not be shown and why, a sentence each.
         table: the numbers, beside the first plot.
-        answers: what is known besides of the architectures that were answered.
+        more: further tables.
     """
 
     pictures: tuple[Picture, ...]
     left_out: tuple[str, ...] = ()
     table: Table | None = None
-    answers: Table | None = None
+    more: tuple[Table, ...] = ()
 
 
 def page(

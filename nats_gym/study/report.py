@@ -36,6 +36,8 @@ from nats_gym.study.tables import (
 from nats_gym.tables import SURROGATE
 from nats_gym.tables.named_columns import known_figures
 
+#: Evaluations after which a regret is told.
+COUNTS = (1, 3, 10, 30, 100, 300)
 PAGE_FILE, MARKDOWN_FILE, LATEX_FILE, PLOTS = "index.html", "headline.md", "headline.tex", "plots"
 
 #: Of the regret to be reached, which the study's own runs set.
@@ -93,7 +95,9 @@ def write_report(
         space = next(iter(searches.values())).table.space.title
         name = _file_name(f"{group.space}-{heading}")
         show = _group_section if all_judged(searches) else _observed_section
-        section = replace(show(name, searches, styles, plots), answers=answers.get(group))
+        section = show(name, searches, styles, plots)
+        more = (*_regret_by_evaluations(group, searches), *answers.get(group, ()))
+        section = replace(section, more=more)
         sections[group] = (f"{capitalised(space)} space, {heading}", section)
     overall = _overall_section(tasks, styles, plots)
     _write(out / MARKDOWN_FILE, markdown(headlines))
@@ -265,19 +269,21 @@ def _trace(drawn: tuple[Figure, ...], searches: Searches) -> dict[str, Any]:
     return {**told[0], "boxes": [each["box"] for each in told], "unit": unit}
 
 
-def _answers(groups: Mapping[Group, Searches], names: Sequence[str]) -> dict[Group, Table]:
+def _answers(
+    groups: Mapping[Group, Searches], names: Sequence[str]
+) -> dict[Group, tuple[Table, ...]]:
     """Figures of the answers, a table for each group that knows one of them."""
     listed = checks.as_list(names)
     if listed is None:
         raise InvalidInput(f"figures of a report are a list of names, got {shown(names)}")
-    found: dict[Group, Table] = {}
+    found: dict[Group, tuple[Table, ...]] = {}
     known: dict[str, Quantity] = {}
     for group, searches in groups.items():
         table = next(iter(searches.values())).table
         here = known_figures(table.space, table.dataset)
         known |= here
         if asked := [name for name in dict.fromkeys(listed) if name in here]:
-            found[group] = _figures_table(searches, asked, here)
+            found[group] = (_figures_table(searches, asked, here),)
     for name in listed:
         checks.word(name, "figure of the study's searches", known)
     return found
@@ -304,6 +310,21 @@ def _figures_table(
         caption += f" Estimates: {list_words(sorted(estimated))}."
     head = (known[name].label for name in names)
     return Table(caption, ("agent", *head), (tuple(rows),))
+
+
+def _regret_by_evaluations(group: Group, searches: Searches) -> Iterator[Table]:
+    """Of searches that so many evaluations end: how good they are after a few of them."""
+    if group.evaluations is None or not all_judged(searches):
+        return
+    counts = sorted({*(count for count in COUNTS if count < group.evaluations), group.evaluations})
+    rows = []
+    for label, result in searches.items():
+        curve = regret_curve(result)
+        after = [curve[:, min(count, curve.shape[1]) - 1] for count in counts]
+        rows.append(Row(label, tuple(_or_dash("{:.3f}", float(np.mean(one))) for one in after)))
+    head = ("agent", *(f"after {count:,}" for count in counts))
+    caption = "Mean regret over runs, percentage points, after so many evaluations."
+    yield Table(caption, head, (tuple(rows),))
 
 
 # ── numbers ──────────────────────────────────────────────────────────────────────────────────

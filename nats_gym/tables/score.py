@@ -33,11 +33,7 @@ def open_score(space: str, dataset: str, name: str, table: Table | None = None) 
     name = checks.word(name, "score", known)
     if name == SEARCHED:
         raise InvalidInput(f"{SEARCHED} is what is searched for, and no score")
-    if table is not None:
-        return table.figure(name)
-    if name in of.closed_forms:
-        return of.figure(name, dataset)
-    return named_figure(of, dataset, name)
+    return named_figure(of, dataset, name) if table is None else table.figure(name)
 
 
 def score_record(score: Figure | None) -> dict[str, str]:

@@ -564,6 +564,20 @@ def test_figures_of_the_answers_are_shown_where_they_are_known(
     assert not [*tmp_path.iterdir()]
 
 
+def test_regret_after_so_many_evaluations(tmp_path: Path) -> None:
+    search = {"space": "tss", "datasets": ["cifar10"], "epochs": 12, "evaluations": 12}
+    folder = run(tmp_path, searches=[search], agents={"rea": {}})
+    texts = Page(write_report(folder).read_text()).texts
+    (cell,) = load_study(folder).cells
+    mean = np.nanmean(cell.result.table.accuracy("valid").astype(float), axis=1)
+    for count in (1, 3, 10, 12):
+        regrets = []
+        for indices, seen in zip(cell.result.index, cell.result.accuracy, strict=True):
+            regrets.append(mean.max() - mean[indices[np.argmax(seen[:count])]])
+        assert texts[texts.index(f"after {count}") :].count(f"{np.mean(regrets):.3f}") >= 1
+    assert "after 30" not in texts
+
+
 def test_plots_lie_beside_the_page(report: Path) -> None:
     page = Page((report / "index.html").read_text())
     plots = sorted(path.name for path in (report / "plots").iterdir())
