@@ -1,7 +1,7 @@
 """MaskablePPO under a limit of FLOPs, or of any figure: it never builds what exceeds it.
 
 python examples/maskable_ppo.py [steps] [figure] [limit]
-python examples/maskable_ppo.py 400000 latency/raspi4 15
+python examples/maskable_ppo.py 400000 latency/raspi4 25
 """
 
 import sys

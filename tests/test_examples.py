@@ -26,7 +26,7 @@ RUNS: dict[str, tuple[list[str], str, str | None]] = {
 #: Those whose shortest form takes a while: likewise. RLlib brings dm-tree, Ray alone does not.
 SLOW: dict[str, tuple[list[str], str, str | None]] = {
     "cleanrl_ppo.py": (["3"], "best architecture's mean is", None),
-    "maskable_ppo.py": (["12288", "latency/raspi4", "15"], " 0 above 15", "sb3_contrib"),
+    "maskable_ppo.py": (["12288", "latency/raspi4", "25"], " 0 above 25", "sb3_contrib"),
     "torchrl_gym.py": (["12"], "64 copies: 128 random architectures", "torchrl"),
     "train_ppo.py": (["sss", "1", "24576"], "points from the best on average", None),
     "compare_agents.py": ([], "plot: ", None),

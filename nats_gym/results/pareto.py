@@ -7,10 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nats_gym.envs.pareto import hypervolume
+from nats_gym.envs.pareto import hypervolume, non_dominated
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.tables import Table
 from nats_gym.tables.objectives import Objectives, name_objectives
+
+#: As Ishibuchi, Imada, Setoguchi & Nojima, "How to Specify a Reference Point in Hypervolume
+#: Calculation for Fair Performance Comparison", Evolutionary Computation 26(3), 2018, advise: a
+#: little beyond the worst, or the ends of a front count for nothing, or for too much.
+MARGIN = 0.1
 
 Vectors = NDArray[np.float64]  # (..., m), each objective to be maximised
 
@@ -28,10 +33,10 @@ def hypervolume_shares(
     """
     named = name_objectives(objectives, table.space, lambda: table.known_figures)
     of = Objectives(named, table.figure)
-    worst: Any = [-1.0 if quantity.lower_is_better else 0.0 for quantity in named.values()]
-    reference = worst if reference is None else reference
     judged = of.vector(np.arange(table.space.size), table.mean_accuracy("valid"))
     known = ~np.isnan(judged).any(axis=1)
+    if reference is None:
+        reference = _beyond(judged[known])
     whole = hypervolume(judged[known], reference)
     if not whole:
         raise InvalidInput(
@@ -41,6 +46,13 @@ def hypervolume_shares(
     observed = of.vector(index, accuracy)
     curves = [_curve(*run, judged, reference) for run in zip(observed, index, strict=True)]
     return np.array(curves) / whole
+
+
+def _beyond(points: Vectors) -> NDArray[np.float64]:
+    """The worst on the points' front in each objective, and :data:`MARGIN` of its range beyond."""
+    front = points[non_dominated(points)]
+    span = np.ptp(front, axis=0)
+    return np.asarray(front.min(axis=0) - MARGIN * np.where(span > 0, span, 1.0))
 
 
 def _curve(

@@ -410,8 +410,8 @@ class SearchResult:
             objectives: names of two figures or more; None for those that the agent weighed, or
                 accuracy and FLOPs. Vectors as of :class:`nats_gym.envs.MultiObjectiveEnv`:
                 accuracy / 100, costs as minus their share of the largest in the space.
-            reference: ``(m,)``, the worst of what counts; None for 0 in what is better the more,
-                and -1 in costs.
+            reference: ``(m,)``, the worst of what counts; None for the worst on the table's front
+                in each objective, and a tenth of its range beyond.
 
         Raises:
             InvalidInput: for other objectives, a reference that nothing is better than, and a
