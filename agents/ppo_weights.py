@@ -9,6 +9,7 @@ Roijers et al., Journal of Artificial Intelligence Research 48, 2013, without re
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from gymnasium.wrappers import TransformReward
@@ -60,9 +61,11 @@ class PPOOverWeights(PPOAgent):
             if evaluations is not None:
                 most = evaluations * (part + 1) // parts - evaluations * part // parts
             if most != 0:
-                weighing = TransformReward(
-                    env, lambda vector, weight=weight: float(vector[0] + weight * vector[1:].sum())
-                )
+                weighing = TransformReward(env, partial(_weighted_sum, weight))
                 own_seed = combine_int(seed, part)
                 infos += super().learn(weighing, budget / parts, own_seed, most)
         return infos
+
+
+def _weighted_sum(weight: float, rewards: Any) -> float:
+    return float(rewards[0] + weight * rewards[1:].sum())
