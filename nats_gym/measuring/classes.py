@@ -12,8 +12,12 @@ from nats_gym.spaces import ArchitectureSpace
 from nats_gym.spaces.architecture_space import MOST_LISTED
 
 
-def classes_of(space: ArchitectureSpace) -> NDArray[np.int64]:
+def classes_of(space: ArchitectureSpace, same_work: bool = False) -> NDArray[np.int64]:
     """Of each architecture, the lowest index of those that compute the same function, ``(arch,)``.
+
+    Args:
+        space: whose.
+        same_work: only of those that compute the same operations for it, too.
 
     Raises:
         InvalidInput: for a space that cannot list its architectures.
@@ -23,7 +27,8 @@ def classes_of(space: ArchitectureSpace) -> NDArray[np.int64]:
             f"a figure of every architecture is measured, of which {space.name} has "
             f"{space.size:,}; up to {MOST_LISTED:,}"
         )
-    return space.isomorphism_class(space.all_choices())
+    class_of = space.workload_class if same_work else space.isomorphism_class
+    return class_of(space.all_choices())
 
 
 def in_random_order(classes: NDArray[np.int64], seed: int = 0) -> NDArray[np.int64]:

@@ -102,8 +102,9 @@ def measure_latency(
         batch: images, or several such numbers, a column for each.
         threads: on the CPU.
         dead_branches: whether to compute the edges of a topology that cannot reach the output. Then
-            each architecture is measured for itself; else those that compute the same function
-            (:meth:`~nats_gym.spaces.ArchitectureSpace.isomorphism_class`) once, by lowest index.
+            each architecture is measured for itself; else isomorphic ones that compute the same
+            operations (:meth:`~nats_gym.spaces.ArchitectureSpace.workload_class`) once, by lowest
+            index.
         passes: over the space.
         seconds: that the repetitions for one network take in a pass; there are three at least.
         samples: of how many networks, drawn at random, to measure a part. No column is added then.
@@ -143,7 +144,7 @@ def measure_latency(
     for one in names.values():
         folder_of_column(of.name, facts.name, one, replace)
 
-    classes = classes_of(of)
+    classes = classes_of(of, same_work=True)
     if whole:
         classes = np.arange(of.size)
     chosen = in_random_order(classes)[:samples]
@@ -320,10 +321,10 @@ def _note(
 ) -> str:
     """What a reader of the column must know."""
     measured = (
-        f"{count:,} architectures measured, dead branches too"
+        "every architecture, dead branches too"
         if dead_branches
-        else f"{count:,} classes of isomorphic architectures measured, each by its lowest index, "
-        "dead branches left out"
+        else f"{count:,} architectures, of isomorphic ones that compute the same operations the "
+        "lowest index, dead branches left out"
     )
     apart = ""
     if passes > 1:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from nats_gym.networks.blocks import ConvBN, Norm, Pool, ProjectedPool, Projection
-from nats_gym.spaces.topology import EDGES, OPERATIONS
+from nats_gym.spaces.topology import EDGES, OPERATIONS, live_edges
 
 INPUT, OUTPUT = 0, 3
 _NONE, _SKIP, _POOL = (OPERATIONS.index(n) for n in ("none", "skip_connect", "avg_pool_3x3"))
@@ -112,24 +112,3 @@ def make_edge(choice: int, c_in: int, c_out: int, norm: Norm = nn.BatchNorm2d) -
     if choice == _POOL:
         return Pool() if c_in == c_out else ProjectedPool(c_in, c_out, norm)
     return nn.Identity()  # none: never computed
-
-
-def live_edges(choices: Sequence[int], widths_differ: bool = False) -> tuple[int, ...]:
-    """Numbers of the edges that matter, see :class:`Cell`, in ascending order.
-
-    Args:
-        choices: operation of each edge.
-        widths_differ: whether the cell's input is of another width: then skips and pools of it
-            hold a convolution too.
-    """
-    reaches_output = {OUTPUT}
-    for (target, source), choice in reversed(list(zip(EDGES, choices, strict=True))):
-        if choice != _NONE and target in reaches_output:
-            reaches_output.add(source)
-    live, nonzero = [], {INPUT}
-    for edge, ((target, source), choice) in enumerate(zip(EDGES, choices, strict=True)):
-        normed = choice in _KERNELS or (source == INPUT and widths_differ)
-        if choice != _NONE and target in reaches_output and (source in nonzero or normed):
-            live.append(edge)
-            nonzero.add(target)
-    return tuple(live)

@@ -635,6 +635,10 @@ class ArchitectureSpace:
         """
         return self.index(choices)
 
+    def workload_class(self, choices: ArrayLike) -> Indices:
+        """The same among those whose networks take as much time, ``(...)``: by default all do."""
+        return self.isomorphism_class(choices)
+
     @cached_property
     def has_isomorphisms(self) -> bool:
         """Whether several architectures may compute the same function."""

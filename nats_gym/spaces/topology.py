@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -212,3 +212,46 @@ class TopologySpace(DenseSpace):
     def isomorphism_class(self, choices: ArrayLike) -> Indices:
         """Lowest official index among the cells with the same isomorphism string, ``(...)``."""
         return np.asarray(self._classes_by_rank[self.rank(choices)])
+
+    @cached_property
+    def _workloads_by_index(self) -> Indices:
+        rows = self.all_choices()
+        first: dict[object, int] = {}
+        found = []
+        for index, (of, row) in enumerate(
+            zip(self.isomorphism_class(rows).tolist(), rows.tolist(), strict=True)
+        ):
+            live = live_edges(row)
+            nodes = {0, *(EDGES[edge][0] for edge in live)}  # not zero: of any size
+            work = sorted((row[edge], EDGES[edge][1] in nodes) for edge in live)
+            reads_input = any(EDGES[edge][1] == 0 for edge in live)
+            found.append(first.setdefault((of, reads_input, *work), index))
+        return np.array(found)
+
+    def workload_class(self, choices: ArrayLike) -> Indices:
+        """The same among those that also compute the same operations, ``(...)``.
+
+        Isomorphic cells may compute one twice, or what a convolution makes of zeros.
+        """
+        return np.asarray(self._workloads_by_index[self.index(choices)])
+
+
+def live_edges(choices: Sequence[int], widths_differ: bool = False) -> tuple[int, ...]:
+    """Numbers of the edges that matter, see :class:`~nats_gym.networks.cell.Cell`, ascending.
+
+    Args:
+        choices: operation of each edge.
+        widths_differ: whether the cell's input is of another width: then skips and pools of it
+            hold a convolution too.
+    """
+    reaches_output = {3}
+    for (target, source), choice in reversed(list(zip(EDGES, choices, strict=True))):
+        if choice != NONE and target in reaches_output:
+            reaches_output.add(source)
+    live, nonzero = [], {0}
+    for edge, ((target, source), choice) in enumerate(zip(EDGES, choices, strict=True)):
+        normed = choice in (CONV_1X1, CONV_3X3) or (source == 0 and widths_differ)
+        if choice != NONE and target in reaches_output and (source in nonzero or normed):
+            live.append(edge)
+            nonzero.add(target)
+    return tuple(live)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import re
 import statistics
 from collections import Counter
 from contextlib import nullcontext
@@ -19,6 +20,7 @@ from command_line import call
 from numpy.typing import NDArray
 from reference_network import ReferenceNetwork
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 import nats_gym  # noqa: F401  (registers the environments)
 from nats_gym.errors import InvalidInput
@@ -27,8 +29,10 @@ from nats_gym.measuring import measure_latency
 from nats_gym.measuring.lines import read_lines
 from nats_gym.measuring.timing import latency, time_work
 from nats_gym.networks import build
+from nats_gym.networks.cell import live_edges
 from nats_gym.spaces import ArchitectureSpace, get_space, register_space
-from nats_gym.tables import add_column, load_table
+from nats_gym.tables import add_column, known_figures, load_table
+from nats_gym.tables.named_columns import SHIPPED, named_columns
 
 TSS = get_space("tss")
 CPU = torch.device("cpu")
@@ -210,7 +214,7 @@ def test_classes_are_measured_once_a_pass_in_changing_orders(
         assert f"torch {torch.__version__}" in manifest["source"]
         assert "1 thread" in manifest["source"]
         assert f"{one.spread:.2%}" in manifest["note"]
-        assert "6 classes" in manifest["note"]
+        assert "6 architectures, of isomorphic ones" in manifest["note"]
         assert f"batch of {size}" in manifest["counts"]["label"]
 
 
@@ -286,8 +290,6 @@ def test_a_part_adds_no_column_and_the_rest_follows(monkeypatch: pytest.MonkeyPa
 
 
 def load_names() -> set[str]:
-    from nats_gym.tables import known_figures
-
     return set(known_figures("swaps", "digits"))
 
 
@@ -298,7 +300,7 @@ def test_a_measured_column_is_a_limit_with_exact_masks(monkeypatch: pytest.Monke
     monkeypatch.setattr(measuring._Timer, "time", time)
     (found,) = measure_latency("tss", "cifar10", "kept", passes=1)
     rows = TSS.all_choices()
-    classes = TSS.isomorphism_class(rows)
+    classes = TSS.workload_class(rows)
     assert np.allclose(found.milliseconds, classes % 1_000 + 1)
     assert np.array_equal(
         load_table("tss", "cifar10").figure(found.name).values, found.milliseconds
@@ -328,6 +330,48 @@ def test_real_networks_have_a_latency() -> None:
     (whole,) = measure_latency("swaps", "digits", "own", seconds=0.0)
     assert (whole.milliseconds > 0).all()
     assert torch.get_num_threads() > 0
+
+
+def test_what_ships_says_how_it_was_measured() -> None:
+    named = named_columns(TSS, "cifar10")["latency/cpu-1-thread-batch1"]
+    assert named.folder == SHIPPED / "tss-columns-measured"
+    assert sum(path.stat().st_size for path in named.folder.iterdir()) < 100_000
+    column = named.column
+    assert (column.provenance, column.unit, column.licence) == ("measured", "milliseconds", "MIT")
+    assert re.search(r"first and the last pass [0-9.]+% .* correlation 0\.[0-9]+", column.note)
+    values = load_table("tss", "cifar10").figure(column.quantity).values
+    rows = TSS.all_choices()
+    assert "7,797 architectures" in column.note
+    assert np.array_equal(values, values[TSS.workload_class(rows)])
+    assert (values > 0).all()
+    # A node that is not computed costs nothing: of few convolutions that matter, less.
+    live = [sum(row[edge] in (2, 3) for edge in live_edges(row)) for row in rows]
+    by_count = [np.median(values[np.equal(live, count)]) for count in range(7)]
+    assert by_count == sorted(by_count)
+
+
+def test_one_workload_is_one_function_and_as_many_operations() -> None:
+    rows = TSS.all_choices()
+    same, classes = TSS.workload_class(rows), TSS.isomorphism_class(rows)
+    assert len({*same}) == 7_797
+    assert np.array_equal(classes[same], classes)
+    assert np.array_equal(same[same], same)
+    assert {*classes} <= {*same}
+    images = torch.rand(2, 3, 8, 8)
+
+    def operations(index: int) -> int:
+        network = build("tss", index, 10, cells_per_stage=1, stem_width=4).eval()
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            network(images)
+        return counter.get_total_flops()
+
+    rng = np.random.default_rng(0)
+    moved = rng.choice(np.flatnonzero(same != np.arange(TSS.size)), 40, replace=False)
+    for index in moved.tolist():
+        assert operations(index) == operations(int(same[index])), index
+    # Which the lowest index of a class alone would not say.
+    split = rng.choice(np.flatnonzero(same != classes), 40, replace=False).tolist()
+    assert sum(operations(index) != operations(int(classes[index])) for index in split) > 10
 
 
 # ── what is refused ──────────────────────────────────────────────────────────────────────────
