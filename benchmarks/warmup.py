@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 import nats_gym
 from nats_gym.machine import describe
@@ -69,22 +70,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=20)
     parser.add_argument("--scores", type=Path, help=".npz of published scores")
+    parser.add_argument("--agents", nargs="+", choices=AGENTS, default=AGENTS)
+    parser.add_argument("--by", nargs="+", help="names of the scores; default all that there are")
     given = parser.parse_args()
     warnings.simplefilter("ignore")
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory() as home, threadpool_limits(1, "blas"):
         scores = [name for name in known_figures("tss", "cifar10") if name.startswith("proxy/")]
         if given.scores is not None:
             os.environ["NATS_GYM_HOME"] = home
             scores += add_published(given.scores)
+        scores = given.by or [*scores, "flops"]
         print(f"{given.runs} runs, {describe()}\n")
         print(f"| | {' | '.join(DATASETS)} |\n|---|{'---|' * len(DATASETS)}")
-        for score in [*scores, "flops"]:
+        for score in scores:
             first = {"score": score, "prefer": "high", "warmup": WARMUP}
             found = told("rea", given.runs, evaluations=10, options=first)
             print(f"| the best 10 of {WARMUP:,} by `{score}` | {found} |", flush=True)
-        for agent in AGENTS:
+        for agent in given.agents:
             print(f"| {agent} | {told(agent, given.runs)} |", flush=True)
-            for score in [*scores, "flops"]:
+            for score in scores:
                 for title, guide in SETTINGS.items():
                     options = {"score": score, "prefer": "high", **guide}
                     found = told(agent, given.runs, options=options)
