@@ -188,6 +188,39 @@ def hypervolume_curves(
     See :meth:`nats_gym.results.SearchResult.hypervolume`. A panel per task; a line ends where a
     run has no more evaluations.
     """
+
+    def missing(result: SearchResult) -> NDArray[np.float64]:
+        return 100.0 * (1.0 - result.hypervolume(objectives))
+
+    def told(searches: Searches) -> str:
+        table = next(iter(searches.values())).table
+        named = (f"{name} ({table.figure(name).provenance})" for name in objectives)
+        return f"hypervolume that is missing [%]\n{', '.join(named)}"
+
+    return _over_evaluations(results, missing, told, styles, seed, phone)
+
+
+def regret_over_evaluations(
+    results: Results, styles: Styles | None = None, *, seed: int = 0, phone: bool = False
+) -> Figure:
+    """Simple regret of what a run would answer, against evaluations: mean over runs, 95 %.
+
+    A panel per task; a line ends where a run has no more evaluations.
+    """
+    return _over_evaluations(
+        results, regret_curve, lambda _: "regret [percentage points]", styles, seed, phone
+    )
+
+
+def _over_evaluations(
+    results: Results,
+    values_of: Callable[[SearchResult], NDArray[np.float64]],
+    told: Callable[[Searches], str],
+    styles: Styles | None,
+    seed: int,
+    phone: bool,
+) -> Figure:
+    """Figures after each evaluation, ``(runs, evaluation)`` of a search, on logarithmic axes."""
     tasks = tasks_of(results)
     styles = styles_for(styles, tasks)
     figure, panels, inches = make_panels(len(tasks), phone)
@@ -196,8 +229,7 @@ def hypervolume_curves(
         drawn = []
         for label, result in searches.items():
             count = np.unique(np.geomspace(1, ends[label], GRID_POINTS).astype(int))
-            missing = 100.0 * (1.0 - result.hypervolume(objectives)[:, count - 1])
-            curve = mean_interval(missing, seed=seed)
+            curve = mean_interval(values_of(result)[:, count - 1], seed=seed)
             draw_line(axes, count.astype(float), curve, label, styles, len(searches))
             drawn.append(np.concatenate(curve))
         values = np.concatenate(drawn)
@@ -205,11 +237,9 @@ def hypervolume_curves(
         low, high = (positive.min(), positive.max()) if len(positive) else (0.1, 100.0)
         set_log_axis(axes, "x", 1.0, 1.1 * max(*ends.values(), 2), inches)
         set_log_axis(axes, "y", max(0.85 * low, 1e-3 * high), 1.15 * high, HIGH)
-        table = next(iter(searches.values())).table
-        told = ", ".join(f"{name} ({table.figure(name).provenance})" for name in objectives)
         axes.set_title("\n".join(_task_lines(searches)), fontsize=TEXT)
         axes.set_xlabel("evaluations")
-        axes.set_ylabel(f"hypervolume that is missing [%]\n{told}")
+        axes.set_ylabel(told(searches))
     add_legend(figure, styles, _with_workers(tasks))
     return break_lines(figure)
 
