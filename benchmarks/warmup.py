@@ -1,9 +1,9 @@
 """What a score that is known beforehand brings agents: warm-up, move proposals, both.
 
 Topology space, searches of 12-epoch estimates at the paper's budget; answers are judged by their
-full-schedule validation accuracy. Scores are those that ship, or the number of FLOPs. ``--scores``
-is an ``.npz`` of published ones (``index``, then ``<data set>_<score>``), which stand in a home of
-this script's own for as long as it runs; an architecture that the file lacks has its worst score.
+full-schedule validation accuracy. A score is any figure, by default the FLOPs. ``--scores`` is an
+``.npz`` of published ones (``index``, then ``<data set>_<score>``), which stand in a home of this
+script's own for as long as it runs; an architecture that the file lacks has its worst score.
 
     python benchmarks/warmup.py                     # a minute or two, of few runs
     python benchmarks/warmup.py --runs 500 --scores ../shared/figures/tss_proxies.npz
@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
 import nats_gym
 from nats_gym.machine import describe
 from nats_gym.spaces import get_space
-from nats_gym.tables import add_column, known_figures
+from nats_gym.tables import add_column
 
 DATASETS = ("cifar10", "cifar100", "ImageNet16-120")
 AGENTS = ("rea", "reinforce", "local-search", "bananas")
@@ -65,24 +66,40 @@ def told(agent: str, runs: int, **given: Any) -> str:
     return " | ".join(cells)
 
 
+def correlations(score: str) -> str:
+    """Cells of a row: Spearman's with the accuracy, of those above the worst and of a tenth."""
+    cells = []
+    for dataset in DATASETS:
+        table = nats_gym.load_table("tss", dataset)
+        values, accuracy = table.figure(score).values, table.mean_accuracy("valid")
+        known = values > values.min()
+        best = known & (accuracy >= np.quantile(accuracy[known], 0.9))
+        found = [spearmanr(values[some], accuracy[some]).statistic for some in (known, best)]
+        cells.append(f"{found[0]:.2f}, best tenth {found[1]:.2f}")
+    return " | ".join(cells)
+
+
 def main() -> None:
     """Search, and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=20)
+    parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--scores", type=Path, help=".npz of published scores")
     parser.add_argument("--agents", nargs="+", choices=AGENTS, default=AGENTS)
-    parser.add_argument("--by", nargs="+", help="names of the scores; default all that there are")
+    parser.add_argument(
+        "--by", nargs="+", help="names of scores; default those of the file, and flops"
+    )
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as home, threadpool_limits(1, "blas"):
-        scores = [name for name in known_figures("tss", "cifar10") if name.startswith("proxy/")]
+        scores = []
         if given.scores is not None:
             os.environ["NATS_GYM_HOME"] = home
-            scores += add_published(given.scores)
+            scores = add_published(given.scores)
         scores = given.by or [*scores, "flops"]
         print(f"{given.runs} runs, {describe()}\n")
         print(f"| | {' | '.join(DATASETS)} |\n|---|{'---|' * len(DATASETS)}")
         for score in scores:
+            print(f"| rank correlation of `{score}` | {correlations(score)} |")
             first = {"score": score, "prefer": "high", "warmup": WARMUP}
             found = told("rea", given.runs, evaluations=10, options=first)
             print(f"| the best 10 of {WARMUP:,} by `{score}` | {found} |", flush=True)
