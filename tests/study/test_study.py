@@ -108,7 +108,7 @@ def test_the_shipped_study_is_the_papers_protocol() -> None:
         ({"agents": {"asha": {"spaces": ["tts"]}}}, "Did you mean 'tss'"),
         ({"agents": {"asha": {"spaces": "tss"}}}, "are a list"),
         ({"agents": {"a" * 101: {"agent": "rea"}}}, "(of at most|1 to) 100 characters"),
-        ({"agents": {"ppo": {"workers": 3}}}, "agent .ppo. of the study: workers="),
+        ({"agents": {"ppo-weights": {"workers": 3}}}, "study: ppo-weights learns in one"),
         (
             {"agents": {"a b": {"agent": "rea"}, "a-b": {"agent": "rea"}}},
             "cells of the study are one",
