@@ -62,9 +62,10 @@ A *weight-sharing search* trains one supernet for real, on the data set itself; 
 that it stands for after each epoch is looked up in the table. It is what ``SupernetSearch`` makes
 when it is called with a data set.
 
-``nats_gym.search`` takes a name of :data:`AGENTS`, ``"my_module:MyAgent"``, or whatever makes an
-agent when it is called: a class, ``functools.partial(PPOAgent, settings)``, a function. What it is
-called with tells its kind. What takes ``among`` besides is told the architectures of a partial
+``nats_gym.search`` takes a name of :data:`AGENTS`, ``"my_module:MyAgent"``, the folder of a trained
+controller (:mod:`nats_gym.agents.controller`), or whatever makes an agent when it
+is called: a class, ``functools.partial(PPOAgent, settings)``, a function. What it is called with
+tells its kind. What takes ``among`` besides is told the architectures of a partial
 table, choices ``(m, n)``, and asks for no others; what does not can fail there.
 
 An agent with a parameter ``objectives`` weighs several: its option of that name names figures, by
@@ -86,6 +87,7 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from nats_gym import checks
@@ -98,6 +100,8 @@ from .settings import (
     A2C_BUDGET_SETTINGS,
     DQN_BUDGET_SETTINGS,
     MASKABLE_PPO_BUDGET_SETTINGS,
+    META_PPO_SETTINGS,
+    META_RECURRENT_PPO_SETTINGS,
     PPO_BUDGET_SETTINGS,
     PPO_BUDGETED_SETTINGS,
     PPO_EDIT_SETTINGS,
@@ -174,12 +178,17 @@ def find_agent(agent: object) -> tuple[str, Callable[..., Any]]:
     """Return an agent's name, for results, and what makes it.
 
     Args:
-        agent: a name; ``"my_module:MyAgent"``; or what makes an agent; see the module.
+        agent: a name; ``"my_module:MyAgent"``; the folder of a trained controller; or what makes
+            an agent; see the module.
 
     Raises:
         InvalidInput: for anything else, or what cannot be imported.
     """
     if isinstance(agent, str):
+        if _is_controller(agent):
+            from .controller import ControllerAgent
+
+            return agent, functools.partial(ControllerAgent, agent)
         if ":" not in agent:
             return agent, get_agent(agent)
         found = checks.imported(agent, "agent")
@@ -192,6 +201,14 @@ def find_agent(agent: object) -> tuple[str, Callable[..., Any]]:
             f"got {shown(agent)}"
         )
     return _name_of(agent), agent
+
+
+def _is_controller(name: str) -> bool:
+    """Whether a name is that of a controller's folder; see :mod:`nats_gym.agents.controller`."""
+    try:
+        return (Path(name) / "controller.json").is_file()
+    except (OSError, ValueError):  # what no file system takes for a name
+        return False
 
 
 def kind_of(factory: Callable[..., Any], options: Iterable[str] = (), name: str = "") -> str:
@@ -341,6 +358,8 @@ __all__ = [
     "GUIDE_OPTIONS",
     "KINDS",
     "MASKABLE_PPO_BUDGET_SETTINGS",
+    "META_PPO_SETTINGS",
+    "META_RECURRENT_PPO_SETTINGS",
     "PPO_BUDGETED_SETTINGS",
     "PPO_BUDGET_SETTINGS",
     "PPO_EDIT_SETTINGS",

@@ -62,6 +62,25 @@ RECURRENT_PPO_SETTINGS: dict[str, Any] = {
     "policy_kwargs": {"lstm_hidden_size": 64, "enable_critic_lstm": False, "shared_lstm": True},
 }
 
+#: PPO over tasks of which whole searches are episodes (``NATS-…-Tasks-Budgeted-v0`` with
+#: ``max_evaluations`` of some tens, 256 native copies): a rollout is four architectures of each.
+META_PPO_SETTINGS: dict[str, Any] = {
+    **PPO_BUDGETED_SETTINGS,
+    "n_steps": 24,
+    "batch_size": 2048,
+    "ent_coef": 0.003,
+}
+
+#: RecurrentPPO on the same (64 copies, ``MlpLstmPolicy``): its memory lasts for a search, as RL²'s
+#: does for a trial.
+META_RECURRENT_PPO_SETTINGS: dict[str, Any] = {
+    **RECURRENT_PPO_SETTINGS,
+    "n_steps": 60,
+    "batch_size": 960,
+    "gamma": 0.99,
+    "ent_coef": 0.003,
+}
+
 #: PPO within a budget of about a hundred evaluations, on one environment: short rollouts, each
 #: used many times.
 PPO_BUDGET_SETTINGS: dict[str, Any] = {

@@ -19,6 +19,7 @@ RUNS: dict[str, tuple[list[str], str, str | None]] = {
     "custom_space.py": (["5"], "PPO's choice: ", None),
     "hardware_aware.py": (["latency/pixel3", "60"], "of the hypervolume", None),
     "meta_rl.py": (["30720"], "learned search", None),
+    "meta_train.py": (["12288"], "deployed on ImageNet16-120: regret", None),
     "multi_objective.py": (["480"], "of its hypervolume", "mo_gymnasium"),
     "my_agent.py": ([], "mean and std over runs", None),
     "tabular_reinforce.py": (["50"], "points from the best", None),

@@ -200,7 +200,7 @@ def load(folder: str | os.PathLike[str]) -> TrainedNetwork:
             f"{path / CARD}: no card of a trained network ({said(error, 2 * SHOWN)})"
         ) from error
     try:
-        weights = _read_weights(path / WEIGHTS, card, expected)
+        weights = read_weights(path / WEIGHTS, card.weights, expected)
         # Initial weights are drawn, and replaced.
         with torch.random.fork_rng(devices=[]), torch.device("cpu"):
             network = _built(card)
@@ -239,10 +239,19 @@ def _expected(card: Card) -> dict[str, torch.Tensor]:
         return dict(_built(card).state_dict())
 
 
-def _read_weights(
-    path: Path, card: Card, expected: Mapping[str, torch.Tensor]
+def read_weights(
+    path: Path, digest: str, expected: Mapping[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """Read a weights' file once it is as long as these tensors are; ``ValueError`` if it is not."""
+    """Read a weights' file once it is as long as these tensors are.
+
+    Args:
+        path: of the file.
+        digest: hexadecimal SHA-256 of it, as its card says.
+        expected: tensors of the network by name, which may be on the device ``"meta"``.
+
+    Raises:
+        OSError, ValueError: for another file.
+    """
     from safetensors.torch import load as from_bytes
 
     numbers = sum(one.nbytes for one in expected.values())
@@ -255,7 +264,7 @@ def _read_weights(
             raise ValueError(f"it has {size:,} bytes, a network of its card {whole:,}")
         file.seek(0)
         content = file.read(whole + 1)
-    if hashlib.sha256(content).hexdigest() != card.weights:
+    if hashlib.sha256(content).hexdigest() != digest:
         raise ValueError("not the file that its card names: SHA-256 differs")
     weights = from_bytes(content)
     check_fit(expected, weights)

@@ -1,0 +1,320 @@
+"""Controllers: policies that learned to search over tasks, kept in a folder, deployed by its name.
+
+It is trained on ``NATS-…-Tasks-Budgeted-v0`` by Stable-Baselines3's PPO, or by sb3-contrib's
+RecurrentPPO, whose memory lasts for an episode and so for a search (RL²: Duan et al., arXiv
+1611.02779). The folder holds the policy's weights as ``safetensors`` and a JSON card, which is
+written last and names them by their digest; nothing in it is run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import ActorCriticPolicy
+
+from nats_gym import checks
+from nats_gym.envs import TasksBudgetedEnv, TasksBudgetedVectorEnv
+from nats_gym.errors import SHOWN, InvalidInput, NatsGymError, said, shown
+from nats_gym.evaluators import Outcome
+from nats_gym.extras import require
+from nats_gym.files import check_folder, make_folder, replacing
+from nats_gym.machine import describe, versions
+from nats_gym.networks.trained import read_weights
+from nats_gym.networks.weights import check_fit
+from nats_gym.simulation.clock import SimulatedClock
+from nats_gym.spaces import ArchitectureSpace
+from nats_gym.tasks import Task
+from nats_gym.untrusted import checksum_of, read_json
+
+from .threads import one_thread
+
+__all__ = [
+    "Controller",
+    "ControllerAgent",
+    "ControllerCard",
+    "UnreadableController",
+    "load_controller",
+    "save_controller",
+]
+
+CARD, WEIGHTS = "controller.json", "weights.safetensors"
+LARGEST_CARD = 1 << 20
+FORMAT = 1
+#: Policies by name: those of two algorithms.
+POLICIES = ("ppo", "recurrent-ppo")
+
+
+class UnreadableController(NatsGymError, OSError):
+    """A controller's folder is incomplete or damaged, or its card and weights disagree."""
+
+
+@dataclass(frozen=True)
+class ControllerCard:
+    """What a controller is, and what it was trained on.
+
+    Attributes:
+        space: name of the space that it searches.
+        policy: ``"ppo"``, or ``"recurrent-ppo"`` for one with a memory.
+        settings: keyword arguments of Stable-Baselines3's policy class.
+        evaluations: of a search that it was trained on; after so many it begins anew.
+        observe_task, observe_history: what it sees, as the environment's options.
+        tasks: names of those that it was trained on.
+        seed: of the training.
+        steps: of the training.
+        figures: what was measured of it, by name.
+        versions, machine: what it was trained with and on.
+        weights: hexadecimal SHA-256 of the weights' file; filled in when that is written.
+
+    Raises:
+        InvalidInput: for a field that is not as said here.
+    """
+
+    space: str
+    policy: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    evaluations: int = 30
+    observe_task: bool = False
+    observe_history: bool = False
+    tasks: tuple[str, ...] = ()
+    seed: int = 0
+    steps: int = 0
+    figures: Mapping[str, float] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    machine: str = ""
+    weights: str = ""
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        tasks = checks.as_list(self.tasks)
+        if tasks is None:
+            raise InvalidInput(f"a card's tasks are names, got {shown(self.tasks)}")
+        plain: dict[str, Any] = {
+            "policy": checks.word(self.policy, "policy", POLICIES),
+            "evaluations": checks.integer(self.evaluations, "a card's evaluations", 1, 10**6),
+            "observe_task": checks.switch(self.observe_task, "a card's observe_task"),
+            "observe_history": checks.switch(self.observe_history, "a card's observe_history"),
+            "tasks": tuple(checks.text(one, "a task's name") for one in tasks),
+            "seed": checks.seed(self.seed, "a card's seed"),
+            "steps": checks.integer(self.steps, "a card's steps", 0),
+        }
+        for name in ("space", "machine", "weights"):
+            plain[name] = checks.text(getattr(self, name), f"a card's {name}")
+        for name in ("settings", "figures", "versions"):
+            what = f"a card's {name} are a dictionary by name"
+            plain[name] = checks.plain(checks.mapping(getattr(self, name), what), what)
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything as plain values, with a checksum over all of it."""
+        told = {one.name: getattr(self, one.name) for one in fields(self)}
+        content = {"format": FORMAT, **told, "tasks": list(self.tasks)}
+        return {**content, "checksum": checksum_of(content)}
+
+    @classmethod
+    def from_json(cls, content: Any) -> ControllerCard:
+        """Inverse of :meth:`to_json`; ``InvalidInput`` for anything else."""
+        given = checks.mapping(content, "a card is a dictionary")
+        if type(given.get("format")) is not int or given["format"] != FORMAT:
+            raise InvalidInput(f"a card of format {shown(given.get('format'))}, not {FORMAT}")
+        if given.get("checksum") != checksum_of(given):
+            raise InvalidInput("a card whose checksum is not that of what it says")
+        told = {name: value for name, value in given.items() if name not in ("format", "checksum")}
+        for name in told:
+            checks.word(name, "field of a card", [one.name for one in fields(cls)])
+        return cls(**told)
+
+
+@dataclass(frozen=True)
+class Controller:
+    """A policy, and what is known of it.
+
+    Attributes:
+        policy: Stable-Baselines3's, on the CPU.
+        card: what is known of it.
+    """
+
+    policy: ActorCriticPolicy
+    card: ControllerCard
+
+    def make_env(self, task: Task) -> TasksBudgetedEnv:
+        """The environment that it searches a task in."""
+        return _make_env(self.card, tasks=[task])
+
+
+def save_controller(
+    folder: str | os.PathLike[str],
+    model: BaseAlgorithm,
+    figures: Mapping[str, float] | None = None,
+) -> ControllerCard:
+    """Write a trained policy into a folder, which :func:`load_controller` reads.
+
+    Args:
+        folder: made if it is not there; it must hold no controller.
+        model: PPO or RecurrentPPO, trained on ``make_sb3("NATS-…-Tasks-Budgeted-v0", …)`` with
+            ``max_evaluations=``.
+        figures: what was measured of it, by name.
+
+    Returns:
+        The card as it was written.
+
+    Raises:
+        InvalidInput: for another model or environment, and for a folder that holds a controller.
+        CannotWrite: for what the operating system refuses.
+    """
+    from safetensors.torch import save as to_bytes
+
+    path = checks.path(folder, "folder", expand=True)
+    model = checks.instance(model, BaseAlgorithm, "a model")
+    check_folder(path)
+    if os.path.lexists(path / CARD):
+        raise InvalidInput(f"{shown(str(path))} holds a controller; give another folder")
+    env = getattr(model.get_env(), "venv", None)
+    most = env.shared.clock.evaluations if isinstance(env, TasksBudgetedVectorEnv) else None
+    if not isinstance(env, TasksBudgetedVectorEnv) or most is None:
+        raise InvalidInput(
+            "a controller is trained on make_sb3('NATS-…-Tasks-Budgeted-v0', max_evaluations=…), "
+            f"this model on {shown(env)}"
+        )
+    card = ControllerCard(
+        space=env.shared.architecture_space.name,
+        policy="recurrent-ppo" if "lstm_actor" in dict(model.policy.named_modules()) else "ppo",
+        settings=dict(getattr(model, "policy_kwargs", None) or {}),
+        evaluations=most,
+        observe_task=env.shared.observes_task,
+        observe_history=env.shared.observes_history,
+        tasks=tuple(task.name for task in env.tasks),
+        seed=model.seed or 0,
+        steps=model.num_timesteps,
+        figures={} if figures is None else figures,
+        versions=versions(),
+        machine=describe(),
+    )
+    state = model.policy.state_dict()
+    check_fit(_make_policy(card).state_dict(), state)
+    content = to_bytes(
+        {name: one.detach().cpu().contiguous().clone() for name, one in state.items()}
+    )
+    card = replace(card, weights=hashlib.sha256(content).hexdigest())
+    make_folder(path)
+    with replacing(path / WEIGHTS) as temporary:
+        temporary.write_bytes(content)
+    with replacing(path / CARD) as temporary:
+        temporary.write_text(json.dumps(card.to_json(), indent=1) + "\n", encoding="utf-8")
+    return card
+
+
+def load_controller(folder: str | os.PathLike[str]) -> Controller:
+    """Read a controller from its folder.
+
+    Raises:
+        InvalidInput: for what is no path.
+        UnreadableController: where there is none, or a damaged one.
+        MissingPackage: for one with a memory, where sb3-contrib is not installed.
+    """
+    path = checks.path(folder, "folder", expand=True)
+    try:
+        card = ControllerCard.from_json(read_json(path / CARD, LARGEST_CARD))
+        policy = _make_policy(card)
+        policy.load_state_dict(read_weights(path / WEIGHTS, card.weights, policy.state_dict()))
+        if not all(torch.isfinite(one).all() for one in policy.parameters()):
+            raise ValueError("weights that are not finite")
+    except ImportError:
+        raise
+    except Exception as error:  # settings of others raise what they like
+        raise UnreadableController(
+            f"no controller in {shown(str(path))}: {said(error, 2 * SHOWN)}"
+        ) from error
+    policy.set_training_mode(False)
+    return Controller(policy, card)
+
+
+def _make_env(card: ControllerCard, **options: Any) -> TasksBudgetedEnv:
+    return TasksBudgetedEnv(
+        card.space,
+        max_evaluations=card.evaluations,
+        observe_task=card.observe_task,
+        observe_history=card.observe_history,
+        **options,
+    )
+
+
+def _make_policy(card: ControllerCard) -> ActorCriticPolicy:
+    """A policy of a card, its weights drawn."""
+    kind: Any = ActorCriticPolicy
+    if card.policy == "recurrent-ppo":
+        require("sb3_contrib", "a controller with a memory")
+        from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy as kind
+    env = _make_env(card)
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        made: ActorCriticPolicy = kind(
+            env.observation_space, env.action_space, lambda _: 0.0, **card.settings
+        )
+    return made
+
+
+class ControllerAgent:
+    """Searches as a controller does: on the tasks that it learned on, or on another.
+
+    Args:
+        folder: the controller's.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self.controller = load_controller(folder)
+
+    def learn(
+        self, env: gym.Env[Any, Any], budget: float, seed: int, evaluations: int | None = None
+    ) -> None:
+        """Search until the clock is spent; see :class:`~nats_gym.agents.EnvironmentAgent`."""
+        clock = SimulatedClock(budget, evaluations=evaluations)
+        inner: Any = env.unwrapped
+        space, policy = inner.architecture_space, self.controller.policy
+        if space.name != self.controller.card.space:
+            raise InvalidInput(
+                f"this controller searches {self.controller.card.space}, not {space.name}"
+            )
+        task = Task(space.name, inner.dataset, evaluator=_Through(env, space, clock))
+        search = self.controller.make_env(task)
+        with one_thread(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed & 0xFFFFFFFF)
+            while not clock.spent:
+                observation, _ = search.reset(seed=0)
+                state: Any = None
+                ended = True  # which clears the memory
+                while not clock.spent:
+                    action, state = policy.predict(
+                        observation, state=state, episode_start=np.array([ended])
+                    )
+                    observation, _, ended, _, _ = search.step(action.item())
+                    if ended:
+                        break
+
+
+class _Through:
+    """An evaluator that builds what it is asked for in the environment of a run."""
+
+    def __init__(
+        self, env: gym.Env[Any, Any], space: ArchitectureSpace, clock: SimulatedClock
+    ) -> None:
+        self._env, self._space, self._clock = env, space, clock
+
+    def evaluate(
+        self, index: NDArray[np.int64], epochs: Any, trial_keys: NDArray[np.uint64]
+    ) -> Outcome:
+        """Evaluate one architecture."""
+        self._env.reset()
+        for choice in self._space.choices(index[0]).tolist():
+            info = self._env.step(choice)[4]
+        self._clock.charge(info["seconds"])
+        return Outcome(np.array([info["accuracy"]]), np.array([info["seconds"]]))

@@ -1,0 +1,168 @@
+"""Controllers trained over tasks: kept, read again, deployed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import A2C, PPO
+
+import nats_gym
+from nats_gym.agents import find_agent, kind_of
+from nats_gym.agents.controller import (
+    CARD,
+    WEIGHTS,
+    ControllerAgent,
+    ControllerCard,
+    UnreadableController,
+    load_controller,
+    save_controller,
+)
+from nats_gym.envs import make_sb3
+from nats_gym.errors import InvalidInput
+from nats_gym.streams import run_seeds
+from nats_gym.untrusted import checksum_of
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+MADE: dict[str, Any] = {
+    "tasks": {"leave_out": ["ImageNet16-120"]},
+    "epochs": 12,
+    "max_evaluations": 4,
+    "observe_task": True,
+    "observe_history": True,
+}
+SMALL: dict[str, Any] = {"n_steps": 24, "batch_size": 96, "n_epochs": 1, "seed": 0, "device": "cpu"}
+
+
+def train(policy: str) -> Any:
+    env = make_sb3("NATS-TSS-Tasks-Budgeted-v0", num_envs=8, seed=0, **MADE)
+    if policy == "ppo":
+        return PPO("MlpPolicy", env, policy_kwargs={"net_arch": [16]}, **SMALL).learn(192)
+    contrib = pytest.importorskip("sb3_contrib")
+    settings = {"lstm_hidden_size": 8, "shared_lstm": True, "enable_critic_lstm": False}
+    return contrib.RecurrentPPO("MlpLstmPolicy", env, policy_kwargs=settings, **SMALL).learn(192)
+
+
+@pytest.fixture(scope="module", params=["ppo", "recurrent-ppo"])
+def trained(request: pytest.FixtureRequest, tmp_path_factory: Any) -> tuple[Any, Path]:
+    model, folder = train(request.param), tmp_path_factory.mktemp("controllers") / request.param
+    card = save_controller(folder, model, {"accuracy": 83.5})
+    assert (card.policy, card.evaluations, card.steps) == (request.param, 4, 192)
+    assert card.tasks == ("cifar10", "cifar100")
+    return model, folder
+
+
+def test_what_is_read_is_what_was_saved(trained: tuple[Any, Path]) -> None:
+    model, folder = trained
+    controller = load_controller(folder)
+    assert controller.card.figures == {"accuracy": 83.5}
+    env = gym.make("NATS-TSS-Tasks-Budgeted-v0", **MADE)
+    observation, _ = env.reset(seed=3)
+    mine = theirs = None
+    start = np.array([True])
+    for _ in range(20):
+        given = {"episode_start": start, "deterministic": True}
+        action, mine = model.predict(observation, state=mine, **given)
+        again, theirs = controller.policy.predict(observation, state=theirs, **given)
+        assert action == again
+        observation, _, ended, _, _ = env.step(action.item())
+        start = np.array([ended])
+        if ended:
+            observation, _ = env.reset()
+
+
+def test_a_search_is_what_the_policy_does_in_the_environment(trained: tuple[Any, Path]) -> None:
+    _, folder = trained
+    searched = nats_gym.search(
+        "tss", "ImageNet16-120", str(folder), epochs=12, evaluations=6, runs=2, trial="mean"
+    )
+    assert searched.evaluations.tolist() == [6, 6]
+    alone = nats_gym.search(
+        *("tss", "ImageNet16-120", str(folder), 12),
+        evaluations=6,
+        runs=1,
+        first_run=1,
+        trial="mean",
+    )
+    assert alone.index[0].tolist() == searched.index[1].tolist()
+    env: Any = gym.make(
+        "NATS-TSS-Tasks-Budgeted-v0",
+        **{**MADE, "tasks": {"datasets": "ImageNet16-120"}},
+        trial="mean",
+    )
+    policy = load_controller(folder).policy
+    for run, seed in enumerate(run_seeds(0, 2)):
+        torch.manual_seed(seed & 0xFFFFFFFF)
+        observation, _ = env.reset(seed=0)
+        found: list[int] = []
+        state, start = None, np.array([True])
+        while len(found) < 6:
+            action, state = policy.predict(observation, state=state, episode_start=start)
+            observation, _, ended, _, info = env.step(action.item())
+            found += [info["index"]] if "index" in info else []
+            start = np.array([ended])
+            if ended:
+                observation, _ = env.reset()
+                state = None
+        assert found == searched.index[run].tolist()
+
+
+def test_a_folder_is_an_agents_name(trained: tuple[Any, Path], tmp_path: Path) -> None:
+    _, folder = trained
+    name, factory = find_agent(str(folder))
+    assert (name, kind_of(factory)) == (str(folder), "environment")
+    with pytest.raises(InvalidInput, match="unknown agent"):
+        find_agent(str(tmp_path))
+    with pytest.raises(InvalidInput, match="searches tss, not sss"):
+        nats_gym.search("sss", "cifar10", str(folder), evaluations=2)
+
+
+@pytest.mark.parametrize("damage", ["weights", "longer", "card", "other settings", "no weights"])
+def test_a_damaged_controller_is_refused(
+    trained: tuple[Any, Path], damage: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(trained[1], folder)
+    weights, card = folder / WEIGHTS, folder / CARD
+    if damage in ("weights", "longer"):
+        content = bytearray(weights.read_bytes())
+        content[-5] ^= 1
+        weights.write_bytes(bytes(content) + (b"x" if damage == "longer" else b""))
+    elif damage == "no weights":
+        weights.unlink()
+    else:
+        told = json.loads(card.read_text())
+        if damage == "card":
+            told["evaluations"] = 5
+        else:
+            told["settings"] = {"net_arch": [17]}
+            told["checksum"] = checksum_of(told)
+        card.write_text(json.dumps(told))
+    with pytest.raises(UnreadableController, match="no controller in"):
+        load_controller(folder)
+
+
+def test_what_is_no_controller_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableController):
+        load_controller(tmp_path)
+    with pytest.raises(InvalidInput, match="path"):
+        ControllerAgent(3)  # type: ignore[arg-type]
+    env = make_sb3("NATS-TSS-cifar10-v0", num_envs=4)
+    with pytest.raises(InvalidInput, match="max_evaluations"):
+        save_controller(tmp_path / "made", PPO("MlpPolicy", env, **SMALL))
+    with pytest.raises(InvalidInput, match="max_evaluations"):
+        save_controller(tmp_path / "made", A2C("MlpPolicy", "CartPole-v1", device="cpu"))
+    with pytest.raises(InvalidInput, match="policy"):
+        ControllerCard("tss", "dqn")
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_folder_holds_one_controller(trained: tuple[Any, Path]) -> None:
+    with pytest.raises(InvalidInput, match="holds a controller"):
+        save_controller(trained[1], trained[0])
