@@ -23,6 +23,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from nats_gym import checks
+from nats_gym.datasets import DATASETS
 from nats_gym.envs import TasksBudgetedEnv, TasksBudgetedVectorEnv
 from nats_gym.errors import SHOWN, InvalidInput, NatsGymError, said, shown
 from nats_gym.evaluators import Outcome
@@ -32,7 +33,7 @@ from nats_gym.machine import describe, versions
 from nats_gym.networks.trained import read_weights
 from nats_gym.networks.weights import check_fit
 from nats_gym.simulation.clock import SimulatedClock
-from nats_gym.spaces import ArchitectureSpace
+from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.tasks import Task
 from nats_gym.untrusted import checksum_of, read_json
 
@@ -52,6 +53,16 @@ LARGEST_CARD = 1 << 20
 FORMAT = 1
 #: Policies by name: those of two algorithms.
 POLICIES = ("ppo", "recurrent-ppo")
+#: Settings of a policy, and the most that each may be.
+SETTINGS: dict[str, Any] = {
+    "net_arch": 1024,
+    "ortho_init": bool,
+    "lstm_hidden_size": 1024,
+    "n_lstm_layers": 4,
+    "shared_lstm": bool,
+    "enable_critic_lstm": bool,
+}
+MOST_LAYERS = 8
 
 
 class UnreadableController(NatsGymError, OSError):
@@ -65,7 +76,9 @@ class ControllerCard:
     Attributes:
         space: name of the space that it searches.
         policy: ``"ppo"``, or ``"recurrent-ppo"`` for one with a memory.
-        settings: keyword arguments of Stable-Baselines3's policy class.
+        settings: of these keyword arguments of Stable-Baselines3's policy class some: ``net_arch``
+            (widths, or those of ``pi`` and ``vf``), ``ortho_init``; with a memory also
+            ``lstm_hidden_size``, ``n_lstm_layers``, ``shared_lstm``, ``enable_critic_lstm``.
         evaluations: of a search that it was trained on; after so many it begins anew.
         observe_task, observe_history: what it sees, as the environment's options.
         tasks: names of those that it was trained on.
@@ -109,7 +122,8 @@ class ControllerCard:
         }
         for name in ("space", "machine", "weights"):
             plain[name] = checks.text(getattr(self, name), f"a card's {name}")
-        for name in ("settings", "figures", "versions"):
+        plain["settings"] = _check_settings(self.settings)
+        for name in ("figures", "versions"):
             what = f"a card's {name} are a dictionary by name"
             plain[name] = checks.plain(checks.mapping(getattr(self, name), what), what)
         for name, value in plain.items():
@@ -133,6 +147,32 @@ class ControllerCard:
         for name in told:
             checks.word(name, "field of a card", [one.name for one in fields(cls)])
         return cls(**told)
+
+
+def _check_settings(given: object) -> dict[str, Any]:
+    """Settings of a policy, which says by them how much memory it takes."""
+    plain = checks.mapping(given, "settings of a policy are keyword arguments by name")
+    for name, value in plain.items():
+        what = f"{checks.word(name, 'setting of a policy', SETTINGS)} of a policy"
+        if SETTINGS[name] is bool:
+            plain[name] = checks.switch(value, what)
+        elif name != "net_arch":
+            plain[name] = checks.integer(value, what, 1, SETTINGS[name])
+        elif isinstance(value, Mapping):
+            parts = checks.mapping(value, what)
+            plain[name] = {
+                checks.word(part, what, ("pi", "vf")): _widths(parts[part], what) for part in parts
+            }
+        else:
+            plain[name] = _widths(value, what)
+    return plain
+
+
+def _widths(given: object, what: str) -> list[int]:
+    widths = checks.as_list(given)
+    if widths is None or len(widths) > MOST_LAYERS:
+        raise InvalidInput(f"{what} is a list of up to {MOST_LAYERS} widths, got {shown(given)}")
+    return [checks.integer(one, f"a width in {what}", 1, SETTINGS["net_arch"]) for one in widths]
 
 
 @dataclass(frozen=True)
@@ -255,7 +295,8 @@ def _make_policy(card: ControllerCard) -> ActorCriticPolicy:
     if card.policy == "recurrent-ppo":
         require("sb3_contrib", "a controller with a memory")
         from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy as kind
-    env = _make_env(card)
+    first = next(iter(get_space(card.space).budgets or DATASETS))
+    env = _make_env(card, dataset=first)  # what it sees is the same on all
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         made: ActorCriticPolicy = kind(
             env.observation_space, env.action_space, lambda _: 0.0, **card.settings

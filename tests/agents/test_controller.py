@@ -160,6 +160,19 @@ def test_what_is_no_controller_is_refused(tmp_path: Path) -> None:
         save_controller(tmp_path / "made", A2C("MlpPolicy", "CartPole-v1", device="cpu"))
     with pytest.raises(InvalidInput, match="policy"):
         ControllerCard("tss", "dqn")
+    for settings in (
+        *(
+            {"net_arch": [10**6]},
+            {"net_arch": [8] * 99},
+            {"net_arch": {"pi": 8}},
+            {"activation": 1},
+        ),
+        *({"lstm_hidden_size": -1}, {"n_lstm_layers": 10**9}, {"ortho_init": 1}, [8]),
+    ):
+        with pytest.raises(InvalidInput, match="polic"):
+            ControllerCard("tss", "ppo", settings)  # type: ignore[arg-type]
+    kept = {"net_arch": {"pi": [8], "vf": [4, 2]}, "ortho_init": False}
+    assert ControllerCard("tss", "ppo", kept).settings == kept
     assert not (tmp_path / "made").exists()
 
 
