@@ -185,7 +185,7 @@ def find_agent(agent: object) -> tuple[str, Callable[..., Any]]:
         InvalidInput: for anything else, or what cannot be imported.
     """
     if isinstance(agent, str):
-        if _is_controller(agent):
+        if _is_controller(str.__str__(agent)):
             from .controller import ControllerAgent
 
             return agent, functools.partial(ControllerAgent, agent)

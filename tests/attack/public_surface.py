@@ -328,6 +328,7 @@ PLAUSIBLE: dict[str, Callable[[], Any]] = {
     "which": lambda: np.array([0, 1]),
     "finish": lambda: np.array([1.0, 2.0]),
     "train": lambda: _tasks(),
+    "policy": lambda: "ppo",
     "size": lambda: (2, 3),
     "shape": lambda: (2,),
     "seconds": lambda: 1.0,

@@ -58,6 +58,8 @@ LEFT_OUT: dict[str, str] = {
         for name in ("bound_in_words", "kind_of_time", "provenance_of", "read_run", "open_runs")
     },
     "study.StudyResults": "a record of what was read",
+    "agents.controller.ControllerAgent": "made of a folder that was read, and asked by a search",
+    "agents.controller.Controller.make_env": "of a controller that was read",
     "tasks.TaskSampler": "the environments' own, of copies that they have",
     "protocol.FromTable": "what a search asks, of arguments that it has checked",
     "results.result.NoTable": "stands where a search has no table",
