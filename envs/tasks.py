@@ -140,7 +140,7 @@ class _OfTasks(ArchitectureEnv):
                 member.limits = one.limits
             if one.evaluator is not member.evaluator:
                 continue
-            names = _OF_TABLE
+            names: tuple[str, ...] = _OF_TABLE
             if one.epochs == member.epochs:
                 names += _OF_SCHEDULE
                 if other.reward == task.reward and bool(other.limits) == bool(task.limits):

@@ -431,7 +431,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
 
     @staticmethod
     def _ask_reward(lender: ArchitectureEnv, *seen: Any) -> Any:
-        return lender.reward_function(Evaluation(*seen, lender._values_or_worst))
+        return lender.reward_function(Evaluation(*seen, figures=lender._values_or_worst))
 
     # ── infos ────────────────────────────────────────────────────────────────────────────────
 
