@@ -22,6 +22,7 @@ from nats_gym.evaluators import Outcome
 from nats_gym.registration import TASK_ENVIRONMENTS
 from nats_gym.rewards import Lagrangian
 from nats_gym.tables import device_latency
+from nats_gym.tables.devices import DEVICES as ESTIMATED
 from nats_gym.tasks import Task, TaskDistribution, make_tasks
 from nats_gym.testing import check_vector_env
 
@@ -377,7 +378,7 @@ def test_pictures_show_the_episodes_task() -> None:
 
 
 def test_one_evaluator_and_one_set_of_limits_for_what_is_the_same() -> None:
-    env = gym.make(BUILDING, tasks={"limits": "devices"}).unwrapped
+    env = gym.make(BUILDING, tasks={"limits": [*ESTIMATED]}).unwrapped
     assert len(env.tasks) == 3 * 27
     assert len({id(one.evaluator) for one in env._members}) == 3
     assert len({id(one.reward_function) for one in env._members}) == 3
