@@ -62,9 +62,23 @@ def main() -> None:
     print(f"{describe()}\n")
     if figures is not None:
         judge(test_accuracies(figures))
+    compare_with_digits()
     start = perf_counter()
     nats_gym.search("tss", "cifar10", agent="few-shot", epochs=12, evaluations=100, runs=500)
     print(f"500 runs of few-shot by 100 evaluations: {perf_counter() - start:.0f} s")
+
+
+def compare_with_digits() -> None:
+    """Print how the 300 trainings on digits rank beside what other data sets' tables say."""
+    from scipy.stats import kendalltau
+
+    for space in ("tss", "sss"):
+        digits = nats_gym.load_table(space, "digits", "digits-300").mean_accuracy()
+        known = ~np.isnan(digits)
+        for dataset in DATASETS:
+            other = nats_gym.load_table(space, dataset).mean_accuracy()
+            tau = kendalltau(digits[known], other[known])[0]
+            print(f"{space}, digits and {dataset}: Kendall's tau {tau:.2f}")
 
 
 def judge(truth: dict[str, NDArray[np.float64]]) -> None:
