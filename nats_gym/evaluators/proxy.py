@@ -97,7 +97,8 @@ class ProxyEvaluator(StreamingEvaluator):
         }
         self._trials = None if trials is None else checks.integer(trials, "trials", 1, MOST_TRIALS)
         several = checks.as_list(score)
-        self.scores = [find_score(one) for one in ([score] if several is None else several)]
+        given: list[Any] = [score] if several is None else several
+        self.scores = [find_score(one) for one in given]
         self._arguments["score"] = self.scores[0] if several is None else self.scores
         self._combine = checks.word(combine, "combination of scores", COMBINATIONS)
         self._count = checks.integer(reference, "reference", 1, MOST_REFERENCE)

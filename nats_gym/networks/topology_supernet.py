@@ -15,7 +15,7 @@ from torch import nn
 from nats_gym.checks import integer
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.networks.blocks import ConvBN, ResidualBlock
-from nats_gym.networks.cell import OUTPUT, live_edges, make_edge, run_cell
+from nats_gym.networks.cell import OUTPUT, make_edge, run_cell
 from nats_gym.networks.network import MOST_CELLS, MOST_CHANNELS, MOST_CLASSES
 from nats_gym.networks.supernet import NORM_EPSILON, Supernet, batch_norm
 from nats_gym.spaces.topology import (
@@ -26,6 +26,7 @@ from nats_gym.spaces.topology import (
     NONE,
     OPERATIONS,
     STEM_WIDTH,
+    live_edges,
 )
 
 SKIP, POOL = OPERATIONS.index("skip_connect"), OPERATIONS.index("avg_pool_3x3")
