@@ -111,8 +111,9 @@ class _OfTasks(ArchitectureEnv):
                 if name in given:
                     raise InvalidInput(f"limits= and the task {shown(task.name)} both limit {name}")
             made["limits"] = {**given, **task.limits}
-        elif any(one.limits for one in self.tasks) and not (
-            options.get("limits") or any(name.startswith("max_") for name in options)
+        elif any(one.limits for one in self.tasks) and all(
+            options.get(name) is None
+            for name in ("limits", "max_params", "max_flops", "max_latency")
         ):
             made.pop("penalty", None)  # there is no cost here, and is in other tasks
         return made
