@@ -29,8 +29,8 @@ from nats_gym.measuring import measure_latency
 from nats_gym.measuring.lines import read_lines
 from nats_gym.measuring.timing import latency, time_work
 from nats_gym.networks import build
-from nats_gym.networks.cell import live_edges
 from nats_gym.spaces import ArchitectureSpace, get_space, register_space
+from nats_gym.spaces.topology import live_edges
 from nats_gym.tables import add_column, known_figures, load_table
 from nats_gym.tables.named_columns import SHIPPED, named_columns
 

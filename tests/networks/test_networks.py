@@ -28,9 +28,10 @@ from nats_gym.nats_bench import create, get_cell_based_tiny_net
 from nats_gym.nats_bench.genotype_utils import topology_str2structure
 from nats_gym.networks import build, load_official
 from nats_gym.networks.blocks import ResidualBlock
-from nats_gym.networks.cell import live_edges, make_edge, run_cell
+from nats_gym.networks.cell import make_edge, run_cell
 from nats_gym.networks.stacked import StackedNetworks
 from nats_gym.spaces import ArchitectureSpace, get_space
+from nats_gym.spaces.topology import live_edges
 from nats_gym.tables.official import import_archive
 from nats_gym.tables.official.unpickling import UnreadableFile
 

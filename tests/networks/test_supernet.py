@@ -12,11 +12,11 @@ from torch import nn
 
 from nats_gym.errors import InvalidInput
 from nats_gym.networks import Network, build
-from nats_gym.networks.cell import Cell, live_edges
+from nats_gym.networks.cell import Cell
 from nats_gym.networks.supernet import batch_norm
 from nats_gym.networks.topology_supernet import MixedCell, TopologySupernet
 from nats_gym.spaces import TopologySpace
-from nats_gym.spaces.topology import EDGES
+from nats_gym.spaces.topology import EDGES, live_edges
 
 torch.set_num_threads(1)
 CLASSES, CHANNELS, CELLS = 7, 4, 2
