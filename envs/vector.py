@@ -430,8 +430,14 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         return np.asarray(self._by_lender(lent, self._ask_reward, which, *seen))
 
     @staticmethod
-    def _ask_reward(lender: ArchitectureEnv, *seen: Any) -> Any:
-        return lender.reward_function(Evaluation(*seen, figures=lender._values_or_worst))
+    def _ask_reward(
+        lender: ArchitectureEnv, accuracy: Any, incumbent: Any, previous: Any, *rest: Any
+    ) -> Any:
+        cost, last, index = rest
+        figures = lender._values_or_worst
+        return lender.reward_function(
+            Evaluation(accuracy, incumbent, previous, cost, last, index, figures)
+        )
 
     # ── infos ────────────────────────────────────────────────────────────────────────────────
 
