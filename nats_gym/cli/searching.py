@@ -56,7 +56,11 @@ def search(
     ] = None,
     dataset: Annotated[str, typer.Option(help=DATASET_NAMES)] = "cifar10",
     agent: Annotated[
-        str, typer.Option(help="random, reinforce, rea, asha, ppo, gdas, …; docs/algorithms.md")
+        str,
+        typer.Option(
+            help="random, reinforce, rea, asha, ppo, gdas, …, or a controller's folder; "
+            "docs/algorithms.md"
+        ),
     ] = "reinforce",
     epochs: Annotated[
         str | None,
