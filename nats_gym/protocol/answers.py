@@ -207,15 +207,20 @@ class SimulatedCrew:
 class OfRun:
     """The evaluator of a run's environment: its crew, which works at a batch until all is done.
 
-    An architecture's seconds are its share of those that pass.
+    An architecture's seconds are those since the answer before it.
 
     Args:
         crew: who evaluates.
         evaluator: whose attributes it has.
+
+    Attributes:
+        answered: place in the last batch, index, accuracy, seconds and clock of its answers, as
+            they came.
     """
 
     def __init__(self, crew: Crew, evaluator: Evaluator) -> None:
         self._crew, self._count, self._time = crew, 0, 0.0
+        self.answered: list[tuple[int, int, float, float, float]] = []
         for name in ("space", "dataset", "full_epochs"):
             if hasattr(evaluator, name):
                 setattr(self, name, getattr(evaluator, name))
@@ -224,8 +229,8 @@ class OfRun:
         self, index: NDArray[np.int64], epochs: Epochs, trial_keys: NDArray[np.uint64]
     ) -> Outcome:
         """Answer up to as many as there are workers; see :class:`Evaluator`."""
-        new, now, clock = np.array([-1]), np.array([self._time]), self._time
-        accuracy = np.zeros(len(index))
+        new, now = np.array([-1]), np.array([self._time])
+        accuracy, seconds = np.zeros(len(index)), np.zeros(len(index))
         for place in range(len(index)):
             asked = {
                 "index": index[place : place + 1],
@@ -234,10 +239,13 @@ class OfRun:
                 "key": trial_keys[place : place + 1],
             }
             self._crew.submit({**asked, "continues": new, "paid": new}, now)
+        self.answered = []
         for _ in index:
-            time, found = self._crew.collect()
-            accuracy[found["evaluation"] - self._count] = found["accuracy"]
-            clock = float(time[0])
-        seconds = np.full(len(index), (clock - self._time) / max(len(index), 1))
-        self._count, self._time = self._count + len(index), clock
+            (clock,), found = self._crew.collect()
+            place = int(found["evaluation"][0]) - self._count
+            accuracy[place] = found["accuracy"][0]
+            seconds[place], self._time = clock - self._time, float(clock)
+            figures = float(accuracy[place]), float(seconds[place]), self._time
+            self.answered.append((place, int(index[place]), *figures))
+        self._count += len(index)
         return Outcome(accuracy, seconds, *self._crew.provenance)

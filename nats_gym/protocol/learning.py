@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import gymnasium as gym
 import numpy as np
@@ -24,11 +24,11 @@ from nats_gym.errors import InvalidInput
 from nats_gym.results.result import SearchArguments
 from nats_gym.simulation.clock import SimulatedClock
 
-from .answers import Columns
+from .answers import Columns, OfRun
 from .kind import Kind, Runs, in_columns
 
 #: What an environment says of every evaluation, and is kept.
-KEPT = ("index", "accuracy", "seconds", "clock")
+KEPT = ("evaluation", "index", "accuracy", "seconds", "clock")
 
 
 class Environment(Kind):
@@ -82,7 +82,7 @@ class Environment(Kind):
                 else:
                     again = AutoresetMode.SAME_STEP
                     copies = gym.make_vec(env_id, arguments.workers, autoreset_mode=again, **asked)
-                    env = _WatchedCopies(copies, seed, account)
+                    env = _WatchedCopies(copies, seed, account, cast(OfRun, evaluator))
                 try:
                     self._learn(env, arguments, seed)
                 finally:
@@ -111,7 +111,7 @@ class _Account:
     """What was evaluated.
 
     Attributes:
-        evaluations: index, accuracy, seconds and clock of each, in order.
+        evaluations: number, index, accuracy, seconds and clock of each, in order.
     """
 
     def __init__(self, tell: Callable[[float, int], None]) -> None:
@@ -141,19 +141,24 @@ class _Watched(gym.Wrapper[Any, Any, Any, Any]):
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         observation, reward, terminated, truncated, info = self.env.step(action)
         if "clock" in info:
-            self._account.note(*(info[name] for name in KEPT))
+            number = len(self._account.evaluations)
+            self._account.note(number, *(info[name] for name in KEPT[1:]))
         return observation, reward, terminated, truncated, info
 
 
 class _WatchedCopies(gym.vector.VectorWrapper[Any, Any, Any]):
-    """The same of several copies, whose seconds add up to one clock, in the copies' order."""
+    """The same of several copies, of whose evaluations it notes the first to be answered first."""
 
     def __init__(
-        self, env: gym.vector.VectorEnv[Any, Any, Any], seed: int, account: _Account
+        self,
+        env: gym.vector.VectorEnv[Any, Any, Any],
+        seed: int,
+        account: _Account,
+        evaluator: OfRun,
     ) -> None:
         super().__init__(env)
         self._seed: int | None = seed
-        self._account, self._clock = account, 0.0
+        self._account, self._evaluator, self._clock = account, evaluator, 0.0
 
     def reset(self, *, seed: Any = None, options: dict[str, Any] | None = None) -> Any:
         seed, self._seed = self._seed, None
@@ -163,12 +168,19 @@ class _WatchedCopies(gym.vector.VectorWrapper[Any, Any, Any]):
         self, actions: Any
     ) -> tuple[Any, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         observations, rewards, terminated, truncated, infos = self.env.step(actions)
-        ended = infos.get("final_info", {})
-        for copy in np.flatnonzero(ended.get("_seconds", ())).tolist():
-            index, accuracy, seconds = (ended[name][copy] for name in KEPT[:-1])
-            self._clock += float(seconds)
-            self._account.note(int(index), float(accuracy), float(seconds), self._clock)
+        if "final_info" in infos:
+            self._note(infos["final_info"]["index"][terminated | truncated])
         return observations, rewards, terminated, truncated, infos
+
+    def _note(self, index: NDArray[np.int64]) -> None:
+        """Add what has just been evaluated, by official index; -1 of what takes no evaluating."""
+        begun = len(self._account.evaluations)
+        for number in np.flatnonzero(index < 0).tolist():
+            self._account.note(begun + number, -1, 0.0, 0.0, self._clock)
+        numbers = begun + np.flatnonzero(index >= 0)
+        for place, *figures in self._evaluator.answered:
+            self._account.note(int(numbers[place]), *figures)
+            self._clock = figures[-1]
 
 
 def _until_spent(

@@ -31,7 +31,6 @@ from nats_gym.protocol import search_arguments
 from nats_gym.protocol.journal import JOURNAL, Journal
 from nats_gym.protocol.ladder import find_rungs
 from nats_gym.results.result import (
-    RECORDED,
     RUN_FILE,
     RUNS_FILE,
     SearchArguments,
@@ -270,17 +269,20 @@ def _observed_failures(
 
 
 def _is_journalled(result: SearchResult, run: int, journal: Journal) -> bool:
-    """Whether a run's columns are what its journal has."""
-    count = int(result.evaluations[run])
-    entries = journal.entries(result.arguments.first_run + run)[:count]
-    if len(entries) < count:
+    """Whether a run's columns are what its journal has, but for what was not evaluated."""
+    claimed = result.index[run] >= 0
+    entries = journal.entries(result.arguments.first_run + run)
+    entries = [one for one in entries if one.index >= 0][: int(claimed.sum())]
+    if len(entries) < claimed.sum():
         return False
-    exact = [name for name in RECORDED if name not in ("seconds", "clock")]
+    exact = ["index", "accuracy", "rung"]
+    if claimed.sum() == result.evaluations[run]:  # else an environment counts otherwise
+        exact += ["evaluation", "continues"]
     there = {name: [getattr(one, name) for one in entries] for name in (*exact, "clock")}
     # The clock of an environment adds up differences.
     return all(
-        np.array_equal(getattr(result, name)[run, :count], there[name]) for name in exact
-    ) and np.allclose(result.clock[run, :count], there["clock"])
+        np.array_equal(getattr(result, name)[run, claimed], there[name]) for name in exact
+    ) and np.allclose(result.clock[run, claimed], there["clock"])
 
 
 def _rounding(result: SearchResult, ladder: Sequence[Epochs], folder: Path) -> NDArray[np.float64]:

@@ -29,6 +29,7 @@ from nats_gym.results.summary import summary_grid
 from nats_gym.simulation.schedule import trained_epochs
 from nats_gym.spaces import get_space
 from nats_gym.streams import run_seeds
+from nats_gym.study import validate
 
 COLUMNS = ("index", "accuracy", "seconds", "clock", "rung", "evaluation", "continues")
 KINDS = {name: kind_of(get_agent(name), name=name) for name in ALL_AGENTS}
@@ -168,13 +169,18 @@ def test_what_learns_in_copies_has_its_workers_work_at_once(agent: str, tmp_path
     assert len(evaluator.asked) == 12  # the last three at once
     answered = sorted(index for index, _, _ in evaluator.asked)
     assert not {*whole.index[0].tolist()} - {*answered}
-    seconds = whole.seconds[0].reshape(-1)
-    assert (seconds[:9].reshape(3, 3) == seconds[:9:3, None]).all()  # shares of a batch
+    assert sorted(whole.evaluation[0, :9]) == [*range(9)]  # in the order of the answers
+    assert np.cumsum(whole.seconds[0]) == pytest.approx(whole.clock[0])
+    (verdict,) = validate(whole.save(tmp_path))
+    assert verdict.holds, verdict.reasons
     idle = Scripted()
     assert same(search(agent, idle, **given), whole)
     assert not idle.asked
     cut(tmp_path, 5)  # within a batch
-    assert same(search(agent, **given), whole, "index", "accuracy")
+    again = search(agent, **given)
+    assert again.index[0, :5].tolist() == whole.index[0, :5].tolist()
+    asked = [one.index[0, np.argsort(one.evaluation[0, :9])].tolist() for one in (again, whole)]
+    assert asked[0] == asked[1]  # in whatever order the rest was answered
 
 
 def test_copies_take_as_many_steps_to_an_update_as_one() -> None:
