@@ -26,6 +26,7 @@ from .showing import draw_architecture
 from .terminal import (
     DATASET_NAMES,
     SPACE_NAMES,
+    EpochLines,
     app,
     in_words,
     interruptible,
@@ -46,6 +47,8 @@ _BETWEEN_LINES = 30.0
 LONGEST_FOLDER = 200
 #: Architectures that are trained in full after a search.
 MOST_FINAL = 100
+#: What options of an evaluator are called here.
+_SAID = {"name": "--evaluator", "workers": "--workers"}
 
 
 @app.command()
@@ -120,6 +123,9 @@ def search(
     final: Annotated[
         int, typer.Option(help="with --evaluator: train so many of the best in full, and keep them")
     ] = 0,
+    final_epochs: Annotated[
+        int | None, typer.Option(help="length of that training; default the full schedule")
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(parser=path, help="folder for runs and plot; default results/<what ran>"),
@@ -145,9 +151,15 @@ def search(
     options = named_values(option or [], "an agent's option")
     live = None
     if evaluator is not None:
-        live = {"name": evaluator, **named_values(evaluator_option or [], "an evaluator's option")}
+        live = {"name": evaluator}
+        for name, value in named_values(evaluator_option or [], "an evaluator's option").items():
+            if name in _SAID:
+                raise InvalidInput(f"an evaluator's {name} is said by {_SAID[name]}")
+            live[name] = value
     elif evaluator_option or final:
         raise InvalidInput("--evaluator-option and --final go with --evaluator")
+    if final_epochs is not None and not final:
+        raise InvalidInput("--final-epochs goes with --final")
     for name, value in (("data_dir", data_dir), ("device", device)):
         if value is not None:
             (options if live is None else live)[name] = str(value)
@@ -173,7 +185,7 @@ def search(
     _check_other(folder, arguments)
     checkpoints = folder / "checkpoints" if arguments.shares_weights else None
     if live is not None:
-        _search_live(arguments, folder, final)
+        _search_live(arguments, folder, final, final_epochs)
         return
     started = time.perf_counter()
     kept = "nothing is kept of it, and the same command begins anew"
@@ -191,7 +203,9 @@ def search(
         shutil.rmtree(checkpoints, ignore_errors=True)
 
 
-def _search_live(arguments: SearchArguments, folder: Path, final: int) -> None:
+def _search_live(
+    arguments: SearchArguments, folder: Path, final: int, final_epochs: int | None
+) -> None:
     """Search on an evaluator, tell of it, and train the best in full."""
     from nats_gym.protocol import search as run_search
 
@@ -203,11 +217,14 @@ def _search_live(arguments: SearchArguments, folder: Path, final: int) -> None:
             **arguments, checkpoints=folder, progress=display.progress, watch=display.watch
         )
     report(result, time.perf_counter() - started, folder)
+    if (failed := int(result.provenance["failures"])) > 0:
+        say(f"{failed} of {int(result.evaluations.sum())} evaluations failed; one that does counts")
+        say("as chance, so look at the best with care")
     space, best = result.table.space, best_observed(result, max(1, final))
     for index, accuracy in best:
         say(f"observed {accuracy:.2f} %: {index} {space.name_of(index)}")
     if final:
-        _train_best(arguments, best, folder)
+        _train_best(arguments, best, folder, final_epochs)
     elif best:
         say(f"in full: nats-gym train {space.name} {best[0][0]} --dataset {arguments.dataset}")
 
@@ -225,7 +242,9 @@ def best_observed(result: SearchResult, most: int) -> list[tuple[int, float]]:
     return sorted(found.items(), key=lambda pair: -pair[1])[:most]
 
 
-def _train_best(arguments: SearchArguments, best: list[tuple[int, float]], folder: Path) -> None:
+def _train_best(
+    arguments: SearchArguments, best: list[tuple[int, float]], folder: Path, epochs: int | None
+) -> None:
     """Train architectures in full with the evaluator's options, each kept in a folder."""
     from nats_gym.training.final import train_final
 
@@ -234,14 +253,17 @@ def _train_best(arguments: SearchArguments, best: list[tuple[int, float]], folde
     with interruptible(f"whole epochs are kept in {folder}, and the same command goes on"):
         for rank, (index, accuracy) in enumerate(best, start=1):
             place = folder / "final" / f"{rank}-{index}"
+            lines = EpochLines(f"{arguments.space} {index} in full, {rank} of {len(best)}")
             trained = train_final(
                 *(arguments.space, index, arguments.dataset, place),
+                epochs=epochs,
                 recipe=told.get("recipe"),
                 network=told.get("network"),
                 seed=arguments.seed,
                 device=device,
                 data_dir=told.get("data_dir"),
                 valid_accuracy=accuracy,
+                progress=lines.tell,
             )
             tested = trained.card.figures.get("test_accuracy")
             figure = "not tested" if tested is None else f"{tested:.2f} % test accuracy"
@@ -296,15 +318,18 @@ class LiveDisplay:
 
 def _check_other(folder: Path, arguments: SearchArguments) -> None:
     """Refuse a folder that holds what another search found."""
+    from nats_gym.protocol.journal import differing
     from nats_gym.results.result import read_run
 
     try:
         there = read_run(folder).get("arguments")
     except (OSError, ValueError):
         return  # nothing that could be read again
-    if there != json.loads(json.dumps(dict(arguments))):
+    asked = json.loads(json.dumps(dict(arguments)))
+    if there != asked:
         raise InvalidInput(
-            f"{shown(str(folder))} holds another search; move it away, or give another --out"
+            f"{shown(str(folder))} holds another search: its arguments {differing(there, asked)}; "
+            "move it away, or give another --out"
         )
 
 

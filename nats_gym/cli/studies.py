@@ -43,7 +43,6 @@ def study(
     """Run a study of many searches; interrupted, it goes on where it stopped."""
     from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    from nats_gym.results.summary import summary_grid
     from nats_gym.study import load_study, read_study, run_study
 
     plan = read_study(file)
@@ -60,9 +59,6 @@ def study(
         )
     results = load_study(folder)
     _say_what_ran(results)
-    for searches in results.groups().values():
-        if observed := {k: one for k, one in searches.items() if not one.is_judged}:
-            print_grid(summary_grid(observed))
     say(f"results in {folder}; nats-gym report {folder}")
 
 

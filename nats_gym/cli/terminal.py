@@ -6,6 +6,8 @@ import io
 import json
 import re
 import sys
+import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress, ProgressColumn
     from rich.table import Table as Grid
 
+    from nats_gym.training.record import TrainingRecord
+
 #: Of a message; the longest that are meant are paths.
 LONGEST_WORD = 1_000
 
@@ -30,6 +34,9 @@ DATASET_NAMES = f"{', '.join(EVERY_DATASET)}, or the path of images"
 
 #: What a command's space may be, in words.
 SPACE_NAMES = "tss (topology), sss (size), nb101, or your own: its name, or module:Class"
+
+#: Seconds between two lines on a training.
+BETWEEN_EPOCHS = 5.0
 
 #: Exit codes: of what cannot be done as it was asked for, and of Ctrl-C, as shells have it.
 REFUSED, INTERRUPTED = 2, 130
@@ -80,6 +87,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # not all take ± or ✓
+    written, warnings.formatwarning = warnings.formatwarning, _one_line
     try:
         code = app(standalone_mode=False)
         if code == INTERRUPTED:  # newer releases of Typer return it
@@ -96,7 +104,14 @@ def main() -> None:
         if not hasattr(error, "format_message"):
             raise
         fail(error.format_message())
+    finally:
+        warnings.formatwarning = written
     sys.exit(code or 0)
+
+
+def _one_line(message: Warning | str, *where: object) -> str:
+    """A warning as this command line says it: its place in the code is nobody's here."""
+    return f"nats-gym: {' '.join(str(message).split())}\n"
 
 
 def print_grid(grid: Grid) -> None:
@@ -227,3 +242,24 @@ def named_values(given: list[str], what: str) -> dict[str, Any]:
 def _writable(text: str) -> str:
     """Text that any terminal takes: a file's name may hold what is no character."""
     return text.encode(errors="backslashreplace").decode()
+
+
+class EpochLines:
+    """What is trained in a line once it is, then a line on it now and then, and at its end."""
+
+    def __init__(self, what: str) -> None:
+        self._what, self._last = what, -BETWEEN_EPOCHS
+
+    def tell(self, record: TrainingRecord, epochs: int) -> None:
+        """Say how far it is, if there was no line for a while."""
+        now, done, curve = time.monotonic(), record.epochs, record.train
+        if done < epochs and now - self._last < BETWEEN_EPOCHS:
+            return
+        if self._last < 0:
+            say(self._what)
+        self._last = now
+        left = sum(curve.seconds) / done * (epochs - done)
+        say(
+            f"epoch {done} of {epochs}: loss {curve.loss[-1]:.3f}, accuracy "
+            f"{curve.accuracy[-1]:.2f} % as trained, {record.seconds:.0f} s, {left:.0f} s left"
+        )

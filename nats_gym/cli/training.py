@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,6 +16,7 @@ from .terminal import (
     DATASET_NAMES,
     REFUSED,
     SPACE_NAMES,
+    EpochLines,
     app,
     check_data_dir,
     complain,
@@ -32,11 +32,10 @@ from .terminal import (
 if TYPE_CHECKING:
     from nats_gym.networks import TrainedNetwork
     from nats_gym.networks.card import Card
-    from nats_gym.training.record import TrainingRecord
 
 ONNX = "network.onnx"
-# Seconds between two lines on a training, and pictures that are computed together.
-_BETWEEN_LINES, _TOGETHER = 5.0, 256
+#: Pictures that are computed together.
+TOGETHER = 256
 
 
 @app.command("train")
@@ -86,7 +85,7 @@ def train_network(
         *(f"{name}={value}" for name, value in {**(options or {}), **changes}.items()),
         f"seed{seed}",
     )
-    lines = _Lines(f"{found.name} {index} {found.name_of(index)} on {dataset}")
+    lines = EpochLines(f"{found.name} {index} {found.name_of(index)} on {dataset}")
     kept = f"whole epochs are kept in {folder}, and the same command goes on"
     with interruptible(kept):
         trained = train_final(
@@ -127,9 +126,9 @@ def predict(
             f"--top is from 1 to the {len(trained.card.classes)} classes there are, got {top}"
         )
     seen, unreadable = trained.preprocessing, False
-    for start in range(0, len(images), _TOGETHER):
+    for start in range(0, len(images), TOGETHER):
         read, pixels = [], []
-        for image in images[start : start + _TOGETHER]:
+        for image in images[start : start + TOGETHER]:
             try:
                 pixels.append(read_pixels(image, seen.resolution, seen.grey))
                 read.append(image)
@@ -164,27 +163,6 @@ def _as_line(image: Path, ranked: dict[str, float]) -> str:
 def _as_json(image: Path, ranked: dict[str, float]) -> str:
     classes = [{"class": name, "probability": probability} for name, probability in ranked.items()]
     return json.dumps({"file": str(image), "classes": classes})
-
-
-class _Lines:
-    """What is trained in a line once it is, then a line on it now and then, and at its end."""
-
-    def __init__(self, what: str) -> None:
-        self._what, self._last = what, -_BETWEEN_LINES
-
-    def tell(self, record: TrainingRecord, epochs: int) -> None:
-        """Say how far it is, if there was no line for a while."""
-        now, done, curve = time.monotonic(), record.epochs, record.train
-        if done < epochs and now - self._last < _BETWEEN_LINES:
-            return
-        if self._last < 0:
-            say(self._what)
-        self._last = now
-        left = sum(curve.seconds) / done * (epochs - done)
-        say(
-            f"epoch {done} of {epochs}: loss {curve.loss[-1]:.3f}, accuracy "
-            f"{curve.accuracy[-1]:.2f} % as trained, {record.seconds:.0f} s, {left:.0f} s left"
-        )
 
 
 def _tell_figures(card: Card) -> None:

@@ -105,7 +105,8 @@ class Journal:
             if there.get(name) != wanted.get(name):
                 raise InvalidInput(
                     f"{path} is the journal of another search: its {name} "
-                    f"{_differing(there.get(name), wanted.get(name))}; take another folder"
+                    f"{differing(_value(there.get(name)), _value(wanted.get(name)))}; take another "
+                    "folder"
                 )
 
     def close(self) -> None:
@@ -151,9 +152,16 @@ def _digest(before: str, run: int, place: int, text: Any) -> str:
     return hashlib.sha256(f"{before} {run} {place} {text}".encode()).hexdigest()
 
 
-def _differing(there: str | None, wanted: str | None) -> str:
+def _value(text: str | None) -> Any:
+    """What was noted of a search; as text where somebody else wrote it."""
+    try:
+        return None if text is None else json.loads(text)
+    except (RecursionError, ValueError):
+        return text
+
+
+def differing(was: Any, now: Any) -> str:
     """What differs between two values, in words: of dictionaries the first key that does."""
-    was, now = (None if text is None else json.loads(text) for text in (there, wanted))
     if isinstance(was, dict) and isinstance(now, dict):
         key = next(key for key in {**was, **now} if was.get(key) != now.get(key))
         return f"have {key} {shown(was.get(key))}, not {shown(now.get(key))}"

@@ -314,7 +314,7 @@ class LiveCrew:
         epochs = self._ladder[asked["rung"]]
         try:
             return checked(self._live.evaluator.evaluate(index, epochs, keys), 1)
-        except Exception as error:  # told where the search waits
+        except BaseException as error:  # told where the search waits, SystemExit too
             return error
 
 

@@ -26,10 +26,15 @@ def choose_device(device: torch.device | str = "auto") -> torch.device:
     reason = "'auto', 'cpu', 'cuda' or 'cuda:0' is one"
     try:
         if isinstance(device, (str, torch.device)):
-            chosen = torch.device(device)
+            try:
+                chosen = torch.device(device)
+            except RuntimeError:  # which lists what no machine has
+                raise InvalidInput(f"no device {shown(device)} here ({reason})") from None
             torch.empty(0, device=chosen)
             if chosen.type != "meta":  # which computes nothing
                 return chosen
+    except InvalidInput:
+        raise
     except Exception as error:  # of torch's many, an AssertionError without words too
         reason = said(error)
     raise InvalidInput(f"no device {shown(device)} here ({reason})")

@@ -7,11 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 from command_line import call
+from PIL import Image
 
 from nats_gym.cli.searching import best_observed
 from nats_gym.cli.terminal import in_words, seconds
@@ -57,12 +60,12 @@ def test_times_in_words() -> None:
 def test_from_a_search_to_a_network(monkeypatch, capsys, tmp_path: Path) -> None:
     monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
     folder = tmp_path / "found"
-    line = (*TRAIN, "--agent", "rea", "--evaluations", "3", "--out", str(folder), "--final", "1")
-    # Full schedules are long; the data set's own is cut for the test.
-    monkeypatch.setattr("nats_gym.spaces.size.SizeSpace.full_epochs_on", lambda *_: 1)
+    line = (*TRAIN, "--agent", "rea", "--evaluations", "3", "--out", str(folder))
+    line += ("--final", "1", "--final-epochs", "1")
     code, out, err = call(monkeypatch, capsys, *line)
     assert code == 0, err
     assert "evaluated, best" in out
+    assert "epoch 1 of 1" in out
     assert "trained in full" in out
     result = SearchResult.load(folder)
     ((index, accuracy),) = best_observed(result, 1)
@@ -79,6 +82,44 @@ def test_from_a_search_to_a_network(monkeypatch, capsys, tmp_path: Path) -> None
     assert "evaluated, best" not in again  # all of it stood in the journal
     assert time.perf_counter() - started < 60
     assert (SearchResult.load(folder).clock == result.clock).all()
+
+
+def test_what_failed_and_what_differs_is_told(monkeypatch, capsys, tmp_path: Path) -> None:
+    monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
+    line = (*TRAIN[:-4], "--evaluator-option", 'network={"cells_per_stage":1}', "--agent", "random")
+    line += ("--evaluations", "2", "--evaluator-option", 'recipe={"learning_rate":1e30}')
+    line += ("--out", str(tmp_path / "found"))
+    code, out, err = call(monkeypatch, capsys, *line)
+    assert code == 0, err
+    assert "2 of 2 evaluations failed" in out
+    code, _, err = call(monkeypatch, capsys, *line, "--seed", "3")
+    assert code == 2
+    assert "its arguments have seed 0, not 3" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_warning_is_one_line(monkeypatch, capsys, tmp_path: Path) -> None:
+    for name in ("cat", "dog"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(6):
+            grey = np.full((8, 8), 20 * number, np.uint8)
+            Image.fromarray(grey).save(tmp_path / "photos" / name / f"{number}.png")
+    (tmp_path / "photos" / "cat" / "bad.png").write_bytes(b"none")
+    monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
+    warned = warnings.formatwarning
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        monkeypatch.setattr(
+            warnings, "showwarning", lambda *given: print(warnings.formatwarning(*given[:4]))
+        )
+        line = ("search", "--space", "sss", "--dataset", str(tmp_path / "photos"))
+        line += ("--agent", "random", "--evaluator", "train", "--epochs", "1", "--evaluations", "1")
+        line += ("--device", "cpu", "--out", str(tmp_path / "out"))
+        code, out, err = call(monkeypatch, capsys, *line)
+    assert code == 0, err
+    (told,) = [one for one in out.splitlines() if "bad.png" in one or "cannot be read" in one]
+    assert told.startswith("nats-gym: 1 picture")
+    assert warnings.formatwarning is warned
 
 
 @pytest.mark.slow
@@ -102,6 +143,10 @@ def test_ctrl_c_ends_it_and_says_how_to_go_on(tmp_path: Path) -> None:
         ("--evaluator train", ["takes real time", "evaluations="]),
         ("--final 2", ["--final go with --evaluator"]),
         ("--evaluator train --evaluations 2 --final -1", ["--final is from 0"]),
+        ("--evaluator train --evaluations 2 --final-epochs 3", ["goes with --final"]),
+        ("--evaluator train --evaluations 2 --evaluator-option name=ray", ["--evaluator"]),
+        ("--evaluator train --evaluations 2 --evaluator-option workers=2", ["--workers"]),
+        ("--evaluator train --evaluations 2 --device cpuu", ["'cpuu'", "'cuda:0' is one"]),
         ("--evaluator train --budget 3x", ["is no time", "8h"]),
         ("--evaluator train --evaluations 2 --evaluator-option devise=cpu", ["'device'"]),
     ],

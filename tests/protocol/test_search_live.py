@@ -312,6 +312,25 @@ def test_a_damaged_journal_is_said(tmp_path: Path) -> None:
         search("rea", checkpoints=tmp_path)
 
 
+def test_a_journal_that_somebody_wrote_in_is_another(tmp_path: Path) -> None:
+    search("rea", checkpoints=tmp_path)
+    with sqlite3.connect(tmp_path / "journal.sqlite") as file:
+        file.execute("UPDATE search SET value = 'no JSON' WHERE what = 'arguments'")
+    file.close()
+    with pytest.raises(InvalidInput, match="another search: its arguments is 'no JSON', not"):
+        search("rea", checkpoints=tmp_path)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_evaluator_that_ends_the_process_ends_it(workers: int) -> None:
+    class Ends(Scripted):
+        def evaluate(self, *given: Any) -> Outcome:
+            raise SystemExit(3)
+
+    with pytest.raises(SystemExit, match="3"):
+        search("random", Ends(), workers=workers)
+
+
 def test_an_agent_that_asks_otherwise_is_said(tmp_path: Path) -> None:
     class Fickle:
         def __init__(self, space: Any, streams: Any) -> None:
