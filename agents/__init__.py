@@ -299,6 +299,12 @@ def takes_guide(factory: Callable[..., Any]) -> bool:
         return False
 
 
+def learned_on(factory: Callable[..., Any]) -> tuple[str, ...]:
+    """Names of the tasks that an agent was trained on before the search; none of most agents."""
+    tell = _said_of(factory, "learned_on", None)
+    return tuple(tell(*factory.args)) if tell and isinstance(factory, functools.partial) else ()
+
+
 def results_for_model(factory: Callable[..., Any], space: ArchitectureSpace) -> int:
     """Results of one rung before which an agent that fits a model has none; 0 for the others."""
     space = checks.instance(space, ArchitectureSpace, "a space")
@@ -375,6 +381,7 @@ __all__ = [
     "find_agent",
     "get_agent",
     "kind_of",
+    "learned_on",
     "learns_in_copies",
     "objectives_of",
     "plays_one_by_one",

@@ -314,6 +314,11 @@ class ControllerAgent:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.controller = load_controller(folder)
 
+    @staticmethod
+    def learned_on(folder: str | os.PathLike[str]) -> tuple[str, ...]:
+        """Names of the tasks that the controller of a folder was trained on."""
+        return load_controller(folder).card.tasks
+
     def learn(
         self, env: gym.Env[Any, Any], budget: float, seed: int, evaluations: int | None = None
     ) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nats_gym import checks
-from nats_gym.agents import GUIDE_OPTIONS, objectives_of, prior_of, takes_guide
+from nats_gym.agents import GUIDE_OPTIONS, learned_on, objectives_of, prior_of, takes_guide
 from nats_gym.errors import InvalidInput, said, shown
 from nats_gym.evaluators import check_trial
 from nats_gym.files import check_source
@@ -131,7 +131,9 @@ class Kind(ABC):
     @property
     def record(self) -> dict[str, str]:
         """What a result says of what the agent was told beforehand."""
-        return {**prior_record(self.prior), **score_record(self.score)}
+        learned = learned_on(self.factory)
+        told = {"learned_on": "; ".join(learned)} if learned else {}
+        return {**prior_record(self.prior), **score_record(self.score), **told}
 
     def complete(
         self,

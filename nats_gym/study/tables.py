@@ -310,6 +310,9 @@ def unlike_the_rest(results: Mapping[str, SearchResult]) -> Iterator[str]:
                 f"{label} has prior knowledge: what every architecture reaches on "
                 f"{list_words(known)}."
             )
+        if "learned_on" in result.provenance:
+            tasks = result.provenance["learned_on"].split("; ")
+            yield f"{label} has prior knowledge: it was trained to search {list_words(tasks)}."
         if "score" in result.provenance:
             options = result.arguments.options
             told = [f"{name}={options[name]}" for name in GUIDE_OPTIONS if name in options]

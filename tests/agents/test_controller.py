@@ -27,6 +27,8 @@ from nats_gym.agents.controller import (
 from nats_gym.envs import make_sb3
 from nats_gym.errors import InvalidInput
 from nats_gym.streams import run_seeds
+from nats_gym.study.results import CellResult, StudyResults
+from nats_gym.study.tables import headline_tables
 from nats_gym.untrusted import checksum_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -121,6 +123,19 @@ def test_a_folder_is_an_agents_name(trained: tuple[Any, Path], tmp_path: Path) -
         find_agent(str(tmp_path))
     with pytest.raises(InvalidInput, match="searches tss, not sss"):
         nats_gym.search("sss", "cifar10", str(folder), evaluations=2)
+
+
+def test_a_result_says_what_a_controller_learned_on(trained: tuple[Any, Path]) -> None:
+    _, folder = trained
+    tasks = load_controller(folder).card.tasks
+    found = nats_gym.search("tss", "cifar10", str(folder), epochs=12, evaluations=2)
+    assert found.provenance["learned_on"] == "; ".join(tasks)
+    cell = CellResult("one", "mine", found)
+    (headline,) = headline_tables(StudyResults("study", folder, {}, [cell], []))
+    assert any(
+        f"mine has prior knowledge: it was trained to search {tasks[0]}" in note
+        for note in headline.notes
+    )
 
 
 @pytest.mark.parametrize("damage", ["weights", "longer", "card", "other settings", "no weights"])
