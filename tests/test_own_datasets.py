@@ -215,6 +215,154 @@ def test_bad_images_are_one_clear_error(tmp_path: Path) -> None:
             get_dataset(given)
 
 
+def refused(given: Any, *told: str) -> None:
+    """One line that says all this."""
+    with pytest.raises(InvalidInput) as caught:
+        get_dataset(given)
+    for part in told:
+        assert part in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_was_kept_and_is_damaged_or_gone_is_made_again(tmp_path: Path) -> None:
+    images, labels = draw()
+    folder = write_folder(tmp_path / "own", images, labels)
+    name = get_dataset(folder).name
+    home = tmp_path / "home" / "own-datasets"
+    (entry,) = (home / "index").iterdir()
+    wanted = kept_arrays(name)["images"]
+    content = (home / f"{name}.npz").read_bytes()
+    flipped = bytearray(content)
+    flipped[len(content) // 2] ^= 1
+    for damage in (content[:99], bytes(flipped), None):
+        (home / f"{name}.npz").unlink()
+        if damage:
+            (home / f"{name}.npz").write_bytes(damage)
+        assert get_dataset(folder).name == name
+        assert np.array_equal(kept_arrays(name)["images"], wanted)
+    before = (home / f"{name}.npz").stat()
+    for damage in (b"\xff\xfe\x80", b"", name.encode()):
+        entry.write_bytes(damage)
+        assert get_dataset(folder).name == name
+    assert (home / f"{name}.npz").stat() == before  # what is whole is left
+
+
+@pytest.mark.filterwarnings("ignore::nats_gym.datasets.reading.SkippedPictures")
+def test_a_link_to_nothing_is_a_picture_that_cannot_be_read(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "own", *draw())
+    name = get_dataset(folder).name
+    (folder / "class0" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    with pytest.warns(SkippedPictures, match="1 pictures.*gone.png"):
+        assert get_dataset(folder).name == name
+    refused(f"{folder}?strict", "gone.png", "does not exist")
+
+
+def test_names_of_parts_in_any_case_and_nothing_is_left_out_in_silence(tmp_path: Path) -> None:
+    images, labels = draw()
+
+    def write(*parts: str) -> Path:
+        folder = tmp_path / "-".join(parts)
+        for part in parts:
+            write_folder(folder, images, labels, part)
+        return folder
+
+    row, other = (
+        read_dataset(write(*parts), "one")
+        for parts in (
+            ("train", "valid", "test"),
+            ("Train", "VAL", "Test"),
+        )
+    )
+    assert row == other
+    for parts, told in (
+        (("training", "valid", "test"), "Did you mean 'train' by 'training'?"),
+        (("valid", "test"), "no part 'train'"),
+        (("training", "testing"), "Did you mean 'test' by 'testing'? Did you mean 'train' by"),
+        (("train", "valid", "val"), "'val', 'valid'"),
+        (("train", "test", "cats"), "beside its parts, ['cats']"),
+    ):
+        folder = write(*parts)
+        refused(folder, f"'{folder}'", told, "'validation'")
+    (folder / "cats").rename(folder / "__MACOSX")  # what a Mac packs beside
+    (folder / ".git").mkdir()
+    assert get_dataset(folder).classes == ("class0", "class1", "class2")
+    flat = write("resting", "vest", "train-stations")  # classes, if much like parts
+    assert get_dataset(flat).classes == ("resting", "train-stations", "vest")
+
+
+def test_arrays_whose_names_or_parts_are_unclear_are_refused(tmp_path: Path) -> None:
+    images, labels = draw()
+    one = {"images": images, "labels": labels}
+    train = {"x_train": images, "y_train": labels}
+    for arrays, told in (
+        ({**one, "classes": np.array("a")}, "classes are as many names"),
+        ({**one, "classes": np.array(["a", "a", "c"])}, "two classes are called 'a'"),
+        ({**one, "classes": np.array(["a", "b"])}, "0…1, of 2 classes ('a', 'b'): 2"),
+        ({**one, **train}, "one part twice"),
+        (
+            {**train, "x_val": images, "y_val": labels, "x_valid": images, "y_valid": labels},
+            "twice",
+        ),
+        ({**train, "x_test": images}, "'x_test' and no 'y_test'"),
+    ):
+        np.savez(tmp_path / "own.npz", **arrays)
+        refused(tmp_path / "own.npz", str(tmp_path / "own.npz"), told)
+    labels[:] = [0] * 29 + [1]
+    np.savez(tmp_path / "few.npz", images=images, labels=labels, classes=np.array(["x", "one"]))
+    refused(tmp_path / "few.npz", "few.npz", "class 'one' has 1 pictures")
+    refused([(images[0], reading.MOST_CLASSES)], "a label is an integer", "99,999")
+    refused([], "at least one (image, label)")
+
+
+def test_a_folder_without_pictures_says_what_is_expected(tmp_path: Path) -> None:
+    images, labels = draw()
+    for name in ("empty", "bare", "half"):
+        (tmp_path / name).mkdir()
+    Image.fromarray(images[0]).save(tmp_path / "bare" / "0.png")
+    write_idx(tmp_path / "half" / "train-images-idx3-ubyte", images)
+    refused(tmp_path / "empty", "no class folders in", "empty'", "cats/1.png")
+    refused(tmp_path / "bare", "no class folders in", "bare'", "cats/1.png")
+    refused(tmp_path / "half", "half'", "no file of its labels: train-labels-idx1-ubyte")
+    tall = write_folder(tmp_path / "tall", images[:, :, :5], labels)
+    refused(tall, "tall'", "pictures are not square, 5×8: choose")
+    wide = write_folder(tmp_path / "wide", np.zeros((3, 4, 4), np.uint8), [0, 1, 2])
+    Image.fromarray(images[0]).save(wide / "class2" / "more.png")
+    refused(wide, "of several sizes, 4×4 and 8×8")
+
+
+def test_options_of_a_path_mean_what_they_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_folder(tmp_path / "photos", *draw())
+    (folder / "class0" / "bad.png").write_bytes(b"no picture")
+    for told in ("strict", "strict=true", "strict=1"):
+        refused(f"{folder}?{told}", "bad.png")
+    for told in ("strict=false", "strict=0"):
+        with pytest.warns(SkippedPictures):
+            get_dataset(f"{folder}?{told}")
+    (folder / "class0" / "bad.png").unlink()
+    refused(f"{folder}?strict=maybe", "strict=true or strict=false", "'maybe'")
+    refused(f"{folder}?resolution={'[' * 100_000}", "resolution=NUMBER")
+    refused(f"{folder}?resolution=8&resolution=4", "resolution", "twice")
+    assert get_dataset(Path(f"{folder}?resolution=4")).resolution == 4
+    assert register_dataset("mine", f"{folder}?resolution=5").resolution == 5
+    with pytest.raises(InvalidInput, match="twice"):
+        register_dataset("other", f"{folder}?resolution=5", resolution=5)
+    monkeypatch.chdir(tmp_path)
+    refused("fotos", "unknown dataset", "no file or folder 'fotos'. Did you mean 'photos'?")
+    refused("./fotos", "does not exist. Did you mean 'photos'?")
+    refused("digits?resolution=16", "digits is a name")
+    refused("https://example.com/a.zip", "address 'https://example.com/a.zip'")
+    for given in ({"a": 1}, None, (one for one in ())):
+        refused(given, "a dataset is a name, the path of images", "got")
+    monkeypatch.setattr(reading, "_LOOKED_AT", 29)
+    assert get_dataset("photos").resolution == 8  # those are pictures
+    (tmp_path / "disk" / "bin").mkdir(parents=True)
+    for number in range(30):
+        (tmp_path / "disk" / "bin" / str(number)).touch()
+    refused("disk", "more than 29 files and folders")
+
+
 class Counted(list[Any]):
     """A torchvision-style sequence that counts what is read of it."""
 

@@ -19,7 +19,7 @@ from nats_gym.checks import instance, path, switch, text, word
 from nats_gym.errors import InvalidInput, said, shown, unknown_name
 
 from .dataset import Archive, Dataset, Images
-from .own import find_kept, read_dataset, read_text, row_of, title_of_kept
+from .own import find_kept, nearest_to, read_dataset, read_text, row_of, title_of_kept
 
 # Loaders of what the public archives hold, by how they part it; and of scikit-learn's images.
 _HALVED, _WHOLE, _TEST_HALVED, _DIGITS = (
@@ -273,9 +273,10 @@ def register_dataset(name: str, images: Any, *, replace: bool = False, **options
     known = ("resolution", "strict", "seed", "valid", "test")
     for option in options:
         word(option, "option of a data set", known)
-    place = _place(images)
-    if place is not None or options:
-        row = read_dataset(images if place is None else place, name, **options)
+    if _place(images) is not None:
+        row = read_text(images, name, **options)
+    elif options:
+        row = read_dataset(images, name, **options)
     else:
         row = get_dataset(images)
     other = EVERY_DATASET.get(name) or _registered.get(name)
@@ -322,17 +323,37 @@ def get_dataset(given: Any) -> Dataset:
             return kept
         if _place(name) is not None:
             return _remember(read_text(name))
-        raise unknown_name("dataset", given, known_datasets())
+        raise _unknown(name)
     if type(given) is Dataset:
         return _remember(given)
     if hasattr(type(given), "described"):
         return _remember(instance(given.described(), Dataset, "what described() returns"))
     if hasattr(type(given), "__fspath__"):
-        return _remember(read_dataset(path(given, "dataset", expand=True)))
+        return _remember(read_text(given))
     sequence = hasattr(type(given), "__getitem__") and hasattr(type(given), "__len__")
     if sequence and not issubclass(type(given), (bytes, bytearray, Mapping)):
         return _remember(read_dataset(given))
-    raise unknown_name("dataset", given, known_datasets())
+    raise InvalidInput(
+        "a dataset is a name, the path of images, an ImageData, a sequence of (image, label) or a "
+        f"Hugging Face data set, got {shown(given)}; names: {', '.join(known_datasets())[:1_000]}"
+    )
+
+
+def _unknown(name: str) -> InvalidInput:
+    """The exception for a text that is neither the name of a data set nor the path of images."""
+    error = unknown_name("dataset", name, known_datasets())
+    plain, question, _ = name.partition("?")
+    if question and plain in known_datasets():
+        return InvalidInput(
+            f"{error} Options after '?' are of images at a path, and {plain} is a name"
+        )
+    try:
+        near = nearest_to(path(plain, "dataset", expand=True))
+    except InvalidInput:
+        return error
+    return InvalidInput(
+        f"{error} Or give the path of images: there is no file or folder {shown(plain)}.{near}"
+    )
 
 
 def learn(facts: Mapping[str, Any]) -> Dataset:

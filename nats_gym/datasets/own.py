@@ -10,30 +10,34 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
+from zipfile import ZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym import checks
-from nats_gym.errors import InvalidInput, said, shown
+from nats_gym.errors import InvalidInput, did_you_mean, said, shown
 from nats_gym.files import make_folder, replacing
 from nats_gym.home import home
 from nats_gym.untrusted import checksum_of, open_arrays, read_json
 
 from .dataset import Dataset, Images
 from .pixels import LARGEST_RESOLUTION
-from .reading import Labelled, read_items, read_path
+from .reading import Labelled, list_files, read_items, read_path
 
 #: Where networks find the arrays of one.
 LOADER = "nats_gym.training.loaders:load_kept"
 #: Seed of a split that is drawn, and the share of each class that validates, and that tests.
 SPLIT_SEED, SHARE = 1021, 0.2
 _OPTIONS = ("resolution", "strict", "seed", "valid", "test")
+_SWITCH = {"": True, "true": True, "1": True, "false": False, "0": False}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}-[0-9a-f]{12}")
 _FACTS = 16 << 20
 _SPLITS = {"train": "train", "valid": "x-valid", "test": "x-test"}
@@ -77,40 +81,74 @@ def read_dataset(
         for share, told in ((valid, "valid"), (test, "test"))
     )
     if isinstance(given, Path):
-        if not given.exists():
-            raise InvalidInput(f"no images at {shown(str(given))}: it does not exist")
+        if not os.path.exists(given):
+            raise InvalidInput(
+                f"no images at {shown(str(given))}: it does not exist.{nearest_to(given)}"
+            )
         stem = name or given.resolve().stem
-        key = _key(given, [stem, resolution, seed, valid, test]) if not strict else ""
-        entry = _folder() / "index" / key
-        if key and entry.is_file() and (kept := find_kept(entry.read_text("utf-8")[:200])):
-            return kept
-        read = read_path(given, resolution, strict)
-        row = _keep_labelled(stem, read, seed, valid, test)
+        try:
+            key = _key(given, [stem, resolution, seed, valid, test]) if not strict else ""
+            entry = _folder() / "index" / key
+            if key and (kept := _find_entry(entry)):
+                return kept
+            read = read_path(given, resolution, strict)
+            row = _keep_labelled(stem, read, seed, valid, test)
+        except InvalidInput as error:
+            told = shown(str(given))
+            if told in str(error) or f"{told[:-1]}/" in str(error):
+                raise
+            raise InvalidInput(f"{told}: {error}") from error
         if key and not read.skipped:  # what was left out is told each time
             make_folder(entry.parent)
             with replacing(entry) as temporary:
-                temporary.write_text(row.name, "utf-8")
+                temporary.write_text(f"{row.name} {_stamp(_folder() / row.name)}", "utf-8")
         return row
     return _keep_labelled(name or "images", read_items(given, resolution), seed, valid, test)
 
 
-def read_text(given: str) -> Dataset:
+def read_text(given: Any, name: str | None = None, **options: Any) -> Dataset:
     """Read the images at ``PATH`` or ``PATH?resolution=32&seed=1``; see :func:`read_dataset`."""
-    place, _, told = given.partition("?")
-    options: dict[str, Any] = {}
-    for name, value in parse_qsl(told, keep_blank_values=True):
-        name = checks.word(name, "option of a data set's path", _OPTIONS)
+    if not issubclass(type(given), str):
+        whole = checks.path(given, "dataset", expand=True)
+        if os.path.exists(whole):  # whatever its name holds
+            return read_dataset(whole, name, **options)
+        given = os.fspath(whole)
+    place, _, told = str.__str__(given).partition("?")
+    path = checks.path(place, "dataset", expand=True)
+    if re.match("[A-Za-z][A-Za-z0-9+.-]*://", place) and not os.path.exists(path):
+        raise InvalidInput(
+            f"images are the path of a folder or .npz on this machine, got the address "
+            f"{shown(place)}: fetch and unpack it, and give its path"
+        )
+    for option, value in parse_qsl(told, keep_blank_values=True):
+        option = checks.word(option, "option of a data set's path", _OPTIONS)
+        if option in options:
+            raise InvalidInput(f"the option {option} of {shown(place)} is given twice")
         try:
-            options[name] = True if name == "strict" else json.loads(value)
-        except ValueError as error:
+            strict = option == "strict"
+            options[option] = _SWITCH[value.lower()] if strict else json.loads(value)
+        except (KeyError, RecursionError, ValueError) as error:
+            allowed = "strict, strict=true or strict=false" if strict else f"{option}=NUMBER"
             raise InvalidInput(
-                f"an option of a data set's path is {name}=NUMBER, got {shown(value)}"
+                f"an option of a data set's path is {allowed}, got {shown(value)}"
             ) from error
-    return read_dataset(checks.path(place, "dataset", expand=True), **options)
+    return read_dataset(path, name, **options)
+
+
+def nearest_to(path: Path) -> str:
+    """``" Did you mean 'x'?"`` for what lies beside a path that does not exist; else nothing."""
+    try:
+        return did_you_mean(path.name, (one.name for one in path.parent.iterdir()))
+    except OSError:
+        return ""
 
 
 def split_classes(
-    labels: NDArray[np.int64], rows: NDArray[np.int64], shares: tuple[float, ...], seed: int
+    labels: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    shares: tuple[float, ...],
+    seed: int,
+    classes: Sequence[str] = (),
 ) -> list[NDArray[np.int64]]:
     """Draw a share of each class, at least one image of it, for each of ``shares``.
 
@@ -126,8 +164,8 @@ def split_classes(
         of_class = generator.permutation(rows[labels[rows] == label])
         if len(of_class) <= len(shares):
             raise InvalidInput(
-                f"class {int(label)} has {len(of_class)} pictures: a split into "
-                f"{len(shares) + 1} parts needs as many of each class"
+                f"class {shown(classes[label]) if classes else int(label)} has {len(of_class)} "
+                f"pictures: a split into {len(shares) + 1} parts needs as many of each class"
             )
         start = 0
         for part, share in zip(drawn, shares, strict=False):
@@ -149,7 +187,7 @@ def _keep_labelled(stem: str, read: Labelled, seed: int, valid: float, test: flo
         name: share for name, share in (("valid", valid), ("test", test)) if name not in parts
     }
     *drawn, parts["train"] = split_classes(
-        read.labels, parts["train"], tuple(missing.values()), seed
+        read.labels, parts["train"], tuple(missing.values()), seed, read.classes
     )
     parts |= dict(zip(missing, drawn, strict=True))
     # One channel at a time, in whole numbers: no float copy of all images, and no rounding.
@@ -200,8 +238,9 @@ def keep(
     row = row_of(facts)
     folder = _folder()
     make_folder(folder)
-    if not (folder / f"{row.name}.npz").is_file():
-        with replacing(folder / f"{row.name}.npz") as temporary, temporary.open("wb") as file:
+    path = folder / f"{row.name}.npz"
+    if not _is_whole(path, _stamp(folder / row.name)):
+        with replacing(path) as temporary, temporary.open("wb") as file:
             rows: dict[str, Any] = {f"split {name}": one for name, one in splits.items()}
             np.savez(file, images=images, labels=labels, **rows)
     with replacing(folder / f"{row.name}.json") as temporary:
@@ -252,7 +291,7 @@ def kept_arrays(name: str) -> dict[str, NDArray[Any]]:
         splits = {key[6:]: rows for key, rows in found.items() if key.startswith("split ")}
         told = read_json(path.with_suffix(".json"), _FACTS)["digest"]
         if digest_of(found["images"], found["labels"], splits) != told:
-            raise ValueError("its images are not those that were kept")
+            raise ValueError("its images are not those that were kept: delete it")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InvalidInput(
             f"the images of {shown(name)} cannot be read, {shown(str(path))}: {said(error)}. Give "
@@ -316,7 +355,40 @@ def _folder() -> Path:
 def _key(path: Path, options: list[Any]) -> str:
     """Names, sizes and times of all files at a path, and options, in one digest."""
     digest = hashlib.sha256(json.dumps([str(path.resolve()), *options]).encode())
-    for one in sorted(path.rglob("*")) if path.is_dir() else [path]:
-        facts = one.stat()
-        digest.update(f"{one} {facts.st_size} {facts.st_mtime_ns} {facts.st_mode}\n".encode())
+    for one in list_files(path) if path.is_dir() else [path]:
+        try:
+            facts = one.stat()
+        except OSError:  # a link to nothing
+            facts = one.lstat()
+        told = f"{one} {facts.st_size} {facts.st_mtime_ns} {facts.st_mode}\n"
+        digest.update(told.encode(errors="surrogateescape"))
     return digest.hexdigest()
+
+
+def _find_entry(entry: Path) -> Dataset | None:
+    """What a path was when last read, as the index says, if its arrays lie there as then."""
+    try:
+        name, _, stamp = entry.read_text("utf-8")[:200].partition(" ")
+    except (OSError, ValueError):  # none, or damaged
+        return None
+    kept = find_kept(name)
+    return kept if kept and stamp and stamp == _stamp(_folder() / name) else None
+
+
+def _stamp(stem: Path) -> str:
+    """Size and time of the file of arrays that are kept; nothing where there is none."""
+    try:
+        facts = stem.with_name(f"{stem.name}.npz").stat()
+    except OSError:
+        return ""
+    return f"{facts.st_size} {facts.st_mtime_ns}"
+
+
+@lru_cache(maxsize=256)
+def _is_whole(path: Path, stamp: str) -> bool:
+    """Whether the file of arrays that has a stamp can be read to its end."""
+    try:
+        with ZipFile(path) as archive:
+            return archive.testzip() is None
+    except Exception:  # damaged, a file can raise nearly anything
+        return False

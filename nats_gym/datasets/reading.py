@@ -5,8 +5,10 @@ Everything here is somebody else's file: sizes are limited before anything is un
 
 from __future__ import annotations
 
+import difflib
 import gzip
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -31,6 +33,13 @@ SUFFIXES = (
 #: Where Linux says what memory a container may take.
 _CONTAINER = Path("/sys/fs/cgroup/memory.max")
 _IDX = {"train": "train", "t10k": "test"}
+#: How a folder of class folders looks, for those who gave another.
+_LAYOUT = (
+    "pictures lie in a folder for each class, such as cats/1.png and dogs/2.png, alone or in "
+    "train/, valid/ and test/"
+)
+#: Files and folders that are looked at before there have to be pictures among them.
+_LOOKED_AT = 100_000
 #: Most classes, as many as a network's classifier has outputs; most images of a set.
 MOST_CLASSES, MOST_IMAGES = 100_000, 2**31
 
@@ -61,8 +70,9 @@ class SkippedPictures(UserWarning):
 def read_path(path: Path, resolution: int | None, strict: bool) -> Labelled:
     """Read a folder of class folders, or of MNIST's files, or an ``.npz``; see :mod:`.own`."""
     if path.is_dir():
-        if any(_idx_files(path, part) for part in _IDX):
-            return _read_idx(path, resolution)
+        idx = {name: files for part, name in _IDX.items() if (files := _idx_files(path, part))}
+        if idx:
+            return _read_idx(idx, resolution)
         return _read_folder(path, resolution, strict)
     if path.suffix == ".npz":
         return _read_arrays(path, resolution)
@@ -105,14 +115,16 @@ def read_items(given: Any, resolution: int | None) -> Labelled:
                 picture, label = item[keys[0]], item[keys[1]]
             except Exception as error:
                 raise _no_sequence(given, error) from error
-            labels.append(checks.integer(label, "a label", 0, MOST_CLASSES))
+            labels.append(checks.integer(label, "a label", 0, MOST_CLASSES - 1))
             yield picture
 
+    if not count:
+        raise InvalidInput(f"a data set has at least one (image, label), got {shown(given)}")
     try:
         images = _stacked((read_pixels(one, resolution) for one in pictures()), count)
     except UnreadablePicture as error:
         raise InvalidInput(
-            f"{said(error)}; pictures are images of Pillow's or uint8 arrays"
+            f"{said(error)}; pictures are images of Pillow's, uint8 arrays or paths of files"
         ) from error
     return _labelled({"all": (images, np.array(labels, np.int64))}, names)
 
@@ -124,13 +136,12 @@ def _no_sequence(given: Any, error: Exception) -> InvalidInput:
 
 
 def _read_folder(folder: Path, resolution: int | None, strict: bool) -> Labelled:
-    inside = _folders(folder)
-    parted = {PARTS[one.name]: one for one in inside if one.name in PARTS}
-    if "train" in parted:
-        inside = _folders(parted["train"])
-    else:
-        parted = {"all": folder}
-    classes = tuple(one.name for one in inside)
+    parted = _part_folders(folder)
+    classes = tuple(one.name for one in _folders(parted.get("train", folder)))
+    if not classes:
+        raise InvalidInput(
+            f"no class folders in {shown(str(parted.get('train', folder)))}: {_LAYOUT}"
+        )
     files: dict[str, list[tuple[Path, int]]] = {}
     for part, place in parted.items():
         found = tuple(one.name for one in _folders(place))
@@ -141,11 +152,12 @@ def _read_folder(folder: Path, resolution: int | None, strict: bool) -> Labelled
             )
         files[part] = []
         for label, name in enumerate(classes):
-            pictures = sorted(
-                path for path in (place / name).rglob("*") if path.suffix.lower() in SUFFIXES
-            )
+            pictures = [path for path in list_files(place / name) if _is_picture(path)]
             if not pictures:
-                raise InvalidInput(f"no pictures in the class folder {shown(str(place / name))}")
+                raise InvalidInput(
+                    f"no pictures in the class folder {shown(str(place / name))}; they end in "
+                    f"{', '.join(SUFFIXES)}"
+                )
             files[part] += [(path, label) for path in pictures]
     skipped: list[str] = []
     count = sum(map(len, files.values()))
@@ -160,6 +172,63 @@ def _read_folder(folder: Path, resolution: int | None, strict: bool) -> Labelled
             SkippedPictures,
         )
     return replace(_labelled(parts, classes), skipped=len(skipped))
+
+
+def _part_folders(folder: Path) -> dict[str, Path]:
+    """The folders of the parts; ``all``, the folder itself, where it is not parted.
+
+    Nothing is left out, or taken for a class, in silence: what is not clear is refused.
+    """
+    names = [one.name for one in _folders(folder)]
+    parts: dict[str, list[str]] = {}
+    others, meant = [], []
+    for name in names:
+        lower = name.lower()
+        if lower in PARTS:
+            parts.setdefault(PARTS[lower], []).append(name)
+            continue
+        near = [part for part in PARTS if part[0] == lower[0]]
+        found = difflib.get_close_matches(lower, near, n=1, cutoff=0.7)
+        others.append(name)
+        meant += [(name, PARTS[found[0]]) for _ in found[:1]]
+    told = ""
+    if "train" in parts:
+        doubled = next((ones for ones in parts.values() if len(ones) > 1), None)
+        if doubled:
+            told = f"has one part in several folders, {', '.join(map(shown, doubled))}"
+        elif others:
+            told = f"has other folders beside its parts, {shown(others)}"
+    elif parts or ("train" in dict(meant).values() and len({*dict(meant).values()}) == len(names)):
+        told = f"looks parted and has no part 'train', but {shown(names)}"
+    if told:
+        hint = "".join(f" Did you mean {shown(part)} by {shown(name)}?" for name, part in meant[:3])
+        raise InvalidInput(
+            f"{shown(str(folder))} {told}. Parts are the folders 'train', 'valid' (or 'val', "
+            f"'validation') and 'test', with the class folders in them, and no others.{hint}"
+        )
+    return {part: folder / ones[0] for part, ones in parts.items()} or {"all": folder}
+
+
+def list_files(folder: Path) -> list[Path]:
+    """All files and folders anywhere in a folder, sorted.
+
+    Raises:
+        InvalidInput: for a great many with hardly a picture among them, such as a whole disk.
+    """
+    found, pictures = [], 0
+    for path in folder.rglob("*"):
+        found.append(path)
+        pictures += _is_picture(path)
+        if len(found) > _LOOKED_AT > pictures * 10:
+            raise InvalidInput(
+                f"{shown(str(folder))} holds more than {_LOOKED_AT:,} files and folders, and only "
+                f"{pictures:,} pictures were among the first: give the folder of the pictures"
+            )
+    return sorted(found)
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES
 
 
 def _read_files(
@@ -203,34 +272,49 @@ def _read_arrays(path: Path, resolution: int | None) -> Labelled:
         *((PARTS[name], f"{name}_images", f"{name}_labels") for name in PARTS),
         *((PARTS[name], f"x_{name}", f"y_{name}") for name in PARTS),
     ):
-        if images in found and labels in found:
+        if images in found:
+            if labels not in found:
+                raise InvalidInput(f"{shown(str(path))} has {shown(images)} and no {shown(labels)}")
+            if part in parts or "all" in parts:
+                raise InvalidInput(
+                    f"{shown(str(path))} has images of one part twice: {shown([*found])}"
+                )
             parts[part] = _resized(found[images], found[labels], resolution, str(path))
     if not parts:
         raise InvalidInput(
             f"{shown(str(path))} has no arrays 'images' and 'labels', nor 'x_train' and 'y_train': "
             f"{shown([*found])}"
         )
-    return _labelled(parts, tuple(map(str, found["classes"])) if "classes" in found else ())
+    classes = found.get("classes", np.empty(0, str))
+    if classes.ndim != 1:
+        raise InvalidInput(
+            f"classes are as many names, (K,), got {classes.dtype} {classes.shape} in "
+            f"{shown(str(path))}"
+        )
+    return _labelled(parts, tuple(map(str, classes)))
 
 
 def _idx_files(folder: Path, part: str) -> tuple[Path, Path] | None:
     """The files of the images and of the labels of a part, if both are there."""
     found = []
-    for kind in ("images-idx3", "labels-idx1"):
+    kinds = ("images-idx3", "labels-idx1")
+    for kind in kinds:
         names = (f"{part}-{kind}{dash}ubyte{end}" for dash in "-." for end in ("", ".gz"))
         found += [next((folder / name for name in names if (folder / name).is_file()), None)]
-    return (found[0], found[1]) if found[0] and found[1] else None
+    images, labels = found
+    if (images is None) != (labels is None):
+        raise InvalidInput(
+            f"{shown(str(folder))} has {(images or labels).name} and no file of its "
+            f"{'labels' if images else 'images'}: {part}-{kinds[images is not None]}-ubyte, or .gz"
+        )
+    return (images, labels) if images and labels else None
 
 
-def _read_idx(folder: Path, resolution: int | None) -> Labelled:
+def _read_idx(files: Mapping[str, tuple[Path, Path]], resolution: int | None) -> Labelled:
     parts = {}
-    for part, name in _IDX.items():
-        files = _idx_files(folder, part)
-        if files:
-            images, labels = (
-                read_idx(path, axes) for path, axes in zip(files, (3, 1), strict=True)
-            )
-            parts[name] = _resized(images, labels, resolution, str(files[0]))
+    for name, paths in files.items():
+        images, labels = (read_idx(path, axes) for path, axes in zip(paths, (3, 1), strict=True))
+        parts[name] = _resized(images, labels, resolution, str(paths[0]))
     return _labelled(parts, ())
 
 
@@ -300,16 +384,17 @@ def _stacked(pictures: Iterable[Pixels], most: int, count: int | None = None) ->
             check_memory(max(most, count or 0), len(pixels))
             made = np.empty((most, *pixels.shape), np.uint8)
         if made is None or pixels.shape != made.shape[1:]:
-            first = pixels.shape if made is None else made.shape[1:]
+            size = f"{pixels.shape[1]}×{pixels.shape[0]}"
+            first = made.shape[1:] if made is not None else ()
+            found = f"of several sizes, {first[1]}×{first[0]} and {size}" if first else None
             raise InvalidInput(
-                "pictures are of several sizes or not square, "
-                f"{first[1]}×{first[0]} and {pixels.shape[1]}×{pixels.shape[0]}: choose the "
-                "resolution that they are brought to, resolution=32 or PATH?resolution=32"
+                f"pictures are {found or f'not square, {size}'}: choose the resolution that they "
+                "are brought to, resolution=32 or PATH?resolution=32"
             )
         made[read] = pixels
         read += 1
     if made is None:
-        raise InvalidInput("a data set has at least one picture, got none")
+        raise InvalidInput("a data set has at least one picture that can be read, got none")
     return made[:read]
 
 
@@ -322,9 +407,16 @@ def _labelled(
         raise InvalidInput("the parts' pictures are of several sizes: choose a resolution")
     count = len(names) or int(labels.max(initial=-1)) + 1
     if count < 2:
-        raise InvalidInput("a data set has at least two classes, got one")
+        got = f", {shown(names[0])}" if names else ""
+        raise InvalidInput(f"a data set has at least two classes, got one{got}")
     if int(labels.max()) >= count:
-        raise InvalidInput(f"a label is outside 0…{count - 1}: {int(labels.max())}")
+        raise InvalidInput(
+            f"a label is outside 0…{count - 1}, of {count} classes {shown(names)}: "
+            f"{int(labels.max())}"
+        )
+    twice = next((name for name, times in Counter(names).items() if times > 1), None)
+    if twice is not None:
+        raise InvalidInput(f"two classes are called {shown(twice)}: {shown(names)}")
     names = names or tuple(map(str, range(count)))
     rows, start = {}, 0
     for part, (_, one) in parts.items():
@@ -364,10 +456,12 @@ def _memory() -> int:
 
 
 def _folders(folder: Path) -> list[Path]:
-    """Visible folders in one, by name."""
+    """Visible folders in one, by name; without what macOS packs beside files."""
     try:
         return sorted(
-            one for one in folder.iterdir() if one.is_dir() and not one.name.startswith(".")
+            one
+            for one in folder.iterdir()
+            if one.is_dir() and not one.name.startswith((".", "__MACOSX"))
         )
     except OSError as error:
         raise InvalidInput(f"{shown(str(folder))} cannot be listed: {said(error)}") from error
