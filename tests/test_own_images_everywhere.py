@@ -207,7 +207,7 @@ def test_results_of_real_searches_are_read_where_the_images_are_not(
     found = nats_gym.search("sss", str(folder), "rea", 1, evaluations=4, evaluator="formula")
     found.save(tmp_path / "found")
     search = {"space": "sss", "dataset": as_data(), "evaluations": 4, "evaluator": "formula"}
-    study = Study.of({"searches": [search], "agents": {"random": {}}})
+    study = Study.of({"runs": 2, "searches": [search], "agents": {"random": {}}})
     assert get_dataset(as_data()).name in study.text
     run_study(study, tmp_path / "study")
     forget(tmp_path / "elsewhere", monkeypatch)
@@ -261,6 +261,7 @@ def test_a_folder_that_changed_is_refused_by_what_goes_on(
         )
 
     spec = {
+        "runs": 2,
         "searches": [
             {"space": "sss", "dataset": str(folder), "evaluations": 3, "evaluator": "formula"}
         ],
@@ -301,7 +302,7 @@ def test_a_study_may_be_given_further_data_sets(
 ) -> None:
     other = write_digits(tmp_path / "others", first=1)
     search = {"space": "sss", "evaluations": 2, "evaluator": "formula"}
-    spec: dict[str, Any] = {"agents": {"random": {}}}
+    spec: dict[str, Any] = {"runs": 2, "agents": {"random": {}}}
     for several in ([str(folder)], [str(folder), str(other)]):
         spec["searches"] = [{**search, "datasets": several}]
         run_study(Study.of(spec), tmp_path / "study")
