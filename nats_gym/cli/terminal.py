@@ -109,7 +109,13 @@ def main() -> None:
     sys.exit(code or 0)
 
 
-def _one_line(message: Warning | str, *where: object) -> str:
+def _one_line(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
+) -> str:
     """A warning as this command line says it: its place in the code is nobody's here."""
     return f"nats-gym: {' '.join(str(message).split())}\n"
 

@@ -301,12 +301,14 @@ def _idx_files(folder: Path, part: str) -> tuple[Path, Path] | None:
         names = (f"{part}-{kind}{dash}ubyte{end}" for dash in "-." for end in ("", ".gz"))
         found += [next((folder / name for name in names if (folder / name).is_file()), None)]
     images, labels = found
-    if (images is None) != (labels is None):
+    if images and labels:
+        return images, labels
+    if there := images or labels:
         raise InvalidInput(
-            f"{shown(str(folder))} has {(images or labels).name} and no file of its "
+            f"{shown(str(folder))} has {there.name} and no file of its "
             f"{'labels' if images else 'images'}: {part}-{kinds[images is not None]}-ubyte, or .gz"
         )
-    return (images, labels) if images and labels else None
+    return None
 
 
 def _read_idx(files: Mapping[str, tuple[Path, Path]], resolution: int | None) -> Labelled:
