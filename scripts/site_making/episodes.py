@@ -23,8 +23,10 @@ PLAYED: dict[str, tuple[str, dict[str, Any]]] = {
     "{}-OneShot-v0": ("NATS-TSS-cifar10", {}),
     "{}-Edit-v0": ("NATS-TSS-cifar10", {"horizon": 12}),
     "mo-{}-v0": ("NATS-SSS-cifar10", {}),
+    "{}-Tasks-v0": ("NATS-TSS", {}),
+    "{}-Tasks-Budgeted-v0": ("NATS-SSS", {"time_budget": 3_000.0}),
 }
-EPISODES = {"{}-v0": 3, "{}-OneShot-v0": 8, "mo-{}-v0": 3}
+EPISODES = {"{}-v0": 3, "{}-OneShot-v0": 8, "mo-{}-v0": 3, "{}-Tasks-v0": 3}
 
 
 def frames(family: str) -> Iterator[tuple[NDArray[np.uint8], int]]:
