@@ -146,7 +146,7 @@ class _Watched(gym.Wrapper[Any, Any, Any, Any]):
         return observation, reward, terminated, truncated, info
 
 
-class _WatchedCopies(gym.vector.VectorWrapper[Any, Any, Any]):
+class _WatchedCopies(gym.vector.VectorWrapper):  # type: ignore[type-arg] # not in Gymnasium 1.1
     """The same of several copies, of whose evaluations it notes the first to be answered first."""
 
     def __init__(
