@@ -146,7 +146,7 @@ class _Watched(gym.Wrapper[Any, Any, Any, Any]):
         return observation, reward, terminated, truncated, info
 
 
-class _WatchedCopies(gym.vector.VectorWrapper):  # type: ignore[type-arg] # not in Gymnasium 1.1
+class _WatchedCopies(gym.vector.VectorWrapper):  # Gymnasium 1.1 knows it as no generic class
     """The same of several copies, of whose evaluations it notes the first to be answered first."""
 
     def __init__(
