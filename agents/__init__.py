@@ -293,6 +293,8 @@ def objectives_of(factory: Callable[..., Any]) -> tuple[bool, Any]:
 
 def takes_guide(factory: Callable[..., Any]) -> bool:
     """Whether a score can guide its agents, by ``guide=``."""
+    if not callable(factory):  # Python would quote it whole
+        return False
     try:
         return "guide" in inspect.signature(factory).parameters
     except Exception:  # what is given answers as it likes

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nats_gym import checks
 from nats_gym.evaluators.cached import CachedEvaluator
 from nats_gym.evaluators.cluster import RayEvaluator
 from nats_gym.evaluators.protocol import Evaluator, StreamingEvaluator
-from nats_gym.evaluators.proxy import ProxyEvaluator, Scores
+from nats_gym.evaluators.proxy import ProxyEvaluator
 from nats_gym.evaluators.training import TrainingEvaluator
+from nats_gym.proxies.score import Function, Score
 
 
 def make_training_evaluator(
@@ -126,7 +127,7 @@ def make_proxy_evaluator(
     space: str,
     dataset: str,
     *,
-    score: Scores = "naswot",
+    score: str | Function | Score | Sequence[str | Function | Score] = "naswot",
     combine: str = "vote",
     reference: int = 64,
     images: str = "noise",

@@ -30,8 +30,6 @@ MOST_TRIALS = 2**32
 PROXY = "proxy"
 #: Most architectures that one is ranked among.
 MOST_REFERENCE = 10_000
-#: A score, or several.
-Scores = str | Function | Score | Sequence[str | Function | Score]
 # Where an accuracy is 75, as the inverse hyperbolic sine of a score: near those of most.
 _MIDDLE = 8.0
 
@@ -80,7 +78,7 @@ class ProxyEvaluator(StreamingEvaluator):
         space: str,
         dataset: str,
         *,
-        score: Scores = "naswot",
+        score: str | Function | Score | Sequence[str | Function | Score] = "naswot",
         combine: str = "vote",
         reference: int = 64,
         images: str = "noise",

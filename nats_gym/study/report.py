@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from nats_gym import checks
-from nats_gym.errors import InvalidInput, shown
+from nats_gym.errors import InvalidInput, did_you_mean, shown
 from nats_gym.extras import require
 from nats_gym.files import check_folder, make_folder, replacing
 from nats_gym.results.figure_files import save_figure, svg_of
@@ -285,7 +285,12 @@ def _answers(
         if asked := [name for name in dict.fromkeys(listed) if name in here]:
             found[group] = (_figures_table(searches, asked, here),)
     for name in listed:
-        checks.word(name, "figure of the study's searches", known)
+        if type(name) is not str or name not in known:
+            some = ", ".join(list(known)[:12])
+            raise InvalidInput(
+                f"unknown figure {shown(name)}; allowed: {some}… ({len(known)} in all, which "
+                f"nats-gym show lists).{did_you_mean(name, known)}"
+            )
     return found
 
 
