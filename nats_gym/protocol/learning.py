@@ -181,6 +181,7 @@ class _WatchedCopies(gym.vector.VectorWrapper):  # Gymnasium 1.1 knows it as no 
         for place, *figures in self._evaluator.answered:
             self._account.note(int(numbers[place]), *figures)
             self._clock = figures[-1]
+        self._evaluator.answered = []  # the next step may evaluate nothing
 
 
 def _until_spent(
