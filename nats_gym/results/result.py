@@ -544,6 +544,8 @@ class SearchResult:
             names = prior_names(*searched, names, arguments.source)
             tables = open_prior(*searched, names, arguments.source, table)
             provenance |= prior_record(tables)
+        if "learned_on" in claimed:  # which no table tells; validate looks where it can
+            provenance["learned_on"] = str(claimed["learned_on"])
         for name, claim in claimed.items():
             known = name in ("table", "checksum") or provenance.get(name) == claim
             # What an earlier version called a test is none.

@@ -26,6 +26,7 @@ from nats_gym.agents.controller import (
 )
 from nats_gym.envs import make_sb3
 from nats_gym.errors import InvalidInput
+from nats_gym.results.result import SearchResult
 from nats_gym.streams import run_seeds
 from nats_gym.study.results import CellResult, StudyResults
 from nats_gym.study.tables import headline_tables
@@ -125,11 +126,15 @@ def test_a_folder_is_an_agents_name(trained: tuple[Any, Path], tmp_path: Path) -
         nats_gym.search("sss", "cifar10", str(folder), evaluations=2)
 
 
-def test_a_result_says_what_a_controller_learned_on(trained: tuple[Any, Path]) -> None:
+def test_a_result_says_what_a_controller_learned_on(
+    trained: tuple[Any, Path], tmp_path: Path
+) -> None:
     _, folder = trained
     tasks = load_controller(folder).card.tasks
     found = nats_gym.search("tss", "cifar10", str(folder), epochs=12, evaluations=2)
     assert found.provenance["learned_on"] == "; ".join(tasks)
+    again = SearchResult.load(found.save(tmp_path / "kept"))
+    assert again.provenance == found.provenance
     cell = CellResult("one", "mine", found)
     (headline,) = headline_tables(StudyResults("study", folder, {}, [cell], []))
     assert any(
