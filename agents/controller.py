@@ -201,7 +201,7 @@ def save_controller(
 
     Args:
         folder: made if it is not there; it must hold no controller.
-        model: PPO or RecurrentPPO, trained on ``make_sb3("NATS-…-Tasks-Budgeted-v0", …)`` with
+        model: PPO or RecurrentPPO, trained on ``make_sb3("…-Tasks-Budgeted-v0", …)`` with
             ``max_evaluations=``.
         figures: what was measured of it, by name.
 
@@ -223,7 +223,7 @@ def save_controller(
     most = env.shared.clock.evaluations if isinstance(env, TasksBudgetedVectorEnv) else None
     if not isinstance(env, TasksBudgetedVectorEnv) or most is None:
         raise InvalidInput(
-            "a controller is trained on make_sb3('NATS-…-Tasks-Budgeted-v0', max_evaluations=…), "
+            "a controller is trained on make_sb3('…-Tasks-Budgeted-v0', max_evaluations=…), "
             f"this model on {shown(env)}"
         )
     card = ControllerCard(
@@ -296,7 +296,8 @@ def _make_policy(card: ControllerCard) -> ActorCriticPolicy:
         require("sb3_contrib", "a controller with a memory")
         from sb3_contrib.common.recurrent.policies import RecurrentActorCriticPolicy as kind
     first = next(iter(get_space(card.space).budgets or DATASETS))
-    env = _make_env(card, dataset=first)  # what it sees is the same on all
+    # What it sees is the same on all, whoever answers.
+    env = _make_env(card, tasks=[Task(card.space, first, evaluator=_Unasked())])
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         made: ActorCriticPolicy = kind(
             env.observation_space, env.action_space, lambda _: 0.0, **card.settings
@@ -345,6 +346,15 @@ class ControllerAgent:
                     observation, _, ended, _, _ = search.step(action.item())
                     if ended:
                         break
+
+
+class _Unasked:
+    """An evaluator that nothing asks."""
+
+    def evaluate(
+        self, index: NDArray[np.int64], epochs: Any, trial_keys: NDArray[np.uint64]
+    ) -> Outcome:
+        raise NotImplementedError
 
 
 class _Through:

@@ -649,11 +649,9 @@ class ArchitectureEnv(gym.Env[Any, Any]):
             ids = [
                 family.format(named) for family, (scalar, _) in FAMILIES.items() if scalar in owners
             ]
-            ids = ids or [
-                env_id
-                for env_id, made in TASK_ENVIRONMENTS.items()
-                if made["space"] == space and TASK_FAMILIES[family_of(env_id)][0] in owners
-            ]
+            of_space = [one for one, made in TASK_ENVIRONMENTS.items() if made["space"] == space]
+            of_tasks = of_space or [family.format("NAS") for family in TASK_FAMILIES]
+            ids = ids or [one for one in of_tasks if TASK_FAMILIES[family_of(one)][0] in owners]
             if ids:
                 raise InvalidInput(
                     f"{option} is an option of {' and '.join(ids)}; this environment has none"

@@ -39,7 +39,9 @@ ENVIRONMENTS: dict[str, dict[str, str]] = {
     for benchmark, (space, dataset) in BENCHMARKS.items()
 }
 #: Of any space, which is given as ``space=``: the object, its class, or the name it is known by.
-OPEN_ENVIRONMENTS: tuple[str, ...] = tuple(family.format("NAS") for family in FAMILIES)
+OPEN_ENVIRONMENTS: tuple[str, ...] = tuple(
+    family.format("NAS") for family in (*FAMILIES, *TASK_FAMILIES)
+)
 #: Of any data set, which is given as ``dataset=``: its name, or images of one's own.
 OPEN_DATASETS: dict[str, dict[str, str]] = {
     family.format(f"NATS-{space.upper()}"): {"space": space}

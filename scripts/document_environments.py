@@ -136,8 +136,7 @@ def page(family: str) -> str:
     own = [env_id for env_id in OPEN_DATASETS if family_of(env_id) == family]
     lines = [f"# {PAGES[family][1]}", "", *(f"- `{env_id}`" for env_id in ids)]
     lines += [f"- `{env_id}`: on images of your own, `dataset=`" for env_id in own]
-    if not of_tasks:
-        lines.append(f"- `{family.format('NAS')}`: in any space, `space=`")
+    lines.append(f"- `{family.format('NAS')}`: in any space, `space=`")
     shown = {one: made["space"] for one, made in of_tasks.items()} or {
         family.format(name): space
         for name, (space, dataset) in BENCHMARKS.items()
@@ -160,7 +159,7 @@ def index() -> str:
         + ", ".join(
             f"`{family.format(one)}`"
             for one in (
-                ("NATS-TSS", "NATS-SSS")
+                ("NATS-TSS", "NATS-SSS", "NAS")
                 if family in TASK_FAMILIES
                 else ("NATS-…", "NASBench101-cifar10", "NAS")
             )

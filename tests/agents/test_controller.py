@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import gymnasium as gym
 import numpy as np
@@ -26,10 +27,13 @@ from nats_gym.agents.controller import (
 )
 from nats_gym.envs import make_sb3
 from nats_gym.errors import InvalidInput
+from nats_gym.evaluators import Outcome
 from nats_gym.results.result import SearchResult
+from nats_gym.spaces import ArchitectureSpace, known, register_space
 from nats_gym.streams import run_seeds
 from nats_gym.study.results import CellResult, StudyResults
 from nats_gym.study.tables import headline_tables
+from nats_gym.tasks import Task
 from nats_gym.untrusted import checksum_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -124,6 +128,28 @@ def test_a_folder_is_an_agents_name(trained: tuple[Any, Path], tmp_path: Path) -
         find_agent(str(tmp_path))
     with pytest.raises(InvalidInput, match="searches tss, not sss"):
         nats_gym.search("sss", "cifar10", str(folder), evaluations=2)
+
+
+def test_a_controller_of_ones_own_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known, "_registered", {**known._registered})
+
+    class Stairs(ArchitectureSpace):
+        name = "stairs"
+        decisions: ClassVar = {"depth": tuple("123"), "width": tuple("abcd")}
+
+    def evaluate(index: Any, epochs: Any, trial_keys: Any) -> Outcome:
+        return Outcome(40.0 + 3.0 * index, 1.0 + 0.0 * index)
+
+    answers, space = SimpleNamespace(evaluate=evaluate), register_space(Stairs)
+    made = {"tasks": [Task("stairs", name, evaluator=answers) for name in ("cifar10", "digits")]}
+    env = make_sb3("NAS-Tasks-Budgeted-v0", 4, seed=0, space=space, max_evaluations=3, **made)
+    card = save_controller(tmp_path / "made", PPO("MlpPolicy", env, **SMALL).learn(96))
+    assert (card.space, card.tasks) == ("stairs", ("cifar10", "digits"))
+    found = nats_gym.search(
+        "stairs", "cifar100", str(tmp_path / "made"), evaluations=5, evaluator=answers
+    )
+    assert found.provenance["learned_on"] == "cifar10; digits"
+    assert (found.accuracy == 40.0 + 3.0 * found.index).all()
 
 
 def test_a_result_says_what_a_controller_learned_on(
