@@ -41,14 +41,12 @@ from nats_gym.rewards import (
 )
 from nats_gym.simulation.clock import SimulatedClock
 from nats_gym.simulation.schedule import Epochs
-from nats_gym.spaces import ArchitectureSpace, Figure, Quantity, get_space, known_spaces
+from nats_gym.spaces import ArchitectureSpace, get_space, known_spaces
 from nats_gym.streams import combine_int, seed_key
 from nats_gym.tables import SURROGATE_VERSION
 from nats_gym.tables.column import core_figures
-from nats_gym.tables.named_columns import known_figures
-from nats_gym.tables.table import named_figure
 
-from .ground_truth import GroundTruth
+from .figures import Figures
 from .limits import Limits, no_limits, option_of
 from .observation import FlatObservation, Observation
 from .rendering import Window, draw, text
@@ -57,7 +55,6 @@ from .sources import (
     choose_dataset,
     choose_evaluator,
     choose_judge,
-    judging_table,
     table_evaluator,
 )
 from .viewer import require_pygame
@@ -146,24 +143,25 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         )
         judged = checks.switch(report_test, "report_test")
         self.judge = choose_judge(space, dataset, self.evaluator) if judged else None
-        self._figures: dict[str, Figure] = {}  # those asked for
-        self._with_worst: dict[str, NDArray[np.float64]] = {}
+        self._figures = Figures(
+            self.architecture_space, dataset, self.evaluator, self.epochs, self._provenance[0]
+        )
         #: Whether `info` says of an architecture that it is valid.
         self._may_be_invalid = not self.architecture_space.every_row_valid
-        self._told_names = self._check_figures(figures)
+        self._told_names = self._figures.check_told(figures)
         #: Those of them that the observation shows too.
         self._observed = (
             self._told_names if checks.switch(observe_figures, "observe_figures") else ()
         )
         if observe_figures and not self._observed:
             raise InvalidInput("observe_figures shows those that figures= names; it names none")
-        self._tell_figures()
+        self._told = self._figures.tell(self._told_names)
         self._maxima = self._join_limits(
             limits, params=max_params, flops=max_flops, latency=max_latency
         )
         self._set_limits()
         self.reward_function = self._choose_reward(reward, penalty)
-        check_reward(self.reward_function, arrays=False, figures=self._values_of)
+        check_reward(self.reward_function, arrays=False, figures=self._figures.values)
         if render_mode is not None:
             render_mode = checks.word(render_mode, "render_mode", self.metadata["render_modes"])
         if render_mode == "human":
@@ -179,7 +177,6 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         self._num_choices = self.architecture_space.num_choices
         self._view: FlatObservation
         self._table_evaluators: dict[str | int, TableEvaluator] = {}  # those used last
-        self._ground_truths: dict[str, GroundTruth] = {}
         self._answering: Evaluator = self.evaluator
         self._stream: int | None = None
         self._evaluations = 0
@@ -313,12 +310,12 @@ class ArchitectureEnv(gym.Env[Any, Any]):
             info["cost"] = self._cost.item(index)
         if self._may_be_invalid:
             info["valid"] = True
-        return self._with_told(info, index) if self._told else info
+        return self._with_told(info, index) if self._told_names else info
 
     def _with_told(self, info: dict[str, Any], index: int) -> dict[str, Any]:
         """What `info` says besides, of figures that were asked for."""
-        info.update((name, values.item(index)) for name, values in self._told.items())
-        info.update(self._told_provenances)
+        info.update((name, values.item(index)) for name, values in self._told.values.items())
+        info.update(self._told.provenances)
         return info
 
     @property
@@ -337,7 +334,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         return {**failure, "cost": 0.0} if self._limited else failure
 
     def _reward_of(self, info: dict[str, Any], incumbent: float, last: bool) -> Any:
-        accuracy, index, figures = info["accuracy"], info["index"], self._values_or_worst
+        accuracy, index, figures = info["accuracy"], info["index"], self._figures.values_or_worst
         cost = info["cost"] if self._limited else 0.0
         reward = self.reward_function(
             Evaluation(accuracy, incumbent, self._previous, cost, last, index, figures)
@@ -449,14 +446,14 @@ class ArchitectureEnv(gym.Env[Any, Any]):
 
     def optimum(self, split: str = "valid") -> int:
         """Official index of the best architecture by full-schedule accuracy, mean over trials."""
-        return self._ground_truth(split).optimum()
+        return self._figures.truth(split).optimum()
 
     def regret(self, index: ArrayLike, split: str = "valid") -> NDArray[np.float64] | float:
         """Points between the optimum's full-schedule accuracy and that of ``index (...)``.
 
         A number for a number, an array for an array.
         """
-        return self._ground_truth(split).regret(index)
+        return self._figures.truth(split).regret(index)
 
     def rank(
         self, index: ArrayLike, split: str = "valid"
@@ -466,15 +463,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         A number for a number, an array for an array. NaN, as the regret is, for an architecture
         that a partial table lacks.
         """
-        return self._ground_truth(split).rank(index)
-
-    def _ground_truth(self, split: str) -> GroundTruth:
-        split = checks.word(split, "split", ("valid", "test"))
-        if split not in self._ground_truths:
-            space = self.architecture_space.name
-            table = judging_table(space, self.dataset, self.evaluator)
-            self._ground_truths[split] = GroundTruth(table, split)
-        return self._ground_truths[split]
+        return self._figures.truth(split).rank(index)
 
     # ── figures of all architectures ─────────────────────────────────────────────────────────
 
@@ -490,107 +479,24 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         Raises:
             InvalidInput: for another name, and for accuracies of live training.
         """
-        return self._values_of(name).copy()
-
-    def _values_of(self, name: str) -> NDArray[np.float64]:
-        """:meth:`figure`, read-only: the same array every time."""
-        return self._find_figure(name).values
-
-    def _values_or_worst(self, name: str) -> NDArray[np.float64]:
-        """:meth:`_values_of`; where rows may be invalid, the worst value follows, at index -1."""
-        if not self._may_be_invalid:
-            return self._values_of(name)
-        if name not in self._with_worst:
-            figure = self._find_figure(name)
-            worst = np.nanmax if figure.quantity.lower_is_better else np.nanmin
-            self._with_worst[name] = np.append(figure.values, worst(figure.values))
-        return self._with_worst[name]
-
-    def _find_figure(self, name: str) -> Figure:
-        if type(name) is str and name in self._figures:
-            return self._figures[name]
-        space = self.architecture_space
-        core = core_figures(space)
-        if type(name) is not str or name not in core:
-            if isinstance(self.evaluator, TableEvaluator):
-                figure = self.evaluator.table.figure(name)
-            else:
-                figure = named_figure(space, self.dataset, name)
-        elif name in space.closed_forms:
-            figure = space.figure(name, self.dataset)
-        elif name != "accuracy":
-            figure = judging_table(space.name, self.dataset, self.evaluator).figure(name)
-        elif isinstance(self.evaluator, TableEvaluator):
-            expected = self.evaluator.expected_accuracy(self.epochs)
-            figure = Figure(name, core[name], expected, self._provenance[0])
-        else:
-            raise InvalidInput("live training knows no architecture's accuracy beforehand")
-        return self._figures.setdefault(figure.name, figure)
-
-    def _known_figures(self) -> dict[str, Quantity]:
-        """By name, all that may be known of the architectures."""
-        if isinstance(self.evaluator, TableEvaluator):
-            return self.evaluator.table.known_figures
-        return known_figures(self.architecture_space, self.dataset)
-
-    def _check_figures(self, figures: Any) -> tuple[str, ...]:
-        """Names of what `info` says of every architecture that is evaluated."""
-        given = checks.as_list(figures)
-        if given is None:
-            raise InvalidInput(f"figures= is a list of names, got {shown(figures)}")
-        if not given:
-            return ()
-        known = [name for name in self._known_figures() if name != "accuracy"]
-        names = tuple(checks.word(name, "figure", known) for name in given)
-        if len(set(names)) < len(names):
-            raise InvalidInput(f"figures= names one twice: {shown(names)}")
-        return names
-
-    def _tell_figures(self) -> None:
-        """Look up what `info` says, and as shares of its range what the observation shows."""
-        found = {name: self._find_complete(name, f"figure {name}") for name in self._told_names}
-        self._told = {name: self._values_or_worst(name) for name in self._told_names}
-        self._told_provenances = {  # of closed forms there is nothing to say
-            f"{name}_provenance": figure.provenance
-            for name, figure in found.items()
-            if name not in self.architecture_space.closed_forms
-        }
-        if self._observed:
-            shares = [_shares_of_range(self._told[name]) for name in self._observed]
-            self._told_shares = np.stack(shares, axis=-1)
+        return self._figures.values(name).copy()
 
     def _make_view(self, positions: int) -> FlatObservation:
         return FlatObservation(self.architecture_space, positions, self.own_figures, self._observed)
 
     def _observe(self, index: int) -> None:
         """Show what is known of an architecture that was evaluated, where that is asked for."""
-        self._view.set_known(self._told_shares[index])
-
-    def _find_complete(self, name: str, what: str) -> Figure:
-        """A figure that is known of all that can be evaluated."""
-        figure, space = self._find_figure(name), self.architecture_space
-        known = int((~np.isnan(figure.values)).sum())
-        if known < space.size and not isinstance(self.evaluator, TableEvaluator):
-            others = (one for one, of in space.closed_forms.items() if of.lower_is_better)
-            raise InvalidInput(
-                f"{what} needs the {name} of every architecture, and the table of {space.name} "
-                f"{self.dataset} has that of {known:,} of {space.size:,}: take "
-                f"{' or '.join(sorted(others))} instead, or search the table itself (source=)"
-            )
-        return figure
+        self._view.set_known(self._figures.tell(self._observed).shares[index])
 
     # A copy makes again what it can: it is small, and figures are opened where they lie.
 
     def __getstate__(self) -> dict[str, Any]:
-        remade = (
-            *("limits", "_cost", "_figures", "_with_worst", "_window", "_ground_truths"),
-            *("_told", "_told_provenances", "_told_shares"),
-        )
+        remade = ("limits", "_cost", "_told", "_window")
         return {name: value for name, value in self.__dict__.items() if name not in remade}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _figures={}, _with_worst={}, _window=None, _ground_truths={})
-        self._tell_figures()
+        self.__dict__.update(state, _window=None)
+        self._told = self._figures.tell(self._told_names)
         self._set_limits()
         self.reward_function = self._bound(self.reward_function)
 
@@ -608,7 +514,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
 
     def _bound(self, reward: RewardFunction) -> RewardFunction:
         is_table = isinstance(self.evaluator, TableEvaluator)
-        return bind_reward(reward, (lambda: self._values_of("accuracy")) if is_table else None)
+        return bind_reward(reward, (lambda: self._figures.values("accuracy")) if is_table else None)
 
     def _join_limits(
         self, limits: Mapping[str, float] | None, **shorthands: float | None
@@ -617,7 +523,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         given = {} if limits is None else checks.mapping(limits, "limits are numbers by figure")
         known = core_figures(self.architecture_space)
         if any(type(name) is not str or name not in known for name in given):
-            known = self._known_figures()
+            known = self._figures.known
         costs = [name for name, quantity in known.items() if quantity.lower_is_better]
         for name, limit in shorthands.items():
             if limit is not None:
@@ -631,7 +537,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
     def _set_limits(self) -> None:
         space = self.architecture_space
         maxima = [
-            (self._find_complete(name, option_of(name)), most)
+            (self._figures.find_complete(name, option_of(name)), most)
             for name, most in self._maxima.items()
         ]
         self.limits = Limits(space, maxima) if maxima else no_limits(space)
@@ -657,13 +563,6 @@ class ArchitectureEnv(gym.Env[Any, Any]):
                     f"{option} is an option of {' and '.join(ids)}; this environment has none"
                 )
             raise unknown_option(option, sorted({*_options(cls), *others, "space", "dataset"}))
-
-
-def _shares_of_range(values: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Figures as shares of the way from the least to the most that is known; 0 where unknown."""
-    least, most = np.nanmin(values), np.nanmax(values)
-    shares = (values - least) / (most - least if most > least else 1.0)
-    return np.nan_to_num(shares).astype(np.float32)
 
 
 def _options(cls: type) -> set[str]:

@@ -77,7 +77,7 @@ class MultiObjectiveEnv(ConstructionEnv):
             if refused in options:
                 raise InvalidInput(f"{refused} is of one objective; objectives= names several")
         super().__init__(space, dataset, **options)
-        named = name_objectives(objectives, self.architecture_space, self._known_figures)
+        named = name_objectives(objectives, self.architecture_space, lambda: self._figures.known)
         self.objectives = tuple(named)
         self.reward_dim = len(named)
         is_cost = np.array([of.lower_is_better for of in named.values()])
@@ -87,18 +87,19 @@ class MultiObjectiveEnv(ConstructionEnv):
         )
         costs = [name for name in self.objectives if name != "accuracy"]
         for name in costs:
-            self._find_complete(name, f"objective {name}")
+            self._figures.find_complete(name, f"objective {name}")
         self._told_names = tuple(dict.fromkeys((*costs, *self._told_names)))
-        self._tell_figures()
+        self._told = self._figures.tell(self._told_names)
 
     @cached_property
     def costs(self) -> dict[str, NDArray[np.float64]]:
         """By objective but accuracy, its figure of every architecture, ``(arch,)``."""
-        return {name: self._values_or_worst(name) for name in self.objectives if name != "accuracy"}
+        names = (name for name in self.objectives if name != "accuracy")
+        return {name: self._figures.values_or_worst(name) for name in names}
 
     @cached_property
     def _weighed(self) -> Objectives:
-        return Objectives(self.objectives, self._find_figure)
+        return Objectives(self.objectives, self._figures.find)
 
     def __getstate__(self) -> dict[str, Any]:
         remade = ("costs", "_weighed")
@@ -155,7 +156,7 @@ class MultiObjectiveEnv(ConstructionEnv):
     def _expected(self, index: NDArray[np.int64]) -> NDArray[np.float64]:
         if "accuracy" not in self.objectives:
             return np.zeros(len(index))
-        return self._values_of("accuracy")[index]
+        return self._figures.values("accuracy")[index]
 
 
 class MultiObjectiveVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):

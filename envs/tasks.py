@@ -7,6 +7,7 @@ Copies of a native vector play a task each.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, ClassVar
 
 import numpy as np
@@ -33,11 +34,8 @@ from .vector_infos import METRICS, Bools, Metrics, make_dictionaries
 TASK = "task"
 #: Architectures by whose figures a limit is described.
 PROBES = 8
-#: Places of a task asked for, and the trial; None where none was.
+#: Places of the tasks asked for, and the trial; None where none was.
 Wanted = tuple[Any, Any]
-#: What a plain environment has from its table alone, and what from table and schedule.
-_OF_TABLE = ("_table_evaluators", "_ground_truths", "judge")
-_OF_SCHEDULE = ("_figures", "_with_worst", "_told", "_told_provenances")
 
 
 class _OfTasks(ArchitectureEnv):
@@ -48,7 +46,7 @@ class _OfTasks(ArchitectureEnv):
     #: What of it counts in an episode.
     lent: ClassVar[tuple[str, ...]] = (
         *("dataset", "evaluator", "epochs", "_provenance", "reward_function", "limits"),
-        *("_maxima", *_OF_TABLE, *_OF_SCHEDULE),
+        *("_maxima", "_figures", "_told", "_table_evaluators", "judge"),
     )
     own_reset_options: ClassVar[tuple[str, ...]] = (TASK,)
 
@@ -84,6 +82,7 @@ class _OfTasks(ArchitectureEnv):
         self._members: list[ConstructionEnv] = []
         for task in self.tasks:
             self._members.append(self._make_member(task, options))
+        self._share()
         #: Whether `info` speaks of limits: if any task has some.
         self._any_limited = any(one._limited for one in self._members)
         self._masked = any(one._masked for one in self._members)
@@ -104,58 +103,53 @@ class _OfTasks(ArchitectureEnv):
     def _made_with(self, task: Task, options: Mapping[str, Any]) -> dict[str, Any]:
         """Options of the environment of a task: its own, then those of all."""
         made = {**options, **task.options}
+        given = options.get("limits")
+        common = {} if given is None else checks.mapping(given, "limits are numbers by figure")
+        if both := [name for name in task.limits if name in common]:
+            raise InvalidInput(f"limits= and the task {shown(task.name)} both limit {both[0]}")
         if task.limits:
-            common = options.get("limits")
-            given = {} if common is None else checks.mapping(common, "limits are numbers by figure")
-            for name in task.limits:
-                if name in given:
-                    raise InvalidInput(f"limits= and the task {shown(task.name)} both limit {name}")
-            made["limits"] = {**given, **task.limits}
-        elif any(one.limits for one in self.tasks) and all(
-            options.get(name) is None
-            for name in ("limits", "max_params", "max_flops", "max_latency")
-        ):
+            made["limits"] = {**common, **task.limits}
+        limited = made.get("limits") or any(
+            options.get(name) is not None for name in ("max_params", "max_flops", "max_latency")
+        )
+        if not limited and any(one.limits for one in self.tasks):
             made.pop("penalty", None)  # there is no cost here, and is in other tasks
         return made
 
     def _make_member(self, task: Task, options: Mapping[str, Any]) -> ConstructionEnv:
-        """The environment of one task; it shares with those before it what is the same."""
+        """The environment of one task; its evaluator is that of one before which had the same."""
         made = self._made_with(task, options)
         made.pop("render_mode", None)
-        before: list[tuple[Task, ArchitectureEnv]] = [
-            (self.tasks[0], self),
-            *zip(self.tasks, self._members, strict=False),
-        ]
         answers = task.dataset, task.source, task.evaluator
-        for other, one in before:
+        for other, one in zip((self.tasks[0], *self.tasks), (self, *self._members), strict=False):
             if answers == (other.dataset, other.source, other.evaluator):
                 kept = {"dataset", *_options(self.plain)} - {"trial", "source"}
                 made = {name: given for name, given in made.items() if name in kept}
                 made["evaluator"] = one.evaluator
                 break
-        member = self.plain(self.architecture_space, **made)
-        for other, one in reversed(before):  # the first lends last
-            if one._maxima == member._maxima and np.array_equal(
-                one.limits.cost, member.limits.cost
-            ):
-                member.limits = one.limits
-            if one.evaluator is not member.evaluator:
-                continue
-            names: tuple[str, ...] = _OF_TABLE
-            if one.epochs == member.epochs:
-                names += _OF_SCHEDULE
-                if other.reward == task.reward and bool(other.limits) == bool(task.limits):
-                    names += ("reward_function",)
-            member.__dict__.update((name, one.__dict__[name]) for name in names)
-        return member
+        return self.plain(self.architecture_space, **made)
+
+    def _share(self) -> None:
+        """Let the environments of tasks that lend the same lend one object."""
+        for place, (task, one) in enumerate(zip(self.tasks, self._members, strict=True)):
+            for other, first in zip(self.tasks[:place], self._members, strict=False):
+                known = first.limits is one.limits or first._maxima != one._maxima
+                if not known and np.array_equal(first.limits.cost, one.limits.cost):
+                    one.limits = first.limits
+                if first.evaluator is not one.evaluator or first.dataset != one.dataset:
+                    continue
+                same = ["_table_evaluators", "judge"]
+                if first.epochs == one.epochs:
+                    same += ["_figures", "_told"]
+                    if (other.reward, first._limited) == (task.reward, one._limited):
+                        same.append("reward_function")
+                one.__dict__.update((name, first.__dict__[name]) for name in same)
 
     def _take(self, place: int) -> None:
         """Have what a task lends."""
         member = self._members[place]
         self._place = place
         self.__dict__.update((name, member.__dict__[name]) for name in self.lent)
-        if self._observed:
-            self._told_shares = member._told_shares
         self._limited = self._any_limited
         self._cost = self.limits.cost if self._limited else np.zeros(0)
 
@@ -181,18 +175,23 @@ class _OfTasks(ArchitectureEnv):
             if task in self.tasks:
                 return self.tasks.index(task)
             task = task.name
-        elif issubclass(type(task), str) and str.__str__(task) in names:
-            return names.index(str.__str__(task))
+        elif issubclass(type(task), str) and (name := str.__str__(task)) in names:
+            if names.count(name) > 1:
+                raise InvalidInput(f"several tasks are called {shown(name)}: name one by its place")
+            return names.index(name)
         raise unknown_name(f"task (a name, a Task or a place of 0…{len(names) - 1})", task, names)
 
-    def find_wanted(self, chosen: Mapping[str, Any]) -> Wanted:
-        """Which task and trial the options of a reset ask for; `InvalidInput` if they cannot be."""
-        task, trial = chosen.get(TASK), chosen.get(TRIAL)
-        place = None if task is None else self.place_of(task)
-        if trial is not None:
-            for one in self._members if place is None else self._members[place : place + 1]:
-                one.evaluator_of(trial)
-        return place, trial
+    def find_wanted(self, tasks: Sequence[Any] | None, trial: Any) -> list[int] | None:
+        """Places of the tasks that a reset asks for; None for those that are drawn.
+
+        Raises:
+            InvalidInput: for an unknown task, and a trial that one of them, or of those that may
+                be drawn, does not have.
+        """
+        places = None if tasks is None else [self.place_of(task) for task in tasks]
+        for place in range(len(self.tasks)) if places is None else {*places}:
+            self._members[place].evaluator_of(trial)
+        return places
 
     # ── episodes ─────────────────────────────────────────────────────────────────────────────
 
@@ -204,8 +203,11 @@ class _OfTasks(ArchitectureEnv):
         Raises:
             InvalidInput: for an unknown option, a task, a trial or a start that cannot be.
         """
-        self._wanted = self.find_wanted(self.check_options(options))
-        return super().reset(seed=seed, options=options)
+        chosen = {**self.check_options(options)}
+        task, trial = chosen.pop(TASK, None), chosen.pop(TRIAL, None)
+        places = self.find_wanted(None if task is None else [task], trial)
+        self._wanted = None if places is None else places[0], trial
+        return super().reset(seed=seed, options=chosen)
 
     def _begin_stream(self, key: int) -> None:
         super()._begin_stream(key)
@@ -271,6 +273,7 @@ class _OfTasks(ArchitectureEnv):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
+        self._share()
         self._take(self._place)
 
 
@@ -286,7 +289,7 @@ def _describe(env: ArchitectureEnv) -> NDArray[np.float32]:
     probes = (2 * np.arange(PROBES) + 1) * size // (2 * PROBES)
     taken = np.zeros(PROBES)
     for name, most in env._maxima.items():
-        share = env._values_of(name)[probes] / (2.0 * most)
+        share = env._figures.values(name)[probes] / (2.0 * most)
         taken = np.maximum(taken, np.nan_to_num(share, nan=1.0))
     told = [
         np.log10(facts.num_classes) / 3.0,
@@ -411,7 +414,7 @@ class _VectorOfTasks(ConstructionVectorEnv):
         super().__init__(num_envs, **options)
         members = self._members = self.shared._members
         for one in members:
-            check_reward(one.reward_function, arrays=True, figures=one._values_of)
+            check_reward(one.reward_function, arrays=True, figures=one._figures.values)
         self._task = np.zeros(self.num_envs, np.int64)
         self._sampler = TaskSampler(len(members), self.num_envs)
         self._wanted: Wanted = (None, None)
@@ -438,20 +441,20 @@ class _VectorOfTasks(ConstructionVectorEnv):
             InvalidInput: as the scalar environment's, and for another number of tasks.
         """
         given = {} if options is None else checks.mapping(options, RESET_OPTIONS)
-        each = checks.as_list(given.get(TASK))
-        if each is not None:
-            if len(each) != self.num_envs:
-                raise InvalidInput(f"{len(each):,} tasks for {self.num_envs:,} copies")
-            del given[TASK]
-        own = {name: value for name, value in given.items() if name != "reset_mask"}
-        place, trial = self.shared.find_wanted(self.shared.check_options(own))
-        if each is not None:
-            place = [self.shared.place_of(one) for one in each]
-        if place is not None:
-            place = np.broadcast_to(np.array(place, np.int64), (self.num_envs,))
-        self._wanted = place, trial
+        passed = {name: given.pop(name) for name in ("reset_mask",) if name in given}
+        chosen = {**self.shared.check_options(given)}
+        task, trial = chosen.pop(TASK, None), chosen.pop(TRIAL, None)
+        each = None if task is None else [task]
+        if (listed := checks.as_list(task)) is not None:
+            if len(listed) != self.num_envs:
+                raise InvalidInput(f"{len(listed):,} tasks for {self.num_envs:,} copies")
+            each = listed
+        places = self.shared.find_wanted(each, trial)
+        if places is not None:
+            places = np.broadcast_to(np.array(places, np.int64), (self.num_envs,))
+        self._wanted = places, trial
         try:
-            return super().reset(seed=seed, options=given or None)
+            return super().reset(seed=seed, options={**chosen, **passed})
         finally:
             self._wanted = None, None
 
@@ -523,30 +526,28 @@ class _VectorOfTasks(ConstructionVectorEnv):
     ) -> Any:
         if lent not in self._alike:  # the first task that lends the same, of each task
             known: dict[tuple[int, ...], int] = {}
-            each = [tuple(id(getattr(one, name)) for name in lent) for one in self._members]
-            firsts = [known.setdefault(key, place) for place, key in enumerate(each)]
-            self._alike[lent] = np.array(firsts)
-        alike = self._alike[lent]
-        group = alike[self._task[which]] if alike.any() else alike[:1]
-        lenders = np.unique(group).tolist()
-        if len(lenders) < 2:
-            return ask(self._members[lenders[0] if lenders else 0], *arrays)
-        rows = [np.flatnonzero(group == one) for one in lenders]
+            keys = [tuple(id(getattr(one, name)) for name in lent) for one in self._members]
+            firsts = [known.setdefault(key, place) for place, key in enumerate(keys)]
+            self._alike[lent] = np.array(firsts, np.int16)  # which numpy sorts by radix
+        group = self._alike[lent][self._task[which]]
+        order = np.argsort(group, kind="stable")
+        group = group[order]
+        begins = [*np.flatnonzero(np.diff(group, prepend=-1)).tolist(), len(group)]
+        if len(begins) < 3:
+            return ask(self._members[group[0] if len(group) else 0], *arrays)
+        given = [each[order] if isinstance(each, np.ndarray) else each for each in arrays]
         parts = []
-        for one, of_it in zip(lenders, rows, strict=True):
-            own = (each[of_it] if isinstance(each, np.ndarray) else each for each in arrays)
-            parts.append(ask(self._members[one], *own))
-        order = np.argsort(np.concatenate(rows))
+        for begin, end in pairwise(begins):
+            own = (each[begin:end] if isinstance(each, np.ndarray) else each for each in given)
+            parts.append(ask(self._members[group[begin]], *own))
+        back = np.argsort(order)
         if not isinstance(parts[0], dict):
-            full = [
-                np.broadcast_to(p, (len(r), *np.shape(p)[1:]))
-                for p, r in zip(parts, rows, strict=True)
-            ]
-            return np.concatenate(full)[order]
+            return np.concatenate(parts)[back]
         if any(part.keys() != parts[0].keys() for part in parts):
-            told = [make_dictionaries(p, len(r)) for p, r in zip(parts, rows, strict=True)]
-            return {METRICS: np.concatenate(told)[order]}
-        return {name: np.concatenate([part[name] for part in parts])[order] for name in parts[0]}
+            counts = (end - begin for begin, end in pairwise(begins))
+            told = [make_dictionaries(*one) for one in zip(parts, counts, strict=True)]
+            return {METRICS: np.concatenate(told)[back]}
+        return {name: np.concatenate([part[name] for part in parts])[back] for name in parts[0]}
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
         """As :meth:`ArchitectureVectorEnv.call`; what a task decides is each copy's own."""

@@ -75,7 +75,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
             checks.word(options["render_mode"], "render_mode", self.metadata["render_modes"])
         self.autoreset_mode = _mode(autoreset_mode)
         self.shared = self.scalar(space, dataset, **options)
-        check_reward(self.shared.reward_function, arrays=True, figures=self.shared._values_of)
+        check_reward(self.shared.reward_function, arrays=True, figures=self.shared._figures.values)
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = self.shared.render_mode
         self.single_observation_space = self.shared.observation_space
@@ -322,16 +322,19 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         known: dict[str, NDArray[Any]] = {}
         if self._limited:
             known["cost"] = np.where(index < 0, 0.0, lender.limits.cost[index])
-        for name, values in lender._told.items():
+        for name, values in lender._told.values.items():
             known[name] = values[index]
-        for name, provenance in lender._told_provenances.items():
+        for name, provenance in lender._told.provenances.items():
             known[name] = self._objects(provenance, len(index))
         return known
 
     def _observe(self, which: NDArray[np.int64], index: NDArray[np.int64]) -> None:
         """Show what is known of the architectures of ``which`` copies, which were evaluated."""
         if self._observes:
-            shares = self._by_lender(("_told",), lambda one, i: one._told_shares[i], which, index)
+            names, lent = self.shared._observed, ("_figures",)
+            shares = self._by_lender(
+                lent, lambda one, i: one._figures.tell(names).shares[i], which, index
+            )
             self._observations[which, self._known] = shares
 
     def _ask_all(
@@ -434,10 +437,11 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         lender: ArchitectureEnv, accuracy: Any, incumbent: Any, previous: Any, *rest: Any
     ) -> Any:
         cost, last, index = rest
-        figures = lender._values_or_worst
-        return lender.reward_function(
+        figures = lender._figures.values_or_worst
+        reward = lender.reward_function(
             Evaluation(accuracy, incumbent, previous, cost, last, index, figures)
         )
+        return reward if np.ndim(reward) else np.broadcast_to(reward, accuracy.shape)
 
     # ── infos ────────────────────────────────────────────────────────────────────────────────
 

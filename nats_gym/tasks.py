@@ -64,9 +64,11 @@ class Task:
     dataset: str
     epochs: Epochs | None = None
     limits: Mapping[str, float] = field(default_factory=dict, hash=False)
-    reward: Any = field(default=None, hash=False)
+    reward: Any = field(default=None, hash=False, compare=False)
     source: str | os.PathLike[str] = "auto"
     evaluator: Any = field(default=None, hash=False)
+    #: What ``reward`` names: by that tasks are the same.
+    _rewarded: Any = field(init=False, repr=False, hash=False)
 
     def __post_init__(self) -> None:
         """Check what was given; names of spaces and data sets become their own."""
@@ -83,8 +85,7 @@ class Task:
         set_(self, "source", str(check_source(self.source)))
         if self.epochs is not None:
             set_(self, "epochs", check_epochs(self.epochs, space.full_epochs_on(dataset)))
-        if self.reward is not None:
-            find_reward(self.reward)
+        set_(self, "_rewarded", None if self.reward is None else find_reward(self.reward))
         answers = self.evaluator
         if isinstance(answers, (str, Mapping)):
             evaluator_options(answers)
@@ -100,7 +101,8 @@ class Task:
         epochs = () if self.epochs is None else (f"{self.epochs} epochs",)
         reward = () if self.reward is None else (f"reward {shown(self.reward, 50)}",)
         source = () if self.source == "auto" else (str(self.source),)
-        return ", ".join((self.dataset, *limits, *epochs, *reward, *source))
+        evaluator = () if self.evaluator is None else (f"evaluator {_name_of(self.evaluator)}",)
+        return ", ".join((self.dataset, *limits, *epochs, *reward, *source, *evaluator))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -245,6 +247,8 @@ def make_tasks(
     known = {*names, *(figure for one in alternatives for figure in one)}
     if left_out is None:
         raise InvalidInput(f"leave_out is a list of names, got {shown(leave_out)}")
+    called = {of: name for of, name in zip(given, names, strict=True) if isinstance(of, str)}
+    left_out = [called.get(one, one) if isinstance(one, str) else one for one in left_out]
     for one in left_out:
         checks.word(one, "data set or limit to leave out", sorted(known))
     sides: dict[str, list[Task]] = {side: [] for side in SIDES}
@@ -335,3 +339,9 @@ def _least_for(
     else:
         values = load_table(space.name, dataset, source).figure(figure).values
     return float(np.nanquantile(values, share, method="higher"))
+
+
+def _name_of(evaluator: Any) -> str:
+    """What a task calls who answers: by its name and options, or by its class."""
+    named = isinstance(evaluator, (str, Mapping))
+    return shown(evaluator, 50) if named else type(evaluator).__name__

@@ -147,7 +147,7 @@ def test_a_reward_cannot_change_what_everyone_looks_up() -> None:
     before = env.figure("latency")
     for name in ("latency", "flops", "accuracy"):
         with pytest.raises(ValueError, match="read-only"):
-            env._values_of(name)[0] = 0.0
+            env._figures.values(name)[0] = 0.0
     env.figure("latency")[0] = 0.0  # a copy
     np.testing.assert_array_equal(env.figure("latency"), before)
     env.evaluator.table.latency()[0] = 0.0  # of the caller's own

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput
 from nats_gym.registration import ENVIRONMENTS
-from nats_gym.rewards import Accuracy
+from nats_gym.rewards import Accuracy, RankNormalised
 from nats_gym.spaces import get_space
 from nats_gym.tables import device_latency, load_table
 from nats_gym.tables.devices import DEVICES
@@ -110,6 +113,27 @@ def test_a_task_says_what_it_is() -> None:
     given = [task, Task("tss", "cifar100", reward=Accuracy())]
     assert find_tasks("tss", given).train == tuple(given)
     assert find_tasks("tss", {"datasets": "cifar10"}) == make_tasks("tss", "cifar10")
+
+
+def test_a_reward_is_the_same_however_it_is_written() -> None:
+    for written in ({"name": "rank"}, RankNormalised()):
+        task = Task("tss", "cifar10", reward=written)
+        assert task == Task("tss", "cifar10", reward="rank") != Task("tss", "cifar10")
+        assert task.options["reward"] is written
+        with pytest.raises(InvalidInput, match="to train on and to test on"):
+            TaskDistribution((Task("tss", "cifar10", reward="rank"),), (task,))
+
+
+def test_images_of_ones_own_are_left_out_as_they_are_given(tmp_path: Path) -> None:
+    for label in ("one", "two"):
+        (tmp_path / label).mkdir()
+        for number in range(12):
+            pixels = np.full((8, 8, 3), number * 20 + len(label), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / label / f"{number}.png")
+    own = f"{tmp_path}?resolution=8"
+    made = make_tasks("tss", [own, "cifar10"], leave_out=[own])
+    assert [task.dataset for task in made.train] == ["cifar10"]
+    assert [task.dataset for task in made.test] == [get_dataset(own).name]
 
 
 ONE = Task("tss", "cifar10")

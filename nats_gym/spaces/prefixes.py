@@ -69,6 +69,7 @@ class ListedPrefixes:
         most, masks, starts, prefixes = int(self._counts.max()), [], [0], 1
         for count in self._counts.tolist():
             open_ = self._admitted.reshape(prefixes, count, -1).any(axis=2)
+            open_[~open_.any(axis=1)] = True  # where every row is excluded, all that there are
             masks.append(np.zeros((prefixes, most), np.int8))
             masks[-1][:, :count] = open_
             starts.append(starts[-1] + prefixes)
@@ -88,14 +89,16 @@ class ListedPrefixes:
     def mask(self, position: int, rank: int) -> Mask:
         """See :meth:`Prefixes.mask`."""
         masks, starts = self._by_prefix
-        row: Mask = masks[starts[position] + max(rank, 0)]
-        return row.copy() if rank >= 0 and row.any() else self._all.mask(position, rank)
+        if rank < 0:
+            return self._all.mask(position, rank)
+        row: Mask = masks[starts[position] + rank]
+        return row.copy()
 
     def masks(self, position: NDArray[np.int64], rank: NDArray[np.int64]) -> Mask:
         """See :meth:`Prefixes.masks`."""
         by_prefix, starts = self._by_prefix
-        rows = by_prefix[starts[position] + np.maximum(rank, 0)]
-        lost = ~rows.any(axis=1) | (rank < 0)
+        rows = by_prefix.take(starts[position] + np.maximum(rank, 0), axis=0)
+        lost = rank < 0
         if lost.any():
             rows[lost] = self._all.marginal[position[lost]]
         return rows

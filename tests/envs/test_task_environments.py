@@ -379,11 +379,59 @@ def test_pictures_show_the_episodes_task() -> None:
 
 
 def test_one_evaluator_and_one_set_of_limits_for_what_is_the_same() -> None:
-    env = gym.make(BUILDING, tasks={"limits": [*ESTIMATED]}).unwrapped
+    env = gym.make(BUILDING, tasks={"limits": [*ESTIMATED]}, penalty=1.0).unwrapped
     assert len(env.tasks) == 3 * 27
     assert len({id(one.evaluator) for one in env._members}) == 3
     assert len({id(one.reward_function) for one in env._members}) == 3
     assert len({id(one.limits) for one in env._members}) == 27
+    again = pickle.loads(pickle.dumps(env))
+    for name, count in (("evaluator", 3), ("reward_function", 3), ("_figures", 3), ("limits", 27)):
+        assert len({id(getattr(one, name)) for one in again._members}) == count
+
+
+def test_one_evaluator_of_several_data_sets_keeps_their_figures_apart() -> None:
+    tasks = [Task("tss", "cifar10"), Task("tss", "cifar100")]
+    env = gym.make(BUILDING, tasks=tasks, evaluator=Own()).unwrapped
+    for place, task in enumerate(tasks):
+        env.reset(seed=0, options={"task": place})
+        one = gym.make(f"NATS-TSS-{task.dataset}-v0").unwrapped
+        assert env.optimum() == one.optimum()
+        for name in ("params", "latency"):  # the classifiers differ
+            assert np.array_equal(env.figure(name), one.figure(name))
+
+
+def test_a_trial_is_asked_of_the_task_wanted() -> None:
+    tasks = [Task("tss", "cifar10", evaluator=Own()), Task("tss", "cifar100")]
+    env = gym.make(BUILDING, tasks=tasks).unwrapped
+    envs = gym.make_vec(BUILDING, num_envs=2, tasks=tasks)
+    table = gym.make("NATS-TSS-cifar100-v0").unwrapped.evaluator.table
+    for one, task, action in ((env, 1, 3), (envs, 1, [3, 3]), (envs, [1, 1], [3, 3])):
+        one.reset(seed=0, options={"task": 0})
+        one.reset(options={"task": task, "trial": 777})
+        info = [one.step(np.array(action)) for _ in range(6)][-1][4]
+        assert np.all(info["accuracy"] == table.accuracy()[info["index"], 0])
+        for refused in ({"task": 0, "trial": 777}, {"trial": 777}):  # any may be drawn
+            with pytest.raises(InvalidInput, match="trial chooses among a table's"):
+                one.reset(options=refused)
+
+
+def test_tasks_of_one_name_are_told_apart_by_their_places() -> None:
+    tasks = [Task("tss", "cifar10", evaluator=Own()) for _ in range(2)]
+    assert tasks[0].name == "cifar10, evaluator Own"
+    assert Task("tss", "cifar10", evaluator="train").name == "cifar10, evaluator 'train'"
+    env = gym.make(BUILDING, tasks=tasks).unwrapped
+    with pytest.raises(InvalidInput, match="several tasks are called 'cifar10, evaluator Own'"):
+        env.reset(options={"task": tasks[0].name})
+    env.reset(options={"task": tasks[1]})
+    assert env.task is env.tasks[1]
+
+
+def test_a_penalty_beside_no_common_limits() -> None:
+    env = gym.make(BUILDING, tasks={"limits": ["flops", None]}, penalty=2.0, limits={}).unwrapped
+    assert [isinstance(one.reward_function, Lagrangian) for one in env._members] == [
+        True,
+        False,
+    ] * 3
 
 
 def test_ppo_learns_over_tasks() -> None:
