@@ -36,6 +36,7 @@ class Largest:
         streams: one random stream per run.
         proxies: some of the space's closed forms; None for all of them.
         limits: the most allowed of a closed form, by its name; ``{"flops": 100.0}``.
+        among: choices of the architectures to draw from, ``(m, n)``; None for all of the space.
 
     Raises:
         InvalidInput: for an unknown or no proxy, where nothing fits, and for a space that has no
@@ -48,6 +49,7 @@ class Largest:
         streams: RunStreams,
         proxies: Sequence[str] | None = None,
         limits: Mapping[str, float] | None = None,
+        among: NDArray[np.int64] | None = None,
     ) -> None:
         if not space.closed_forms:
             raise InvalidInput(
@@ -64,23 +66,21 @@ class Largest:
             known = ", ".join(space.closed_forms)
             raise InvalidInput(f"proxies are a list of some of {known}, got {shown(proxies)}")
         limits = mapping({} if limits is None else limits, "limits are numbers by names of proxies")
-        architectures = space.all_choices()
-        fits = np.ones(space.size, dtype=bool)
+        fit = np.arange(space.size) if among is None else space.index(among)
         for name, limit in limits.items():
             most = number(limit, f"the limit of {shown(name)}", infinite=True)
-            fits &= space.figure(name, PROXY_DATASET).values <= most
-        if not fits.any():
+            fit = fit[space.figure(name, PROXY_DATASET).values[fit] <= most]
+        if not fit.size:
             raise InvalidInput(f"no {space.name} architecture fits {shown(dict(limits))}")
-        architectures = architectures[fits]
-        ranks = np.zeros(len(architectures), dtype=np.int64)
+        ranks = np.zeros(len(fit), dtype=np.int64)
         for name in chosen:
-            ranks += _doubled_rank(space.figure(name, PROXY_DATASET).values[fits])
+            ranks += _doubled_rank(space.figure(name, PROXY_DATASET).values[fit])
         order = np.argsort(-ranks, kind="stable")
         ends = np.flatnonzero(np.diff(ranks[order])) + 1
 
         self.space = space
         self.streams = streams
-        self._groups = np.split(architectures[order], ends)  # of equals, the largest first
+        self._groups = np.split(space.choices(fit[order]), ends)  # of equals, the largest first
         self._entered = 0
         self._queue = np.zeros((streams.runs, 0, space.num_decisions), dtype=np.int64)
 

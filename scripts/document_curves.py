@@ -4,6 +4,7 @@ nats-gym study studies/pareto.toml --out results/pareto
 python scripts/document_curves.py pareto results/pareto
 python scripts/document_curves.py transfer results/transfer
 python scripts/document_curves.py transfer-digits results/transfer-digits
+python scripts/document_curves.py transfer-fashion results/transfer-fashion
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ STUDIES = {
     ),
     "transfer": TRANSFER,
     "transfer-digits": TRANSFER,
+    "transfer-fashion": TRANSFER,
 }
 
 

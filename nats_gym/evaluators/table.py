@@ -187,8 +187,8 @@ class TableEvaluator:
     def _no_such(self, index: int) -> NotInTable:
         return NotInTable(
             f"architecture {index} of {self.table.space.name} {self.table.dataset} is not in the "
-            f"partial table {shown(self.table.source)}: random and weight-sharing searches stay "
-            "among what it has, and nats-gym fit or build fill it"
+            f"partial table {shown(self.table.source)}: agents that take `among`, such as random "
+            "and few-shot, stay among what it has; nats-gym fit or build fill it"
         )
 
     def _one_trial(

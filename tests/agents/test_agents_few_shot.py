@@ -9,6 +9,7 @@ from plain_agents import streams
 import nats_gym
 from nats_gym.agents import get_agent, recommends
 from nats_gym.agents.few_shot import COMPONENTS, FewShot, components, normal_scores
+from nats_gym.agents.largest import Largest
 from nats_gym.agents.linear_posterior import KEPT, LinearPosterior
 from nats_gym.agents.prior_scores import on_scale, prior_scores
 from nats_gym.agents.transfer import Transfer
@@ -132,6 +133,7 @@ def test_all_of_a_partial_table_is_asked_for_before_anything_is_again() -> None:
         FewShot(TSS, streams(2), among=among),
         FewShot(TSS, streams(2), among=among, prior=prior()),
         Transfer(TSS, streams(2), among=among, prior=prior()),
+        Largest(TSS, streams(2), among=among),
     ):
         asked = []
         for _ in range(33):

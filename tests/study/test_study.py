@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,11 +18,14 @@ from typing import Any
 import numpy as np
 import pytest
 from command_line import call
+from scipy.stats import rankdata
 from small_study import study_text
 
 import nats_gym
+from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, MissingStudy, NotInTable, UnreadableResult
 from nats_gym.results.result import RECORDED, SearchResult
+from nats_gym.spaces import get_space
 from nats_gym.study import (
     Study,
     load_study,
@@ -31,6 +35,7 @@ from nats_gym.study import (
     save_leaderboard,
     validate,
 )
+from nats_gym.tables import MEASURED, Column, write_table
 from nats_gym.tables.folder import sha256_of
 
 SPEC: dict[str, Any] = {
@@ -67,6 +72,49 @@ def test_a_study_with_rungs_of_its_own_goes_on(tmp_path: Path) -> None:
 def files_of(folder: Path) -> dict[str, str]:
     """Digest of every cell's runs."""
     return {path.parent.name: sha256_of(path) for path in folder.glob("cells/*/runs.npz")}
+
+
+def test_the_study_of_clothes_searches_tables_of_its_own(tmp_path: Path, monkeypatch) -> None:
+    """Such as scripts/train_fashion.py leaves; who is first there, the prior says."""
+    monkeypatch.chdir(tmp_path)
+    images, trained = Path("results/fashion/fashion-mnist.npz"), np.arange(0, 15_000, 500)
+    images.parent.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    pictures, labels = rng.integers(0, 256, (50, 28, 28), np.uint8), np.arange(50) % 10
+    np.savez(images, images=pictures, labels=labels)
+    of = get_dataset(f"{images}?resolution=8").name
+    accuracy, seconds, validation = (
+        Column(quantity, MEASURED, "own", "none", **facts)
+        for quantity, facts in (
+            ("accuracy", {"split": "valid", "epochs": 4, "trials": (0,)}),
+            ("train_seconds_per_epoch", {}),
+            ("evaluation_seconds", {"split": "valid"}),
+        )
+    )
+    for space in ("tss", "sss"):
+        figures = np.full((get_space(space).size, 1), np.nan, np.float32)
+        figures[trained, 0] = rng.uniform(50, 90, len(trained))
+        (images.parent / space).mkdir()
+        table = images.parent / space / "table"
+        columns = [(accuracy, figures), *((one, figures[:, 0]) for one in (seconds, validation))]
+        write_table(table, space, of, columns)
+    text = (Path(__file__).parents[2] / "studies" / "transfer-fashion.toml").read_text("utf-8")
+    study = Study.of(tomllib.loads(text) | {"runs": 2})
+    groups = load_study(run_study(study, tmp_path / "out", jobs=1)).groups()
+    assert {group.space for group in groups} == {"tss", "sss"}
+    for group, searches in groups.items():
+        ranks = [
+            rankdata(nats_gym.load_table(group.space, name).mean_accuracy("valid"))[trained]
+            for name in ("cifar10", "cifar100", "ImageNet16-120")
+        ]
+        for label, result in searches.items():
+            assert result.index.shape == (2, 10)
+            assert np.isin(result.index, trained).all()
+            knows = label in ("transfer", "few-shot, prior")
+            assert ("prior" in result.provenance) == knows
+            if knows:  # none of the 30 is ahead of it on all three
+                first = trained.tolist().index(result.index[0, 0])
+                assert not np.all([rank > rank[first] for rank in ranks], axis=0).any()
 
 
 # ── what a file may say ──────────────────────────────────────────────────────────────────────
