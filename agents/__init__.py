@@ -23,6 +23,7 @@ By name, one algorithm each:
 ``ppo-weights``         likewise, of several objectives: a training for each weight
 ``a2c``, ``dqn``        its A2C and DQN
 ``maskable-ppo``        sb3-contrib's (extra ``maskable``)
+``controller``          a policy that learned to search, on other data sets, before it is asked to
 ``darts`` … ``tunas``   weight sharing: see :mod:`nats_gym.agents.weight_sharing`
 ======================  ========================================================
 
@@ -85,7 +86,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,7 @@ _HOMES = {
     "a2c": ".a2c:A2CAgent",
     "dqn": ".dqn:DQNAgent",
     "maskable-ppo": ".maskable_ppo:MaskablePPOAgent",
+    "controller": ".controller:ShippedController",
 }
 
 #: Kinds of agents, and what each is made with: in order, then by name.
@@ -301,10 +303,26 @@ def takes_guide(factory: Callable[..., Any]) -> bool:
         return False
 
 
-def learned_on(factory: Callable[..., Any]) -> tuple[str, ...]:
-    """Names of the tasks that an agent was trained on before the search; none of most agents."""
+def learned_on(
+    factory: Callable[..., Any], options: Mapping[str, Any] | None = None
+) -> tuple[str, ...]:
+    """Names of the tasks that an agent was trained on before the search; none of most agents.
+
+    Args:
+        factory: what makes the agent.
+        options: keyword arguments that it is called with besides.
+    """
     tell = _said_of(factory, "learned_on", None)
-    return tuple(tell(*factory.args)) if tell and isinstance(factory, functools.partial) else ()
+    if not callable(tell):
+        return ()
+    made = functools.partial(factory, **(options or {}))
+    return tuple(tell(*made.args, **made.keywords))
+
+
+def trained_for(factory: Callable[..., Any]) -> Callable[..., str] | None:
+    """What names the trained policy that serves a search; None of agents that have one or none."""
+    found = _said_of(factory, "trained_for", None)
+    return found if callable(found) else None
 
 
 def results_for_model(factory: Callable[..., Any], space: ArchitectureSpace) -> int:
@@ -391,4 +409,5 @@ __all__ = [
     "recommends",
     "results_for_model",
     "takes_guide",
+    "trained_for",
 ]

@@ -11,8 +11,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
@@ -23,7 +26,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from nats_gym import checks
-from nats_gym.datasets import DATASETS
+from nats_gym.datasets import DATASETS, get_dataset
 from nats_gym.envs import TasksBudgetedEnv, TasksBudgetedVectorEnv
 from nats_gym.errors import SHOWN, InvalidInput, NatsGymError, said, shown
 from nats_gym.evaluators import Outcome
@@ -34,6 +37,9 @@ from nats_gym.networks.trained import read_weights
 from nats_gym.networks.weights import check_fit
 from nats_gym.simulation.clock import SimulatedClock
 from nats_gym.spaces import ArchitectureSpace, get_space
+from nats_gym.tables import Table
+from nats_gym.tables.named_columns import SHIPPED
+from nats_gym.tables.prior import is_searched
 from nats_gym.tasks import Task
 from nats_gym.untrusted import checksum_of, read_json
 
@@ -43,12 +49,15 @@ __all__ = [
     "Controller",
     "ControllerAgent",
     "ControllerCard",
+    "ShippedController",
     "UnreadableController",
     "load_controller",
     "save_controller",
 ]
 
 CARD, WEIGHTS = "controller.json", "weights.safetensors"
+#: Folders of those that ship (scripts/train_controllers.py).
+CONTROLLERS = SHIPPED / "controllers"
 LARGEST_CARD = 1 << 20
 FORMAT = 1
 #: Policies by name: those of two algorithms.
@@ -263,20 +272,31 @@ def load_controller(folder: str | os.PathLike[str]) -> Controller:
         MissingPackage: for one with a memory, where sb3-contrib is not installed.
     """
     path = checks.path(folder, "folder", expand=True)
-    try:
-        card = ControllerCard.from_json(read_json(path / CARD, LARGEST_CARD))
+    card = _read_card(path)
+    with _reading(path):
         policy = _make_policy(card)
         policy.load_state_dict(read_weights(path / WEIGHTS, card.weights, policy.state_dict()))
         if not all(torch.isfinite(one).all() for one in policy.parameters()):
             raise ValueError("weights that are not finite")
+    policy.set_training_mode(False)
+    return Controller(policy, card)
+
+
+def _read_card(path: Path) -> ControllerCard:
+    with _reading(path):
+        return ControllerCard.from_json(read_json(path / CARD, LARGEST_CARD))
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
     except ImportError:
         raise
     except Exception as error:  # settings of others raise what they like
         raise UnreadableController(
             f"no controller in {shown(str(path))}: {said(error, 2 * SHOWN)}"
         ) from error
-    policy.set_training_mode(False)
-    return Controller(policy, card)
 
 
 def _make_env(card: ControllerCard, **options: Any) -> TasksBudgetedEnv:
@@ -318,7 +338,7 @@ class ControllerAgent:
     @staticmethod
     def learned_on(folder: str | os.PathLike[str]) -> tuple[str, ...]:
         """Names of the tasks that the controller of a folder was trained on."""
-        return load_controller(folder).card.tasks
+        return _read_card(checks.path(folder, "folder", expand=True)).tasks
 
     def learn(
         self, env: gym.Env[Any, Any], budget: float, seed: int, evaluations: int | None = None
@@ -346,6 +366,67 @@ class ControllerAgent:
                     observation, _, ended, _, _ = search.step(action.item())
                     if ended:
                         break
+
+
+class ShippedController(ControllerAgent):
+    """Searches as a controller that ships does, one that never learned on what is searched.
+
+    Args:
+        trained: its name; a search finds it by :meth:`trained_for`.
+
+    Raises:
+        InvalidInput: for a name that none has.
+    """
+
+    def __init__(self, trained: str = "") -> None:
+        super().__init__(_shipped_folder(trained))
+
+    @staticmethod
+    def learned_on(trained: Any) -> tuple[str, ...]:
+        """Names of the data sets that the controller of a name was trained on."""
+        return ControllerAgent.learned_on(_shipped_folder(trained))
+
+    @staticmethod
+    def trained_for(
+        space: str, dataset: str, own: Table | None = None, trained: object = None
+    ) -> str:
+        """Name of the controller that serves a search: what learned on most, and not on this.
+
+        Args:
+            space, dataset: what is searched.
+            own: the table searched, which must not be one that it learned on under another name.
+            trained: its name, where one is asked for; None for that of the rule.
+
+        Raises:
+            InvalidInput: where there is none for the space, and for one that learned on what is
+                searched.
+        """
+        space, dataset = get_space(space).name, get_dataset(dataset).name
+        most_first = sorted(_shipped().items(), key=lambda one: -len(one[1].tasks))
+        fit = [
+            name
+            for name, card in most_first
+            if card.space == space
+            and not any(is_searched(space, dataset, task, own) for task in card.tasks)
+        ]
+        if not fit:
+            spaces = ", ".join(sorted({card.space for card in _shipped().values()}))
+            raise InvalidInput(
+                f"the controllers that ship search {spaces}, none of them {space} on {dataset}; "
+                "train one, and give its folder as the agent"
+            )
+        return fit[0] if trained is None else checks.word(trained, f"controller for {dataset}", fit)
+
+
+@cache
+def _shipped() -> dict[str, ControllerCard]:
+    """Cards of the controllers that ship, by name."""
+    folders = sorted(one.parent for one in CONTROLLERS.glob(f"*/{CARD}"))
+    return {folder.name: _read_card(folder) for folder in folders}
+
+
+def _shipped_folder(name: str) -> Path:
+    return CONTROLLERS / checks.word(name, "trained controller", [*_shipped()])
 
 
 class _Unasked:

@@ -61,8 +61,8 @@ def search(
     agent: Annotated[
         str,
         typer.Option(
-            help="random, reinforce, rea, asha, ppo, gdas, …, or a controller's folder; "
-            "docs/algorithms.md"
+            help="random, reinforce, rea, asha, ppo, gdas, controller, …, or the folder of a "
+            "controller of yours; docs/algorithms.md"
         ),
     ] = "reinforce",
     epochs: Annotated[

@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from nats_gym import checks
-from nats_gym.agents import GUIDE_OPTIONS, learned_on, objectives_of, prior_of, takes_guide
+from nats_gym.agents import (
+    GUIDE_OPTIONS,
+    learned_on,
+    objectives_of,
+    prior_of,
+    takes_guide,
+    trained_for,
+)
 from nats_gym.errors import InvalidInput, said, shown
 from nats_gym.evaluators import check_trial
 from nats_gym.files import check_source
@@ -97,12 +104,14 @@ class Kind(ABC):
     ) -> None:
         """Look up what the agent is told beforehand: a prior's tables, objectives, and its score.
 
-        Its options ``prior`` and ``objectives`` name them from then on.
+        Its options ``prior`` and ``objectives`` name them from then on, ``trained`` the policy of
+        one that chooses it by what is searched.
 
         Raises:
             InvalidInput: see :func:`nats_gym.tables.prior.open_prior`,
-                :func:`nats_gym.tables.objectives.name_objectives` and
-                :func:`nats_gym.tables.score.open_score`.
+                :func:`nats_gym.tables.objectives.name_objectives`,
+                :func:`nats_gym.tables.score.open_score` and
+                :class:`nats_gym.agents.controller.ShippedController`.
         """
 
         def own() -> Table | None:
@@ -126,12 +135,15 @@ class Kind(ABC):
             options["objectives"] = list(self.objectives)
         if takes_guide(self.factory) and options.get("score") is not None:
             self.score = open_score(space, dataset, options["score"], own())
+        choose = trained_for(self.factory)
+        if choose is not None:
+            options["trained"] = choose(space, dataset, own(), options.get("trained"))
         self.options = options
 
     @property
     def record(self) -> dict[str, str]:
         """What a result says of what the agent was told beforehand."""
-        learned = learned_on(self.factory)
+        learned = learned_on(self.factory, self.options)
         told = {"learned_on": "; ".join(learned)} if learned else {}
         return {**prior_record(self.prior), **score_record(self.score), **told}
 

@@ -23,7 +23,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym import checks
-from nats_gym.agents import AGENTS, get_agent, prior_of, recommends, takes_guide
+from nats_gym.agents import (
+    AGENTS,
+    get_agent,
+    learned_on,
+    prior_of,
+    recommends,
+    takes_guide,
+)
 from nats_gym.agents.weight_sharing import METHODS, get_method
 from nats_gym.errors import InvalidInput, MissingStudy, NatsGymError, shown
 from nats_gym.evaluators import TableEvaluator, evaluator_names
@@ -161,6 +168,9 @@ def _check_claims(result: SearchResult) -> None:
         for name, was_told in told.items():
             if was_told != (name in result.provenance):
                 raise InvalidInput(f"its provenance does not say what its {name} rests on")
+        learned = "; ".join(learned_on(factory, checked.options))
+        if result.provenance.get("learned_on", "") != learned:
+            raise InvalidInput(f"its provenance does not say that it learned on {shown(learned)}")
         own_answers = recommends(factory)
         if own_answers != (result.recommends is not None):
             raise InvalidInput(

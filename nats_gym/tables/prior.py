@@ -20,7 +20,7 @@ from nats_gym.files import check_source
 from nats_gym.spaces import get_space
 from nats_gym.tables.folder import MANIFEST
 from nats_gym.tables.load import datasets_of, load_table
-from nats_gym.tables.table import Table
+from nats_gym.tables.table import EMBEDDED, Table
 
 #: Stands for all data sets of the space but the one searched, and for none.
 OTHERS, NONE = "others", "none"
@@ -92,7 +92,7 @@ def open_prior(
     tables = []
     for name in prior_names(space, dataset, list(names), source):
         table = _open(space, dataset, name, source)
-        if table.dataset == dataset or (own is not None and _is_copy(table, own)):
+        if _is_searched(table, dataset, own):
             raise InvalidInput(
                 f"{shown(name)} is the table of {dataset}, which is searched: a prior is of other "
                 "data sets"
@@ -121,6 +121,26 @@ def prior_record(tables: Sequence[Table]) -> dict[str, str]:
         for table in tables
     ]
     return {"prior": "; ".join(told)} if told else {}
+
+
+def is_searched(space: str, dataset: str, name: str, own: Table | None = None) -> bool:
+    """Whether a data set is the one searched: by its name, or by the figures of its tables.
+
+    Args:
+        space, dataset: what is searched.
+        name: of a data set that there is an embedded table of.
+        own: the table searched; None for an evaluator's search, which has none.
+    """
+    space, dataset, name = get_space(space).name, get_dataset(dataset).name, get_dataset(name).name
+    if own is not None:
+        own = checks.instance(own, Table, "the searched table")
+    return name == dataset or any(
+        _is_searched(load_table(space, name, source), dataset, own) for source in ("auto", EMBEDDED)
+    )
+
+
+def _is_searched(table: Table, dataset: str, own: Table | None) -> bool:
+    return table.dataset == dataset or (own is not None and _is_copy(table, own))
 
 
 def _others(space: str, dataset: str, source: str | Path) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from planted_tables import planted, write
 
 import nats_gym
 from nats_gym.errors import InvalidInput, NotInTable
@@ -15,32 +16,10 @@ from nats_gym.results.result import SearchResult
 from nats_gym.spaces import get_space
 from nats_gym.study import Study, load_study, run_study, validate
 from nats_gym.study.tables import headline_tables
-from nats_gym.tables import MEASURED, Column, Table, load_table, write_table
+from nats_gym.tables import Table, load_table
 from nats_gym.tables.prior import open_prior, prior_figures, prior_names
 
 OTHERS = ["cifar100", "ImageNet16-120"]
-SHARED: dict[str, Any] = {"provenance": MEASURED, "source": "a test", "licence": "none"}
-
-
-def write(folder: Path, dataset: str, accuracy: np.ndarray) -> str:
-    """A table of full-schedule accuracies ``(arch,)`` of the topology space, by its folder."""
-    seconds = np.ones(len(accuracy))
-    of_trials = {**SHARED, "epochs": 200, "trials": (0,)}
-    columns = [
-        (Column("accuracy", split="valid", **of_trials), accuracy[:, None]),
-        (Column("train_seconds_per_epoch", **SHARED), seconds),
-        (Column("evaluation_seconds", split="valid", **SHARED), seconds),
-        (Column("latency", **SHARED), seconds),
-    ]
-    write_table(folder, "tss", dataset, columns)
-    return str(folder)
-
-
-def planted(index: int) -> np.ndarray:
-    """Accuracies of which one architecture's alone is high, all as counted on 5,000 images."""
-    accuracy = np.random.default_rng(7).integers(500, 2_500, 15_625) / 50
-    accuracy[index] = 99.0
-    return accuracy
 
 
 def test_names_of_a_prior() -> None:
