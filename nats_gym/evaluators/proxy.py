@@ -14,18 +14,15 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
-from nats_gym.evaluators.protocol import Answer, StreamingEvaluator
+from nats_gym.evaluators.network import NetworkEvaluator
+from nats_gym.evaluators.protocol import Answer
 from nats_gym.proxies.combining import COMBINATIONS
 from nats_gym.proxies.registry import find_score
 from nats_gym.proxies.score import Function, Score
 from nats_gym.proxies.scoring import Scored, Scorer
 from nats_gym.simulation.schedule import Epochs, check_epochs
-from nats_gym.spaces import find_space, known_spaces, place_of
-from nats_gym.streams import combine, uniform_below
 from nats_gym.tables import MEASURED
 
-#: Networks of an architecture to draw from: as many as a draw tells apart.
-MOST_TRIALS = 2**32
 #: What an "accuracy" of this evaluator rests on.
 PROXY = "proxy"
 #: Most architectures that one is ranked among.
@@ -34,7 +31,7 @@ MOST_REFERENCE = 10_000
 _MIDDLE = 8.0
 
 
-class ProxyEvaluator(StreamingEvaluator):
+class ProxyEvaluator(NetworkEvaluator):
     """Evaluates architectures by a zero-cost score, with real seconds.
 
     What it calls accuracy is the score brought to 0…100 by :func:`as_accuracy`, a strictly
@@ -90,10 +87,7 @@ class ProxyEvaluator(StreamingEvaluator):
         data_dir: str | os.PathLike[str] | None = None,
         download: bool = True,
     ) -> None:
-        self._arguments = {
-            name: value for name, value in locals().items() if name not in ("self", "__class__")
-        }
-        self._trials = None if trials is None else checks.integer(trials, "trials", 1, MOST_TRIALS)
+        self._keep(locals())
         several = checks.as_list(score)
         given: list[Any] = [score] if several is None else several
         self.scores = [find_score(one) for one in given]
@@ -117,9 +111,6 @@ class ProxyEvaluator(StreamingEvaluator):
         self.space, self.dataset = self._scorer.space, self._scorer.dataset.name
         self._lock = threading.Lock()  # torch's generators and threads are the process's
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _make, (self._arguments, place_of(self.space, ""))
-
     @property
     def identity(self) -> str:
         """What a score depends on beside architecture and trial."""
@@ -132,16 +123,6 @@ class ProxyEvaluator(StreamingEvaluator):
     def named(self) -> bool:
         """Whether the scores' names tell them from others, in other processes too."""
         return all(_is_named(score) for score in self.scores)
-
-    def trials_of(
-        self, index: NDArray[np.int64], trial_keys: NDArray[np.uint64]
-    ) -> NDArray[np.uint64]:
-        """The trial that each key draws: a seed below ``trials``, or one of its own."""
-        index = self.space.check_batch(index)
-        trial_keys = checks.keys(trial_keys, "trial_keys", index.size)
-        if self._trials is None:
-            return np.asarray(trial_keys, np.uint64)
-        return uniform_below(combine(trial_keys, index), self._trials).astype(np.uint64)
 
     def stream(
         self, index: NDArray[np.int64], epochs: Epochs | None, trials: NDArray[np.uint64]
@@ -201,9 +182,3 @@ def as_accuracy(score: float) -> float:
         return 0.0 if plain < 0 else 100.0
     bent = math.asinh(plain)
     return 50 + 50 * bent / (_MIDDLE + abs(bent))
-
-
-def _make(arguments: dict[str, Any], place: str) -> ProxyEvaluator:
-    if place and arguments["space"] not in known_spaces():
-        find_space(place)  # in another process
-    return ProxyEvaluator(**arguments)

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.datasets import get_dataset
-from nats_gym.evaluators.protocol import Answer, StreamingEvaluator
+from nats_gym.evaluators.network import NetworkEvaluator
+from nats_gym.evaluators.protocol import Answer
 from nats_gym.files import check_folder
 from nats_gym.processes.pool import MOST_RETRIES, TaskTimedOut
 from nats_gym.simulation.schedule import Epochs, check_epochs, trained_epochs
-from nats_gym.spaces import find_space, get_space, known_spaces, place_of
-from nats_gym.streams import combine, uniform_below
+from nats_gym.spaces import get_space
 from nats_gym.tables import MEASURED
 from nats_gym.training.architecture import check_network, preset, train_architectures
 from nats_gym.training.batched import TrainingPool
@@ -35,11 +35,9 @@ from nats_gym.training.states import KeptStates
 
 #: Trainings in one loop: what a card's memory holds, and what "auto" asks of it.
 MOST_TOGETHER, _AUTO_TOGETHER = 1024, 16
-#: Trainings of an architecture to draw from: as many as a draw tells apart.
-MOST_TRIALS = 2**32
 
 
-class TrainingEvaluator(StreamingEvaluator):
+class TrainingEvaluator(NetworkEvaluator):
     """Evaluates architectures by training them and validating them once.
 
     Real seconds of training and validation are what an evaluation costs. On the CPU the same
@@ -105,9 +103,7 @@ class TrainingEvaluator(StreamingEvaluator):
         retries: int = 1,
         checkpoints: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._arguments = {
-            name: value for name, value in locals().items() if name not in ("self", "__class__")
-        }
+        self._keep(locals())
         self.space = get_space(space)
         facts = get_dataset(dataset)
         self.dataset, images = facts.name, facts.searched
@@ -119,7 +115,6 @@ class TrainingEvaluator(StreamingEvaluator):
         if network is not None:
             own_network = check_network(self.space.name, network, self.dataset)
         self.network = own_network
-        self._trials = None if trials is None else checks.integer(trials, "trials", 1, MOST_TRIALS)
         self._workers = checks.integer(workers, "workers", 1, checks.MOST_PROCESSES)
         self._threads = checks.integer(threads, "threads", 1, checks.MOST_THREADS)
         self._together = together
@@ -140,10 +135,6 @@ class TrainingEvaluator(StreamingEvaluator):
         if self._checkpoints is not None:
             check_folder(self._checkpoints)
         self._lock = threading.RLock()  # data and processes are made once, whoever asks first
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Data and processes stay where they are.
-        return _make, (self._arguments, place_of(self.space, ""))
 
     @property
     def identity(self) -> str:
@@ -172,16 +163,6 @@ class TrainingEvaluator(StreamingEvaluator):
     def full_epochs(self) -> int:
         """Length of the schedule that the recipe was made for."""
         return self.recipe.epochs
-
-    def trials_of(
-        self, index: NDArray[np.int64], trial_keys: NDArray[np.uint64]
-    ) -> NDArray[np.uint64]:
-        """The trial that each key draws: a seed below ``trials``, or one of its own."""
-        index = self.space.check_batch(index)
-        trial_keys = checks.keys(trial_keys, "trial_keys", index.size)
-        if self._trials is None:
-            return np.asarray(trial_keys, np.uint64)
-        return uniform_below(combine(trial_keys, index), self._trials).astype(np.uint64)
 
     def stream(
         self, index: NDArray[np.int64], epochs: Epochs | None, trials: NDArray[np.uint64]
@@ -325,9 +306,3 @@ class TrainingEvaluator(StreamingEvaluator):
                     retries=self._retries,
                 )
             return self._pool
-
-
-def _make(arguments: dict[str, Any], place: str) -> TrainingEvaluator:
-    if place and arguments["space"] not in known_spaces():
-        find_space(place)  # in another process
-    return TrainingEvaluator(**arguments)
