@@ -79,7 +79,7 @@ class Bandit:
     def ask(self) -> NDArray[np.int64]:
         """The choice that every decision of a run likes best now: choices ``(runs, n)``."""
         if self._evaluations < self._first.shape[-1]:
-            return self._remember(self._first[..., self._pending.asked % self._first.shape[-1]])
+            return self._pending.add(self._first[..., self._pending.asked % self._first.shape[-1]])
         if self.rule == "thompson":
             width = self.streams.normal(self.counts.shape)
         else:
@@ -88,11 +88,7 @@ class Bandit:
         with np.errstate(divide="ignore", invalid="ignore"):  # of choices that there are not
             worth = self.totals / self.counts + scale * width / np.sqrt(self.counts)
         worth[self.counts == 0] = np.inf
-        return self._remember(np.where(self._exists, worth, -np.inf).argmax(axis=-1))
-
-    def _remember(self, choices: NDArray[np.int64]) -> NDArray[np.int64]:
-        self._pending.add(choices)
-        return choices
+        return self._pending.add(np.where(self._exists, worth, -np.inf).argmax(axis=-1))
 
     def tell(self, outcome: Outcome, evaluation: NDArray[np.int64] | None = None) -> None:
         """Every choice taken learns the accuracy of the whole.

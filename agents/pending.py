@@ -26,10 +26,11 @@ class Pending:
         self._open: dict[int, tuple[NDArray[Any], ...]] = {}
         self._left: dict[int, int] = {}  # runs in which a number is not answered
 
-    def add(self, *asked: NDArray[Any]) -> None:
-        """Remember the next evaluation: arrays ``(runs, …)``."""
+    def add(self, *asked: NDArray[Any]) -> NDArray[Any]:
+        """Remember the next evaluation, arrays ``(runs, …)``; the first of them, as it is."""
         self._open[self.asked], self._left[self.asked] = asked, self._runs
         self.asked += 1
+        return asked[0]
 
     def take(self, evaluation: NDArray[np.int64] | None) -> tuple[NDArray[Any], ...]:
         """What evaluation number ``evaluation (runs,)`` was, arrays ``(runs, …)``.

@@ -72,9 +72,9 @@ class RegularizedEvolution:
         """
         runs, asked = self.streams.runs, self._pending.asked
         if asked < self._first.shape[1]:
-            return self._remember(self._first[:, asked])
+            return self._pending.add(self._first[:, asked])
         if self._evaluations < self._size:
-            return self._remember(self.space.sample(self.streams, (runs,)))
+            return self._pending.add(self.space.sample(self.streams, (runs,)))
         # Places are drawn by age, the oldest first; it stands where the child will.
         age = uniform_integers(self.streams, self._size, (runs, self._sample))
         places = (self._evaluations + age) % self._size
@@ -82,15 +82,11 @@ class RegularizedEvolution:
         parents = self.population[np.arange(runs), places[np.arange(runs), best]]
         parents = np.repeat(parents[:, None], self._guide.proposals, axis=1)
         children = self.space.mutate(parents, self.streams)
-        return self._remember(self._guide.best(self.space, children))
+        return self._pending.add(self._guide.best(self.space, children))
 
     def _fitness(self, places: NDArray[np.int64]) -> NDArray[np.float64]:
         """What a tournament among ``places (runs, sample)`` is won by, of the same shape."""
         return np.take_along_axis(self.accuracy, places, axis=1)
-
-    def _remember(self, choices: NDArray[np.int64]) -> NDArray[np.int64]:
-        self._pending.add(choices)
-        return choices
 
     def tell(self, outcome: Outcome, evaluation: NDArray[np.int64] | None = None) -> None:
         """The child takes the place of the oldest.

@@ -62,11 +62,9 @@ class Reinforce:
     def ask(self) -> NDArray[np.int64]:
         """Sample an architecture per run from its policy: choices ``(runs, n)``."""
         if (asked := self._pending.asked) < self._first.shape[1]:
-            choices = self._first[:, asked]
-        else:
-            choices = self._guide.best(self.space, self._sample(self._guide.proposals))
-        self._pending.add(choices)
-        return choices
+            return self._pending.add(self._first[:, asked])
+        samples = self._sample(self._guide.proposals)
+        return self._pending.add(self._guide.best(self.space, samples))
 
     def _sample(self, count: int) -> NDArray[np.int64]:
         """So many architectures per run from its policy, ``(runs, count, n)``."""

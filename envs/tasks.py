@@ -82,11 +82,12 @@ class _OfTasks(ArchitectureEnv):
         self._members: list[ConstructionEnv] = []
         for task in self.tasks:
             self._members.append(self._make_member(task, options))
+        # While each has looked its figures up.
+        self._descriptors = np.stack([_describe(one) for one in self._members])
         self._share()
         #: Whether `info` speaks of limits: if any task has some.
         self._any_limited = any(one._limited for one in self._members)
         self._masked = any(one._masked for one in self._members)
-        self._descriptors = np.stack([_describe(one) for one in self._members])
         classes = [get_dataset(one.dataset).num_classes for one in self._members]
         #: Accuracy of guessing, percent, ``(tasks,)``.
         self._chance = 100.0 / np.array(classes)
