@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import struct
+import warnings
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -172,6 +173,21 @@ def test_unreadable_pictures_are_named_and_counted(tmp_path: Path) -> None:
     assert row.train_images == 18
     with pytest.raises(InvalidInput, match=r"bad\.png"):
         get_dataset(f"{folder}?strict")
+
+
+def test_pictures_beside_the_class_folders_are_told(tmp_path: Path) -> None:
+    images, labels = draw()
+    for part in (".", "train"):
+        folder = write_folder(tmp_path / f"own{len(part)}", images, labels, part)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            name = get_dataset(folder).name
+        picture = (folder / part / "class0" / "000.png").read_bytes()
+        (folder / "cover.png").write_bytes(picture)
+        (folder / part / "loose.PNG").write_bytes(picture)
+        with pytest.warns(SkippedPictures, match=r"2 pictures are left out.*cover\.png.*no class"):
+            assert get_dataset(folder).name == name
+        refused(f"{folder}?strict", "no class folder")
 
 
 def test_bad_images_are_one_clear_error(tmp_path: Path) -> None:

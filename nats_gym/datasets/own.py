@@ -62,7 +62,8 @@ def read_dataset(
             ``(image, label)``; a Hugging Face data set.
         name: what it is called, before its digest; default the folder's or file's.
         resolution: height and width that pictures are brought to; None for their own, if one.
-        strict: whether a picture that cannot be read is an error, not left out with a warning.
+        strict: whether a picture that cannot be read, or has no class, is an error, not left out
+            with a warning.
         seed: of the split, where there is none.
         valid, test: share of each class that is drawn to validate, and to test.
 

@@ -53,7 +53,7 @@ class Labelled:
         labels: int64 ``(N,)``.
         parts: rows by name, of ``train``, ``valid`` and ``test``; one alone is not parted yet.
         classes: names, by label.
-        skipped: pictures that could not be read and are not among these.
+        skipped: pictures that could not be read, or have no class, and are not among these.
     """
 
     images: Pixels
@@ -64,7 +64,7 @@ class Labelled:
 
 
 class SkippedPictures(UserWarning):
-    """Files that cannot be read were left out of a data set."""
+    """Pictures that cannot be read, or have no class, were left out of a data set."""
 
 
 def read_path(path: Path, resolution: int | None, strict: bool) -> Labelled:
@@ -161,7 +161,14 @@ def _read_folder(folder: Path, resolution: int | None, strict: bool) -> Labelled
                     f"{', '.join(SUFFIXES)}"
                 )
             files[part] += [(path, label) for path in pictures]
-    skipped: list[str] = []
+    skipped = [
+        f"{shown(str(path))} is in no class folder"
+        for place in sorted({folder, *parted.values()})
+        for path in sorted(place.iterdir())
+        if path.suffix.lower() in SUFFIXES and not path.is_dir()
+    ]
+    if strict and skipped:
+        raise InvalidInput(skipped[0])
     count = sum(map(len, files.values()))
     parts = {
         part: _read_files(listed, resolution, strict, skipped, count)
@@ -169,7 +176,7 @@ def _read_folder(folder: Path, resolution: int | None, strict: bool) -> Labelled
     }
     if skipped:
         warn_caller(
-            f"{len(skipped):,} pictures cannot be read and are left out: "
+            f"{len(skipped):,} pictures are left out: "
             f"{'; '.join(skipped[:3])}{' …' * (len(skipped) > 3)}",
             SkippedPictures,
         )
