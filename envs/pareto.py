@@ -121,12 +121,12 @@ def _covers(upper: Points, lower: Points) -> NDArray[np.bool_]:
 def hypervolume(points: ArrayLike, reference: ArrayLike) -> float:
     """Volume of what the points dominate above the reference point, exact up to rounding.
 
-    Up to four objectives by a sweep along the fourth (Fonseca, Paquete & López-Ibáñez, "An
-    Improved Dimension-Sweep Algorithm for the Hypervolume Indicator", CEC 2006, has the idea)
-    over a grid of the others: time O(n³) and memory O(n²) for n points of a front in four
-    objectives, less by a factor n for each fewer. Beyond four, each point adds its box less what
-    the points before it cover of it (While, Bradstreet & Barone, "A Fast Way of Calculating Exact
-    Hypervolumes", IEEE Transactions on Evolutionary Computation 16(1), 2012).
+    Two objectives strip by strip: time O(n·log(n)). Up to four by a sweep along the fourth
+    (Fonseca, Paquete & López-Ibáñez, "An Improved Dimension-Sweep Algorithm for the Hypervolume
+    Indicator", CEC 2006, has the idea) over a grid of the others: time O(n³) and memory O(n²) for n
+    points of a front in four objectives, less by a factor n in three. Beyond four, each point adds
+    its box less what the points before it cover of it (While, Bradstreet & Barone, "A Fast Way of
+    Calculating Exact Hypervolumes", IEEE Transactions on Evolutionary Computation 16(1), 2012).
 
     Args:
         points: ``(n, m)``, m ≥ 1 objectives, each maximised, finite; dominated ones may be among
@@ -150,7 +150,13 @@ def hypervolume(points: ArrayLike, reference: ArrayLike) -> float:
         if not np.isfinite(values).all():
             raise InvalidInput(f"{name} of a hypervolume are finite numbers, got NaN or infinity")
     above = given[(given > worst).all(axis=1)] - worst
-    return _volume(_front(above))
+    return _area(above) if above.shape[1] == 2 else _volume(_front(above))
+
+
+def _area(points: Points) -> float:
+    """What positive points ``(n, 2)`` dominate above 0: strips, the widest first."""
+    widths, heights = points[np.argsort(-points[:, 0])].T
+    return float(widths @ np.diff(np.maximum.accumulate(heights), prepend=0.0))
 
 
 def _front(points: Points) -> Points:

@@ -361,10 +361,12 @@ def default_folder(ran: SearchArguments) -> Path:
 def report(result: SearchResult, seconds: float, folder: Path) -> None:
     """Save a search's runs, print its table, and plot its incumbent."""
     from nats_gym.results.plots import plot_alphas, plot_incumbent
-    from nats_gym.results.summary import summary_grid
+    from nats_gym.results.summary import front_grid, summary_grid
 
     result.save(folder)
     print_grid(summary_grid({result.arguments.agent: result}))
+    if result.weighed and not result.answers_last:
+        print_grid(front_grid(result))
     say(f"{seconds:.2f} s of search; runs.npz and run.json in {folder}")
     say(f"plot: {plot_incumbent([result], folder / 'incumbent.png')}")
     if (epochs := result.arguments.supernet_epochs) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,44 @@ MARGIN = 0.1
 Vectors = NDArray[np.float64]  # (..., m), each objective to be maximised
 
 
+def find_objectives(table: Table, objectives: Any) -> Objectives:
+    """Objectives by their names, as a table's figures are; errors as :func:`name_objectives`."""
+    return Objectives(
+        name_objectives(objectives, table.space, lambda: table.known_figures), table.figure
+    )
+
+
+def say_objectives(table: Table, objectives: Any) -> str:
+    """Objectives and what each rests on: ``"accuracy (measured), flops (closed form)"``."""
+    named = find_objectives(table, objectives).names
+    return ", ".join(f"{name} ({table.figure(name).provenance})" for name in named)
+
+
+def table_front(
+    table: Table, objectives: Any, among: NDArray[np.int64] | None = None
+) -> NDArray[np.int64]:
+    """Official indices of a front, by full-schedule means over trials, closed forms, columns.
+
+    What lacks a figure is not on it.
+
+    Args:
+        table: what says so.
+        objectives: names of two figures or more.
+        among: official indices ``(n,)``; None for all.
+    """
+    judged = _judged(table, find_objectives(table, objectives))
+    given = np.arange(len(judged)) if among is None else among
+    known = given[~np.isnan(judged[given]).any(axis=1)]
+    return known[non_dominated(judged[known])]
+
+
+def _judged(table: Table, of: Objectives) -> Vectors:
+    return of.vector(np.arange(table.space.size), table.mean_accuracy("valid"))
+
+
 def hypervolume_shares(
     table: Table,
-    objectives: Any,
+    of: Objectives,
     reference: ArrayLike | None,
     index: NDArray[np.int64],
     accuracy: NDArray[np.float64],
@@ -31,9 +67,7 @@ def hypervolume_shares(
 
     See :meth:`nats_gym.results.SearchResult.hypervolume`.
     """
-    named = name_objectives(objectives, table.space, lambda: table.known_figures)
-    of = Objectives(named, table.figure)
-    judged = of.vector(np.arange(table.space.size), table.mean_accuracy("valid"))
+    judged = _judged(table, of)
     known = ~np.isnan(judged).any(axis=1)
     if reference is None:
         reference = _beyond(judged[known])
@@ -59,12 +93,23 @@ def _curve(
     observed: Vectors, index: NDArray[np.int64], judged: Vectors, reference: ArrayLike
 ) -> NDArray[np.float64]:
     """Hypervolume that the judged figures of the observed front have after each evaluation."""
-    front = np.zeros(0, np.int64)  # evaluations
-    curve, volume = np.zeros(len(index)), 0.0
-    for evaluation, vector in enumerate(observed):
-        if index[evaluation] >= 0 and not (observed[front] >= vector).all(axis=1).any():
-            beaten = (vector >= observed[front]).all(axis=1)
-            front = np.append(front[~beaten], evaluation)
-            volume = hypervolume(judged[index[front]], reference)
+    curve, volume, before = np.zeros(len(index)), 0.0, np.zeros(0, np.int64)
+    for evaluation, front in enumerate(observed_fronts(observed, index)):
+        if front is not before:
+            volume, before = hypervolume(judged[index[front]], reference), front
         curve[evaluation] = volume
     return curve
+
+
+def observed_fronts(observed: Vectors, index: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """After each evaluation of a run, which evaluations make its front: the same while it stands.
+
+    Of equal ones the first; none that is no architecture, index -1, or lacks a figure.
+    """
+    front = np.zeros(0, np.int64)
+    possible = (index >= 0) & ~np.isnan(observed).any(axis=1)
+    for evaluation, vector in enumerate(observed):
+        if possible[evaluation] and not (observed[front] >= vector).all(axis=1).any():
+            beaten = (vector >= observed[front]).all(axis=1)
+            front = np.append(front[~beaten], evaluation)
+        yield front

@@ -27,13 +27,15 @@ from nats_gym.errors import (
 )
 from nats_gym.files import make_folder, replacing
 from nats_gym.machine import versions
-from nats_gym.results.pareto import hypervolume_shares
+from nats_gym.results.pareto import find_objectives, hypervolume_shares, observed_fronts
 from nats_gym.simulation.clock import check_evaluations
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.simulation.workers import MAX_WORKERS
-from nats_gym.spaces import ArchitectureSpace, Figure, get_space
+from nats_gym.spaces import ArchitectureSpace, Figure, Quantity, get_space
 from nats_gym.tables import NO_TEST, SURROGATE, Table, load_table
 from nats_gym.tables.folder import sha256_of
+from nats_gym.tables.named_columns import known_figures
+from nats_gym.tables.objectives import Objectives
 from nats_gym.tables.prior import open_prior, prior_names, prior_record
 from nats_gym.tables.score import open_score, score_record
 from nats_gym.tables.table import named_figure
@@ -198,6 +200,11 @@ class NoTable:
     def figure(self, name: str) -> Figure:
         """A closed form or named column; see :meth:`nats_gym.tables.Table.figure`."""
         return named_figure(self.space, self.dataset, name)
+
+    @property
+    def known_figures(self) -> dict[str, Quantity]:
+        """As :attr:`nats_gym.tables.Table.known_figures`."""
+        return known_figures(self.space, self.dataset)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -417,14 +424,53 @@ class SearchResult:
             InvalidInput: for other objectives, a reference that nothing is better than, and a
                 weight-sharing search. NotInTable: without a table, or a column of it.
         """
+        of = self._weighing(objectives)
+        kept = self._hypervolumes if reference is None else {}
+        if of.names not in kept:
+            shares = hypervolume_shares(self.table, of, reference, self.index, self.accuracy)
+            kept[of.names] = np.where(self.there, shares, np.nan)
+        return kept[of.names].copy()
+
+    @cached_property
+    def _hypervolumes(self) -> dict[tuple[str, ...], NDArray[np.float64]]:
+        return {}
+
+    def front(self, objectives: Sequence[str] | None = None) -> list[NDArray[np.int64]]:
+        """What each run would answer to several objectives: evaluations that none dominates.
+
+        It needs no table: by what was observed.
+
+        Args:
+            objectives: as of :meth:`hypervolume`.
+
+        Returns:
+            For each run their places along the axis of evaluations, the best first by the first
+            objective; of equal evaluations the first alone.
+
+        Raises:
+            InvalidInput: as :meth:`hypervolume`.
+        """
+        observed = self._weighing(objectives).vector(self.index, self.accuracy)
+        fronts = []
+        for vectors, index in zip(observed, self.index, strict=True):
+            *_, last = observed_fronts(vectors, index)
+            fronts.append(last[np.argsort(-vectors[last, 0], kind="stable")])
+        return fronts
+
+    @property
+    def weighed(self) -> tuple[str, ...]:
+        """Names of the objectives that the agent weighed; none of one objective."""
+        given = checks.as_list(self.arguments.options.get("objectives")) or []
+        return tuple(name for name in given if type(name) is str)
+
+    def _weighing(self, objectives: Sequence[str] | None) -> Objectives:
         if self.answers_last:
             raise InvalidInput(
                 f"{self.arguments.agent} observes no architecture, so it has no front"
             )
-        if objectives is None:
-            objectives = self.arguments.options.get("objectives")
-        shares = hypervolume_shares(self.table, objectives, reference, self.index, self.accuracy)
-        return np.where(self.there, shares, np.nan)
+        if objectives is None and self.weighed:
+            objectives = self.weighed
+        return find_objectives(self.table, objectives)
 
     def summary(self) -> dict[str, Any]:
         """Means and standard deviations over runs, of what the table can judge.
@@ -442,6 +488,9 @@ class SearchResult:
             "full_schedule_valid_accuracy": _mean_std(self.full_schedule_accuracy("valid")),
             "regret": _mean_std(self.regret()),
         }
+        if self.weighed and not self.answers_last:
+            last = np.arange(self.runs), self.evaluations - 1
+            figures["hypervolume"] = _mean_std(100.0 * self.hypervolume()[last])
         if self.table.test_is_validation:
             return {**figures, "test": NO_TEST}
         try:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from rich import box
 from rich.table import Table as Grid
 
 from nats_gym import checks
+from nats_gym.results.pareto import find_objectives, say_objectives
 from nats_gym.results.result import SearchResult, bound_in_words, kind_of_time
 from nats_gym.tables.column import MEASURED, NO_TEST
 
@@ -19,7 +21,10 @@ _ROWS = (
     ("full-schedule valid [%]", "full_schedule_valid_accuracy", "full_schedule_valid_accuracy"),
     ("full-schedule test [%]", "full_schedule_test_accuracy", "full_schedule_test_accuracy"),
     ("regret to best known, points", "regret", "full_schedule_valid_accuracy"),
+    ("hypervolume, % of the table's", "hypervolume", ""),
 )
+#: Rows of a front that are shown.
+LONGEST_FRONT = 20
 
 
 def grid(title: str, *columns: str) -> Grid:
@@ -62,14 +67,47 @@ def summary_grid(results: Mapping[str, SearchResult]) -> Grid:
         if not any(key in summary for summary in summaries):
             continue
         told = dict.fromkeys(result.provenance.get(basis, "") for result in results.values())
+        if key == "hypervolume":
+            weighing = [result for result in results.values() if result.weighed]
+            told = dict.fromkeys(say_objectives(one.table, one.weighed) for one in weighing)
         if key == "observed_valid_accuracy" and all(r.answers_last for r in results.values()):
             continue  # they observe nothing: it is the answer's, which the next row has
         if key == "full_schedule_test_accuracy" and list(told) == [NO_TEST]:
             table.add_row(row, *["—"] * len(summaries), NO_TEST)
         elif key != "full_schedule_test_accuracy" or list(told) == [MEASURED]:
-            cells = [_mean_std(summary[key]) for summary in summaries]
+            cells = [_mean_std(summary[key]) if key in summary else "—" for summary in summaries]
             table.add_row(row, *cells, " / ".join(filter(None, told)))
     return table
+
+
+def front_grid(result: SearchResult) -> Grid:
+    """The front of the first run, by what was observed; see :meth:`SearchResult.front`.
+
+    Raises:
+        InvalidInput: of a search that has none.
+    """
+    front = checks.instance(result, SearchResult, "the result to show").front()[0]
+    names = find_objectives(result.table, result.weighed or None).names
+    title = f"front of the first run: {len(front):,} architectures"
+    if len(front) > LONGEST_FRONT:
+        title += f", {LONGEST_FRONT} of them evenly spaced"
+        front = front[np.linspace(0, len(front) - 1, LONGEST_FRONT).round().astype(int)]
+    index = result.index[0, front]
+    figures = {name: result.table.figure(name) for name in names if name != "accuracy"}
+    heads = [
+        figures[name].quantity.label if name in figures else "accuracy observed [%]"
+        for name in names
+    ]
+    rows = grid(title, "index", *heads)
+    for place, arch in zip(front, index.tolist(), strict=True):
+        cells = [
+            f"{figures[name].values[arch]:.6g}"
+            if name in figures
+            else f"{result.accuracy[0, place]:.2f}"
+            for name in names
+        ]
+        rows.add_row(str(arch), *cells)
+    return rows
 
 
 def _mean_std(figures: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nats_gym.datasets import title_of
 from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.results.pareto import MARGIN, say_objectives, table_front
 from nats_gym.results.plots import GRID_POINTS, incumbent_at
 from nats_gym.results.result import SearchResult, kind_of_time
 from nats_gym.study.comparison import (
@@ -194,10 +195,67 @@ def hypervolume_curves(
 
     def told(searches: Searches) -> str:
         table = next(iter(searches.values())).table
-        named = (f"{name} ({table.figure(name).provenance})" for name in objectives)
-        return f"hypervolume that is missing [%]\n{', '.join(named)}"
+        return f"hypervolume that is missing [%]\n{say_objectives(table, objectives)}"
 
     return _over_evaluations(results, missing, told, styles, seed, phone)
+
+
+def fronts(
+    results: Results,
+    objectives: Sequence[str],
+    styles: Styles | None = None,
+    *,
+    phone: bool = False,
+) -> Figure:
+    """The first of two objectives over the second: what runs would answer, and the whole front.
+
+    Of each agent the run of the median hypervolume, at its end. Its front is what it observed to
+    be one, judged as :meth:`nats_gym.results.SearchResult.hypervolume` does; what that puts behind
+    is left out, and what is beyond the reference point lies out of sight. A panel per task.
+
+    Raises:
+        InvalidInput: for more or less than two objectives, and what has no front.
+    """
+    tasks = tasks_of(results)
+    styles = styles_for(styles, tasks)
+    figure, panels, _ = make_panels(len(tasks), phone)
+    for axes, searches in zip(panels, tasks, strict=True):
+        table = next(iter(searches.values())).table
+        whole = table_front(table, objectives)
+        if len(objectives) != 2:
+            raise InvalidInput(f"a plane shows two objectives, got {shown(list(objectives))}")
+        y, x = (table.figure(name) for name in objectives)
+        steps = "steps-post" if x.quantity.lower_is_better else "steps-pre"
+        drawn = {label: _median_front(result, objectives) for label, result in searches.items()}
+        for label, index in {**drawn, "": whole}.items():
+            index = index[np.argsort(x.values[index], kind="stable")]
+            style = styles[label] if label else None
+            axes.plot(
+                *(x.values[index], y.values[index]),
+                color=style.colour if style else "0.4",
+                linestyle=style.dash if style else ":",
+                linewidth=1.4,
+                marker=style.marker if style else None,
+                markersize=4,
+                drawstyle=steps,
+                zorder=2 if style else 3,
+            )
+        for values, limit in ((x.values[whole], axes.set_xlim), (y.values[whole], axes.set_ylim)):
+            beyond = MARGIN * (float(np.ptp(values)) or 1.0)
+            limit(values.min() - beyond, values.max() + beyond)
+        axes.set_title("\n".join(_task_lines(searches)), fontsize=TEXT)
+        axes.set_xlabel(f"{x.quantity.label}, {x.provenance}")
+        axes.set_ylabel(f"{y.quantity.label}, {y.provenance}")
+    add_legend(figure, styles, _with_workers(tasks))
+    return break_lines(figure)
+
+
+def _median_front(result: SearchResult, objectives: Sequence[str]) -> NDArray[np.int64]:
+    """Official indices of the front of the run with the median hypervolume, by the table."""
+    ends = result.hypervolume(objectives)[np.arange(result.runs), result.evaluations - 1]
+    run = int(np.argsort(ends, kind="stable")[(result.runs - 1) // 2])
+    index = np.unique(result.index[run, result.front(objectives)[run]])
+    return table_front(result.table, objectives, index)
 
 
 def regret_over_evaluations(

@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, did_you_mean, shown
 from nats_gym.extras import require
 from nats_gym.files import check_folder, make_folder, replacing
 from nats_gym.results.figure_files import save_figure, svg_of
+from nats_gym.results.pareto import say_objectives
 from nats_gym.results.result import SearchResult, kind_of_time
 from nats_gym.spaces import Quantity
 from nats_gym.study import drawing, figures
@@ -36,7 +38,7 @@ from nats_gym.study.tables import (
 from nats_gym.tables import SURROGATE
 from nats_gym.tables.named_columns import known_figures
 
-#: Evaluations after which a regret is told.
+#: Evaluations after which a regret or a hypervolume is told.
 COUNTS = (1, 3, 10, 30, 100, 300)
 PAGE_FILE, MARKDOWN_FILE, LATEX_FILE, PLOTS = "index.html", "headline.md", "headline.tex", "plots"
 
@@ -44,6 +46,12 @@ PAGE_FILE, MARKDOWN_FILE, LATEX_FILE, PLOTS = "index.html", "headline.md", "head
 OF_THIS_STUDY = (
     "Half of all runs here reach it: it depends on the agents that ran, and what it takes to reach "
     "it compares within this study only."
+)
+
+#: Of hypervolumes.
+FRONTS = (
+    "A run’s answers are what nothing that it observed dominates. The reference point is the worst "
+    "on the table’s front in each objective, and a tenth of the front’s range beyond."
 )
 
 #: A plot: its caption, its alternative text, and what draws it, for a phone or not.
@@ -96,7 +104,7 @@ def write_report(
         name = _file_name(f"{group.space}-{heading}")
         show = _group_section if all_judged(searches) else _observed_section
         section = show(name, searches, styles, plots)
-        more = (*_regret_by_evaluations(group, searches), *answers.get(group, ()))
+        more = (*_by_evaluations(group, searches), *answers.get(group, ()))
         section = replace(section, more=more)
         sections[group] = (f"{capitalised(space)} space, {heading}", section)
     overall = _overall_section(tasks, styles, plots)
@@ -140,6 +148,8 @@ def _group_section(name: str, searches: Searches, styles: drawing.Styles, plots:
             lambda phone: figures.evaluations_to_target(searches, goal, styles, phone=phone),
         ),
     }
+    for objectives in _weighed(searches):
+        drawn |= _fronts(objectives, searches, styles)
     left_out = _lacking(searches)
     if not left_out:
         drawn |= _comparisons(searches, styles)
@@ -165,6 +175,41 @@ def _observed_section(
     }
     pictures, refused = _drawn(name, drawn, plots, {"incumbent": searches})
     return Section(pictures, refused, _observed_numbers(searches))
+
+
+def _weighed(searches: Searches) -> list[tuple[str, ...]]:
+    """What some agent weighed, each once."""
+    observing = _observing(searches).values()
+    return list(dict.fromkeys(one.weighed for one in observing if one.weighed))
+
+
+def _observing(searches: Searches) -> Searches:
+    """Those that observe architectures, and so have fronts."""
+    return {label: one for label, one in searches.items() if not one.answers_last}
+
+
+def _fronts(
+    objectives: tuple[str, ...], searches: Searches, styles: drawing.Styles
+) -> dict[str, Plot]:
+    """Plots of several objectives."""
+    named, searches = list_words(objectives), _observing(searches)
+    of = "-".join(_file_name(name) for name in objectives)
+    return {
+        f"hypervolume-{of}": (
+            f"Hypervolume by {named} that a run’s answers still miss, against evaluations: percent "
+            "of what the table’s whole front has; mean over runs with its 95 % bootstrap interval. "
+            f"{FRONTS}",
+            f"Curves of the missing hypervolume by {named}; a table has the figures.",
+            lambda phone: figures.hypervolume_curves(searches, objectives, styles, phone=phone),
+        ),
+        f"front-{of}": (
+            f"Fronts by {named}: of each agent that of the run with the median hypervolume, at its "
+            "end, judged by the table; dotted, the front of the whole table. What is worse than "
+            "the reference point lies out of sight.",
+            f"Steps of the front of each agent by {named}, and of the whole table’s.",
+            lambda phone: figures.fronts(searches, objectives, styles, phone=phone),
+        ),
+    }
 
 
 def _comparisons(results: Results, styles: drawing.Styles) -> dict[str, Plot]:
@@ -297,7 +342,7 @@ def _answers(
 def _figures_table(
     searches: Searches, names: Sequence[str], known: Mapping[str, Quantity]
 ) -> Table:
-    rows, estimated = [], set[str]()
+    rows, estimated, partly = [], set[str](), False
     for label, result in searches.items():
         cells = []
         for name in names:
@@ -306,30 +351,56 @@ def _figures_table(
             values = figure.values[answers] if len(answers) else np.full(1, np.nan)
             known_of = values[~np.isnan(values)]
             spread = f" ± {known_of.std():,.2g}" if len(known_of) > 1 else ""
-            cells.append(f"{known_of.mean():,.4g}{spread}" if len(known_of) else "–")
+            few = 0 < len(known_of) < len(values)
+            of = f" ({len(known_of)} of {len(values)})" if few else ""
+            partly |= few
+            cells.append(f"{known_of.mean():,.4g}{spread}{of}" if len(known_of) else "–")
             if figure.provenance == SURROGATE:
                 estimated.add(name)
         rows.append(Row(label, tuple(cells)))
     caption = "Figures of the answers, mean ± standard deviation over runs."
+    if partly:
+        caption += " In brackets: of how many answers a figure is known."
     if estimated:
         caption += f" Estimates: {list_words(sorted(estimated))}."
     head = (known[name].label for name in names)
     return Table(caption, ("agent", *head), (tuple(rows),))
 
 
-def _regret_by_evaluations(group: Group, searches: Searches) -> Iterator[Table]:
-    """Of searches that so many evaluations end: how good they are after a few of them."""
-    if group.evaluations is None or not all_judged(searches):
+def _by_evaluations(group: Group, searches: Searches) -> Iterator[Table]:
+    """How good searches are after a few evaluations, where the table judges them.
+
+    Regrets of those that so many evaluations end; hypervolumes of what some agent weighed.
+    """
+    if not all_judged(searches):
         return
-    counts = sorted({*(count for count in COUNTS if count < group.evaluations), group.evaluations})
+    if group.evaluations is not None:
+        caption = "Mean regret over runs, percentage points, after so many evaluations."
+        curves = {label: regret_curve(result) for label, result in searches.items()}
+        yield _counted_table(caption, "{:.3f}", curves, group.evaluations)
+    for objectives in _weighed(searches):
+        observing = _observing(searches)
+        table = next(iter(observing.values())).table
+        caption = (
+            f"Hypervolume by {say_objectives(table, objectives)}, mean over runs, percent of the "
+            f"whole table’s, after so many evaluations. {FRONTS}"
+        )
+        shares = {label: 100 * one.hypervolume(objectives) for label, one in observing.items()}
+        least = min(int(one.evaluations.min()) for one in observing.values())
+        yield _counted_table(caption, "{:.2f}", shares, group.evaluations or least)
+
+
+def _counted_table(
+    caption: str, form: str, curves: Mapping[str, NDArray[np.float64]], most: int
+) -> Table:
+    """Means of ``curves (runs, evaluation)`` after one evaluation, and more up to ``most``."""
+    counts = sorted({*(count for count in COUNTS if count < most), most})
     rows = []
-    for label, result in searches.items():
-        curve = regret_curve(result)
+    for label, curve in curves.items():
         after = [curve[:, min(count, curve.shape[1]) - 1] for count in counts]
-        rows.append(Row(label, tuple(_or_dash("{:.3f}", float(np.mean(one))) for one in after)))
+        rows.append(Row(label, tuple(_or_dash(form, float(np.mean(one))) for one in after)))
     head = ("agent", *(f"after {count:,}" for count in counts))
-    caption = "Mean regret over runs, percentage points, after so many evaluations."
-    yield Table(caption, head, (tuple(rows),))
+    return Table(caption, head, (tuple(rows),))
 
 
 # ── numbers ──────────────────────────────────────────────────────────────────────────────────

@@ -8,11 +8,17 @@ import numpy as np
 import pytest
 
 import nats_gym
+from nats_gym.cli.terminal import print_grid
 from nats_gym.errors import InvalidInput, NotInTable
 from nats_gym.evaluators import Outcome
+from nats_gym.results.summary import front_grid, summary_grid
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import RunStreams
-from nats_gym.study.figures import hypervolume_curves
+from nats_gym.study import load_study
+from nats_gym.study.figures import fronts, hypervolume_curves
+from nats_gym.study.report import write_report
+from nats_gym.study.running import run_study
+from nats_gym.study.spec import Study
 
 OBJECTIVES = ("accuracy", "latency/raspi4")
 
@@ -112,6 +118,40 @@ def test_what_has_no_front_is_refused() -> None:
         nats_gym.search("sss", "digits", "random", evaluator=Guess(), evaluations=1).hypervolume()
 
 
+def test_the_front_of_a_run_is_that_of_brute_force() -> None:
+    found = nats_gym.search("tss", "cifar10", "random", 12, budget=9_000, runs=4)
+    latency = found.table.figure("latency/raspi4").values
+    for run, front in enumerate(found.front(OBJECTIVES)):
+        count = found.evaluations[run]
+        points = [
+            *zip(found.accuracy[run, :count], -latency[found.index[run, :count]], strict=True)
+        ]
+        assert front.tolist() == observed_front(points)
+    live = nats_gym.search("tss", "cifar10", "random", evaluator=Guess(), evaluations=9)
+    (front,) = live.front(OBJECTIVES)  # of one accuracy: the quickest
+    assert front.tolist() == [int(np.argmin(latency[live.index[0]]))]
+
+
+def test_a_search_by_objectives_says_what_its_front_is_worth(capsys: Any) -> None:
+    options = {"objectives": list(OBJECTIVES)}
+    found = nats_gym.search("tss", "cifar10", "nsga2", evaluations=30, runs=3, options=options)
+    other = nats_gym.search("tss", "cifar10", "random", evaluations=30)
+    shares = 100 * found.hypervolume(OBJECTIVES)[:, -1]
+    assert (found.weighed, other.weighed) == (OBJECTIVES, ())
+    assert found.summary()["hypervolume"] == {"mean": shares.mean(), "std": shares.std()}
+    assert "hypervolume" not in other.summary()
+    print_grid(summary_grid({"nsga2": found, "random": other}))
+    print_grid(front_grid(found))
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"{shares.mean():.2f} ± {shares.std():.2f} — accuracy (measured), latency" in told
+    front = found.front()[0]
+    assert f"front of the first run: {len(front)} architectures" in told
+    for place in front:
+        index = int(found.index[0, place])
+        latency = found.table.figure("latency/raspi4").values[index]
+        assert f"{index} {found.accuracy[0, place]:.2f} {latency:.6g}" in told
+
+
 def test_a_study_draws_them(tmp_path: Any) -> None:
     searches = {
         agent: nats_gym.search("tss", "cifar10", agent, evaluations=40, runs=3)
@@ -123,3 +163,39 @@ def test_a_study_draws_them(tmp_path: Any) -> None:
         shares = result.hypervolume(OBJECTIVES).mean(axis=0)
         assert missing == pytest.approx(100 * (1 - shares[np.asarray(count, int) - 1]))
     assert "latency/raspi4 (surrogate)" in axes.get_ylabel()
+    axes = fronts(searches, OBJECTIVES).axes[0]
+    table = searches["random"].table
+    latency, truth = (table.figure(name).values for name in ("latency/raspi4", "accuracy"))
+    for line, result in zip(axes.lines, searches.values(), strict=False):
+        ends = result.hypervolume(OBJECTIVES)[:, -1]
+        run = int(np.flatnonzero(ends == np.median(ends))[0])
+        index = result.index[run, result.front(OBJECTIVES)[run]]
+        points = [*zip(truth[index], -latency[index], strict=True)]
+        expected = [points[i] for i in observed_front(points)]
+        assert [*zip(*line.get_data(), strict=True)] == [(-cost, y) for y, cost in expected[::-1]]
+    whole = nats_gym.envs.MultiObjectiveEnv("tss", table.dataset, objectives=OBJECTIVES)
+    assert sorted(axes.lines[2].get_xdata()) == sorted(latency[whole.pareto_indices()])
+    with pytest.raises(InvalidInput, match="two objectives"):
+        fronts(searches, (*OBJECTIVES, "flops"))
+
+
+def test_a_report_tells_of_hypervolumes(tmp_path: Any) -> None:
+    options = {"objectives": list(OBJECTIVES)}
+    spec = {
+        "runs": 3,
+        "searches": [{"space": "tss", "datasets": ["cifar10"], "epochs": 12, "budget": 15_000}],
+        "agents": {"random": {}, "nsga2": {"options": options}},
+    }
+    folder = run_study(Study.of(spec), tmp_path, jobs=1)
+    page = write_report(folder).read_text()
+    cells = load_study(folder).cells
+    least = min(int(cell.result.evaluations.min()) for cell in cells)
+    assert f"after {least}" in page
+    for cell in cells:
+        shares = 100 * cell.result.hypervolume(OBJECTIVES)
+        for count in (1, 3, 10, least):
+            assert f">{shares[:, count - 1].mean():.2f}<" in page
+    names = {path.name for path in (folder / "report" / "plots").iterdir()}
+    for kind in ("hypervolume", "front"):
+        assert any(f"-{kind}-accuracy-latency-raspi4.svg" in name for name in names)
+    assert "The reference point is the worst on the table’s front" in page

@@ -24,6 +24,7 @@ from nats_gym.study.curves import regret_at
 from nats_gym.study.drawing import agent_styles
 from nats_gym.study.figures import (
     evaluations_to_target,
+    fronts,
     hypervolume_curves,
     improvement_intervals,
     improvement_matrix,
@@ -69,6 +70,7 @@ def over_random(results: Any, **options: Any) -> Figure:
 DRAWN: dict[str, Callable[..., Figure]] = {
     "regret": regret_curves,
     "hypervolume": partial(hypervolume_curves, objectives=("accuracy", "latency/raspi4")),
+    "fronts": partial(fronts, objectives=("accuracy", "latency/raspi4")),
     "target": evaluations_to_target,
     "profiles": performance_profiles,
     "iqm": iqm_intervals,
