@@ -120,13 +120,17 @@ class Figures:
     def find_complete(self, name: str, what: str) -> Figure:
         """A figure that is known of all that can be evaluated."""
         figure, space = self.find(name), self._space
-        known = int((~np.isnan(figure.values)).sum())
-        if known < space.size and self._table is None:
+        lacking = np.isnan(figure.values)
+        if lacking.any() and self._table is not None:  # which may hold only what has the figure
+            lacking &= ~np.isnan(self.values("accuracy"))
+        if lacking.any():
+            known = int((~np.isnan(figure.values)).sum())
             others = (one for one, of in space.closed_forms.items() if of.lower_is_better)
             raise InvalidInput(
                 f"{what} needs the {name} of every architecture, and the table of {space.name} "
                 f"{self._dataset} has that of {known:,} of {space.size:,}: take "
-                f"{' or '.join(sorted(others))} instead, or search the table itself (source=)"
+                f"{' or '.join(sorted(others))} instead"
+                f"{', or search the table itself (source=)' if self._table is None else ''}"
             )
         return figure
 

@@ -84,6 +84,8 @@ def _tables_of(space: ArchitectureSpace, dataset: str | None, source: str) -> li
 
 def _figures_grid(table: Table, index: int) -> Grid:
     """What a table knows of one architecture, with the closed-form cost of its network."""
+    import numpy as np
+
     from nats_gym.results.summary import grid
     from nats_gym.tables.column import core_figures
 
@@ -96,12 +98,14 @@ def _figures_grid(table: Table, index: int) -> Grid:
         if name not in core_figures(table.space) and name not in own:
             figure = table.figure(name)
             label = f"{name} [{figure.quantity.unit}]"
-            rows.add_row(label, f"{figure.values[index]:.6g}", figure.provenance)
+            value = figure.values[index]
+            told = "not measured" if np.isnan(value) else f"{value:.6g}"
+            rows.add_row(label, told, figure.provenance)
     for column in table.columns:
         if column.quantity == "accuracy_curve":
             continue  # hundreds of numbers; what they end in is shown
         values = table.row(column, index)
-        shown = " / ".join(f"{value:.6g}" for value in values)
+        shown = " / ".join(f"{value:.6g}" for value in values) or "not measured"
         rows.add_row(f"{column.name} [{column.unit}]", shown, column.provenance)
     return rows
 

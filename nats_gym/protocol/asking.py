@@ -312,7 +312,8 @@ def play(
         outcome = Outcome(found["accuracy"], found["seconds"], *crew.provenance)
         if objectives is not None:
             vectors = objectives.vector(found["index"], found["accuracy"])
-            outcome = replace(outcome, objectives=np.nan_to_num(vectors, nan=-1.0))  # the worst
+            unknown = np.isnan(vectors).any(axis=-1, keepdims=True)
+            outcome = replace(outcome, objectives=np.where(unknown, -1.0, vectors))  # the worst
         agent.tell(outcome, found["evaluation"])
         if recommend is not None:
             answers = questions.check_recommended(recommend())

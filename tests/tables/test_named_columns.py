@@ -13,7 +13,7 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
-import nats_gym  # noqa: F401  (registers the environments)
+import nats_gym
 from nats_gym.errors import CorruptTable, InvalidInput
 from nats_gym.spaces import get_space
 from nats_gym.tables import add_column, known_figures, load_table, remove_column
@@ -298,6 +298,51 @@ def test_a_table_of_ones_own_may_hold_named_columns(tmp_path: Path) -> None:
     assert table.known_figures["heat"].label == "heat [K]"
     best = list(itertools.islice(np.argsort(heat), 3))
     assert table.figure("heat").values[best[0]] == heat.min()
+
+
+def test_a_column_of_a_part_is_refused_where_the_rest_is_evaluated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As limit, objective and in `info`; a search by it takes what lacks it for the worst."""
+    from nats_gym.cli.showing import _figures_grid
+    from nats_gym.cli.terminal import print_grid
+    from nats_gym.spaces import Quantity
+    from nats_gym.tables import MEASURED, Column, write_table
+
+    rng = np.random.default_rng(0)
+    embedded = load_table("tss", "cifar10")
+    part = rng.random(TSS.size) < 0.3
+    heat = np.where(part, rng.uniform(1, 2, TSS.size), np.nan)
+    heats = Column("heat", MEASURED, "us", "", counts=Quantity("K", "heat [K]"))
+    taken = Column("train_seconds_per_epoch", MEASURED, "us", "")
+    passed = Column("evaluation_seconds", MEASURED, "us", "", split="valid")
+    column = Column("accuracy", MEASURED, "us", "", split="valid", epochs=12)
+
+    def table_of(folder: str, accuracy: NDArray[np.float64]) -> Any:
+        known = [(column, accuracy), (heats, heat)]
+        known += [(one, np.ones(TSS.size)) for one in (taken, passed)]
+        write_table(tmp_path / folder, "tss", "cifar10", known)
+        return tmp_path / folder
+
+    accuracy = embedded.mean_accuracy("valid", 12)
+    whole, same = table_of("whole", accuracy), table_of("part", np.where(part, accuracy, np.nan))
+    for env_id, options in (
+        ("NATS-TSS-cifar10-v0", {"limits": {"heat": 1.5}}),
+        ("NATS-TSS-cifar10-v0", {"figures": ["heat"]}),
+        ("mo-NATS-TSS-cifar10-v0", {"objectives": ["accuracy", "heat"]}),
+    ):
+        with pytest.raises(InvalidInput, match=f"has that of {part.sum():,} of 15,625: take flops"):
+            gym.make(env_id, source=whole, epochs=12, **options)
+        gym.make(env_id, source=same, epochs=12, **options)  # where the rest is not evaluated
+    env = gym.make("NATS-TSS-cifar10-v0", source=same, epochs=12, limits={"heat": 1.5}).unwrapped
+    assert np.array_equal(np.sort(env.limits.feasible), np.flatnonzero(heat <= 1.5))  # NaN is not
+    options = {"objectives": ["accuracy", "heat"]}
+    found = nats_gym.search(
+        "tss", "cifar10", "nsga2", 12, source=whole, evaluations=40, options=options
+    )
+    assert part[found.index[0, found.front()[0]]].all()
+    print_grid(_figures_grid(load_table("tss", "cifar10", whole), int(np.flatnonzero(~part)[0])))
+    assert "not measured" in capsys.readouterr().out
 
 
 def test_devices_are_columns_of_every_data_set_of_nats_bench() -> None:
