@@ -530,6 +530,8 @@ class _VectorOfTasks(ConstructionVectorEnv):
             keys = [tuple(id(getattr(one, name)) for name in lent) for one in self._members]
             firsts = [known.setdefault(key, place) for place, key in enumerate(keys)]
             self._alike[lent] = np.array(firsts, np.int16)  # which numpy sorts by radix
+        if not self._alike[lent].any():
+            return ask(self._members[0], *arrays)
         group = self._alike[lent][self._task[which]]
         order = np.argsort(group, kind="stable")
         group = group[order]

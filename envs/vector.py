@@ -303,7 +303,9 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         metrics["clock"] = metrics["seconds"]
         if self._may_be_invalid:
             metrics["valid"] = index >= 0
-        return {**metrics, **self._by_lender(("limits", "_told"), self._known_of, which, index)}
+        if self._limited or self.shared._told_names:
+            metrics |= self._by_lender(("limits", "_told"), self._known_of, which, index)
+        return metrics
 
     def _by_lender(
         self, lent: tuple[str, ...], ask: Callable[..., Any], which: Any, *arrays: Any

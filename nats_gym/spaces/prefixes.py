@@ -68,7 +68,7 @@ class ListedPrefixes:
         """A mask per prefix, ``(prefixes, k)``, and where those of each length begin."""
         most, masks, starts, prefixes = int(self._counts.max()), [], [0], 1
         for count in self._counts.tolist():
-            open_ = self._admitted.reshape(prefixes, count, -1).any(axis=2)
+            open_ = np.asarray(self._admitted.reshape(prefixes, count, -1).any(axis=2))
             open_[~open_.any(axis=1)] = True  # where every row is excluded, all that there are
             masks.append(np.zeros((prefixes, most), np.int8))
             masks[-1][:, :count] = open_
