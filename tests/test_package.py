@@ -347,6 +347,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         "nats_gym/envs/construction.py",
         "nats_gym/agents/reinforce.py",
         "nats_gym/data/tss-cifar10/manifest.json",
+        "nats_gym/data/controllers/tss-all/weights.safetensors",
         "nats_gym/data/surrogates/tss-valid-12.npz",
     ):
         assert wanted in names
