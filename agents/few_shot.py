@@ -62,21 +62,35 @@ class FewShot:
         prior: NDArray[np.float64] | None = None,
     ) -> None:
         self.streams = streams
-        self._choices = _pool(space) if among is None else among  # (arch, n)
-        features = components(space, self._choices)
-        mean = np.zeros(features.shape[1])
+        figures = self._check(prior, space)
+        self._choices = self._pool(space) if among is None else among  # (arch, n)
+        features = self._describe(space)
+        self._mean = np.zeros(features.shape[1])
         self._unit: float | None = None
-        if prior is not None:
-            figures = check_prior(prior, space)[:, space.index(self._choices)]
-            scores, self._unit = prior_scores(figures)
+        if figures is not None:
+            scores, self._unit = prior_scores(figures[:, space.index(self._choices)])
             level = np.full(len(scores), INTERCEPT)
             features = np.column_stack([level, scores, RESIDUAL * features])
-            mean = np.concatenate([[0.0, 1.0], mean])
-        self._mean = mean
-        self._posterior = LinearPosterior(features, NOISE, streams.runs, mean)
+            self._mean = np.concatenate([[0.0, 1.0], self._mean])
+            self._scores = scores
+        self._posterior = LinearPosterior(features, NOISE, streams.runs, self._mean)
         self._pending = Pending(streams.runs)
         self._asked = np.zeros((streams.runs, 0), np.int64)  # places (runs, asked)
         self._fit: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+
+    def _check(self, prior: object, space: ArchitectureSpace) -> NDArray[np.float64] | None:
+        return None if prior is None else check_prior(prior, space)
+
+    def _pool(self, space: ArchitectureSpace) -> NDArray[np.int64]:
+        """Choices of what a run chooses among, ``(arch, n)``."""
+        if space.size <= CHOSEN_AMONG:
+            return space.all_choices()
+        drawn = space.index(space.sample(RunStreams(run_keys([0])), (1, CHOSEN_AMONG)))[0]
+        return space.choices(np.unique(drawn))
+
+    def _describe(self, space: ArchitectureSpace) -> NDArray[np.float64]:
+        """What the line reads of these besides the prior, ``(arch, f)``."""
+        return components(space, self._choices)
 
     def ask(self) -> NDArray[np.int64]:
         """The best of a line drawn from what is known: choices ``(runs, n)``."""
@@ -149,11 +163,3 @@ def components(space: ArchitectureSpace, choices: NDArray[np.int64]) -> NDArray[
     if not found.shape[1]:  # they are all alike
         return np.zeros((len(choices), 1))
     return np.asarray(found / np.sqrt((found**2).sum(axis=1).mean()))
-
-
-def _pool(space: ArchitectureSpace) -> NDArray[np.int64]:
-    """Choices of what a run chooses among, ``(arch, n)``."""
-    if space.size <= CHOSEN_AMONG:
-        return space.all_choices()
-    drawn = space.index(space.sample(RunStreams(run_keys([0])), (1, CHOSEN_AMONG)))[0]
-    return space.choices(np.unique(drawn))

@@ -305,7 +305,8 @@ def unlike_the_rest(results: Mapping[str, SearchResult]) -> Iterator[str]:
                 f"{passed:.3g} pass; a run's answer is its last."
             )
         if "prior" in result.provenance:
-            known = [title_of(name) for name in result.arguments.options["prior"]]
+            tables = result.provenance["prior"].split("; ")
+            known = [title_of(table.partition(": ")[0]) for table in tables]
             yield (
                 f"{label} has prior knowledge: what every architecture reaches on "
                 f"{list_words(known)}."

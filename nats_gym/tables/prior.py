@@ -114,7 +114,10 @@ def prior_figures(tables: Sequence[Table]) -> NDArray[np.float64]:
 
 
 def prior_record(tables: Sequence[Table]) -> dict[str, str]:
-    """What a result says of its prior: data set, provenance and checksum of each table."""
+    """What a result says of its prior: data set, provenance and checksum of each table.
+
+    Never where a table lies: the search's options have its path as it was given, if one was.
+    """
     tables = checks.instances(tables, Table, "tables of a prior", least=0)
     told = [
         f"{table.dataset}: {table.accuracy_column('valid').provenance}, {table.checksum[:16]}"
@@ -159,9 +162,9 @@ def _others(space: str, dataset: str, source: str | Path) -> list[str]:
 
 
 def _is_table(name: str) -> bool:
-    """Whether a name is the path of a table's folder."""
-    try:
-        return (Path(name) / MANIFEST).is_file()
+    """Whether a name is the path of a table's folder, and no data set's."""
+    try:  # a data set's is one wherever the search is run again
+        return find_dataset(name) is None and (Path(name) / MANIFEST).is_file()
     except (OSError, ValueError):  # what no file system takes for a name
         return False
 

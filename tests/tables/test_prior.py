@@ -139,6 +139,26 @@ def test_a_result_says_what_its_prior_was(tmp_path: Path) -> None:
     assert "does not say what its prior rests on" in verdict.reasons[-1]
 
 
+def test_a_result_says_what_a_table_is_and_not_where_it_lies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "somebody").mkdir()
+    folder = Path(write(tmp_path / "somebody" / "mine", "cifar100", planted(4)))
+    write(tmp_path / "somebody" / "cifar100", "cifar100", planted(5))
+    monkeypatch.chdir(folder.parent)
+    given: dict[str, Any] = {"evaluations": 2, "source": "embedded"}
+    found = nats_gym.search("tss", "cifar10", "transfer", options={"prior": ["mine"]}, **given)
+    checksum = Table(folder, "mine").checksum
+    assert found.provenance["prior"] == f"cifar100: measured, {checksum[:16]}"
+    assert found.arguments.options == {"prior": ["mine"]}  # as it was given
+    kept = found.save(tmp_path / "kept")
+    assert all(b"somebody" not in file.read_bytes() for file in kept.iterdir())
+    assert SearchResult.load(kept).provenance == found.provenance
+    # A data set's name is that, whatever lies in the working folder.
+    (named,) = open_prior("tss", "cifar10", ["cifar100"], "embedded")
+    assert named.checksum == load_table("tss", "cifar100", "embedded").checksum
+
+
 def test_a_prior_in_a_study_is_told(tmp_path: Path) -> None:
     study = Study.of(
         {
