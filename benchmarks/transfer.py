@@ -75,7 +75,8 @@ def main() -> None:
         digits = nats_gym.load_table(space, "digits", "digits-300")
         compare(digits)
         if trained is not None:
-            compare(Table(trained / space / "table"), digits)
+            folder = trained / space / "table"
+            compare(Table(folder, str(folder)), digits)
     start = perf_counter()
     nats_gym.search("tss", "cifar10", agent="few-shot", epochs=12, evaluations=100, runs=500)
     print(f"500 runs of few-shot by 100 evaluations: {perf_counter() - start:.0f} s")
@@ -94,7 +95,8 @@ def compare(table: Table, *others: Table) -> None:
     told = dict(zip(DATASETS, figures, strict=True)) | {"the three": prior_scores(figures)[0]}
     told |= {other.dataset: other.mean_accuracy("valid") for other in others}
     pairs = {name: (trials.mean(axis=1), values) for name, values in told.items()}
-    pairs["a second training"] = trials[:, 0], trials[:, 1]
+    if trials.shape[1] > 1:
+        pairs["a second training"] = trials[:, 0], trials[:, 1]
     print(f"{table.space.name}, {len(known)} trained on {table.dataset}, Kendall's tau with")
     for name, (mine, other) in pairs.items():
         tau = kendalltau(mine[known], other[known])[0]

@@ -3,7 +3,7 @@
 As those on digits that ship, so that the pictures alone differ: as many, as small, in the same
 recipe and networks. The architectures are drawn uniformly, and those that the tables of
 NATS-Bench's data sets rank first. Fashion-MNIST is read where a system's package has it, else
-fetched. Interrupted, it goes on.
+fetched. Interrupted, it goes on; a number after the folder is that of trainings of each, default 1.
 
 python scripts/train_fashion.py results/fashion
 nats-gym study studies/transfer-fashion.toml --out results/transfer-fashion
@@ -46,24 +46,24 @@ def write_sample(path: Path) -> None:
         np.savez(file, **arrays)
 
 
-def main(folder: Path) -> None:
-    """Train both spaces' architectures once, then again."""
+def main(folder: Path, trials: int = 1) -> None:
+    """Train both spaces' architectures once, then again if more trials are asked for."""
     folder.mkdir(parents=True, exist_ok=True)
     images = folder / "fashion-mnist.npz"
     if not images.exists():
         write_sample(images)
     dataset = get_dataset(f"{images}?resolution={DIGITS.resolution}").name
-    for trials, space in product((1, 2), ("tss", "sss")):
+    for trial, space in product(range(1, trials + 1), ("tss", "sss")):
         recipe, network = preset(space, DIGITS.name)
         plan = Plan.of(space, dataset, DIGITS.full_epochs, recipe, network)
         scores, _ = prior_scores(prior_figures(open_prior(space, dataset, [*DATASETS])))
         drawn = parse_architectures(f"random:{DRAWN}:seed0", plan.architectures)
         chosen = np.union1d(drawn, np.argsort(-scores, kind="stable")[:FIRST])
         built = build(
-            *(folder / space, plan, chosen, trials), workers=2, devices=["cpu"], licence="MIT"
+            *(folder / space, plan, chosen, trial), workers=2, devices=["cpu"], licence="MIT"
         )
         print(f"{built.trainings} trainings of {space} in {folder / space}", flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
