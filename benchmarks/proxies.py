@@ -1,4 +1,4 @@
-"""Seconds that each zero-cost score of a topology takes on one core, beside one training step.
+"""Processor seconds that each zero-cost score of a topology takes, beside one training step.
 
 Classes of topologies are drawn by a seed; the images are 64 of 32×32. A score is timed on a
 network that is built; those of one pass are timed together. A training step's forward and backward
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 from statistics import median
-from time import perf_counter
+from time import process_time
 
 import numpy as np
 import torch
@@ -41,7 +41,7 @@ def seconds(index: int, images: torch.Tensor, labels: torch.Tensor) -> dict[str,
     found = {}
     for title, names in {STEP: [], **passes()}.items():
         network = build("tss", index, 10).train()
-        begun = perf_counter()
+        begun = process_time()
         if not names:
             loss = nn.functional.cross_entropy(network(images), labels)
             if loss.requires_grad:
@@ -49,7 +49,7 @@ def seconds(index: int, images: torch.Tensor, labels: torch.Tensor) -> dict[str,
         else:
             score = find_score(names[0])
             (score.together or score.function)(network, images, labels)
-        found[title] = perf_counter() - begun
+        found[title] = process_time() - begun
     return found
 
 
