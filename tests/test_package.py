@@ -353,7 +353,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         assert wanted in names
     sources = {str(path.relative_to(ROOT)) for path in (ROOT / "nats_gym").rglob("*.py")}
     assert sources <= set(names)
-    assert wheel.stat().st_size < 3_000_000
+    assert wheel.stat().st_size < 3_700_000  # half a megabyte are the columns of scores
 
 
 @pytest.mark.slow
