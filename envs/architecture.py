@@ -557,7 +557,9 @@ class ArchitectureEnv(gym.Env[Any, Any]):
             ]
             of_space = [one for one, made in TASK_ENVIRONMENTS.items() if made["space"] == space]
             of_tasks = of_space or [family.format("NAS") for family in TASK_FAMILIES]
-            ids = ids or [one for one in of_tasks if TASK_FAMILIES[family_of(one)][0] in owners]
+            for_tasks = [one for one in of_tasks if TASK_FAMILIES[family_of(one)][0] in owners]
+            if not ids or "tasks" in _options(cls):
+                ids = for_tasks or ids
             if ids:
                 raise InvalidInput(
                     f"{option} is an option of {' and '.join(ids)}; this environment has none"

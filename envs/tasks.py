@@ -108,6 +108,12 @@ class _OfTasks(ArchitectureEnv):
         common = {} if given is None else checks.mapping(given, "limits are numbers by figure")
         if both := [name for name in task.limits if name in common]:
             raise InvalidInput(f"limits= and the task {shown(task.name)} both limit {both[0]}")
+        for name, own in task.options.items():
+            if options.get(name) is not None and options[name] != own:
+                raise InvalidInput(
+                    f"{name}= of all tasks is {shown(options[name], 80)}, and the task "
+                    f"{shown(task.name)} has another"
+                )
         if task.limits:
             made["limits"] = {**common, **task.limits}
         limited = made.get("limits") or any(
@@ -175,6 +181,12 @@ class _OfTasks(ArchitectureEnv):
         if issubclass(type(task), Task):
             if task in self.tasks:
                 return self.tasks.index(task)
+            if task.space != self.architecture_space.name or task.name in names:
+                raise InvalidInput(
+                    f"the task {shown(task.name)} of {task.space} is none of this environment's, "
+                    f"which are of {self.architecture_space.name}: name one by its place, 0…"
+                    f"{len(names) - 1}, or take one of its tasks"
+                )
             task = task.name
         elif issubclass(type(task), str) and (name := str.__str__(task)) in names:
             if names.count(name) > 1:

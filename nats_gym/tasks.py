@@ -94,6 +94,14 @@ class Task:
                 f"an evaluator is an object with evaluate(), or a name, got {shown(answers)}"
             )
 
+    def may_be(self, other: Task) -> bool:
+        """Whether another task may be the same, where one leaves schedule or table open."""
+        epochs, source = {self.epochs, other.epochs}, {self.source, other.source}
+        if len(epochs - {None}) > 1 or len(source - {"auto"}) > 1:
+            return False
+        told = ("space", "dataset", "limits", "evaluator", "_rewarded")
+        return all(getattr(self, name) == getattr(other, name) for name in told)
+
     @property
     def name(self) -> str:
         """The task in words: ``"cifar10, latency/raspi4 ≤ 5"``."""
@@ -124,8 +132,8 @@ class TaskDistribution:
         train, test: the tasks of each side, up to 256; ``test`` may be empty.
 
     Raises:
-        InvalidInput: for a task that is there twice, on one side or on both, and for several
-            spaces.
+        InvalidInput: for a task that is there twice, on one side or on both, for two that may be
+            the same since one leaves its schedule or table open, and for several spaces.
     """
 
     train: tuple[Task, ...]
@@ -142,9 +150,12 @@ class TaskDistribution:
         for place, task in enumerate(every):
             if task.space != every[0].space:
                 raise InvalidInput(f"tasks are of one space, got {every[0].space} and {task.space}")
-            if task in every[:place]:
-                both = place >= len(self.train) and task in self.train
+            alike = [one for one in every[:place] if task.may_be(one)]
+            if alike:
+                both = place >= len(self.train) and any(one in self.train for one in alike)
                 where = "to train on and to test on" if both else "twice on one side"
+                if alike[0] != task:
+                    where += f", as far as {shown(alike[0].name)} says: name epochs= and source="
                 raise InvalidInput(f"the task {shown(task.name)} is there {where}")
 
     @property
@@ -290,7 +301,8 @@ def find_tasks(space: str | ArchitectureSpace, tasks: Any = None) -> TaskDistrib
                 raise unknown_option(option, allowed, "tasks")
         found = make_tasks(name, **given)
     else:
-        found = TaskDistribution(tuple(checks.instances(tasks, Task, "tasks")))
+        what = "tasks (else {'datasets': [...]}, what make_tasks takes)"
+        found = TaskDistribution(tuple(checks.instances(tasks, Task, what)))
     if found.space != name:
         raise InvalidInput(f"the tasks are of {found.space}, the environment of {name}")
     return found
@@ -312,7 +324,10 @@ def _alternatives(
         limits = [limits]
     each = checks.as_list(limits)
     if not each:
-        raise InvalidInput(f"limits are a list with one for each task, got {shown(limits)}")
+        raise InvalidInput(
+            "limits are a list with one for each task, such as [{'flops': 60}], got "
+            f"{shown(limits)}"
+        )
     found: list[dict[str, float | None]] = []
     for one in each:
         if issubclass(type(one), str) and str.__str__(one) == DEVICES:

@@ -175,3 +175,12 @@ def test_bad_tasks_are_one_clear_error(call: Any, words: list[str]) -> None:
         call()
     for word in words:
         assert word in str(caught.value)
+
+
+def test_what_one_task_leaves_open_may_be_another() -> None:
+    one = Task("tss", "cifar10")
+    for other in (Task("tss", "cifar10", epochs=200), Task("tss", "cifar10", source="embedded")):
+        with pytest.raises(InvalidInput, match="to train on and to test on, as far as 'cifar10'"):
+            TaskDistribution((one,), (other,))
+    TaskDistribution((Task("tss", "cifar10", epochs=12),), (Task("tss", "cifar10", epochs=200),))
+    TaskDistribution((one,), (Task("tss", "cifar10", reward="rank"),))

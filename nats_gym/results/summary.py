@@ -77,7 +77,17 @@ def summary_grid(results: Mapping[str, SearchResult]) -> Grid:
         elif key != "full_schedule_test_accuracy" or list(told) == [MEASURED]:
             cells = [_mean_std(summary[key]) if key in summary else "—" for summary in summaries]
             table.add_row(row, *cells, " / ".join(filter(None, told)))
+    known = [_known_beforehand(result) for result in results.values()]
+    if any(known):
+        table.add_row("known beforehand", *(one or "—" for one in known), "")
     return table
+
+
+def _known_beforehand(result: SearchResult) -> str:
+    """What an agent's prior is of, and what it was trained to search."""
+    told = (result.provenance.get(key, "") for key in ("prior", "learned_on"))
+    each = "; ".join(filter(None, told)).split("; ")
+    return ", ".join(dict.fromkeys(one.partition(": ")[0] for one in each))
 
 
 def front_grid(result: SearchResult) -> Grid:

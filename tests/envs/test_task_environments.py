@@ -439,3 +439,16 @@ def test_ppo_learns_over_tasks() -> None:
     model = PPO("MlpPolicy", env, n_steps=24, batch_size=192, seed=0, device="cpu")
     model.learn(16 * 24 * 2)
     assert {*env.get_attr("task")} == {*env.venv.tasks}
+
+
+def test_what_all_tasks_have_and_one_has_otherwise_is_refused() -> None:
+    tasks = {"datasets": ["cifar10"], "epochs": 12}
+    with pytest.raises(InvalidInput, match=r"epochs= of all tasks is 200.*12 epochs"):
+        gym.make("NATS-TSS-Tasks-v0", tasks=tasks, epochs=200)
+    env = gym.make("NATS-TSS-Tasks-v0", tasks=tasks, epochs=12)
+    for other in (Task("sss", "cifar10"), Task("tss", "cifar10", 12, evaluator="proxy")):
+        with pytest.raises(InvalidInput, match="task"):
+            env.reset(options={"task": other})
+    with pytest.raises(InvalidInput, match="of sss is none of this environment's"):
+        env.reset(options={"task": Task("sss", "cifar10")})
+    env.reset(options={"task": Task("tss", "cifar10", 12)})

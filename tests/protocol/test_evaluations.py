@@ -169,3 +169,18 @@ def test_a_study_of_so_many_evaluations(tmp_path: Path) -> None:
         "1,000,000 s or 5 evaluations",
     ]
     run_study(study, tmp_path / "study", jobs=1)  # all of it is there
+
+
+def test_what_agents_know_beforehand_is_a_row_of_a_summary() -> None:
+    found = {
+        agent: nats_gym.search(**SEARCH, agent=agent, evaluations=2)
+        for agent in ("random", "transfer")
+    }
+
+    def last_row(*agents: str) -> list[str]:
+        grid = summary_grid({agent: found[agent] for agent in agents})
+        return [[*column.cells][-1] for column in grid.columns]  # type: ignore[misc]
+
+    row = last_row("random", "transfer")
+    assert row == ["known beforehand", "—", "cifar100, ImageNet16-120", ""]
+    assert "beforehand" not in last_row("random")[0]
