@@ -88,12 +88,12 @@ import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from nats_gym import checks
 from nats_gym.checks import word
 from nats_gym.errors import InvalidInput, UnknownOption, said, shown, unknown_option
+from nats_gym.files import lacking
 from nats_gym.spaces import ArchitectureSpace
 
 from .interface import AskTellAgent, EnvironmentAgent, MultiFidelityAgent, Question
@@ -167,7 +167,9 @@ def get_agent(name: str) -> Any:
     try:
         name = word(name, "agent", AGENTS)
     except InvalidInput as error:
-        raise InvalidInput(f"{error} One of your own is named 'module:Class'.") from None
+        raise InvalidInput(
+            f"{error} One of your own is named 'module:Class', or a controller's folder."
+        ) from None
     if name in METHODS:
         from .weight_sharing.supernet_search import SupernetSearch
 
@@ -187,11 +189,14 @@ def find_agent(agent: object) -> tuple[str, Callable[..., Any]]:
         InvalidInput: for anything else, or what cannot be imported.
     """
     if isinstance(agent, str):
-        if _is_controller(str.__str__(agent)):
+        lacks = lacking(str.__str__(agent), "controller.json")
+        if lacks == "":
             from .controller import ControllerAgent
 
             return agent, functools.partial(ControllerAgent, agent)
         if ":" not in agent:
+            if lacks and agent not in AGENTS:
+                raise InvalidInput(f"no controller in {shown(agent)}: {lacks}")
             return agent, get_agent(agent)
         found = checks.imported(agent, "agent")
         if not callable(found):
@@ -203,14 +208,6 @@ def find_agent(agent: object) -> tuple[str, Callable[..., Any]]:
             f"got {shown(agent)}"
         )
     return _name_of(agent), agent
-
-
-def _is_controller(name: str) -> bool:
-    """Whether a name is that of a controller's folder; see :mod:`nats_gym.agents.controller`."""
-    try:
-        return (Path(name) / "controller.json").is_file()
-    except (OSError, ValueError):  # what no file system takes for a name
-        return False
 
 
 def kind_of(factory: Callable[..., Any], options: Iterable[str] = (), name: str = "") -> str:

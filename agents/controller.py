@@ -9,6 +9,7 @@ written last and names them by their digest; nothing in it is run.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -28,7 +29,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from nats_gym import checks
 from nats_gym.datasets import DATASETS, get_dataset
 from nats_gym.envs import TasksBudgetedEnv, TasksBudgetedVectorEnv
-from nats_gym.errors import SHOWN, InvalidInput, NatsGymError, said, shown
+from nats_gym.errors import SHOWN, InvalidInput, NatsGymError, NotInTable, said, shown
 from nats_gym.evaluators import Outcome
 from nats_gym.extras import require
 from nats_gym.files import check_folder, make_folder, replacing
@@ -294,8 +295,10 @@ def _reading(path: Path) -> Iterator[None]:
     except ImportError:
         raise
     except Exception as error:  # settings of others raise what they like
+        file = getattr(error, "filename", None)
+        which = f"{Path(file).name}: " if isinstance(file, (str, os.PathLike)) else ""
         raise UnreadableController(
-            f"no controller in {shown(str(path))}: {said(error, 2 * SHOWN)}"
+            f"no controller in {shown(str(path))}: {which}{said(error, 2 * SHOWN)}"
         ) from error
 
 
@@ -403,17 +406,25 @@ class ShippedController(ControllerAgent):
         """
         space, dataset = get_space(space).name, get_dataset(dataset).name
         most_first = sorted(_shipped().items(), key=lambda one: -len(one[1].tasks))
-        fit = [
-            name
-            for name, card in most_first
-            if card.space == space
-            and not any(is_searched(space, dataset, task, own) for task in card.tasks)
-        ]
+        tasks = {name: card.tasks for name, card in most_first if card.space == space}
+        searched = {
+            task
+            for task in dict.fromkeys(itertools.chain(*tasks.values()))
+            if is_searched(space, dataset, task, own)
+        }
+        fit = [name for name in tasks if searched.isdisjoint(tasks[name])]
         if not fit:
             spaces = ", ".join(sorted({card.space for card in _shipped().values()}))
+            why = ": all of them learned on this table's figures" if tasks else ""
             raise InvalidInput(
-                f"the controllers that ship search {spaces}, none of them {space} on {dataset}; "
-                "train one, and give its folder as the agent"
+                f"the controllers that ship search {spaces}, none of them {space} on {dataset}"
+                f"{why}; train one, and give its folder as the agent"
+            )
+        if type(trained) is str and trained in tasks and trained not in fit:
+            raise InvalidInput(
+                f"controller {shown(trained)} learned on "
+                f"{', '.join(sorted(searched.intersection(tasks[trained])))}, which is searched; "
+                f"allowed for {dataset}: {', '.join(fit)}"
             )
         return fit[0] if trained is None else checks.word(trained, f"controller for {dataset}", fit)
 
@@ -451,7 +462,12 @@ class _Through:
     ) -> Outcome:
         """Evaluate one architecture."""
         self._env.reset()
-        for choice in self._space.choices(index[0]).tolist():
-            info = self._env.step(choice)[4]
+        try:
+            for choice in self._space.choices(index[0]).tolist():
+                info = self._env.step(choice)[4]
+        except NotInTable as error:
+            raise NotInTable(
+                f"a controller cannot search a part of a space alone: {error}"
+            ) from error
         self._clock.charge(info["seconds"])
         return Outcome(np.array([info["accuracy"]]), np.array([info["seconds"]]))

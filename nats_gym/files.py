@@ -42,6 +42,21 @@ def check_folder(path: Path) -> None:
         )
 
 
+def lacking(name: str, file: str) -> str | None:
+    """What there is not of a folder that holds ``file``: empty if there is all of it.
+
+    None for a plain word that no folder is called, which may be meant for something else.
+    """
+    try:
+        folder = Path(name)
+        if (folder / file).is_file():
+            return ""
+        there = bool(name) and folder.is_dir()
+    except (OSError, ValueError):  # what no file system takes for a name
+        there = False
+    return f"no file {file} in it" if there else "no such folder" if "/" in name else None
+
+
 @contextmanager
 def alone(lock: Path, busy: str) -> Iterator[None]:
     """Hold a lock file; ``InvalidInput`` with the text ``busy`` if another process does."""

@@ -32,7 +32,7 @@ from nats_gym.simulation.workers import check_workers
 from nats_gym.spaces import ArchitectureSpace, Figure, Quantity, get_space
 from nats_gym.tables import Table, known_figures, load_table
 from nats_gym.tables.objectives import name_objectives
-from nats_gym.tables.prior import open_prior, prior_figures, prior_names, prior_record
+from nats_gym.tables.prior import NONE, open_prior, prior_figures, prior_names, prior_record
 from nats_gym.tables.score import open_score, score_record
 
 from .answers import Answers, Columns
@@ -124,7 +124,13 @@ class Kind(ABC):
         options = dict(self.options)
         default = prior_of(self.factory)
         if default is not None:
-            names = prior_names(space, dataset, options.pop("prior", default), source)
+            given = options.pop("prior", None)
+            names = prior_names(space, dataset, default if given is None else given, source)
+            if not names and given is not None and default != NONE:
+                raise InvalidInput(
+                    f"{self.name} needs a prior, and {shown(given)} names no table of {space}; "
+                    "few-shot works without"
+                )
             if names:
                 options["prior"] = names
                 self.prior = open_prior(space, dataset, names, source, own())

@@ -6,6 +6,7 @@ something else.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,8 +16,8 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.datasets import DATASETS, find_dataset, get_dataset, known_datasets
-from nats_gym.errors import InvalidInput, MissingTable, NotInTable, shown, unknown_name
-from nats_gym.files import check_source
+from nats_gym.errors import SHOWN, InvalidInput, MissingTable, NotInTable, shown, unknown_name
+from nats_gym.files import check_source, lacking
 from nats_gym.spaces import get_space
 from nats_gym.tables.folder import MANIFEST
 from nats_gym.tables.load import datasets_of, load_table
@@ -54,12 +55,12 @@ def prior_names(
         elif prior == [NONE]:
             prior = []
     named = [] if prior is None else checks.as_list(prior)
-    if named is None or len(named) > MOST_TABLES:
+    names = [checks.text(name, "a data set of a prior") for name in named or []]
+    if named is None or len(named) > MOST_TABLES or {"", OTHERS, NONE} & {*names}:
         raise InvalidInput(
-            f"a prior is {shown(OTHERS)} or a list of data sets, {MOST_TABLES} at most, got "
-            f"{shown(prior)}"
+            f"a prior is {shown(OTHERS)} alone, {shown(NONE)} alone, or a list of data sets, "
+            f"{MOST_TABLES} at most, got {shown(prior)}"
         )
-    names = [checks.text(name, "a data set of a prior") for name in named]
     if len(set(names)) < len(names):
         raise InvalidInput(f"a prior names a data set twice: {shown(names)}")
     return names
@@ -103,6 +104,8 @@ def open_prior(
                 f"the table of {shown(name)} knows {known:,} of {table.space.size:,} "
                 "architectures; a prior is of tables that know all"
             )
+        if any(_is_copy(table, other) for other in tables):
+            raise InvalidInput(f"a prior names the table of {table.dataset} twice: {shown(name)}")
         tables.append(table)
     return tables
 
@@ -163,10 +166,8 @@ def _others(space: str, dataset: str, source: str | Path) -> list[str]:
 
 def _is_table(name: str) -> bool:
     """Whether a name is the path of a table's folder, and no data set's."""
-    try:  # a data set's is one wherever the search is run again
-        return find_dataset(name) is None and (Path(name) / MANIFEST).is_file()
-    except (OSError, ValueError):  # what no file system takes for a name
-        return False
+    # A data set's is one wherever the search is run again.
+    return find_dataset(name) is None and lacking(name, MANIFEST) == ""
 
 
 def _open(space: str, dataset: str, name: str, source: str | Path) -> Table:
@@ -177,10 +178,26 @@ def _open(space: str, dataset: str, name: str, source: str | Path) -> Table:
         return table
     found = find_dataset(name)  # by its name alone: a result that anyone wrote may say it
     if found is None:
-        raise unknown_name("dataset", name, known_datasets())
+        raise _unknown(name)
     if (other := found.name) == dataset:
         raise InvalidInput(f"{other} is searched: a prior is of other data sets")
     return load_table(space, other, source if other in datasets_of(source) else "auto")
+
+
+def _unknown(name: str) -> InvalidInput:
+    """The exception for a name that is neither a data set's nor a table's folder."""
+    lacks = lacking(name, MANIFEST)
+    if lacks:
+        return InvalidInput(f"no table's folder, nor a data set, is {shown(name)}: {lacks}")
+    if "," in name:
+        several = json.dumps([one.strip() for one in name.split(",")], separators=(",", ":"))
+        return InvalidInput(
+            f"no data set is {shown(name)}; several are a list, on the command line "
+            f"'prior={several[:SHOWN]}'"
+        )
+    return unknown_name(
+        "dataset of a prior", name, [*known_datasets(), OTHERS, NONE, "the folder of a table"]
+    )
 
 
 def _is_copy(table: Table, own: Table) -> bool:

@@ -106,6 +106,8 @@ def test_a_copy_of_a_table_under_another_name_is_known_again(tmp_path: Path) -> 
     )
     own = load_table("tss", "digits", source)
     assert ShippedController.trained_for("tss", "digits", own) == "tss-without-cifar100"
+    with pytest.raises(InvalidInput, match="all of them learned on this table's figures"):
+        ShippedController.trained_for("tss", "cifar10", own)  # by its name and by its figures
     other = write(tmp_path / "other", "digits", planted(5))
     assert ShippedController.trained_for("tss", "digits", load_table("tss", "digits", other)) == (
         "tss-all"
@@ -142,7 +144,9 @@ def test_runs_follow_from_their_seeds() -> None:
     [
         ("sss", {}, "controllers that ship search tss, none of them sss on cifar10"),
         ("nb101", {}, "controllers that ship search tss, none of them nb101 on cifar10"),
-        ("tss", {"trained": "tss-all"}, "controller for cifar10 'tss-all'; allowed: tss-without-c"),
+        ("tss", {"trained": "tss-all"}, "'tss-all' learned on cifar10, .* cifar10: tss-without-c"),
+        ("tss", {"trained": "tss-without-cifar100"}, "'tss-without-cifar100' learned on cifar10"),
+        ("tss", {"trained": "all"}, "unknown controller for cifar10 'all'; allowed: tss-without-c"),
         ("tss", {"trained": "../controllers/tss-all"}, "unknown controller for cifar10"),
         ("tss", {"trained": 3}, "unknown controller for cifar10 3"),
         ("tss", {"trane": 3}, "Did you mean 'trained'"),

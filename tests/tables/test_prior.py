@@ -30,7 +30,8 @@ def test_names_of_a_prior() -> None:
     assert prior_names("tss", "cifar10", "cifar100") == ["cifar100"]
     for nothing in (None, [], "none"):
         assert prior_names("tss", "cifar10", nothing) == []
-    for wrong in (3, [3], {"a": 1}, ["cifar100", "cifar100"], ["x"] * 101):
+    alone = [["others", "cifar100"], ["none"], "", [""]]
+    for wrong in (3, [3], {"a": 1}, ["cifar100", "cifar100"], ["x"] * 101, *alone):
         with pytest.raises(InvalidInput, match="prior"):
             prior_names("tss", "cifar10", wrong)
 
@@ -39,6 +40,30 @@ def test_figures_are_full_schedule_means() -> None:
     tables = open_prior("tss", "cifar10", OTHERS)
     for row, name in zip(prior_figures(tables), OTHERS, strict=True):
         assert np.array_equal(row, load_table("tss", name).mean_accuracy("valid"))
+
+
+def test_what_goes_by_a_prior_alone_needs_one() -> None:
+    for nothing in ("none", []):
+        options = {"prior": nothing}
+        with pytest.raises(InvalidInput, match=r"transfer needs a prior, .* works without"):
+            nats_gym.search("tss", "cifar10", "transfer", evaluations=2, options=options)
+        found = nats_gym.search("tss", "cifar10", "few-shot", evaluations=2, options=options)
+        assert "prior" not in found.provenance
+    unset = nats_gym.search("tss", "cifar10", "transfer", evaluations=2, options={"prior": None})
+    assert unset.arguments.options == {"prior": OTHERS}
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("Others", "allowed: .*others, none, the folder of a table. Did you mean 'others'"),
+        ("cp/none", "no table's folder, nor a data set, is 'cp/none': no such folder"),
+        ("cifar100,ImageNet16-120", r"""'prior=\["cifar100","ImageNet16-120"\]'"""),
+    ],
+)
+def test_what_is_no_table_is_told(name: str, told: str) -> None:
+    with pytest.raises(InvalidInput, match=told):
+        open_prior("tss", "cifar10", [name])
 
 
 @pytest.mark.parametrize("agent", ["few-shot", "transfer"])
@@ -71,6 +96,10 @@ def test_the_searched_table_is_refused_under_any_name(tmp_path: Path) -> None:
         nats_gym.search(
             "tss", "cifar10", "few-shot", evaluations=3, source=searched, options=options
         )
+    again = tmp_path / "again"
+    shutil.copytree(load_table("tss", "cifar100", "embedded").folder, again)
+    with pytest.raises(InvalidInput, match=r"names the table of cifar100 twice: .*again"):
+        open_prior("tss", "cifar10", ["cifar100", str(again)], "embedded")
     other = write(tmp_path / "other", "cifar100", planted(4)[::-1].copy())
     assert open_prior("tss", "cifar10", [other], "auto", own)[0].dataset == "cifar100"
 
