@@ -22,7 +22,7 @@ SCORES = (
 
 
 @pytest.mark.parametrize("score", SCORES)
-@pytest.mark.parametrize("space", ["tss"])
+@pytest.mark.parametrize("space", ["tss", "sss"])
 def test_what_ships_says_what_it_is(space: str, score: str) -> None:
     values, column = shipped(space, score)
     of = get_space(space)
@@ -46,7 +46,7 @@ def test_they_are_small() -> None:
         assert sum(path.stat().st_size for path in folder.iterdir()) < 1_300_000
 
 
-@pytest.mark.parametrize(("space", "cheap"), [("tss", 8)])
+@pytest.mark.parametrize(("space", "cheap"), [("tss", 8), ("sss", 2)])
 def test_scoring_anew_gives_them(space: str, cheap: int) -> None:
     """Of a few networks with few operations, in which other processors round otherwise."""
     of = get_space(space)
