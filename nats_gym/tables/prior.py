@@ -90,7 +90,7 @@ def open_prior(
     source = check_source(source)
     if own is not None:
         own = checks.instance(own, Table, "the searched table")
-    tables = []
+    tables: list[Table] = []
     for name in prior_names(space, dataset, list(names), source):
         table = _open(space, dataset, name, source)
         if _is_searched(table, dataset, own):
