@@ -258,8 +258,8 @@ def make_tasks(
     known = {*names, *(figure for one in alternatives for figure in one)}
     if left_out is None:
         raise InvalidInput(f"leave_out is a list of names, got {shown(leave_out)}")
-    called = {of: name for of, name in zip(given, names, strict=True) if isinstance(of, str)}
-    left_out = [called.get(one, one) if isinstance(one, str) else one for one in left_out]
+    called = {of: name for of, name in zip(given, names, strict=True) if type(of) is str}
+    left_out = [called.get(one, one) if type(one) is str else one for one in left_out]
     for one in left_out:
         checks.word(one, "data set or limit to leave out", sorted(known))
     sides: dict[str, list[Task]] = {side: [] for side in SIDES}

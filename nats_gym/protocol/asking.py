@@ -63,7 +63,13 @@ class AskTell(Kind):
         arguments, answers = runs.arguments, runs.answers
         known = answers.known(arguments.ladder[-1])
         told = {"among": known} if known is not None and chooses_among(self.factory) else {}
-        objectives = Objectives(self.objectives, answers.figure) if self.objectives else None
+        objectives = None
+        if self.objectives:
+            asked = slice(None) if known is None else answers.space.index(known)
+            for name in {*self.objectives} - {"accuracy"}:
+                if np.isnan(answers.figure(name).values[asked]).any():
+                    raise InvalidInput(f"the objective {name} is known of some architectures only")
+            objectives = Objectives(self.objectives, answers.figure)
         groups = answers.together(runs.seeds)
         played: list[Columns] = []
         for number, seeds in enumerate(groups):

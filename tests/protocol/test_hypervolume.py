@@ -199,3 +199,11 @@ def test_a_report_tells_of_hypervolumes(tmp_path: Any) -> None:
     for kind in ("hypervolume", "front"):
         assert any(f"-{kind}-accuracy-latency-raspi4.svg" in name for name in names)
     assert "The reference point is the worst on the table’s front" in page
+
+
+@pytest.mark.parametrize("agent", ["nsga2", "scalarised-rea"])
+def test_an_objective_of_a_part_of_the_space_is_refused(agent: str) -> None:
+    options = {"objectives": ["accuracy", "proxy/synflow"]}
+    with pytest.raises(InvalidInput, match="proxy/synflow is known of some architectures only"):
+        nats_gym.search("sss", "cifar10", agent, evaluations=5, options=options)
+    nats_gym.search("tss", "cifar10", agent, evaluations=5, options=options)

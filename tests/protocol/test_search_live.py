@@ -34,7 +34,11 @@ from nats_gym.study import validate
 COLUMNS = ("index", "accuracy", "seconds", "clock", "rung", "evaluation", "continues")
 KINDS = {name: kind_of(get_agent(name), name=name) for name in ALL_AGENTS}
 AGENTS = [name for name, kind in KINDS.items() if kind in ("ask-tell", "multi-fidelity")]
-LEARNERS = [name for name, kind in KINDS.items() if kind == "environment"]
+LEARNERS = [  # but for those that are trained already, and for another space than this one
+    name
+    for name, kind in KINDS.items()
+    if kind == "environment" and not hasattr(get_agent(name), "trained_for")
+]
 IN_COPIES = [name for name in LEARNERS if learns_in_copies(get_agent(name))]
 
 

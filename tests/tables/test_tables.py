@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -135,12 +136,18 @@ def test_embedded_tables_are_small_and_whole() -> None:
     shipped = {path: path.stat().st_size for path in files if "digits-300" in path.parent.name}
     lists = {path for path in files if path.parent.name == "cells"}  # of the cells of a space
     assert all(path.stat().st_size < 1_500_000 for path in lists)
-    others = {*files} - lists - {*shipped}
+    further = {path for path in files if re.search("-columns-|-all|-without-", path.parent.name)}
+    assert sum(path.stat().st_size for path in further) < 2_300_000  # columns and controllers
+    others = {*files} - lists - {*shipped} - further
     assert sum(path.stat().st_size for path in others) < 1_500_000
     for name in ("tss", "sss"):  # each under 1 MB, most of it NaN: it packs to a fiftieth
         sizes = [size for path, size in shipped.items() if path.parent.name.startswith(name)]
         assert 0 < sum(sizes) < 1_000_000
-    assert not [path for path in files if path.suffix not in (".npy", ".npz", ".json", ".md")]
+    assert not [
+        path
+        for path in files
+        if path.suffix not in (".npy", ".npz", ".json", ".md", ".safetensors")
+    ]
     assert all(p.stat().st_size < 200_000 for p in files if p.parent.name == "surrogates")
 
 
