@@ -94,7 +94,7 @@ class Task:
                 f"an evaluator is an object with evaluate(), or a name, got {shown(answers)}"
             )
 
-    def may_be(self, other: Task) -> bool:
+    def _may_be(self, other: Task) -> bool:
         """Whether another task may be the same, where one leaves schedule or table open."""
         epochs, source = {self.epochs, other.epochs}, {self.source, other.source}
         if len(epochs - {None}) > 1 or len(source - {"auto"}) > 1:
@@ -150,7 +150,7 @@ class TaskDistribution:
         for place, task in enumerate(every):
             if task.space != every[0].space:
                 raise InvalidInput(f"tasks are of one space, got {every[0].space} and {task.space}")
-            alike = [one for one in every[:place] if task.may_be(one)]
+            alike = [one for one in every[:place] if task._may_be(one)]
             if alike:
                 both = place >= len(self.train) and any(one in self.train for one in alike)
                 where = "to train on and to test on" if both else "twice on one side"
