@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +27,12 @@ from nats_gym.measuring.timing import latency
 from nats_gym.networks import build
 from nats_gym.networks.cell import Cell
 from nats_gym.spaces import ArchitectureSpace, get_space
-from nats_gym.tables.named_columns import add_column, folder_of_column
+from nats_gym.tables.named_columns import (
+    NamedColumn,
+    add_column,
+    folder_of_column,
+    named_columns,
+)
 from nats_gym.training.architecture import preset
 from nats_gym.training.captured import CudaGraphs
 from nats_gym.training.devices import (
@@ -111,7 +118,8 @@ def measure_latency(
         name: of the column, ``-batch…`` after it for each of several; default
             ``latency/cpu-1-thread-batch1`` and its like.
         licence: what the column says of that.
-        replace: whether a column of that name that was added here may be replaced.
+        replace: whether a column of that name that was added here may be replaced. One that came
+            of this measurement is.
         progress: told how many timings there are, and how many there will be.
 
     Returns:
@@ -140,9 +148,13 @@ def measure_latency(
     names = _names(where, threads, sizes, name)
     path = checks.path(folder, "folder")
     check_folder(path)
-    replace = checks.switch(replace, "replace") or (path / LINES).exists()  # then it was free
+    replace = checks.switch(replace, "replace")
+
+    def may_replace(one: str) -> bool:
+        return replace or _is_of(named_columns(of, facts.name).get(one), path / LINES)
+
     for one in names.values():
-        folder_of_column(of.name, facts.name, one, replace)
+        folder_of_column(of.name, facts.name, one, may_replace(one))
 
     classes = classes_of(of, same_work=True)
     if whole:
@@ -175,8 +187,9 @@ def measure_latency(
                 label=f"latency on {timer.named}, batch of {size} [ms]"[:100],
                 source=f"nats-gym measure: {timer.machine}",
                 licence=licence,
-                note=_note(result, len(chosen), passes, seconds, whole, where),
-                replace=True,
+                note=f"{_note(result, len(chosen), passes, seconds, whole, where)}; "
+                f"{_identity(path / LINES)}",
+                replace=may_replace(result.name),
             )
             result = result._replace(folder=added)
         measured.append(result)
@@ -281,6 +294,19 @@ def _read(path: Path, told: dict[str, Any]) -> dict[tuple[int, int], list[float]
             raise InvalidInput(f"line {number} of {shown(str(path))} is no timing: {shown(entry)}")
         done[turn, index] = times
     return done  # type: ignore[return-value]
+
+
+def _identity(path: Path) -> str:
+    """What tells a measurement from every other: its first timing, digested; empty without."""
+    lines = read_lines(path)[:2]
+    digest = hashlib.sha256(json.dumps(lines).encode()).hexdigest()
+    return f"measurement {digest[:16]}" if len(lines) == 2 else ""
+
+
+def _is_of(there: NamedColumn | None, path: Path) -> bool:
+    """Whether a column comes of the measurement in a file."""
+    identity = _identity(path)
+    return bool(identity) and there is not None and there.column.note.endswith(identity)
 
 
 def _agreement(taken: NDArray[np.float64]) -> tuple[float, float]:

@@ -33,6 +33,7 @@ from nats_gym.spaces import ArchitectureSpace, get_space, register_space
 from nats_gym.spaces.topology import live_edges
 from nats_gym.tables import add_column, known_figures, load_table
 from nats_gym.tables.named_columns import SHIPPED, named_columns
+from nats_gym.tables.table import named_figure
 
 TSS = get_space("tss")
 CPU = torch.device("cpu")
@@ -293,6 +294,10 @@ def load_names() -> set[str]:
     return set(known_figures("swaps", "digits"))
 
 
+def column_of(name: str) -> NDArray[np.float64]:
+    return named_figure(get_space("swaps"), "digits", name).values
+
+
 def test_a_measured_column_is_a_limit_with_exact_masks(monkeypatch: pytest.MonkeyPatch) -> None:
     def time(self: Any, index: int, sizes: list[int]) -> list[float]:
         return [0.001 * (index % 1_000 + 1)]
@@ -434,6 +439,41 @@ def test_a_name_that_is_taken_is_refused_before_the_work(
     (found,) = measure_latency("swaps", "digits", "kept", replace=True)
     assert found.folder is not None
     assert not np.array_equal(found.milliseconds, np.ones(9))
+
+
+def test_what_another_added_since_is_not_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Though the measurement has begun, or made its column once: its own alone is replaced."""
+    script = scripted(monkeypatch)
+    name = "latency/cpu-1-thread-batch1"
+    measure_latency("swaps", "digits", "kept", samples=2)
+    add_column("swaps", "digits", name, np.ones(9), unit="ms", source="a stopwatch")
+    begun = len(script.asked)
+    for options in ({}, {"passes": 3}, {"samples": 3}):
+        with pytest.raises(InvalidInput, match=r"has a column .* already"):
+            measure_latency("swaps", "digits", "kept", **options)  # type: ignore[arg-type]
+    assert len(script.asked) == begun
+    assert (column_of(name) == 1).all()
+    (found,) = measure_latency("swaps", "digits", "kept", replace=True)
+    (more,) = measure_latency("swaps", "digits", "kept", passes=3)  # which is its own
+    assert not np.array_equal(found.milliseconds, more.milliseconds)
+    assert np.array_equal(column_of(name), more.milliseconds)
+    with pytest.raises(InvalidInput, match=r"has a column .* already"):  # another's, of this name
+        measure_latency("swaps", "digits", "other", seconds=0.2)
+
+
+def test_a_column_that_comes_while_it_measures_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    scripted(monkeypatch)
+    name = "latency/cpu-1-thread-batch1"
+
+    def add(done: int, total: int) -> None:
+        if done == total:
+            add_column("swaps", "digits", name, np.ones(9), unit="ms")
+
+    with pytest.raises(InvalidInput, match=r"has a column .* already"):
+        measure_latency("swaps", "digits", "kept", progress=add)
+    assert (column_of(name) == 1).all()
+    (found,) = measure_latency("swaps", "digits", "kept", replace=True)  # all was kept
+    assert np.array_equal(column_of(name), found.milliseconds)
 
 
 def test_a_folder_of_another_measurement_is_refused(
