@@ -33,6 +33,7 @@ from nats_gym.spaces import ArchitectureSpace, Figure, Quantity, get_space
 from nats_gym.tables import Table, known_figures, load_table
 from nats_gym.tables.objectives import name_objectives
 from nats_gym.tables.prior import NONE, open_prior, prior_figures, prior_names, prior_record
+from nats_gym.tables.recorded import OBJECTIVE, column_record, unrecorded
 from nats_gym.tables.score import open_score, score_record
 
 from .answers import Answers, Columns
@@ -146,11 +147,12 @@ class Kind(ABC):
             options["trained"] = choose(space, dataset, own(), options.get("trained"))
         self.options = options
 
-    @property
-    def record(self) -> dict[str, str]:
-        """What a result says of what the agent was told beforehand."""
+    def record(self, answers: Answers) -> dict[str, str]:
+        """What a result says of what the agent was told beforehand, and of what it weighed."""
         learned = learned_on(self.factory, self.options)
         told = {"learned_on": "; ".join(learned)} if learned else {}
+        for name in unrecorded(answers.space.name, self.objectives, ()):
+            told[f"{OBJECTIVE}{name}"] = column_record(answers.figure(name))
         return {**prior_record(self.prior), **score_record(self.score), **told}
 
     def complete(

@@ -27,7 +27,7 @@ from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.streams import run_seeds
 
 from .answers import Answers, Columns, Crew, OfRun
-from .journal import JOURNAL, Entry, Journal, UnreadableJournal
+from .journal import JOURNAL, KNOWN, Entry, Journal, UnreadableJournal
 from .ladder import Ladder, states_of
 
 #: Where the states of trainings that may go on lie in a search's folder.
@@ -92,8 +92,12 @@ class Live(Answers):
         self._watch = watch
 
     @contextmanager
-    def kept(self, folder: Path | None, arguments: SearchArguments) -> Iterator[None]:
+    def kept(
+        self, folder: Path | None, arguments: SearchArguments, known: Mapping[str, str]
+    ) -> Iterator[None]:
         """Keep a journal in ``folder`` in the block; None keeps none.
+
+        ``known`` is what the agent knows beforehand, see :meth:`Kind.record`.
 
         Raises:
             InvalidInput: if another process searches there, or another search did.
@@ -110,6 +114,8 @@ class Live(Answers):
             }
             if digest := get_space(arguments["space"]).digest:
                 told["space"] = digest
+            if known:
+                told[KNOWN] = dict(known)
             self.journal = Journal(folder / JOURNAL, told)
             try:
                 yield

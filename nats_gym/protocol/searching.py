@@ -198,7 +198,7 @@ def _search_live(
         name = str((arguments.evaluator or {})["name"])
         live = Live(evaluator, space, dataset, name, watch)
         arguments = kind.prepare(arguments, live)
-        with live.kept(kept, arguments):
+        with live.kept(kept, arguments, kind.record(live)):
             return _found(kind, arguments, live, kept, progress)
     finally:
         if made is not None:
@@ -209,12 +209,17 @@ def _found(
     kind: Kind, arguments: SearchArguments, answers: Answers, kept: Path | None, progress: Progress
 ) -> SearchResult:
     seeds = run_seeds(arguments.seed, arguments.runs, arguments.first_run)
+    told = kind.record(answers)
     columns = kind.play(Runs(arguments, answers, seeds, kept, progress))
+    if kind.record(answers) != told:
+        raise InvalidInput(
+            f"a column that {arguments.agent} weighs became another while it searched; search again"
+        )
     table = answers.table or NoTable(answers.space, answers.dataset)
     return SearchResult(
         **columns,
         arguments=arguments,
-        provenance={**answers.provenance(arguments), **kind.record},
+        provenance={**answers.provenance(arguments), **told},
         table=cast(Table, table),
     )
 

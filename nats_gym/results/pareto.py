@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nats_gym.envs.pareto import hypervolume, non_dominated
 from nats_gym.errors import InvalidInput, shown
+from nats_gym.spaces import Figure
 from nats_gym.tables import Table
 from nats_gym.tables.objectives import Objectives, name_objectives
+
+if TYPE_CHECKING:
+    from nats_gym.results.result import SearchResult
 
 #: As Ishibuchi, Imada, Setoguchi & Nojima, "How to Specify a Reference Point in Hypervolume
 #: Calculation for Fair Performance Comparison", Evolutionary Computation 26(3), 2018, advise: a
@@ -21,17 +25,30 @@ MARGIN = 0.1
 Vectors = NDArray[np.float64]  # (..., m), each objective to be maximised
 
 
-def find_objectives(table: Table, objectives: Any) -> Objectives:
-    """Objectives by their names, as a table's figures are; errors as :func:`name_objectives`."""
-    return Objectives(
-        name_objectives(objectives, table.space, lambda: table.known_figures), table.figure
-    )
+def find_objectives(
+    table: Table, objectives: Any, find: Callable[[str], Figure] | None = None
+) -> Objectives:
+    """Objectives by their names, as a table's figures are; errors as :func:`name_objectives`.
+
+    ``find`` looks figures up in its place.
+    """
+    names = name_objectives(objectives, table.space, lambda: table.known_figures)
+    return Objectives(names, find or table.figure)
 
 
-def say_objectives(table: Table, objectives: Any) -> str:
+def say_objectives(results: Iterable[SearchResult], objectives: Iterable[str]) -> str:
     """Objectives and what each rests on: ``"accuracy (measured), flops (closed form)"``."""
-    named = find_objectives(table, objectives).names
-    return ", ".join(f"{name} ({table.figure(name).provenance})" for name in named)
+    return ", ".join(f"{name} ({of})" for name, of in rests_on(results, objectives).items())
+
+
+def rests_on(results: Iterable[SearchResult], objectives: Iterable[str]) -> dict[str, str]:
+    """What each objective's figures rest on, by its name; as those say that weighed them."""
+    results, names = [*results], [*objectives]
+    asked = [one for one in results if {*one.weighed} & {*names}] or results[:1]
+    return {
+        name: " / ".join(dict.fromkeys(one.figure(name).provenance for one in asked))
+        for name in names
+    }
 
 
 def table_front(

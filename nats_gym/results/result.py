@@ -37,6 +37,7 @@ from nats_gym.tables.folder import sha256_of
 from nats_gym.tables.named_columns import known_figures
 from nats_gym.tables.objectives import Objectives
 from nats_gym.tables.prior import open_prior, prior_names, prior_record
+from nats_gym.tables.recorded import OBJECTIVE, another_column, column_record, unrecorded
 from nats_gym.tables.score import open_score, score_record
 from nats_gym.tables.table import named_figure
 from nats_gym.untrusted import Arrays, open_arrays, read_json
@@ -282,6 +283,15 @@ class SearchResult:
                 assert part.alphas is not None
                 alphas[first : first + part.runs, : part.alphas.shape[1]] = part.alphas
         provenance = dict(first_part.provenance)
+        for name in first_part.weighed:
+            key = f"{OBJECTIVE}{name}"
+            told = {part.provenance.get(key): part for part in parts}
+            if len({*told} - {None}) > 1:
+                raise InvalidInput(
+                    f"the parts of a result weighed several {name}: {shown([*told])}"
+                )
+            if None in told:  # an earlier version's
+                provenance.pop(key, None)
         if "failures" in provenance:
             provenance["failures"] = str(sum(int(part.provenance["failures"]) for part in parts))
         return cls(
@@ -423,6 +433,7 @@ class SearchResult:
         Raises:
             InvalidInput: for other objectives, a reference that nothing is better than, and a
                 weight-sharing search. NotInTable: without a table, or a column of it.
+            UnreadableResult: where another column has the name of one that was weighed.
         """
         of = self._weighing(objectives)
         kept = self._hypervolumes if reference is None else {}
@@ -448,7 +459,7 @@ class SearchResult:
             objective; of equal evaluations the first alone.
 
         Raises:
-            InvalidInput: as :meth:`hypervolume`.
+            InvalidInput, UnreadableResult: as :meth:`hypervolume`.
         """
         observed = self._weighing(objectives).vector(self.index, self.accuracy)
         fronts = []
@@ -460,8 +471,12 @@ class SearchResult:
     @property
     def weighed(self) -> tuple[str, ...]:
         """Names of the objectives that the agent weighed; none of one objective."""
-        given = checks.as_list(self.arguments.options.get("objectives")) or []
-        return tuple(name for name in given if type(name) is str)
+        return _weighed(self.arguments)
+
+    @property
+    def unrecorded(self) -> list[str]:
+        """Columns that the agent weighed, and an earlier version of nats-gym did not record."""
+        return unrecorded(self.arguments.space, self.weighed, self.provenance)
 
     def _weighing(self, objectives: Sequence[str] | None) -> Objectives:
         if self.answers_last:
@@ -470,7 +485,33 @@ class SearchResult:
             )
         if objectives is None and self.weighed:
             objectives = self.weighed
-        return find_objectives(self.table, objectives)
+        return find_objectives(self.table, objectives, self.figure)
+
+    def figure(self, name: str) -> Figure:
+        """What is known of every architecture, as :meth:`nats_gym.tables.Table.figure`.
+
+        A column that the search weighed is the one that it recorded. Where an earlier version
+        recorded none, it is the one of now, and its provenance says so.
+
+        Raises:
+            InvalidInput, NotInTable: for what is no figure, or not known.
+            UnreadableResult: where another column has the name of the one that was weighed.
+        """
+        name = checks.text(name, "a figure's name")
+        recorded = self.provenance.get(f"{OBJECTIVE}{name}")
+        searched = self.arguments.space, self.arguments.dataset
+        try:
+            figure = self.table.figure(name)
+        except (InvalidInput, NotInTable):
+            if recorded is None:
+                raise
+            raise UnreadableResult(another_column(*searched, name, recorded, "")) from None
+        if recorded is not None and recorded != column_record(figure):
+            here = column_record(figure)
+            raise UnreadableResult(another_column(*searched, name, recorded, here))
+        if name in self.unrecorded:
+            return replace(figure, provenance=f"{figure.provenance} here and now, not recorded")
+        return figure
 
     def summary(self) -> dict[str, Any]:
         """Means and standard deviations over runs, of what the table can judge.
@@ -574,7 +615,9 @@ class SearchResult:
             )
         if live:
             provenance = {name: str(value) for name, value in claimed.items()}
-            return cls(**columns, arguments=arguments, provenance=provenance, table=table)
+            return cls(**columns, arguments=arguments, provenance=provenance, table=table)._checked(
+                folder
+            )
         earlier = checksum == table.earlier_checksum
         known_by = {table.checksum, *table.former_checksums}
         if checksum not in known_by and not earlier:
@@ -588,13 +631,19 @@ class SearchResult:
         if "score" in claimed:
             name = arguments.options.get("score", "")
             provenance |= score_record(open_score(*searched, name, table))
+            told, here = str(claimed["score"]), provenance["score"]
+            if told != here and told.startswith(f"{name}: "):
+                told, here = told.removeprefix(f"{name}: "), here.removeprefix(f"{name}: ")
+                other = another_column(*searched, name, told, here)
+                raise UnreadableResult(f"{shown(str(folder))}: {other}")
         if "prior" in claimed:
             names = arguments.options.get("prior")
             names = prior_names(*searched, names, arguments.source)
             tables = open_prior(*searched, names, arguments.source, table)
             provenance |= prior_record(tables)
-        if "learned_on" in claimed:  # which no table tells; validate looks where it can
-            provenance["learned_on"] = str(claimed["learned_on"])
+        # What no table tells: validate looks where it can, and columns are compared below.
+        weighed = (f"{OBJECTIVE}{name}" for name in _weighed(arguments))
+        provenance |= {n: str(claimed[n]) for n in ("learned_on", *weighed) if n in claimed}
         for name, claim in claimed.items():
             known = name in ("table", "checksum") or provenance.get(name) == claim
             # What an earlier version called a test is none.
@@ -605,7 +654,22 @@ class SearchResult:
                 )
         return cls(
             **columns, arguments=arguments, provenance=provenance, table=table, alphas=alphas
-        )
+        )._checked(folder)
+
+    def _checked(self, folder: Path) -> SearchResult:
+        """Itself; ``UnreadableResult`` where what it weighed is another column here."""
+        try:
+            for key in self.provenance:
+                if key.startswith(OBJECTIVE):
+                    self.figure(key.removeprefix(OBJECTIVE))
+        except UnreadableResult as error:
+            raise UnreadableResult(f"{shown(str(folder))}: {error}") from None
+        return self
+
+
+def _weighed(arguments: SearchArguments) -> tuple[str, ...]:
+    given = checks.as_list(arguments.options.get("objectives")) or []
+    return tuple(name for name in given if type(name) is str)
 
 
 def provenance_of(table: Table, ladder: Sequence[Epochs], real: bool = False) -> dict[str, str]:

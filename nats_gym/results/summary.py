@@ -69,7 +69,7 @@ def summary_grid(results: Mapping[str, SearchResult]) -> Grid:
         told = dict.fromkeys(result.provenance.get(basis, "") for result in results.values())
         if key == "hypervolume":
             weighing = [result for result in results.values() if result.weighed]
-            told = dict.fromkeys(say_objectives(one.table, one.weighed) for one in weighing)
+            told = dict.fromkeys(say_objectives([one], one.weighed) for one in weighing)
         if key == "observed_valid_accuracy" and all(r.answers_last for r in results.values()):
             continue  # they observe nothing: it is the answer's, which the next row has
         if key == "full_schedule_test_accuracy" and list(told) == [NO_TEST]:
@@ -103,7 +103,7 @@ def front_grid(result: SearchResult) -> Grid:
         title += f", {LONGEST_FRONT} of them evenly spaced"
         front = front[np.linspace(0, len(front) - 1, LONGEST_FRONT).round().astype(int)]
     index = result.index[0, front]
-    figures = {name: result.table.figure(name) for name in names if name != "accuracy"}
+    figures = {name: result.figure(name) for name in names if name != "accuracy"}
     heads = [
         figures[name].quantity.label if name in figures else "accuracy observed [%]"
         for name in names

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nats_gym.datasets import title_of
 from nats_gym.errors import InvalidInput, shown, unknown_name
-from nats_gym.results.pareto import MARGIN, say_objectives, table_front
+from nats_gym.results.pareto import MARGIN, rests_on, say_objectives, table_front
 from nats_gym.results.plots import GRID_POINTS, incumbent_at
 from nats_gym.results.result import SearchResult, kind_of_time
 from nats_gym.study.comparison import (
@@ -194,8 +194,7 @@ def hypervolume_curves(
         return 100.0 * (1.0 - result.hypervolume(objectives))
 
     def told(searches: Searches) -> str:
-        table = next(iter(searches.values())).table
-        return f"hypervolume that is missing [%]\n{say_objectives(table, objectives)}"
+        return f"hypervolume that is missing [%]\n{say_objectives(searches.values(), objectives)}"
 
     return _over_evaluations(results, missing, told, styles, seed, phone)
 
@@ -244,8 +243,9 @@ def fronts(
             beyond = MARGIN * (float(np.ptp(values)) or 1.0)
             limit(values.min() - beyond, values.max() + beyond)
         axes.set_title("\n".join(_task_lines(searches)), fontsize=TEXT)
-        axes.set_xlabel(f"{x.quantity.label}, {x.provenance}")
-        axes.set_ylabel(f"{y.quantity.label}, {y.provenance}")
+        bases = rests_on(searches.values(), objectives)
+        axes.set_xlabel(f"{x.quantity.label}, {bases[x.name]}")
+        axes.set_ylabel(f"{y.quantity.label}, {bases[y.name]}")
     add_legend(figure, styles, _with_workers(tasks))
     return break_lines(figure)
 

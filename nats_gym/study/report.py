@@ -380,10 +380,10 @@ def _by_evaluations(group: Group, searches: Searches) -> Iterator[Table]:
         yield _counted_table(caption, "{:.3f}", curves, group.evaluations)
     for objectives in _weighed(searches):
         observing = _observing(searches)
-        table = next(iter(observing.values())).table
+        named = say_objectives(observing.values(), objectives)
         caption = (
-            f"Hypervolume by {say_objectives(table, objectives)}, mean over runs, percent of the "
-            f"whole table’s, after so many evaluations. {FRONTS}"
+            f"Hypervolume by {named}, mean over runs, percent of the whole table’s, after so many "
+            f"evaluations. {FRONTS}"
         )
         shares = {label: 100 * one.hypervolume(objectives) for label, one in observing.items()}
         least = min(int(one.evaluations.min()) for one in observing.values())

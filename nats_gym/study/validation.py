@@ -126,6 +126,11 @@ def _verdict(folder: Path) -> Verdict:
         valid &= ~wrong
     if not _summary_holds(result, folder):
         reasons[-1] = f"the summary in {RUN_FILE} is not that of the runs"
+        if unrecorded := result.unrecorded:
+            reasons[-1] += (
+                f"; it was saved before searches recorded which column {' and '.join(unrecorded)} "
+                "is: another may have the name now, see nats-gym data list"
+            )
     return Verdict(folder, title, valid, reasons, result, origin)
 
 
