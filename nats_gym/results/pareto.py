@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,9 +13,6 @@ from nats_gym.errors import InvalidInput, shown
 from nats_gym.spaces import Figure
 from nats_gym.tables import Table
 from nats_gym.tables.objectives import Objectives, name_objectives
-
-if TYPE_CHECKING:
-    from nats_gym.results.result import SearchResult
 
 #: As Ishibuchi, Imada, Setoguchi & Nojima, "How to Specify a Reference Point in Hypervolume
 #: Calculation for Fair Performance Comparison", Evolutionary Computation 26(3), 2018, advise: a
@@ -34,21 +31,6 @@ def find_objectives(
     """
     names = name_objectives(objectives, table.space, lambda: table.known_figures)
     return Objectives(names, find or table.figure)
-
-
-def say_objectives(results: Iterable[SearchResult], objectives: Iterable[str]) -> str:
-    """Objectives and what each rests on: ``"accuracy (measured), flops (closed form)"``."""
-    return ", ".join(f"{name} ({of})" for name, of in rests_on(results, objectives).items())
-
-
-def rests_on(results: Iterable[SearchResult], objectives: Iterable[str]) -> dict[str, str]:
-    """What each objective's figures rest on, by its name; as those say that weighed them."""
-    results, names = [*results], [*objectives]
-    asked = [one for one in results if {*one.weighed} & {*names}] or results[:1]
-    return {
-        name: " / ".join(dict.fromkeys(one.figure(name).provenance for one in asked))
-        for name in names
-    }
 
 
 def table_front(

@@ -767,3 +767,18 @@ def kind_of_time(results: Iterable[SearchResult]) -> str:
     if real == {True}:
         return "real"
     return "simulated or, of weight sharing, real" if True in real else "simulated"
+
+
+def say_objectives(results: Iterable[SearchResult], objectives: Iterable[str]) -> str:
+    """Objectives and what each rests on: ``"accuracy (measured), flops (closed form)"``."""
+    return ", ".join(f"{name} ({of})" for name, of in rests_on(results, objectives).items())
+
+
+def rests_on(results: Iterable[SearchResult], objectives: Iterable[str]) -> dict[str, str]:
+    """What each objective's figures rest on, by its name; as those say that weighed them."""
+    results, names = [*results], [*objectives]
+    asked = [one for one in results if {*one.weighed} & {*names}] or results[:1]
+    return {
+        name: " / ".join(dict.fromkeys(one.figure(name).provenance for one in asked))
+        for name in names
+    }

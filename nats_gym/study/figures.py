@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from nats_gym.datasets import title_of
 from nats_gym.errors import InvalidInput, shown, unknown_name
-from nats_gym.results.pareto import MARGIN, rests_on, say_objectives, table_front
+from nats_gym.results.pareto import MARGIN, table_front
 from nats_gym.results.plots import GRID_POINTS, incumbent_at
-from nats_gym.results.result import SearchResult, kind_of_time
+from nats_gym.results.result import SearchResult, kind_of_time, rests_on, say_objectives
 from nats_gym.study.comparison import (
     Results,
     Searches,

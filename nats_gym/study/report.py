@@ -17,8 +17,7 @@ from nats_gym.errors import InvalidInput, did_you_mean, shown
 from nats_gym.extras import require
 from nats_gym.files import check_folder, make_folder, replacing
 from nats_gym.results.figure_files import save_figure, svg_of
-from nats_gym.results.pareto import say_objectives
-from nats_gym.results.result import SearchResult, kind_of_time
+from nats_gym.results.result import SearchResult, kind_of_time, say_objectives
 from nats_gym.spaces import Quantity
 from nats_gym.study import drawing, figures
 from nats_gym.study.comparison import Results, Searches, all_labels, capitalised, tasks_of

@@ -15,8 +15,7 @@ from command_line import call
 import nats_gym
 from nats_gym.errors import InvalidInput, UnreadableResult
 from nats_gym.evaluators import Outcome
-from nats_gym.results.pareto import say_objectives
-from nats_gym.results.result import SearchResult
+from nats_gym.results.result import SearchResult, say_objectives
 from nats_gym.results.summary import front_grid
 from nats_gym.study import load_study
 from nats_gym.study.report import write_report
