@@ -20,6 +20,7 @@ import hashlib
 import io
 import pickle
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,8 +44,18 @@ ATTACKS, ON_GPU = (Path(__file__).parent / folder for folder in ("attack", "gpu"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow attacks are a run of their own, `make test-attack`; so is `make gpu`."""
+    """The slow attacks are a run of their own, `make test-attack`; so is `make gpu`.
+
+    Of the cases of a test marked ``one_in(n)`` every n-th is fast and the others are slow. An n
+    that shares no divisor with the numbers of its parameters' values meets each of them.
+    """
+    cases: Counter[tuple[Path, str]] = Counter()
     for item in items:
+        if thinned := item.get_closest_marker("one_in"):
+            test = item.path, item.name.partition("[")[0]
+            if cases[test] % thinned.args[0]:
+                item.add_marker("slow")
+            cases[test] += 1
         if ATTACKS in item.path.parents and item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.attack)
         if ON_GPU in item.path.parents:

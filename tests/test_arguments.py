@@ -185,6 +185,7 @@ def test_options_of_tpe() -> None:
         attack(lambda value, option=option: get_agent("tpe")(*made_with, **{option: value}))  # type: ignore[misc]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("method", ["gdas", "enas", "rsps", "tas"])
 def test_weight_sharing_searches(method: str) -> None:
     check = pytest.importorskip(

@@ -65,6 +65,7 @@ def skip_without(package: str | None) -> None:
         pytest.skip(f"{package} is not installed")
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", RUNS)
 @pytest.mark.usefixtures("home")
 def test_an_example_runs(

@@ -95,6 +95,7 @@ def said(tmp_path_factory: pytest.TempPathFactory) -> list[list[object]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "needed"), [*enumerate(NEEDS)])
 def test_what_is_missing_is_said_at_once(
     said: list[list[object]], number: int, needed: tuple[str, object]

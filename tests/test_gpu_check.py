@@ -64,6 +64,7 @@ def test_wrong_arguments(
     assert printed.out == ""
 
 
+@pytest.mark.slow
 def test_some_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, report = checked(tmp_path, "--only", "ceilings", "ours", "latencies")
     assert code == 0

@@ -248,6 +248,7 @@ def test_the_command_line_trains_and_predicts(
 # ── what changed in between ──────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("formula")
 def test_a_folder_that_changed_is_refused_by_what_goes_on(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any

@@ -87,6 +87,8 @@ def _name_of(given: str | Mapping[str, Any]) -> str:
                 + (f" Did you mean 'name' by {shown(meant)}?" if meant else "")
             )
         name = given["name"]
+    if type(name) is str and name in _OWN:  # other packages are asked for their own names alone
+        return name
     return word(name, "evaluator", evaluator_names())
 
 

@@ -265,6 +265,7 @@ PLAIN: dict[str, Callable[[ArchitectureSpace, Draws], Any]] = {
 # ── every agent ──────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("name", ["tss", "sss"])
 @pytest.mark.parametrize("agent", AGENTS)

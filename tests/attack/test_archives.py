@@ -197,6 +197,7 @@ def cases() -> Iterator[tuple[str, Callable[[Any], None]]]:
 CASES = dict(cases())
 
 
+@pytest.mark.slow
 def test_records_are_left_out_and_each_is_said_why(folder: Path) -> None:
     for number, change in enumerate(CASES.values(), 1000):
         content = honest(number)
@@ -616,6 +617,7 @@ def kill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]
     return plan
 
 
+@pytest.mark.slow
 def test_records_that_end_a_process_cost_themselves_alone(tmp_path, monkeypatch, kill) -> None:
     monkeypatch.setattr(reading, "WORTH_A_WORKER", 10)
     monkeypatch.setattr(importing, "WORTH_A_WORKER", 10)

@@ -98,6 +98,7 @@ SENSIBLE: dict[str, list[Any]] = {
 # ── options, one at a time ───────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", CLASSES)
 def test_options_refuse_a_few_hostile_values(name: str) -> None:
     assert not option_faults(name, FEW)

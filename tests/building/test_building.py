@@ -499,6 +499,7 @@ def test_finer_features_come_last() -> None:
 # ── the command line ─────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_the_command_line_adds_to_a_build(
     built: Built, monkeypatch: pytest.MonkeyPatch, capsys: Any, tmp_path: Path
 ) -> None:

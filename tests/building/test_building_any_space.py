@@ -130,6 +130,7 @@ def test_a_fit_recovers_what_its_features_say(space: ArchitectureSpace, tmp_path
     assert np.abs(estimate - truth).max() < 1
 
 
+@pytest.mark.slow
 def test_it_is_analysed(space: ArchitectureSpace, built: Path, tmp_path: Path) -> None:
     partial = analyse(space, "digits", built, epochs=1)
     assert "5 of 28" in partial.left_out["neighbourhoods"]
@@ -142,6 +143,7 @@ def test_it_is_analysed(space: ArchitectureSpace, built: Path, tmp_path: Path) -
     assert sum(found.fitness_distance[0].architectures) == space.size
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_it_from_beside(
     space: ArchitectureSpace,
     built: Path,
@@ -199,6 +201,7 @@ def test_two_cells_of_nasbench101_are_built(tmp_path: Path) -> None:
     assert np.flatnonzero(~np.isnan(accuracy)).tolist() == [0, 423_623]
 
 
+@pytest.mark.slow
 def test_an_evaluator_that_is_sent_brings_its_space(space: ArchitectureSpace) -> None:
     folder = str(Path(str(importlib.import_module("mlps_beside").__file__)).parent)
     evaluator = TrainingEvaluator(space.name, "digits", recipe={"learning_rate": 0.05})

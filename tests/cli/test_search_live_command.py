@@ -57,6 +57,7 @@ def test_times_in_words() -> None:
     assert told == ["0 s", "42 s", "7 min", "3 h 05 min"]
 
 
+@pytest.mark.slow
 def test_from_a_search_to_a_network(monkeypatch, capsys, tmp_path: Path) -> None:
     monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
     folder = tmp_path / "found"

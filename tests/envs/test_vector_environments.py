@@ -130,7 +130,7 @@ def cases(draw: Any) -> tuple[str, dict[str, Any]]:
     return family.format(space), options
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(), st.sampled_from(MODES), st.integers(0, 2**40))
 def test_bit_for_bit_over_options(
     case: tuple[str, dict[str, Any]], mode: AutoresetMode, seed: int

@@ -57,6 +57,7 @@ def attempts(toy: Toy) -> Counter[int]:
 # ── without a cluster ────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 def test_ray_is_imported_at_the_first_evaluation_only() -> None:
     program = (
         "import sys, nats_gym.evaluators as e\n"

@@ -63,6 +63,7 @@ def test_a_rung_that_goes_on_is_a_training_never_cut(
     assert states(tmp_path) == []  # nothing goes on with a whole training
 
 
+@pytest.mark.slow
 def test_another_process_goes_on(tmp_path: Path) -> None:
     whole = TrainingEvaluator("sss", "digits", **QUICK).evaluate(SMALL, 3, TRIALS)
     TrainingEvaluator("sss", "digits", checkpoints=tmp_path, **QUICK).evaluate(SMALL, "2/3", TRIALS)

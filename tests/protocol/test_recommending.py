@@ -38,6 +38,7 @@ class Median:
 GIVEN = {"epochs": 12, "source": "embedded"}
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("workers", [1, 4])
 def test_what_is_recommended_is_the_answer(workers: int) -> None:
     found = nats_gym.search(

@@ -241,6 +241,7 @@ def test_what_a_rung_of_no_architecture_costs(folder: Path) -> None:
     assert result.seconds[0, 3:].tolist() == [whole[0], whole[1] - train[0], whole[2] - train[1]]
 
 
+@pytest.mark.slow
 def test_a_study_of_it_is_reported(folder: Path, tmp_path: Path) -> None:
     nats_gym.get_space(SPACE)
     (tmp_path / "study.toml").write_text(

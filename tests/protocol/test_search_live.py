@@ -92,6 +92,7 @@ def cut(folder: Path, answers: int) -> None:
     file.close()
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("agent", AGENTS)
 def test_a_search_goes_on_wherever_it_was_cut(agent: str, tmp_path: Path) -> None:
     whole = search(agent, runs=2, checkpoints=tmp_path)
@@ -423,6 +424,7 @@ def kill_and_go_on(agent: str, workers: int, folder: Path, kills: int) -> Search
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("agent", "workers"), [("rea", 1), ("asha", 2)])
 def test_killed_it_goes_on(agent: str, workers: int, tmp_path: Path) -> None:
     found = kill_and_go_on(agent, workers, tmp_path, kills=2)

@@ -175,6 +175,7 @@ def test_the_command_draws_the_alphas_and_what_was_derived(monkeypatch, capsys, 
     }
 
 
+@pytest.mark.slow
 def test_a_study_holds_them_beside_the_others(tmp_path: Path) -> None:
     spec = {
         "runs": 2,

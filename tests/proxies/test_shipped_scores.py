@@ -46,6 +46,7 @@ def test_they_are_small() -> None:
         assert sum(path.stat().st_size for path in folder.iterdir()) < 1_300_000
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(("space", "cheap"), [("tss", 8), ("sss", 2)])
 def test_scoring_anew_gives_them(space: str, cheap: int) -> None:
     """Of a few networks with few operations, in which other processors round otherwise."""

@@ -302,6 +302,7 @@ class First:
 """
 
 
+@pytest.mark.slow
 def test_agents_of_ones_own_lie_beside_the_file_or_are_called(tmp_path: Path) -> None:
     (tmp_path / "own_agents_of_a_study.py").write_text(OWN)
     (tmp_path / "own.toml").write_text(

@@ -146,6 +146,7 @@ def test_no_texts_meet_and_all_are_within_700_pixels(
     check_texts(DRAWN[name](first(searches, count)))
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", DRAWN)
 @pytest.mark.parametrize("count", [2, 15])
 def test_narrow_ones_have_letters_of_11_pixels_and_none_meet(
@@ -289,6 +290,7 @@ def test_styles_differ_and_stay(searches: Searches) -> None:
         regret_curves(two, agent_styles(["bohb"]))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", DRAWN)
 def test_files_are_the_same_each_time(searches: Searches, name: str, tmp_path: Path) -> None:
     contents = []

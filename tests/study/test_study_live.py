@@ -114,6 +114,7 @@ def check_report(folder: Path, searches: dict[str, SearchResult]) -> None:
         assert lines[label][-1] == pytest.approx(best.mean(), rel=1e-4)
 
 
+@pytest.mark.slow
 def test_a_report_of_searches_with_and_without_a_table(tmp_path: Path) -> None:
     table = {"space": "sss", "dataset": "cifar10", "evaluations": 12}
     agents = {"rea": {}, "random": {}}

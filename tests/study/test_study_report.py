@@ -603,6 +603,7 @@ def test_several_agents_of_one_run_are_told_why_they_are_not_compared(tmp_path: 
     assert any("Some agent ran once only" in text for text in Page(page.read_text()).texts)
 
 
+@pytest.mark.slow
 def test_the_same_study_gives_the_same_page(
     hostile: Path, hostile_page: str, tmp_path: Path
 ) -> None:

@@ -179,6 +179,7 @@ def test_stacked_they_begin_again_where_memory_lacks(monkeypatch: pytest.MonkeyP
     assert [weights(one) for one in networks] == [weights(one) for one in wanted]
 
 
+@pytest.mark.slow
 def test_they_begin_anew_however_often_memory_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Four at once fail after some steps, and so do two."""
 
@@ -362,6 +363,7 @@ class _Freed(torch.autograd.Function):
         return gradient, None
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("steps", [0, 6])
 def test_what_does_not_fit_together_is_trained_in_halves(steps: int, tmp_path: Path) -> None:
     data, needs = small_data(), [1, 1, 9, 1, 1]
