@@ -234,7 +234,8 @@ def kind_of(factory: Callable[..., Any], options: Iterable[str] = (), name: str 
     for option in options:
         if option not in own and not _takes(factory, kind, option):
             if own:
-                raise unknown_option(option, own, name)
+                why = "it goes by no score" if option in GUIDE_OPTIONS else ""
+                raise unknown_option(option, own, name, why)
             raise UnknownOption(
                 f"{name} takes no options (got an unexpected keyword argument {shown(option)})"
             )

@@ -44,10 +44,10 @@ from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import ArchitectureSpace, get_space, known_spaces
 from nats_gym.streams import combine_int, seed_key
 from nats_gym.tables import SURROGATE_VERSION
-from nats_gym.tables.column import core_figures
+from nats_gym.tables.figure_names import check_cost
 
 from .figures import Figures
-from .limits import Limits, no_limits, option_of
+from .limits import Limits, no_limits
 from .observation import FlatObservation, Observation
 from .rendering import Window, draw, text
 from .scene import Scene
@@ -521,23 +521,20 @@ class ArchitectureEnv(gym.Env[Any, Any]):
     ) -> dict[str, float]:
         """The most that a figure may be, by its name, in the order of all figures."""
         given = {} if limits is None else checks.mapping(limits, "limits are numbers by figure")
-        known = core_figures(self.architecture_space)
-        if any(type(name) is not str or name not in known for name in given):
-            known = self._figures.known
-        costs = [name for name, quantity in known.items() if quantity.lower_is_better]
         for name, limit in shorthands.items():
             if limit is not None:
                 if name in given:
                     raise InvalidInput(f"limits= and max_{name}= both limit {name}")
                 given[name] = limit
+        known = self._figures.known if given else {}
         for name in given:
-            checks.word(name, "limit", costs)
-        return {name: given[name] for name in costs if name in given}
+            check_cost(name, known)
+        return {name: given[name] for name in known if name in given}
 
     def _set_limits(self) -> None:
         space = self.architecture_space
         maxima = [
-            (self._figures.find_complete(name, option_of(name)), most)
+            (self._figures.find_complete(name, f"the limit on {name}"), most)
             for name, most in self._maxima.items()
         ]
         self.limits = Limits(space, maxima) if maxima else no_limits(space)

@@ -14,6 +14,7 @@ from nats_gym.evaluators import Evaluator, TableEvaluator
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import ArchitectureSpace, Figure, Quantity
 from nats_gym.tables.column import core_figures
+from nats_gym.tables.figure_names import check_figure
 from nats_gym.tables.named_columns import known_figures
 from nats_gym.tables.table import named_figure
 
@@ -98,8 +99,10 @@ class Figures:
             raise InvalidInput(f"figures= is a list of names, got {shown(names)}")
         if not given:
             return ()
-        known = [name for name in self.known if name != "accuracy"]
-        found = tuple(checks.word(name, "figure", known) for name in given)
+        known = {name: of for name, of in self.known.items() if name != "accuracy"}
+        if any(type(one) is str and one == "accuracy" for one in given):
+            raise InvalidInput("figures= names what info says beside the accuracy")
+        found = tuple(check_figure(name, "figure", known) for name in given)
         if len(set(found)) < len(found):
             raise InvalidInput(f"figures= names one twice: {shown(found)}")
         return found

@@ -53,9 +53,10 @@ class Limits:
         exceeded: NDArray[np.float64] | None = None
         lowest = []
         for figure, most in maxima:
-            values, unit, option = figure.values, figure.quantity.unit, option_of(figure.name)
-            limit = self.maxima[option] = number(most, option, LEAST, unit=unit)
-            lowest.append(f"{option}={limit:g} (the lowest is {np.nanmin(values):g} {unit})")
+            values, unit = figure.values, figure.quantity.unit
+            limit = number(most, f"the limit on {figure.name}", LEAST, unit=unit)
+            self.maxima[option_of(figure.name)] = limit
+            lowest.append(f"{figure.name} ≤ {limit:g} (the lowest is {np.nanmin(values):g} {unit})")
             excess = np.maximum(values / limit - 1.0, 0.0)
             # Finite, so that a reward stays so.
             excess = np.where(np.isnan(values), max(np.nanmax(excess), 1.0), excess)

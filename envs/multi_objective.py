@@ -77,7 +77,7 @@ class MultiObjectiveEnv(ConstructionEnv):
             if refused in options:
                 raise InvalidInput(f"{refused} is of one objective; objectives= names several")
         super().__init__(space, dataset, **options)
-        named = name_objectives(objectives, self.architecture_space, lambda: self._figures.known)
+        named = name_objectives(objectives, self._figures.known)
         self.objectives = tuple(named)
         self.reward_dim = len(named)
         is_cost = np.array([of.lower_is_better for of in named.values()])

@@ -17,6 +17,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from nats_gym.agents import PPO_SETTINGS
 from nats_gym.envs import make_sb3
+from nats_gym.errors import InvalidInput
 
 torch.set_num_threads(1)
 
@@ -37,7 +38,10 @@ if __name__ == "__main__":
     steps = int(sys.argv[1]) if len(sys.argv) > 1 else 400_000
     figure = sys.argv[2] if len(sys.argv) > 2 else "flops"
     limit = float(sys.argv[3]) if len(sys.argv) > 3 else 60.0  # of FLOPs in millions
-    env = make_sb3("NATS-TSS-cifar10-v0", num_envs=512, seed=0, limits={figure: limit})
+    try:
+        env = make_sb3("NATS-TSS-cifar10-v0", num_envs=512, seed=0, limits={figure: limit})
+    except InvalidInput as error:  # no such figure, or nothing within the limit
+        sys.exit(f"maskable_ppo.py: {error}")
     model = MaskablePPO("MlpPolicy", env, seed=0, device="cpu", **PPO_SETTINGS)
     costs = Costs()
     model.learn(steps, callback=costs)
@@ -48,11 +52,8 @@ if __name__ == "__main__":
     while not done:
         masks = np.array(env.env_method("action_masks"))
         actions, _ = model.predict(observations, action_masks=masks, deterministic=True)
-        observations, _, dones, infos = env.step(actions)
-        done = dones[0]
-    inner = env.venv.shared
+        observations, _, (done, *_), infos = env.step(actions)
+    inner, index = env.venv.shared, infos[0]["index"]
     values, accuracy = inner.figure(figure), inner.figure("accuracy")
-    best = np.where(values <= limit, accuracy, 0).max()
-    index = infos[0]["index"]
     print(f"greedy: {infos[0]['arch']}, {values[index]:.1f}, {accuracy[index]:.2f} %")
-    print(f"the best within the limit has {best:.2f} %")
+    print(f"the best within the limit has {np.where(values <= limit, accuracy, 0).max():.2f} %")

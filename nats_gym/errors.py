@@ -75,8 +75,9 @@ class OriginWarning(UserWarning):
     """Figures in NATS-Bench's format, under its names, are not NATS-Bench's."""
 
 
-#: Characters of what was given that a message quotes, and of the names that it lists.
-SHOWN, LISTED = 200, 1_000
+#: Characters of what was given that a message quotes, and of the names that it lists; most names
+#: where something else lists all of them.
+SHOWN, LISTED, NAMED = 200, 1_000, 12
 
 
 def shown(value: object, limit: int = SHOWN) -> str:
@@ -167,9 +168,11 @@ def did_you_mean(given: object, allowed: Iterable[str]) -> str:
     return f" Did you mean {shown(by_lower[near[0]])}?" if near else ""
 
 
-def unknown_option(given: object, allowed: Iterable[str], of: str = "") -> UnknownOption:
+def unknown_option(
+    given: object, allowed: Iterable[str], of: str = "", why: str = ""
+) -> UnknownOption:
     """Build the exception for a keyword argument that is not taken, ``of`` whom if not clear."""
-    found = unknown_name(f"option of {of}" if of else "option", given, allowed)
+    found = unknown_name(f"option of {of}" if of else "option", given, allowed, why=why)
     return UnknownOption(f"{found} (got an unexpected keyword argument {shown(given)})")
 
 
@@ -185,12 +188,37 @@ def _is_library(module: str) -> bool:
     return module.partition(".")[0] in ("nats_gym", "gymnasium", "mo_gymnasium")
 
 
-def unknown_name(kind: str, given: object, allowed: Iterable[str]) -> InvalidInput:
-    """Build the exception for a name that is not allowed: what was given, what is, the nearest."""
+def listed(allowed: Iterable[str], listed_by: str = "") -> str:
+    """Names in a message: all, or so many of them that a reader sees what they are like.
+
+    Args:
+        allowed: the names.
+        listed_by: what lists all of them, such as ``"which nats-gym show lists"``: fewer do then.
+    """
     names = list(allowed)
-    listed = ", ".join(names[:LISTED]) or "none, for there is none"
-    if len(listed) > LISTED:
-        listed = f"{listed[: LISTED - 1]}… ({len(names):,} in all)"
+    text = ", ".join(names[: NAMED if listed_by else LISTED]) or "none, for there is none"
+    if len(text) > LISTED:
+        text = text[: LISTED - 1]
+    elif len(names) <= (NAMED if listed_by else LISTED):
+        return text
+    return f"{text}… ({len(names):,} in all{', ' if listed_by else ''}{listed_by})"
+
+
+def unknown_name(
+    kind: str, given: object, allowed: Iterable[str], *, listed_by: str = "", why: str = ""
+) -> InvalidInput:
+    """Build the exception for a name that is not allowed: what was given, what is, the nearest.
+
+    Args:
+        kind: what it should be a name of.
+        given: what was given.
+        allowed: the names that are allowed.
+        listed_by: see :func:`listed`.
+        why: why it is none, where that is known; then no other was meant.
+    """
+    names = list(allowed)
+    end = "" if why else did_you_mean(given, names)
     return InvalidInput(
-        f"unknown {kind} {shown(given)}; allowed: {listed}.{did_you_mean(given, names)}"
+        f"unknown {kind} {shown(given)}{': ' if why else ''}{why}; allowed: "
+        f"{listed(names, listed_by)}.{end}"
     )

@@ -28,6 +28,7 @@ from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.streams import Keys, combine, run_keys
 from nats_gym.tables import load_table
 from nats_gym.tables.devices import PREFIX
+from nats_gym.tables.figure_names import check_cost
 from nats_gym.tables.named_columns import known_figures
 from nats_gym.tables.table import named_figure
 
@@ -315,11 +316,7 @@ def _alternatives(
     if limits is None:
         return [{}]
     figures = [known_figures(space, dataset) for dataset in datasets]
-    costs = [
-        name
-        for name, quantity in figures[0].items()
-        if quantity.lower_is_better and all(name in others for others in figures)
-    ]
+    known = {name: of for name, of in figures[0].items() if all(name in of for of in figures)}
     if isinstance(limits, str):
         limits = [limits]
     each = checks.as_list(limits)
@@ -331,15 +328,17 @@ def _alternatives(
     found: list[dict[str, float | None]] = []
     for one in each:
         if issubclass(type(one), str) and str.__str__(one) == DEVICES:
-            devices = [name for name in costs if name.startswith(PREFIX)]
+            devices = [
+                name for name, of in known.items() if name.startswith(PREFIX) and of.lower_is_better
+            ]
             if not devices:
                 raise InvalidInput(f"no latencies of devices are known in {space.name}")
             found += [{name: None} for name in devices]
         elif one is None or issubclass(type(one), Mapping):
             given = {} if one is None else checks.mapping(one, "limits are numbers by figure")
-            found.append({checks.word(name, "limit", costs): given[name] for name in given})
+            found.append({check_cost(name, known): given[name] for name in given})
         else:
-            found.append({checks.word(one, "limit", costs): None})
+            found.append({check_cost(one, known): None})
     return found
 
 

@@ -17,7 +17,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 RUNS: dict[str, tuple[list[str], str, str | None]] = {
     "custom_evaluator.py": ([], "best of 512", None),
     "custom_space.py": (["5"], "PPO's choice: ", None),
-    "hardware_aware.py": (["latency/pixel3", "60"], "of the hypervolume", None),
+    "hardware_aware.py": (["latency/pixel3", "40"], "after 40: ", None),
     "meta_rl.py": (["30720"], "learned search", None),
     "meta_train.py": (["12288"], "deployed on ImageNet16-120: regret", None),
     "multi_objective.py": (["480"], "of its hypervolume", "mo_gymnasium"),
@@ -79,6 +79,19 @@ def test_an_example_runs(
     monkeypatch.chdir(tmp_path)
     run_here(name, arguments)
     assert said in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "package"),
+    [
+        ("hardware_aware.py", ["latency/rapsi4"], None),
+        ("maskable_ppo.py", ["512", "latency/rapsi4"], "sb3_contrib"),
+    ],
+)
+def test_an_unknown_figure_is_one_line(name: str, arguments: list[str], package: str) -> None:
+    skip_without(package)
+    with pytest.raises(SystemExit, match=rf"^{name}: unknown .* Did you mean 'latency/raspi4'\?$"):
+        run_here(name, arguments)
 
 
 @pytest.mark.slow

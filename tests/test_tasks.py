@@ -159,7 +159,7 @@ ONE = Task("tss", "cifar10")
         (lambda: make_tasks("tss", []), ["datasets"]),
         (lambda: make_tasks("tss", limits=[]), ["limits"]),
         (lambda: make_tasks("tss", limits=["latency/raspi"]), ["Did you mean 'latency/raspi4'"]),
-        (lambda: make_tasks("tss", limits=["accuracy"]), ["unknown limit 'accuracy'"]),
+        (lambda: make_tasks("tss", limits=["accuracy"]), ["more accuracy is better"]),
         (lambda: make_tasks("sss", limits="devices"), ["no latencies of devices", "sss"]),
         (lambda: make_tasks("tss", share=0), ["share", "positive"]),
         (lambda: make_tasks("tss", leave_out=["digits"]), ["leave out", "'digits'", "cifar10"]),

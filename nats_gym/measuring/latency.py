@@ -278,7 +278,7 @@ def _read(path: Path, told: dict[str, Any]) -> dict[tuple[int, int], list[float]
     for what, value in told.items():
         if there.get(what) != value:
             raise InvalidInput(
-                f"{shown(str(path))} is of another measurement: its {what} is "
+                f"{shown(str(path))} is of another measurement, with {what} "
                 f"{shown(there.get(what))}, not {shown(value)}; take another folder"
             )
     done = {}

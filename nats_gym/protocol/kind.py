@@ -138,7 +138,7 @@ class Kind(ABC):
         weighs, objectives = objectives_of(self.factory)
         if weighs:
             objectives = options.get("objectives", objectives)
-            self.objectives = tuple(name_objectives(objectives, get_space(space), known))
+            self.objectives = tuple(name_objectives(objectives, known()))
             options["objectives"] = list(self.objectives)
         if takes_guide(self.factory) and options.get("score") is not None:
             self.score = open_score(space, dataset, options["score"], own())

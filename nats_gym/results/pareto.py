@@ -29,8 +29,7 @@ def find_objectives(
 
     ``find`` looks figures up in its place.
     """
-    names = name_objectives(objectives, table.space, lambda: table.known_figures)
-    return Objectives(names, find or table.figure)
+    return Objectives(name_objectives(objectives, table.known_figures), find or table.figure)
 
 
 def table_front(

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from nats_gym import checks
-from nats_gym.errors import InvalidInput, did_you_mean, shown
+from nats_gym.errors import InvalidInput, shown
 from nats_gym.extras import require
 from nats_gym.files import check_folder, make_folder, replacing
 from nats_gym.results.figure_files import save_figure, svg_of
@@ -35,7 +35,7 @@ from nats_gym.study.tables import (
     markdown,
 )
 from nats_gym.tables import SURROGATE
-from nats_gym.tables.named_columns import known_figures
+from nats_gym.tables.figure_names import check_figure
 
 #: Evaluations after which a regret or a hypervolume is told.
 COUNTS = (1, 3, 10, 30, 100, 300)
@@ -324,17 +324,12 @@ def _answers(
     known: dict[str, Quantity] = {}
     for group, searches in groups.items():
         table = next(iter(searches.values())).table
-        here = known_figures(table.space, table.dataset)
+        here = table.known_figures
         known |= here
         if asked := [name for name in dict.fromkeys(listed) if name in here]:
             found[group] = (_figures_table(searches, asked, here),)
     for name in listed:
-        if type(name) is not str or name not in known:
-            some = ", ".join(list(known)[:12])
-            raise InvalidInput(
-                f"unknown figure {shown(name)}; allowed: {some}… ({len(known)} in all, which "
-                f"nats-gym show lists).{did_you_mean(name, known)}"
-            )
+        check_figure(name, "figure", known)
     return found
 
 

@@ -7,11 +7,13 @@ folder. A name that both have means the one added here.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import shutil
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,10 +22,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from nats_gym import checks
 from nats_gym.datasets import get_dataset
-from nats_gym.errors import InvalidInput, MissingTable, said, shown, unknown_name
+from nats_gym.datasets.known import EVERY_DATASET
+from nats_gym.errors import InvalidInput, MissingTable, NatsGymError, said, shown, unknown_name
 from nats_gym.files import make_folder
 from nats_gym.home import home
-from nats_gym.spaces import ArchitectureSpace, Quantity, get_space
+from nats_gym.spaces import ArchitectureSpace, Quantity, get_space, known_spaces
 from nats_gym.tables.column import MEASURED, VOCABULARY, Column, check_name, core_figures
 from nats_gym.tables.folder import MANIFEST, read_manifest, write_table
 from nats_gym.untrusted import map_array, open_file
@@ -71,6 +74,19 @@ def known_figures(space: str | ArchitectureSpace, dataset: str) -> dict[str, Qua
     space = get_space(space)
     named = named_columns(space, get_dataset(dataset).name)
     return {**core_figures(space), **{name: of.column.what for name, of in named.items()}}
+
+
+def known_where(name: str) -> dict[str, list[str]]:
+    """By space, those data sets of the package, and of columns added here, that have a column."""
+    added = (folder.name.rpartition("@")[2] for folder in _within(home() / "columns"))
+    datasets = dict.fromkeys((*EVERY_DATASET, *added))
+    found: dict[str, list[str]] = {}
+    for space, dataset in product(known_spaces(), datasets):
+        # What is damaged, or brought by a package that fails, is not what was asked for.
+        with contextlib.suppress(NatsGymError):
+            if name in named_columns(get_space(space), dataset):
+                found.setdefault(space, []).append(dataset)
+    return found
 
 
 def add_column(

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nats_gym.checks import as_list, word
-from nats_gym.errors import InvalidInput, shown
-from nats_gym.spaces import ArchitectureSpace, Figure, Quantity
-from nats_gym.tables.column import core_figures
+from nats_gym.checks import as_list
+from nats_gym.errors import InvalidInput, listed, shown
+from nats_gym.spaces import Figure, Quantity
+from nats_gym.tables.figure_names import LISTED_BY, check_figure
 
 
 class Objectives:
@@ -38,31 +38,26 @@ class Objectives:
         return np.stack(np.broadcast_arrays(*columns), axis=-1)
 
 
-def name_objectives(
-    objectives: Any, space: ArchitectureSpace, known: Callable[[], Mapping[str, Quantity]]
-) -> dict[str, Quantity]:
+def name_objectives(objectives: Any, known: Mapping[str, Quantity]) -> dict[str, Quantity]:
     """What objectives are, by their names in order.
 
     Args:
         objectives: names of two figures or more; None for accuracy and FLOPs, or in a space
             without FLOPs its first cost.
-        space: whose they are.
-        known: says by name all figures that there are, asked where the space's own do not do.
+        known: by name, all figures that there are.
 
     Raises:
         InvalidInput: for anything else.
     """
-    quantities: Mapping[str, Quantity] = core_figures(space)
     if objectives is None:
-        costs = [name for name, of in quantities.items() if of.lower_is_better]
-        objectives = ("accuracy", "flops" if "flops" in costs else costs[0])
+        costs = [name for name, of in known.items() if of.lower_is_better]
+        objectives = ("accuracy", *(["flops"] if "flops" in costs else costs[:1]))
     given = as_list(objectives)
     given = [objectives] if given is None else given
-    if any(type(name) is str and name not in quantities for name in given):
-        quantities = known()
-    names = tuple(word(name, "objective", quantities) for name in given)
+    names = tuple(check_figure(name, "objective", known) for name in given)
     if len(names) < 2 or len(set(names)) < len(names):
         raise InvalidInput(
-            f"objectives are two or more of {', '.join(quantities)}, each once, got {shown(names)}"
+            f"objectives are two or more, each once, got {shown(names)}; allowed: "
+            f"{listed(known, LISTED_BY)}"
         )
-    return {name: quantities[name] for name in names}
+    return {name: known[name] for name in names}

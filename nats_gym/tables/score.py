@@ -7,6 +7,7 @@ from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput
 from nats_gym.spaces import get_space
 from nats_gym.spaces.figure import Figure
+from nats_gym.tables.figure_names import check_figure
 from nats_gym.tables.named_columns import known_figures
 from nats_gym.tables.table import Table, named_figure
 
@@ -30,7 +31,7 @@ def open_score(space: str, dataset: str, name: str, table: Table | None = None) 
     if table is not None:
         table = checks.instance(table, Table, "the searched table")
     known = known_figures(of, dataset) if table is None else table.known_figures
-    name = checks.word(name, "score", known)
+    name = check_figure(name, "score", known)
     if name == SEARCHED:
         raise InvalidInput(f"{SEARCHED} is what is searched for, and no score")
     return named_figure(of, dataset, name) if table is None else table.figure(name)

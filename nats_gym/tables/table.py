@@ -17,12 +17,14 @@ from nats_gym.spaces import ArchitectureSpace, Figure, Quantity, get_space
 from nats_gym.tables import grid, modelled
 from nats_gym.tables.column import (
     MEASURED,
+    QUANTITIES,
     SURROGATE,
     VOCABULARY,
     Column,
     column_name,
     core_figures,
 )
+from nats_gym.tables.figure_names import check_figure
 from nats_gym.tables.folder import (
     earlier_checksum,
     former_checksums,
@@ -33,6 +35,7 @@ from nats_gym.tables.named_columns import known_figures, named_columns
 from nats_gym.tables.scatter import Scatter
 
 CURVES_HINT = "import the archive with its learning curves: nats-gym data import PATH"
+SOURCE_HINT = "give a table that has it as source="
 ARCHIVE_HINT = (
     "the official archive holds the rest: nats-gym data download {}, or give a table's folder as "
     "source="
@@ -246,6 +249,7 @@ class Table:
             own = {column.quantity: column for column in self.columns if column.counts}
             if type(name) is str and name in own:
                 return self._as_figure(name, own[name])
+            name = check_figure(name, "figure", self.known_figures)
             return named_figure(self.space, self.dataset, name)
         if name in self.space.closed_forms:
             return self.space.figure(name, self.dataset)
@@ -261,9 +265,11 @@ class Table:
 
     @property
     def known_figures(self) -> dict[str, Quantity]:
-        """By name, what :meth:`figure` may know: what a table of the space may hold, and more."""
+        """By name, what :meth:`figure` knows: the table's columns, closed forms, named columns."""
         own = {column.quantity: column.what for column in self.columns if column.counts}
-        return known_figures(self.space, self.dataset) | own
+        known = known_figures(self.space, self.dataset) | own
+        lacking = QUANTITIES.keys() - {column.quantity for column in self.columns}
+        return {name: of for name, of in known.items() if name not in lacking}
 
     def best(self, split: str = "valid", epochs: Epochs | None = None) -> tuple[int, float]:
         """Official index and mean accuracy (percent) of the best architecture known."""
@@ -313,7 +319,7 @@ class Table:
         )
         raise NotInTable(
             f"the {self.source} table of {self.space.name} {self.dataset} has no {wanted}; "
-            f"it holds {held or 'no ' + quantity}; {self.remedy(quantity, epochs)}"
+            f"{f'it holds {held}; ' if held else ''}{self.remedy(quantity, epochs)}"
         )
 
     def remedy(self, quantity: str, epochs: int = 0) -> str:
@@ -321,7 +327,7 @@ class Table:
         quantity = checks.word(quantity, "quantity", VOCABULARY["quantity"])
         epochs = checks.integer(epochs, "epochs", 0, LONGEST)
         if not self.space.official:  # of which public archives know nothing
-            return "give a table that has it as source="
+            return SOURCE_HINT
         if not get_dataset(self.dataset).in_nats_bench:  # nobody else has trained on it
             schedule = f" --epochs {epochs}" if epochs else ""
             return (
@@ -330,6 +336,9 @@ class Table:
             )
         if quantity == "accuracy_curve" and self.source != "embedded":
             return CURVES_HINT
+        archived = {one.quantity for one in open_embedded(self.space.name, self.dataset).columns}
+        if quantity not in {*archived, "accuracy_curve"}:  # what archives have, estimates have
+            return SOURCE_HINT
         return ARCHIVE_HINT.format(self.space.name)
 
     def accuracy_column(self, split: str = "valid", epochs: Epochs | None = None) -> Column:
@@ -443,7 +452,7 @@ def named_figure(space: ArchitectureSpace, dataset: str, name: str) -> Figure:
     if type(name) is str and name in space.closed_forms:
         return space.figure(name, dataset)
     named = named_columns(space, dataset)
-    name = checks.word(name, "figure", {**core_figures(space), **named})
+    name = check_figure(name, "figure", known_figures(space, dataset))
     if name not in named:
         raise NotInTable(f"{name} of {space.name} {dataset} is no named column: a table has it")
     folder, column = named[name]

@@ -328,6 +328,8 @@ def test_bad_options_are_one_clear_error(options: dict[str, Any], message: str) 
 def test_unknown_options_and_agents_without_a_guide() -> None:
     with pytest.raises(UnknownOption, match="Did you mean 'warmup'"):
         search("reinforce", options={"score": "flops", "warmpu": 5})
+    with pytest.raises(UnknownOption, match="'warmup': it goes by no score; allowed: device"):
+        search("gdas", options={"warmup": 5})
     with pytest.raises(UnknownOption, match="random takes no options"):
         search("random", options=OPTIONS)
     with pytest.raises(InvalidInput, match="guide is what the search tells an agent"):

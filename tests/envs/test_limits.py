@@ -219,7 +219,7 @@ def test_an_episode_without_an_answer_is_not_judged() -> None:
 
 def test_a_latency_limit_needs_every_latency_where_all_can_be_trained() -> None:
     for make in (gym.make, lambda *a, **o: gym.make_vec(*a, num_envs=2, **o)):
-        with pytest.raises(InvalidInput, match=r"max_latency .* 300 of 32,768: take flops"):
+        with pytest.raises(InvalidInput, match=r"limit on latency .* 300 of 32,768: take flops"):
             make("NATS-SSS-digits-v0", max_latency=1.0)
     gym.make("NATS-SSS-digits-v0", max_flops=5.0)
     with pytest.raises(InvalidInput, match=r"objective latency .* 300 of 32,768"):
@@ -246,17 +246,22 @@ def test_what_a_partial_table_lacks_violates_a_limit_by_a_finite_cost(family: st
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"max_flops": 1.0}, ["max_flops=1", "lowest is 7.78305"]),
-        ({"max_params": 0.08, "max_latency": 0.005}, ["max_params=0.08", "max_latency=0.005"]),
-        ({"max_params": 0}, ["max_params", "0"]),
+        ({"max_flops": 1.0}, ["flops ≤ 1 ", "lowest is 7.78305"]),
+        ({"max_params": 0.08, "max_latency": 0.005}, ["params ≤ 0.08", "latency ≤ 0.005"]),
+        ({"max_params": 0}, ["limit on params", "0"]),
         ({"max_params": -1.5}, ["-1.5"]),
         ({"max_latency": "fast"}, ["'fast'", "seconds"]),
         ({"max_latency": float("nan")}, ["nan"]),
         ({"max_flops": True}, ["True"]),
         ({"max_flop": 5}, ["Did you mean 'max_flops'"]),
         ({"limits": {"flop": 5}}, ["unknown limit 'flop'", "Did you mean 'flops'"]),
-        ({"limits": {"paths": 5}}, ["unknown limit 'paths'", "latency"]),
-        ({"limits": {"flops": None}}, ["max_flops", "None"]),
+        ({"limits": {"paths": 5}}, ["more paths is better", "allowed: params, flops, latency,"]),
+        ({"limits": {"accuracy": 90}}, ["more accuracy is better"]),
+        ({"limits": {"proxy/naswot": 1}}, ["more proxy/naswot is better"]),
+        ({"limits": {"flops": None}}, ["the limit on flops", "None"]),
+        ({"limits": {"latency/rapsi4": 5}}, ["(31 in all, which nats-gym show lists). Did you"]),
+        ({"figures": ["latency/rapsi4"]}, ["(41 in all, which nats-gym show lists). Did you"]),
+        ({"figures": ["accuracy"]}, ["beside the accuracy"]),
         ({"limits": 60}, ["limits are numbers", "60"]),
         ({"limits": {"flops": 60}, "max_flops": 50}, ["limits=", "max_flops="]),
     ],

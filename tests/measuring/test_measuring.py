@@ -482,12 +482,12 @@ def test_a_folder_of_another_measurement_is_refused(
     scripted(monkeypatch)
     measure_latency("swaps", "digits", "kept", passes=1)
     for options, words in (
-        ({"threads": 2}, "its machine is .*1 thread.*, not .*2 threads"),
-        ({"seconds": 0.2}, "its seconds is 0.1, not 0.2"),
-        ({"batch": 2}, "its names is"),
-        ({"dead_branches": True}, "its dead_branches is False, not True"),
+        ({"threads": 2}, "machine .*1 thread.*, not .*2 threads"),
+        ({"seconds": 0.2}, "seconds 0.1, not 0.2"),
+        ({"batch": 2}, "names {"),
+        ({"dead_branches": True}, "dead_branches False, not True"),
     ):
-        with pytest.raises(InvalidInput, match=f"of another measurement: {words}"):
+        with pytest.raises(InvalidInput, match=f"of another measurement, with {words}"):
             measure_latency("swaps", "digits", "kept", **options)  # type: ignore[arg-type]
     path = tmp_path / "kept" / "measurements.jsonl"
     lines = path.read_text().splitlines()

@@ -14,10 +14,12 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
 import nats_gym
-from nats_gym.errors import CorruptTable, InvalidInput
+from nats_gym.errors import CorruptTable, InvalidInput, NotInTable
 from nats_gym.spaces import get_space
 from nats_gym.tables import add_column, known_figures, load_table, remove_column
 from nats_gym.tables.folder import MANIFEST
+from nats_gym.tables.table import named_figure
+from nats_gym.tasks import make_tasks
 from nats_gym.testing import check_vector_env
 
 TSS = get_space("tss")
@@ -49,6 +51,37 @@ def test_a_column_is_found_by_its_name(power: NDArray[np.float64]) -> None:
         env.figure("power/boardd")
 
 
+def test_a_column_that_is_elsewhere_is_said_to_be_there(power: NDArray[np.float64]) -> None:
+    there = r"it is known of tss on cifar10; allowed: "
+    weighed = {"objectives": ["accuracy", POWER]}
+    for call, what in (
+        (lambda: gym.make("NATS-SSS-cifar10-v0", limits={POWER: 3}), "limit"),
+        (lambda: gym.make("NASBench101-cifar10-v0", figures=[POWER]), "figure"),
+        (lambda: load_table("tss", "cifar100").figure(POWER), "figure"),
+        (lambda: nats_gym.search("sss", "digits", "nsga2", options=weighed), "objective"),
+        (lambda: make_tasks("tss", ["cifar100"], [POWER]), "limit"),
+    ):
+        with pytest.raises(InvalidInput, match=rf"unknown {what} '{POWER}': {there}") as caught:
+            call()
+        assert "Did you mean" not in str(caught.value)
+    with pytest.raises(InvalidInput, match="known of tss on cifar10, cifar100, ImageNet16-120;"):
+        named_figure(TSS, "digits", "latency/raspi4")
+
+
+def test_what_a_table_lacks_is_not_listed() -> None:
+    for call in (
+        lambda: gym.make("NASBench101-cifar10-v0", max_latency=0.01),
+        lambda: gym.make("mo-NASBench101-cifar10-v0", objectives=["accuracy", "latency"]),
+    ):
+        with pytest.raises(InvalidInput, match="'latency': no table here has it; allowed: params"):
+            call()
+    with pytest.raises(NotInTable, match="has no latency; give a table that has it") as caught:
+        load_table("nb101", "cifar10").figure("latency")
+    assert "archive" not in str(caught.value)
+    with pytest.raises(InvalidInput, match=r"allowed: params, flops, paths, accuracy\."):
+        load_table("nb101", "cifar10").figure("heat")
+
+
 def test_a_limit_masks_as_brute_force_says(power: NDArray[np.float64]) -> None:
     limits = {POWER: float(np.quantile(power, 0.2)), "flops": 90.0}
     env = gym.make("NATS-TSS-cifar10-v0", limits=limits).unwrapped
@@ -68,7 +101,7 @@ def test_a_limit_masks_as_brute_force_says(power: NDArray[np.float64]) -> None:
                 break
         assert met[info["index"]]
         assert info["cost"] == 0
-    with pytest.raises(InvalidInput, match=r"limits\[power/board\]=1e-06 \(the lowest is .* W\)"):
+    with pytest.raises(InvalidInput, match=r"power/board ≤ 1e-06 \(the lowest is .* W\)"):
         gym.make("NATS-TSS-cifar10-v0", limits={POWER: 1e-6})
     with pytest.raises(InvalidInput, match="my-score"):
         gym.make("NATS-TSS-cifar10-v0", limits={SCORE: 1.0})
