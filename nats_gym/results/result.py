@@ -769,14 +769,16 @@ def kind_of_time(results: Iterable[SearchResult]) -> str:
     return "simulated or, of weight sharing, real" if True in real else "simulated"
 
 
-def say_objectives(results: Iterable[SearchResult], objectives: Iterable[str]) -> str:
+def say_objectives(results: Sequence[SearchResult], objectives: Sequence[str]) -> str:
     """Objectives and what each rests on: ``"accuracy (measured), flops (closed form)"``."""
     return ", ".join(f"{name} ({of})" for name, of in rests_on(results, objectives).items())
 
 
-def rests_on(results: Iterable[SearchResult], objectives: Iterable[str]) -> dict[str, str]:
+def rests_on(results: Sequence[SearchResult], objectives: Sequence[str]) -> dict[str, str]:
     """What each objective's figures rest on, by its name; as those say that weighed them."""
-    results, names = [*results], [*objectives]
+    results = checks.instances(results, SearchResult, "results")
+    given = checks.as_list(objectives)
+    names = [checks.text(name, "an objective") for name in given or [objectives]]
     asked = [one for one in results if {*one.weighed} & {*names}] or results[:1]
     return {
         name: " / ".join(dict.fromkeys(one.figure(name).provenance for one in asked))

@@ -194,7 +194,9 @@ def hypervolume_curves(
         return 100.0 * (1.0 - result.hypervolume(objectives))
 
     def told(searches: Searches) -> str:
-        return f"hypervolume that is missing [%]\n{say_objectives(searches.values(), objectives)}"
+        return (
+            f"hypervolume that is missing [%]\n{say_objectives([*searches.values()], objectives)}"
+        )
 
     return _over_evaluations(results, missing, told, styles, seed, phone)
 
@@ -243,7 +245,7 @@ def fronts(
             beyond = MARGIN * (float(np.ptp(values)) or 1.0)
             limit(values.min() - beyond, values.max() + beyond)
         axes.set_title("\n".join(_task_lines(searches)), fontsize=TEXT)
-        bases = rests_on(searches.values(), objectives)
+        bases = rests_on([*searches.values()], objectives)
         axes.set_xlabel(f"{x.quantity.label}, {bases[x.name]}")
         axes.set_ylabel(f"{y.quantity.label}, {bases[y.name]}")
     add_legend(figure, styles, _with_workers(tasks))

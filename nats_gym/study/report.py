@@ -374,7 +374,7 @@ def _by_evaluations(group: Group, searches: Searches) -> Iterator[Table]:
         yield _counted_table(caption, "{:.3f}", curves, group.evaluations)
     for objectives in _weighed(searches):
         observing = _observing(searches)
-        named = say_objectives(observing.values(), objectives)
+        named = say_objectives([*observing.values()], objectives)
         caption = (
             f"Hypervolume by {named}, mean over runs, percent of the whole table’s, after so many "
             f"evaluations. {FRONTS}"
