@@ -161,7 +161,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         )
         self._set_limits()
         self.reward_function = self._choose_reward(reward, penalty)
-        check_reward(self.reward_function, arrays=False, figures=self._figures.values)
+        check_reward(self.reward_function, arrays=False, figures=self._figures.of_reward)
         if render_mode is not None:
             render_mode = checks.word(render_mode, "render_mode", self.metadata["render_modes"])
         if render_mode == "human":
@@ -334,7 +334,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         return {**failure, "cost": 0.0} if self._limited else failure
 
     def _reward_of(self, info: dict[str, Any], incumbent: float, last: bool) -> Any:
-        accuracy, index, figures = info["accuracy"], info["index"], self._figures.values_or_worst
+        accuracy, index, figures = info["accuracy"], info["index"], self._figures.of_reward
         cost = info["cost"] if self._limited else 0.0
         reward = self.reward_function(
             Evaluation(accuracy, incumbent, self._previous, cost, last, index, figures)

@@ -43,6 +43,7 @@ class Figures:
         self._table = evaluator.table if isinstance(evaluator, TableEvaluator) else None
         self._found: dict[str, Figure] = {}
         self._with_worst: dict[str, NDArray[np.float64]] = {}
+        self._rewarded: set[str] = set()
         self._told: dict[tuple[str, ...], Told] = {}
         self._truths: dict[str, GroundTruth] = {}
 
@@ -84,6 +85,12 @@ class Figures:
             worst = np.nanmax if figure.quantity.lower_is_better else np.nanmin
             self._with_worst[name] = np.append(figure.values, worst(figure.values))
         return self._with_worst[name]
+
+    def of_reward(self, name: str) -> NDArray[np.float64]:
+        """:meth:`values_or_worst`, as a reward looks it up: of all that can be evaluated."""
+        if type(name) is not str or name not in self._rewarded:
+            self._rewarded.add(self.find_complete(name, "the reward").name)
+        return self.values_or_worst(name)
 
     @property
     def known(self) -> dict[str, Quantity]:

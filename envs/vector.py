@@ -75,7 +75,9 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
             checks.word(options["render_mode"], "render_mode", self.metadata["render_modes"])
         self.autoreset_mode = _mode(autoreset_mode)
         self.shared = self.scalar(space, dataset, **options)
-        check_reward(self.shared.reward_function, arrays=True, figures=self.shared._figures.values)
+        check_reward(
+            self.shared.reward_function, arrays=True, figures=self.shared._figures.of_reward
+        )
         self.metadata = {**self.metadata, "autoreset_mode": self.autoreset_mode}
         self.render_mode = self.shared.render_mode
         self.single_observation_space = self.shared.observation_space
@@ -439,7 +441,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         lender: ArchitectureEnv, accuracy: Any, incumbent: Any, previous: Any, *rest: Any
     ) -> Any:
         cost, last, index = rest
-        figures = lender._figures.values_or_worst
+        figures = lender._figures.of_reward
         reward = lender.reward_function(
             Evaluation(accuracy, incumbent, previous, cost, last, index, figures)
         )

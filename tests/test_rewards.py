@@ -162,6 +162,22 @@ def test_figures_that_nobody_knows_are_refused() -> None:
         Evaluation(50.0).figure("flops")
 
 
+def test_figures_of_a_part_of_the_space_are_no_rewards() -> None:
+    told = r"the reward needs the proxy/naswot of every architecture, .* has that of 4,000 of"
+    for make in (gym.make, gym.make_vec):
+        with pytest.raises(InvalidInput, match=told):
+            make("NATS-SSS-cifar10-v0", reward=lambda seen: seen.figure("proxy/naswot"))
+    asked: list[str] = []  # at the check that an environment makes of a reward there is none
+    late = {"reward": lambda seen: seen.figure(asked[0]) if asked else 0.0, "horizon": 1}
+    env, envs = (make("NATS-SSS-cifar10-Edit-v0", **late) for make in (gym.make, gym.make_vec))
+    for one in (env, envs):
+        one.reset(seed=0)
+    asked.append("proxy/naswot")
+    for one, action in ((env, 0), (envs, np.array([0]))):
+        with pytest.raises(InvalidInput, match=told):
+            one.step(action)
+
+
 class Live:
     """An evaluator that knows no optimum."""
 

@@ -238,6 +238,8 @@ def named_values(given: list[str], what: str) -> dict[str, Any]:
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise InvalidInput(f"{what} is NAME=VALUE, got {shown(text)}")
+        if name in options:
+            raise InvalidInput(f"{what} is given once, got {shown(name)} a second time")
         try:
             options[name] = json.loads(value)
         except (RecursionError, ValueError):

@@ -235,6 +235,13 @@ def _recorded_evaluator(given: object, space: str, dataset: str) -> dict[str, An
     if isinstance(given, (str, Mapping)):
         evaluator_options(given)
         record = {"name": given} if isinstance(given, str) else dict(given)
+        for option, value in record.items():
+            if any(callable(one) for one in checks.as_list(value) or [value]):
+                raise InvalidInput(
+                    f"an evaluator's option {option} is a function, of which a result can record "
+                    "but a name: a score has one after nats_gym.proxies.register_score(NAME, "
+                    "FUNCTION); else give the evaluator itself, as an object"
+                )
         checks.plain(record, "an evaluator's options, which a result records,")
         return record
     if not checks.follows(given, Evaluator):

@@ -89,7 +89,8 @@ class Scorer:
             raise InvalidInput(f"scores are a list of names or functions, got {shown(scores)}")
         self.scores = [find_score(one) for one in given]
         if len({score.name for score in self.scores}) < len(self.scores):
-            raise InvalidInput(f"a score is asked for once, got {shown(scores)}")
+            names = ", ".join(score.name for score in self.scores)
+            raise InvalidInput(f"a score is asked for once, got {shown(names)}")
         if not self.space.builds_networks:
             raise InvalidInput(f"the space {shown(self.space.name)} builds no networks to score")
         self.images = checks.word(images, "images of a score", KINDS)

@@ -147,6 +147,7 @@ def test_ctrl_c_ends_it_and_says_how_to_go_on(tmp_path: Path) -> None:
         ("--evaluator train --evaluations 2 --final-epochs 3", ["goes with --final"]),
         ("--evaluator train --evaluations 2 --evaluator-option name=ray", ["--evaluator"]),
         ("--evaluator train --evaluations 2 --evaluator-option workers=2", ["--workers"]),
+        ("--option score=flops --option score=params", ["option is given once, got 'score'"]),
         ("--evaluator train --evaluations 2 --device cpuu", ["'cpuu'", "'cuda:0' is one"]),
         ("--evaluator train --budget 3x", ["is no time", "8h"]),
         ("--evaluator train --evaluations 2 --evaluator-option devise=cpu", ["'device'"]),

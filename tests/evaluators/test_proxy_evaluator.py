@@ -124,6 +124,15 @@ def test_it_is_made_by_name_with_a_cache(tmp_path: Path) -> None:
         make_evaluator("proxy", "sss", "digits", score="synflo")
     with pytest.raises(InvalidInput, match="Did you mean 'score'"):
         make_evaluator("proxy", "sss", "digits", scores="synflow")
+    with pytest.raises(InvalidInput, match="asked for once, got 'synflow, snip, synflow'"):
+        make_evaluator("proxy", "sss", "digits", score=["synflow", "snip", "synflow"])
+
+
+def test_a_search_by_a_function_is_told_how_to_name_it() -> None:
+    for score in (parameters, ["synflow", parameters]):
+        evaluator = {"name": "proxy", "score": score}
+        with pytest.raises(InvalidInput, match=r"option score is a function.*register_score\(NAME"):
+            nats_gym.search("sss", "digits", "random", evaluator=evaluator, evaluations=2)
 
 
 def test_an_environment_is_rewarded_by_a_score() -> None:
