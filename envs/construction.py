@@ -94,10 +94,11 @@ class ConstructionEnv(ArchitectureEnv):
       (`limits={"latency/raspi4": 20}`: see the page on columns). One on latency is refused where
       training answers and the table lacks architectures, as that of digits does.
     - `figures`: names of further figures that `info` says of every architecture evaluated, in
-      their own units, with `<name>_provenance`; closed forms and named columns. One of that name
-      that an evaluator answers gives way. `observe_figures=True` adds them to the observation,
-      at its end: of the architecture evaluated last in the episode, as shares of the way from
-      the least to the most that is known in the space; 0 before the first.
+      their own units, with `<name>_provenance` (`measured for cifar10` of what ships, elsewhere);
+      closed forms and named columns. One of that name that an evaluator answers gives way.
+      `observe_figures=True` adds them to the observation, at its end: of the architecture
+      evaluated last in the episode, as shares of the way from the least to the most that is known
+      in the space; 0 before the first.
     - `penalty`: reward lost per unit of `cost`; default 0, and refused without limits.
       `reward=Lagrangian(...)` is the same with a multiplier that may change.
     - `evaluator`: who answers instead of a table: an object with `evaluate(index, epochs,

@@ -37,13 +37,13 @@ from nats_gym.analysis.landscape import (
 )
 from nats_gym.analysis.report import Analysis
 from nats_gym.datasets import DATASETS
-from nats_gym.errors import InvalidInput, MissingTable, NotInTable, shown
+from nats_gym.errors import CorruptTable, InvalidInput, MissingTable, NotInTable, shown
 from nats_gym.extras import require
 from nats_gym.files import check_folder, check_source
 from nats_gym.simulation.schedule import Epochs, check_epochs, trained_epochs
 from nats_gym.spaces import ArchitectureSpace, Figure, get_space
-from nats_gym.tables import MEASURED, SURROGATE, Table, load_table
-from nats_gym.tables.column import core_figures
+from nats_gym.tables import MEASURED, NO_TEST, SURROGATE, Table, load_table
+from nats_gym.tables.column import MADE_FOR, core_figures
 from nats_gym.tables.modelled import tells_splits_apart
 
 Indices = NDArray[np.int64]
@@ -115,7 +115,7 @@ def analyse(
         },
         distributions=_distributions(table, schedule, left_out),
         costs=_correlated(table, schedule, accuracy, costs_of(table, schedule, left_out)),
-        columns=_named(table, schedule, accuracy),
+        columns=_named(table, schedule, accuracy, left_out),
         datasets=_between_datasets(table, source, schedule, left_out),
         schedules=_between_schedules(table, schedule, left_out),
         trials=_between_trials(table, schedule, trials, left_out),
@@ -137,6 +137,9 @@ def _distributions(table: Table, epochs: Epochs, left_out: dict[str, str]) -> li
     others = [(s, e) for s in ("valid", "test") for e in reversed(table.epochs(s))]
     for split, schedule in others:
         if (split, schedule) == ("valid", epochs):
+            continue
+        if table.rests_on(table.accuracy_column(split, schedule)) == NO_TEST:
+            left_out[f"distribution of {split}, {schedule} epochs"] = NO_TEST
             continue
         try:
             found.append(_distribution(table, split, schedule))
@@ -184,9 +187,16 @@ def _correlated(
     return found
 
 
-def _named(table: Table, epochs: Epochs, accuracy: Values) -> list[Correlation]:
-    names = table.known_figures.keys() - core_figures(table.space).keys()
-    found = _correlated(table, epochs, accuracy, map(table.figure, sorted(names)))
+def _named(
+    table: Table, epochs: Epochs, accuracy: Values, left_out: dict[str, str]
+) -> list[Correlation]:
+    figures = []
+    for name in sorted(table.known_figures.keys() - core_figures(table.space).keys()):
+        try:
+            figures.append(table.figure(name))
+        except CorruptTable as error:
+            left_out[name] = str(error)
+    found = _correlated(table, epochs, accuracy, figures)
     alike = {c.between: abs(c.kendall) for c in found if c.among == ALL}
     return sorted(found, key=lambda c: -np.nan_to_num(alike[c.between]))
 
@@ -359,5 +369,7 @@ def _neighborhood(
 
 
 def together(*provenances: str) -> str:
-    """What figures rest on together: measured only if all are."""
+    """What figures rest on together: measured only if all are; each, if one is of others."""
+    if any(MADE_FOR in one for one in provenances):
+        return ", ".join(dict.fromkeys(provenances))
     return SURROGATE if SURROGATE in provenances else MEASURED

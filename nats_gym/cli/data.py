@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.table import Table as Grid
 
+    from nats_gym.spaces import Quantity
     from nats_gym.tables import Table
     from nats_gym.tables.official import OfficialArchive
 
@@ -31,8 +32,9 @@ def data_status() -> None:
     from nats_gym.datasets import DATASETS
     from nats_gym.results.summary import grid
     from nats_gym.spaces import known_spaces
-    from nats_gym.tables import embedded_folder, load_table, official
+    from nats_gym.tables import NO_TEST, embedded_folder, load_table, official
     from nats_gym.tables.home import home
+    from nats_gym.tables.named_columns import places_added
 
     for space in known_spaces():
         for dataset in DATASETS:
@@ -43,11 +45,14 @@ def data_status() -> None:
             rows = grid(title, "column", "provenance", "held-out errors")
             for column in table.columns:
                 errors = ", ".join(f"{name} {value:g}" for name, value in column.held_out.items())
-                rows.add_row(column.name, column.provenance, errors)
+                basis = table.rests_on(column)
+                rows.add_row(column.name, basis, "" if basis == NO_TEST else errors)
             print_grid(rows)
             say(f"  from {'; '.join(dict.fromkeys(c.source for c in table.columns))}\n")
-            if (named := _named_grid(table, shipped=dataset == next(iter(DATASETS)))).row_count:
+            if dataset == next(iter(DATASETS)) and (named := _shipped_grid(table)).row_count:
                 print_grid(named)
+    for space, dataset in places_added():
+        _show_added(space, dataset)
     imported = official.archives()
     for archive in imported:
         print_grid(_archive_grid(archive))
@@ -211,19 +216,56 @@ def _import_hardware(path: Path, space: str | None) -> None:
     print_grid(rows)
 
 
-def _named_grid(table: Table, shipped: bool) -> Grid:
-    """The named columns of a space on a data set, with those that ship or without."""
+def _shipped_grid(table: Table) -> Grid:
+    """The named columns of a space that ship, made for a data set."""
     from nats_gym.results.summary import grid
-    from nats_gym.tables.named_columns import SHIPPED, named_columns
+    from nats_gym.tables.named_columns import shipped_columns
 
-    title = f"{table.space.name} {table.dataset}: named columns"
-    rows = grid(title, "column", "better", "provenance", "from")
-    for name, (folder, column) in named_columns(table.space, table.dataset).items():
-        if folder.parent == SHIPPED and not shipped:
-            continue  # told once
-        better = "lower" if column.what.lower_is_better else "higher"
-        rows.add_row(f"{name} [{column.unit}]", better, column.provenance, column.source)
+    title = f"{table.space.name}: named columns that ship, made for {table.dataset}"
+    rows = grid(title, *_NAMED)
+    for name, named in shipped_columns(table.space, table.dataset).items():
+        column = named.column
+        rows.add_row(*_named_row(name, column.what, named.provenance), column.source)
     return rows
+
+
+def _show_added(space: str, dataset: str) -> None:
+    """The named columns of a space on a data set that were added here, each looked at."""
+    from nats_gym.errors import CorruptTable, InvalidInput
+    from nats_gym.results.summary import grid
+    from nats_gym.spaces import get_space
+    from nats_gym.tables.named_columns import DAMAGED, added_columns, shipped_columns
+    from nats_gym.tables.table import named_figure
+
+    rows = grid(f"{space} {dataset}: named columns that were added here", *_NAMED)
+    damages = []
+    try:
+        of = get_space(space)
+        added, shipped = added_columns(of, dataset), shipped_columns(of, dataset)
+    except InvalidInput as error:  # whose space or images are not here
+        say(f"{space} {dataset}: columns that were added here, for {error}\n")
+        return
+    for name, named in added.items():
+        source = named.column.source or "—"
+        told = f"{source}; before the one that ships" if name in shipped else source
+        try:
+            figure = named_figure(of, dataset, name)
+            rows.add_row(*_named_row(name, figure.quantity, figure.provenance), told)
+        except CorruptTable as error:
+            damages.append(str(error))
+            rows.add_row(name, "", DAMAGED, "")
+    print_grid(rows)
+    for damage in damages:
+        say(f"  {damage}")
+
+
+#: What is said of a named column.
+_NAMED = ("column", "better", "provenance", "from")
+
+
+def _named_row(name: str, what: Quantity, provenance: str) -> tuple[str, str, str]:
+    better = "lower" if what.lower_is_better else "higher"
+    return f"{name} [{what.unit}]", better, provenance
 
 
 def _archive_grid(archive: OfficialArchive) -> Grid:

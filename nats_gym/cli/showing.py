@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from nats_gym.spaces import ArchitectureSpace
     from nats_gym.tables import Table
 
-from nats_gym.errors import MissingTable
+from nats_gym.errors import CorruptTable, MissingTable
 
-from .terminal import SPACE_NAMES, app, number_or_text, path, print_grid, say, space_name
+from .terminal import SPACE_NAMES, app, complain, number_or_text, path, print_grid, say, space_name
+
+#: What stands for a figure, or for what it rests on, where there is none.
+UNKNOWN = "—"
 
 
 @app.command()
@@ -87,7 +90,7 @@ def _figures_grid(table: Table, index: int) -> Grid:
     import numpy as np
 
     from nats_gym.results.summary import grid
-    from nats_gym.tables.column import core_figures
+    from nats_gym.tables.column import NO_TEST, core_figures
 
     rows = grid(f"{table.dataset} ({table.source})", "figure", "value", "provenance")
     for name in table.space.closed_forms:
@@ -95,18 +98,27 @@ def _figures_grid(table: Table, index: int) -> Grid:
         rows.add_row(figure.quantity.label, f"{figure.values[index]:.8g}", figure.provenance)
     own = {column.quantity for column in table.columns}
     for name in table.known_figures:
-        if name not in core_figures(table.space) and name not in own:
+        if name in core_figures(table.space) or name in own:
+            continue
+        try:
             figure = table.figure(name)
-            label = f"{name} [{figure.quantity.unit}]"
-            value = figure.values[index]
-            told = "not measured" if np.isnan(value) else f"{value:.6g}"
-            rows.add_row(label, told, figure.provenance)
+        except CorruptTable as error:
+            complain(str(error))
+            rows.add_row(name, "damaged", UNKNOWN)
+            continue
+        value, label = figure.values[index], f"{name} [{figure.quantity.unit}]"
+        told = ("not measured", UNKNOWN) if np.isnan(value) else (f"{value:.6g}", figure.provenance)
+        rows.add_row(label, *told)
     for column in table.columns:
         if column.quantity == "accuracy_curve":
             continue  # hundreds of numbers; what they end in is shown
-        values = table.row(column, index)
-        shown = " / ".join(f"{value:.6g}" for value in values) or "not measured"
-        rows.add_row(f"{column.name} [{column.unit}]", shown, column.provenance)
+        basis, values = table.rests_on(column), table.row(column, index)
+        told = ("not measured", UNKNOWN)
+        if basis == NO_TEST:
+            told = (UNKNOWN, basis)
+        elif len(values):
+            told = (" / ".join(f"{value:.6g}" for value in values), basis)
+        rows.add_row(f"{column.name} [{column.unit}]", *told)
     return rows
 
 

@@ -34,7 +34,7 @@ from nats_gym.study.tables import (
     list_words,
     markdown,
 )
-from nats_gym.tables import SURROGATE
+from nats_gym.tables.column import MADE_FOR, is_estimate
 from nats_gym.tables.figure_names import check_figure
 
 #: Evaluations after which a regret or a hypervolume is told.
@@ -336,7 +336,7 @@ def _answers(
 def _figures_table(
     searches: Searches, names: Sequence[str], known: Mapping[str, Quantity]
 ) -> Table:
-    rows, estimated, partly = [], set[str](), False
+    rows, bases, partly = [], dict[str, str](), False
     for label, result in searches.items():
         cells = []
         for name in names:
@@ -349,14 +349,15 @@ def _figures_table(
             of = f" ({len(known_of)} of {len(values)})" if few else ""
             partly |= few
             cells.append(f"{known_of.mean():,.4g}{spread}{of}" if len(known_of) else "–")
-            if figure.provenance == SURROGATE:
-                estimated.add(name)
+            bases[name] = figure.provenance
         rows.append(Row(label, tuple(cells)))
     caption = "Figures of the answers, mean ± standard deviation over runs."
     if partly:
         caption += " In brackets: of how many answers a figure is known."
-    if estimated:
-        caption += f" Estimates: {list_words(sorted(estimated))}."
+    if estimated := sorted(name for name, basis in bases.items() if is_estimate(basis)):
+        caption += f" Estimates: {list_words(estimated)}."
+    if elsewhere := sorted(f"{name} {of}" for name, of in bases.items() if MADE_FOR in of):
+        caption += f" Of other networks: {list_words(elsewhere)}."
     head = (known[name].label for name in names)
     return Table(caption, ("agent", *head), (tuple(rows),))
 

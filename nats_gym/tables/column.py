@@ -16,6 +16,10 @@ MEASURED = "measured"
 #: A model's estimate.
 SURROGATE = "surrogate"
 
+#: Between a figure's provenance and the data set for whose networks it was made, if that is
+#: another: ``"measured for cifar10"``.
+MADE_FOR = " for "
+
 #: What a test accuracy rests on where a table has none but validation's.
 NO_TEST = "none: validation and test are one estimate"
 
@@ -56,6 +60,12 @@ def core_figures(space: ArchitectureSpace | type[ArchitectureSpace]) -> dict[str
     return {**space.closed_forms, **{name: of for name, of in QUANTITIES.items() if of.label}}
 
 
+def is_name(name: str) -> bool:
+    """Whether a named column may be called so."""
+    known = name in QUANTITIES or name.endswith("_provenance")
+    return not known and _NAMED.fullmatch(name) is not None
+
+
 def check_name(name: object) -> str:
     """The name of a named column, once it can be one.
 
@@ -63,12 +73,17 @@ def check_name(name: object) -> str:
         InvalidInput: for another, such as one that a column of NATS-Bench has.
     """
     name = checks.text(name, "a column's name")
-    if not _NAMED.fullmatch(name) or name in QUANTITIES or name.endswith("_provenance"):
+    if not is_name(name):
         raise InvalidInput(
             f"a column's name is letters, digits, '_', '.' and '-', a letter first, one '/' within "
             f"at most, and none of {', '.join(QUANTITIES)}; got {shown(name)}"
         )
     return name
+
+
+def is_estimate(provenance: str) -> bool:
+    """Whether figures are a model's, for whosever networks they were made."""
+    return provenance.partition(MADE_FOR)[0] == SURROGATE
 
 
 def column_name(quantity: str, split: str = "", epochs: int = 0, trained: int = 0) -> str:

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.datasets import DATASETS
 from nats_gym.errors import InvalidInput, NatsGymError, said, shown
-from nats_gym.spaces import ArchitectureSpace, get_space
+from nats_gym.spaces import ArchitectureSpace, Quantity, get_space
 from nats_gym.tables.devices import HW_NAS_BENCH
-from nats_gym.tables.named_columns import SHIPPED, add_column, named_columns
+from nats_gym.tables.named_columns import SHIPPED, NamedColumn, add_column, named_columns
 from nats_gym.tables.official.opcodes import Interpreter
 from nats_gym.tables.official.unpickling import PLAIN_FUNCTIONS, UnreadableFile
 from nats_gym.untrusted import open_file
@@ -89,7 +89,8 @@ def import_hw_nas_bench(path: str | os.PathLike[str]) -> dict[str, tuple[str, ..
     Raises:
         UnreadableFile: if it is truncated, damaged, too large or another file.
         ForbiddenPickle: if it holds anything but plain values; nothing of it is run.
-        InvalidInput: if a column of one of the names was added here that is none of HW-NAS-Bench's.
+        InvalidInput: if a column of one of the names was added here that is none of an import's.
+        CorruptTable: if one is damaged.
     """
     space, path = get_space(SPACE), checks.path(path, "HW-NAS-Bench's file")
     found = _read(path).get(KEY)
@@ -106,13 +107,14 @@ def import_hw_nas_bench(path: str | os.PathLike[str]) -> dict[str, tuple[str, ..
         held = named_columns(space, dataset)
         for metric in some:
             there = held.get(metric.name)
-            own = there is not None and there.folder.parent != SHIPPED
-            if there is not None and own and there.column.source != HW_NAS_BENCH:
-                raise InvalidInput(
-                    f"{metric.name} of {SPACE} {dataset} was added here, from "
-                    f"{shown(there.column.source)}; remove it first: nats-gym data remove-column "
-                    f"{SPACE} {dataset} {metric.name}"
-                )
+            if there is None or there.folder.parent == SHIPPED or _is_imported(there, metric):
+                continue
+            raise there.damage or InvalidInput(
+                f"{metric.name} of {SPACE} {dataset} is a column of yours, from "
+                f"{shown(there.column.source or 'no source that it names')}, which an import does "
+                "not replace: nothing was imported. To have HW-NAS-Bench's in its place, remove it "
+                f"first: nats-gym data remove-column {SPACE} {dataset} {metric.name}"
+            )
     for dataset, some in columns.items():
         for metric, values in some.items():
             add_column(
@@ -128,6 +130,14 @@ def import_hw_nas_bench(path: str | os.PathLike[str]) -> dict[str, tuple[str, ..
                 replace=True,
             )
     return {dataset: tuple(metric.name for metric in some) for dataset, some in columns.items()}
+
+
+def _is_imported(there: NamedColumn, metric: Metric) -> bool:
+    """Whether a column that was added here is as an import adds it."""
+    name, *counts = metric
+    expected = HW_NAS_BENCH, LICENCE, name, Quantity(*counts)
+    column = there.column
+    return (column.source, column.licence, column.quantity, column.counts) == expected
 
 
 def _read(path: Path) -> dict[Any, Any]:

@@ -11,7 +11,6 @@ import contextlib
 import csv
 import os
 import shutil
-from collections.abc import Iterator
 from functools import lru_cache
 from itertools import product
 from pathlib import Path
@@ -23,11 +22,19 @@ from numpy.typing import ArrayLike, NDArray
 from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.datasets.known import EVERY_DATASET
-from nats_gym.errors import InvalidInput, MissingTable, NatsGymError, said, shown, unknown_name
+from nats_gym.errors import CorruptTable, InvalidInput, NatsGymError, said, shown, unknown_name
 from nats_gym.files import make_folder
 from nats_gym.home import home
 from nats_gym.spaces import ArchitectureSpace, Quantity, get_space, known_spaces
-from nats_gym.tables.column import MEASURED, VOCABULARY, Column, check_name, core_figures
+from nats_gym.tables.column import (
+    MADE_FOR,
+    MEASURED,
+    VOCABULARY,
+    Column,
+    check_name,
+    core_figures,
+    is_name,
+)
 from nats_gym.tables.folder import MANIFEST, read_manifest, write_table
 from nats_gym.untrusted import map_array, open_file
 
@@ -36,33 +43,80 @@ SHIPPED = Path(__file__).parent.parent / "data"
 LARGEST_CSV = 64 << 20
 
 
+#: What a column that cannot be read is said to rest on.
+DAMAGED = "damaged"
+
+
 class NamedColumn(NamedTuple):
-    """A named column, and the folder of the table that holds it."""
+    """A named column, and the folder of the table that holds it.
+
+    Attributes:
+        folder: of the table.
+        column: its description; of one whose manifest cannot be read the name alone.
+        provenance: what the figures rest on, and for whose networks where that is another data
+            set's: ``"measured"``, ``"measured for cifar10"``; :data:`DAMAGED`.
+        damage: why it cannot be read, and how it is removed; None for a column that can.
+    """
 
     folder: Path
     column: Column
+    provenance: str
+    damage: CorruptTable | None = None
 
 
 def named_columns(space: ArchitectureSpace, dataset: str) -> dict[str, NamedColumn]:
-    """Named columns of a space on a data set, by name.
+    """Named columns of a space on a data set, by name; of one name that which was added here.
 
-    Those that ship hold for every data set of NATS-Bench, and for others whose networks differ
-    from CIFAR-10's by their classifier alone.
+    A damaged one that was added here is among them: nothing else stands in for it.
 
     Raises:
-        CorruptTable: for a damaged one.
+        CorruptTable: for a damaged one that ships.
+    """
+    return shipped_columns(space, dataset) | added_columns(space, dataset)
+
+
+def shipped_columns(space: ArchitectureSpace, dataset: str) -> dict[str, NamedColumn]:
+    """Those that ship; arguments and errors as :func:`named_columns`.
+
+    They hold for every data set of NATS-Bench, and for others whose networks differ from theirs by
+    their classifier alone, and say for which they were made.
     """
     found = {}
-    for folder in _folders(space.name, dataset):
-        try:
-            manifest = _read(folder, (folder / MANIFEST).stat().st_mtime_ns)
-        except (FileNotFoundError, MissingTable):
-            continue  # it was removed just now
-        if manifest[:2] == (space.name, dataset) or (
-            folder.parent == SHIPPED and _same_networks(space.name, manifest[1], dataset)
-        ):
-            found.update({column.quantity: NamedColumn(folder, column) for column in manifest[2]})
+    for folder in _within(SHIPPED):
+        if folder.name.startswith(f"{space.name}-columns-"):
+            of, made_for, columns = _read(folder)
+            if of == space.name and _same_networks(of, made_for, dataset):
+                suffix = "" if made_for == dataset else f"{MADE_FOR}{made_for}"
+                for column in columns:
+                    provenance = f"{column.provenance}{suffix}"
+                    found[column.quantity] = NamedColumn(folder, column, provenance)
     return found
+
+
+def added_columns(space: ArchitectureSpace, dataset: str) -> dict[str, NamedColumn]:
+    """Those that were added on this machine, damaged ones too; arguments as in named_columns."""
+    found = {}
+    for name, folder in _folders_added(space.name, dataset).items():
+        try:
+            of, on, columns = _read(folder)
+            if (of, on, [column.quantity for column in columns]) != (space.name, dataset, [name]):
+                raise CorruptTable(f"{folder} holds other columns, or of {of} {on}")
+            found[name] = NamedColumn(folder, columns[0], columns[0].provenance)
+        except OSError as error:
+            if not folder.exists():
+                continue  # it was removed just now
+            nothing = Column(name, MEASURED, "", "", counts=Quantity("unknown", name))
+            damage = damaged_column(space.name, dataset, name, error)
+            found[name] = NamedColumn(folder, nothing, DAMAGED, damage)
+    return found
+
+
+def damaged_column(space: str, dataset: str, name: str, error: Exception) -> CorruptTable:
+    """The exception for a column that was added here and cannot be read, with what to do."""
+    return CorruptTable(
+        f"the column {name} of {space} {dataset}, which was added here, is damaged: {said(error)}; "
+        f"nats-gym data remove-column {space} {dataset} {name} removes it"
+    )
 
 
 def known_figures(space: str | ArchitectureSpace, dataset: str) -> dict[str, Quantity]:
@@ -78,8 +132,7 @@ def known_figures(space: str | ArchitectureSpace, dataset: str) -> dict[str, Qua
 
 def known_where(name: str) -> dict[str, list[str]]:
     """By space, those data sets of the package, and of columns added here, that have a column."""
-    added = (folder.name.rpartition("@")[2] for folder in _within(home() / "columns"))
-    datasets = dict.fromkeys((*EVERY_DATASET, *added))
+    datasets = dict.fromkeys((*EVERY_DATASET, *(dataset for _, dataset in places_added())))
     found: dict[str, list[str]] = {}
     for space, dataset in product(known_spaces(), datasets):
         # What is damaged, or brought by a package that fails, is not what was asked for.
@@ -128,7 +181,7 @@ def add_column(
             there or missing.
     """
     folder = folder_of_column(space, dataset, name, replace)
-    of, dataset, name = get_space(space), get_dataset(dataset).name, _name_of(folder)
+    of, dataset, name = get_space(space), get_dataset(dataset).name, check_name(name)
     unit = checks.text(unit, "a unit", 50)
     label = checks.text(label, "a label", 100) if label else f"{name} [{unit}]"
     quantity = Quantity(unit, label[:100], checks.switch(lower_is_better, "lower_is_better"))
@@ -142,6 +195,9 @@ def add_column(
     )
     figures = _figures_of(of, values)
     make_folder(folder.parent)
+    there = added_columns(of, dataset).get(name)
+    if there is not None and there.damage is not None:  # which is no table to be replaced
+        remove_column(of.name, dataset, name)
     write_table(folder, of.name, dataset, [(column, figures)])
     return folder
 
@@ -149,8 +205,12 @@ def add_column(
 def folder_of_column(space: str, dataset: str, name: str, replace: bool = False) -> Path:
     """Where a column will lie, once it may be added; arguments and errors as :func:`add_column`."""
     of, dataset = get_space(space), get_dataset(dataset).name
-    folder = _added(of.name, dataset) / _free_name(of, name).replace("/", "+")
+    name = _free_name(of, name)
+    folder = _added(of.name, dataset) / name.replace("/", "+")
     if folder.exists() and not checks.switch(replace, "replace"):
+        there = added_columns(of, dataset).get(name)
+        if there is not None and there.damage is not None:
+            raise there.damage
         raise InvalidInput(
             f"{of.name} {dataset} has a column {shown(name)} already, in {folder}: replace=True or "
             "--replace takes its place"
@@ -161,7 +221,7 @@ def folder_of_column(space: str, dataset: str, name: str, replace: bool = False)
 def remove_column(space: str, dataset: str, name: str) -> None:
     """Delete a column that was added on this machine; ``InvalidInput`` if there is none."""
     of, dataset = get_space(space), get_dataset(dataset).name
-    added = {_name_of(folder): folder for folder in _within(_added(of.name, dataset))}
+    added = _folders_added(of.name, dataset)
     name = checks.text(name, "a column's name")
     if name not in added:
         raise unknown_name("column added here", name, added)
@@ -172,30 +232,40 @@ def remove_column(space: str, dataset: str, name: str) -> None:
     shutil.rmtree(hidden)
 
 
-def _name_of(folder: Path) -> str:
-    return folder.name.replace("+", "/")
+def places_added() -> list[tuple[str, str]]:
+    """Spaces and data sets, by name, that columns were added to here."""
+    places = (folder.name.partition("@") for folder in _within(home() / "columns"))
+    return [(space, dataset) for space, _, dataset in places if _folders_added(space, dataset)]
 
 
-def _folders(space: str, dataset: str) -> Iterator[Path]:
-    """Folders of columns, what was added here last."""
-    yield from (one for one in _within(SHIPPED) if one.name.startswith(f"{space}-columns-"))
-    yield from _within(_added(space, dataset))
+def _folders_added(space: str, dataset: str) -> dict[str, Path]:
+    """Folders of what was added here, by the columns' names; what else lies there is none."""
+    names = {folder.name.replace("+", "/"): folder for folder in _within(_added(space, dataset))}
+    return {name: folder for name, folder in names.items() if is_name(name)}
 
 
 def _within(folder: Path) -> list[Path]:
+    """Folders in a folder, but hidden ones."""
     try:
-        return sorted(one for one in folder.iterdir() if not one.name.startswith("."))
+        found = sorted(one for one in folder.iterdir() if not one.name.startswith("."))
     except (FileNotFoundError, NotADirectoryError):
         return []
+    return [one for one in found if one.is_dir()]
 
 
 def _added(space: str, dataset: str) -> Path:
     return home() / "columns" / f"{space}@{dataset}"
 
 
+def _read(folder: Path) -> tuple[str, str, tuple[Column, ...]]:
+    """Space, data set and named columns of a folder; raises ``OSError`` of some kind."""
+    path = folder / MANIFEST
+    return _read_once(folder, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
 @lru_cache(maxsize=1_024)
-def _read(folder: Path, changed: int) -> tuple[str, str, tuple[Column, ...]]:
-    """Space, data set and named columns of a folder that was last ``changed`` then."""
+def _read_once(folder: Path, changed: int) -> tuple[str, str, tuple[Column, ...]]:
+    """:func:`_read`, again only where the manifest was ``changed`` since."""
     manifest = read_manifest(folder)
     named = tuple(column for column in manifest["columns"] if column.counts)
     return get_space(manifest["space"]).name, manifest["dataset"], named

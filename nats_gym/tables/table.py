@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from nats_gym.spaces import ArchitectureSpace, Figure, Quantity, get_space
 from nats_gym.tables import grid, modelled
 from nats_gym.tables.column import (
     MEASURED,
+    NO_TEST,
     QUANTITIES,
     SURROGATE,
     VOCABULARY,
@@ -31,7 +33,8 @@ from nats_gym.tables.folder import (
     open_column,
     read_manifest,
 )
-from nats_gym.tables.named_columns import known_figures, named_columns
+from nats_gym.tables.named_columns import SHIPPED as COLUMNS_THAT_SHIP
+from nats_gym.tables.named_columns import damaged_column, known_figures, named_columns
 from nats_gym.tables.scatter import Scatter
 
 CURVES_HINT = "import the archive with its learning curves: nats-gym data import PATH"
@@ -126,6 +129,13 @@ class Table:
             and not modelled.tells_splits_apart(column)
         }
         return len(files) == 1 and self.full_epochs in self.epochs("test")
+
+    def rests_on(self, column: Column) -> str:
+        """A column's provenance; :data:`NO_TEST` of a test accuracy that is validation's."""
+        name = column_name("accuracy", "test", self.full_epochs)
+        if checks.instance(column, Column, "a column").name == name and self.test_is_validation:
+            return NO_TEST
+        return column.provenance
 
     @property
     def estimates_test(self) -> bool:
@@ -447,7 +457,7 @@ def named_figure(space: ArchitectureSpace, dataset: str, name: str) -> Figure:
 
     Raises:
         InvalidInput: for a name that nothing has: it lists all figures of the space.
-        CorruptTable: for a damaged column.
+        CorruptTable: for a damaged column; says how one that was added here is removed.
     """
     if type(name) is str and name in space.closed_forms:
         return space.figure(name, dataset)
@@ -455,8 +465,16 @@ def named_figure(space: ArchitectureSpace, dataset: str, name: str) -> Figure:
     name = check_figure(name, "figure", known_figures(space, dataset))
     if name not in named:
         raise NotInTable(f"{name} of {space.name} {dataset} is no named column: a table has it")
-    folder, column = named[name]
-    return Table(folder, "named")._as_figure(name, column)
+    folder, column, provenance, damage = named[name]
+    if damage is not None:
+        raise damage
+    try:
+        figure = Table(folder, "named")._as_figure(name, column)
+    except OSError as error:
+        if folder.parent == COLUMNS_THAT_SHIP:
+            raise
+        raise damaged_column(space.name, dataset, name, error) from error
+    return replace(figure, provenance=provenance)
 
 
 def _checked_named(folder: Path, column: Column, figures: NDArray[Any]) -> NDArray[np.float64]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+from command_line import call as command
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from numpy.typing import NDArray
 
@@ -18,6 +21,7 @@ from nats_gym.errors import CorruptTable, InvalidInput, NotInTable
 from nats_gym.spaces import get_space
 from nats_gym.tables import add_column, known_figures, load_table, remove_column
 from nats_gym.tables.folder import MANIFEST
+from nats_gym.tables.named_columns import added_columns
 from nats_gym.tables.table import named_figure
 from nats_gym.tasks import make_tasks
 from nats_gym.testing import check_vector_env
@@ -294,10 +298,17 @@ def test_a_column_is_replaced_only_if_asked_and_removed(lines: list[str]) -> Non
 
 
 def damages() -> Iterator[tuple[str, Any]]:
-    yield "bytes", lambda folder: (folder / "c.npy").write_bytes(b"\x93NUMPY nothing")
-    yield "gone", lambda folder: (folder / "c.npy").unlink()
+    yield "bytes", lambda folder: next(folder.glob("*.npy")).write_bytes(b"\x93NUMPY nothing")
+    yield "cut", lambda folder: os.truncate(next(folder.glob("*.npy")), 60_000)
+    yield "gone", lambda folder: next(folder.glob("*.npy")).unlink()
     yield "manifest", lambda folder: (folder / MANIFEST).write_text("{}")
-    yield "unit", lambda folder: change(folder, '"unit": "ms"', '"unit": "s"')
+    yield "no manifest", lambda folder: (folder / MANIFEST).unlink()
+    yield (
+        "a folder for it",
+        lambda folder: (folder / MANIFEST).unlink() or (folder / MANIFEST).mkdir(),
+    )
+    yield "another's", lambda folder: change(folder, '"cifar10"', '"cifar100"')
+    yield "unit", lambda folder: change(folder, '"unit": "milliseconds"', '"unit": "s"')
     yield "direction", lambda folder: change(folder, '"lower_is_better": true', '"lower": 1')
 
 
@@ -309,12 +320,149 @@ def change(folder: Path, old: str, new: str) -> None:
 
 
 @pytest.mark.parametrize("damage", [name for name, _ in damages()])
-def test_a_damaged_column_says_so(lines: list[str], damage: str) -> None:
-    folder = add_column("tss", "cifar10", "c", np.ones(TSS.size), unit="ms")
+def test_a_damaged_column_says_so_and_harms_no_other(
+    lines: list[str],
+    damage: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Though one of its name ships, which would be another's figures under it."""
+    add_column("tss", "cifar10", "c", np.ones(TSS.size), unit="ms")
+    name = "latency/raspi4"
+    folder = add_column("tss", "cifar10", name, np.ones(TSS.size), unit="milliseconds")
     dict(damages())[damage](folder)
-    with pytest.raises(CorruptTable, match="c"):
-        load_table("tss", "cifar10").figure("c")
-    gym.make("NATS-TSS-cifar10-v0")  # what nobody asks for harms nobody
+    remedy = f"nats-gym data remove-column tss cifar10 {name}"
+    table = load_table("tss", "cifar10")
+    options = {"source": "embedded", "evaluations": 2, "runs": 1}
+    for asks in (
+        lambda: table.figure(name),
+        lambda: gym.make("NATS-TSS-cifar10-v0", limits={name: 5}),
+        lambda: gym.make("NATS-TSS-cifar10-v0", figures=[name]),
+        lambda: gym.make("mo-NATS-TSS-cifar10-v0", objectives=["accuracy", name]),
+        lambda: gym.make("NATS-TSS-cifar10-v0").unwrapped.figure(name),
+        lambda: nats_gym.search("tss", "cifar10", "rea", options={"score": name}, **options),
+    ):
+        with pytest.raises(CorruptTable) as caught:
+            asks()
+        assert remedy in str(caught.value)
+    env = gym.make("NATS-TSS-cifar10-v0", limits={"latency/pixel3": 5}, figures=["c"])
+    env.reset(seed=0)
+    assert name in known_figures(TSS, "cifar10")
+    assert name in known_figures(TSS, "cifar100")
+    load_table("tss", "cifar100").figure(name)
+    code, out, err = command(monkeypatch, capsys, "show", "tss", "3", "--dataset", "cifar10")
+    assert code == 0
+    assert re.search(rf"{name} +damaged", out)
+    assert re.search(r" c \[ms\] +1 +measured", out)
+    assert remedy in err
+    code, out, err = command(monkeypatch, capsys, "data", "status")
+    assert (code, err) == (0, "")
+    assert remedy in out
+    assert command(monkeypatch, capsys, *remedy.split()[1:])[0] == 0
+    assert table.figure(name).provenance == "surrogate"
+    assert remedy not in command(monkeypatch, capsys, "data", "status")[1]
+    add_column("tss", "cifar10", name, np.ones(TSS.size), unit="milliseconds")
+    dict(damages())[damage](folder)
+    with pytest.raises((CorruptTable, InvalidInput), match=rf"remove-column .* {name}|--replace"):
+        add_column("tss", "cifar10", name, np.ones(TSS.size), unit="milliseconds")
+    twos = np.full(TSS.size, 2.0)
+    add_column("tss", "cifar10", name, twos, unit="milliseconds", replace=True)
+    assert np.array_equal(table.figure(name).values, twos)
+
+
+def test_an_analysis_leaves_a_damaged_column_out(lines: list[str]) -> None:
+    from nats_gym.analysis import analyse
+
+    add_column("sss", "digits", "c", np.arange(32_768.0), unit="ms")
+    folder = add_column("sss", "digits", "d", np.ones(32_768), unit="ms")
+    (folder / MANIFEST).write_text("{}")
+    found = analyse("sss", "digits", samples=2)
+    assert "remove-column sss digits d" in found.left_out["d"]
+    assert {one.between[1] for one in found.columns} == {"c"}
+
+
+def test_what_else_lies_among_columns_is_none(
+    lines: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = add_column("tss", "cifar10", "c", np.ones(TSS.size), unit="ms").parent
+    for name in ("notes.txt", ".DS_Store", "c2"):
+        (folder / name).write_text("mine")
+    (folder.parent / "tss").write_text("mine")
+    (folder / "my notes").mkdir()
+    assert [*added_columns(TSS, "cifar10")] == ["c"]
+    gym.make("NATS-TSS-cifar10-v0", figures=["c"])
+    for given in (("data", "status"), ("show", "tss", "3", "--dataset", "cifar10")):
+        code, out, err = command(monkeypatch, capsys, *given)
+        assert (code, err) == (0, "")
+        assert "notes" not in out
+    with pytest.raises(InvalidInput, match="column added here 'my notes'; allowed: c"):
+        remove_column("tss", "cifar10", "my notes")
+
+
+def test_what_was_made_for_another_data_set_says_so(
+    power: NDArray[np.float64],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Wherever provenance is told: of what ships, which was made for cifar10's networks."""
+    from nats_gym.analysis.analysis import together
+
+    cpu, phone = "latency/cpu-1-thread-batch1", "latency/pixel3"
+    expected = {
+        "cifar10": ("measured", "surrogate"),
+        "cifar100": ("measured for cifar10", "surrogate for cifar10"),
+        "ImageNet16-120": ("measured for cifar10", "surrogate for cifar10"),
+    }
+    add_column("tss", "cifar100", POWER, power, unit="W")  # measured for that
+    for dataset, provenances in expected.items():
+        table = load_table("tss", dataset)
+        assert (table.figure(cpu).provenance, table.figure(phone).provenance) == provenances
+        assert np.array_equal(
+            table.figure(cpu).values, load_table("tss", "cifar10").figure(cpu).values
+        )
+        for vector in (False, True):
+            make = (lambda *a, **o: gym.make_vec(*a, num_envs=1, **o)) if vector else gym.make
+            env = make(f"NATS-TSS-{dataset}-OneShot-v0", figures=[cpu, phone])
+            env.reset(seed=0)
+            info = env.step(env.action_space.sample())[4]
+            told = [info[f"{name}_provenance"] for name in (cpu, phone)]
+            assert tuple(one[0] if vector else one for one in told) == provenances
+        code, out, _ = command(monkeypatch, capsys, "show", "tss", "3", "--dataset", dataset)
+        assert code == 0
+        rows = {line.split()[0]: line for line in out.splitlines() if "[milliseconds]" in line}
+        assert rows[cpu].rstrip().endswith(f"  {provenances[0]}")
+        assert rows[phone].rstrip().endswith(f"  {provenances[1]}")
+    assert load_table("tss", "cifar100").figure(POWER).provenance == "measured"
+    assert together("measured", "surrogate for cifar10") == "measured, surrogate for cifar10"
+    assert together("measured", "surrogate") == "surrogate"
+
+
+def test_no_test_accuracy_is_shown_where_there_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where validation's estimate bears its name."""
+    from nats_gym.analysis import analyse
+
+    test, none = "accuracy-test-90", "none: validation and test are one estimate"
+    for dataset in ("cifar10", "cifar100", "ImageNet16-120"):
+        code, out, _ = command(monkeypatch, capsys, "show", "sss", "3", "--dataset", dataset)
+        assert code == 0
+        (row,) = (line for line in out.splitlines() if test in line)
+        column = load_table("sss", dataset).column("accuracy", "test", 90)
+        if dataset == "cifar10":
+            assert row.split()[-1] == "surrogate"
+            assert load_table("sss", dataset).rests_on(column) == "surrogate"
+        else:
+            assert re.search(rf"{test} \[percent\] +— +{none}", row)
+            assert load_table("sss", dataset).rests_on(column) == none
+        assert not re.search("not measured +measured", out)
+    assert command(monkeypatch, capsys, "data", "status")[1].count(none) == 2
+    found = analyse("sss", "cifar100", samples=2)
+    assert found.left_out["distribution of test, 90 epochs"] == none
+    assert [one.split for one in found.distributions] == ["valid"]
 
 
 def test_a_table_of_ones_own_may_hold_named_columns(tmp_path: Path) -> None:
@@ -386,7 +534,7 @@ def test_devices_are_columns_of_every_data_set_of_nats_bench() -> None:
         assert set(DEVICES) <= set(table.known_figures)
         figure = table.figure("latency/pixel3")
         assert np.array_equal(figure.values, device_latency("tss", "latency/pixel3"))
-        assert (figure.provenance, figure.quantity.unit) == ("surrogate", "milliseconds")
+        assert figure.quantity.unit == "milliseconds"
     assert not set(DEVICES) & set(known_figures(get_space("sss"), "cifar10"))
     assert not set(DEVICES) & set(known_figures(TSS, "digits"))  # other networks
 
