@@ -120,13 +120,15 @@ def test_a_miniature_lies_beside_a_gpus_report(
 
 @pytest.mark.slow
 def test_some_checks(tmp_path: Path) -> None:
-    code, report = checked(tmp_path, "--only", "data", "devices.zero_cost_scores")
+    scores, two = "devices.zero_cost_scores_are_the_cpus", "devices.two_devices_train_alike"
+    code, report = checked(tmp_path, "--only", "data", scores, two)
     assert code == 0
     check_shape(report)
     proved = {one["check"]: one["outcome"] for one in report["proof"]}
     assert proved["data.flips_and_crops_are_the_cpus_bits[1]"] == "passed"
-    assert proved["devices.zero_cost_scores"] == "left out"
-    assert all(name.startswith(("data.", "devices.zero_cost")) for name in proved)
+    assert [proved[name] for name in proved if name.startswith(scores)] == ["passed"] * 3
+    assert proved[two] == "left out"
+    assert all(name.startswith(("data.", "devices.")) for name in proved)
     assert list(report["seconds"]) == ["proof"]
 
 

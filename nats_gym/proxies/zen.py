@@ -27,15 +27,20 @@ def zen(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float
             if isinstance(module, nn.BatchNorm2d):
                 module.momentum = 1.0  # what runs is the last batch's
             if isinstance(module, (nn.Conv2d, nn.Linear)):
-                nn.init.normal_(module.weight)
+                module.weight.copy_(_draw(module.weight))
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
-        noise = torch.randn_like(images)
-        disturbed = noise + _MIX * torch.randn_like(images)
+        noise = _draw(images)
+        disturbed = noise + _MIX * _draw(images)
         features, scale = _features(network, noise)
         moved, _ = _features(network, disturbed)
         distance = float((features - moved).abs().flatten(1).sum(1).mean())
     return math.log(distance) + scale if distance > 0 else -math.inf
+
+
+def _draw(like: torch.Tensor) -> torch.Tensor:
+    """Standard normal numbers of a tensor's shape, the same of a seed on any device."""
+    return torch.randn(like.shape, dtype=like.dtype).to(like.device)
 
 
 def _variance(norm: nn.BatchNorm2d, given: torch.Tensor) -> torch.Tensor:

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import math
-from importlib.util import find_spec
 from unittest import SkipTest
 
 import torch
-from gpu_place import RECIPE, SMALL, TOPOLOGIES, Place, close, exact_float32, network
+from gpu_place import (
+    RECIPE,
+    SIZES,
+    SMALL,
+    TOPOLOGIES,
+    Place,
+    close,
+    each,
+    exact_float32,
+    network,
+    shaken,
+    spread,
+)
 from quarters import quarters
 
+from nats_gym.datasets import get_dataset
 from nats_gym.measuring.timing import latency
+from nats_gym.proxies import score_architectures, score_names, score_network
+from nats_gym.proxies.inputs import draw_inputs
 from nats_gym.spaces import get_space
 from nats_gym.training.batched import TrainingPool
 from nats_gym.training.captured import CudaGraphs
@@ -41,10 +55,27 @@ def test_a_captured_pass_has_a_latency_and_computes_the_same(place: Place) -> No
     close(found, wanted, 1e-5, "what a replay computes")
 
 
-def test_zero_cost_scores(place: Place) -> None:
-    if find_spec("nats_gym.zero_cost") is None:
-        raise SkipTest("nats-gym has no zero-cost scores yet")
-    raise AssertionError("there are zero-cost scores, and nothing here tries them on a device")
+@each(("tss", TOPOLOGIES[0]), ("tss", TOPOLOGIES[1]), ("sss", SIZES[1]))
+def test_zero_cost_scores_are_the_cpus(place: Place, case: tuple[str, str]) -> None:
+    """As far apart, at most, as weights that rounding may have changed put them on the CPU."""
+    space, architecture = case
+    index, names = [get_space(space).resolve(architecture)], score_names()
+    start = network(space, architecture, classes=10)
+    batch = draw_inputs(get_dataset("digits"), batch=16)
+    changed = [shaken(start, seed) for seed in range(2)]
+    with exact_float32():
+        found, wanted = (
+            score_architectures(
+                space, index, names, dataset="digits", batch=16, device=device, network=SMALL
+            )
+            for device in (place.device.type, "cpu")
+        )
+        for name in names:
+            about = [score_network(one, name, *batch) for one in changed]
+            assert all(map(math.isfinite, [*wanted[name], *about])), f"{name} is {wanted[name]}"
+            apart = max(spread(one, wanted[name]) for one in about)
+            close(found[name], wanted[name], max(1e-4, 5 * apart), f"the score {name}")
+            assert apart < 0.1, f"the score {name} moves by {apart:.2g}, and proves nothing"
 
 
 def test_two_devices_train_alike(place: Place) -> None:
