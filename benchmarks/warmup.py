@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
 import nats_gym
+from nats_gym.analysis.correlations import correlate
 from nats_gym.machine import describe
 from nats_gym.spaces import get_space
 from nats_gym.tables import add_column
@@ -67,15 +67,13 @@ def told(agent: str, runs: int, **given: Any) -> str:
 
 
 def correlations(score: str) -> str:
-    """Cells of a row: Spearman's with the accuracy, of those above the worst and of a tenth."""
+    """Cells of a row: Spearman's with the accuracy, as ``nats-gym analyse`` has it."""
     cells = []
     for dataset in DATASETS:
         table = nats_gym.load_table("tss", dataset)
         values, accuracy = table.figure(score).values, table.mean_accuracy("valid")
-        known = values > values.min()
-        best = known & (accuracy >= np.quantile(accuracy[known], 0.9))
-        found = [spearmanr(values[some], accuracy[some]).statistic for some in (known, best)]
-        cells.append(f"{found[0]:.2f}, best tenth {found[1]:.2f}")
+        every, best = correlate(("accuracy", score), accuracy, values, "", [])
+        cells.append(f"{every.spearman:.2f}, best tenth {best.spearman:.2f}")
     return " | ".join(cells)
 
 

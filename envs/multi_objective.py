@@ -51,15 +51,15 @@ class MultiObjectiveEnv(ConstructionEnv):
 
     ## Episode End
     As in `NATS-{TSS,SSS}-*-v0`. The last `info` holds the figure of each objective in its own
-    unit too: `latency` (seconds of a batch of 256), `flops` and `params` (millions), and
-    `latency_provenance`.
+    unit too: `latency` (seconds of a batch of 256), `flops` and `params` (millions), a named
+    column; and `<name>_provenance` but of closed forms.
 
     ## Arguments
     Those of :class:`~nats_gym.envs.ConstructionEnv` but `reward` and `penalty`, and
     - `objectives`: two or more of `accuracy`, `latency`, `flops`, `params`, `paths` and named
       columns (`latency/raspi4`); default accuracy and flops, or in a space without FLOPs its first
-      cost. Latency comes from the table, the
-      others are closed forms of the space.
+      cost. Latency comes from the table; `flops`, `params` and `paths` are closed forms of the
+      space.
 
     ## Version History
     - v0: first version.
