@@ -166,6 +166,15 @@ def text(value: object, what: str, longest: int = 1_000) -> str:
     raise InvalidInput(f"{what} is text of at most {longest:,} characters, got {shown(value)}")
 
 
+def line(value: object, what: str, longest: int = 1_000, *, empty: bool = True) -> str:
+    """:func:`text` in one line, without control characters; blank only where it may be empty."""
+    plain = text(value, what, longest)
+    if plain.isprintable() and (empty or plain.strip()):
+        return plain
+    told = "" if empty else ", which is not empty"
+    raise InvalidInput(f"{what} is one line of printable text{told}, got {shown(value)}")
+
+
 def word(value: object, what: str, allowed: Iterable[str]) -> str:
     """One of the ``allowed`` names; ``InvalidInput`` lists them and says which was likely meant."""
     allowed = tuple(allowed)

@@ -119,7 +119,7 @@ def build(
     curves = checks.switch(curves, "curves")
     if not (devices := checks.as_list(devices) or ()):
         raise InvalidInput(f"devices is a list such as ('cuda:0', 'cuda:1'), got {shown(devices)}")
-    licence = None if licence is None else checks.text(licence, "licence")
+    licence = None if licence is None else checks.line(licence, "licence")
     if cluster is None:
         place_of(plan.architectures)
         require_data(plan.data_key, data_dir)  # what is missing is said now

@@ -9,6 +9,7 @@ import typer
 
 from nats_gym.errors import InvalidInput
 
+from .data import say_before_shipped
 from .terminal import (
     DATASET_NAMES,
     SPACE_NAMES,
@@ -169,7 +170,7 @@ def measure(
 
     Interrupted, it goes on where it stopped. A part of them (--samples) is shown, and no column.
     """
-    from numpy import nanquantile
+    from numpy import isnan, nanquantile
 
     from nats_gym.measuring import measure_latency
     from nats_gym.results.summary import grid
@@ -198,8 +199,12 @@ def measure(
     rows = grid(title, "column", "least", "median", "most", "passes apart", "rank correlation")
     for one in found:
         least, median, most = nanquantile(one.milliseconds, (0, 0.5, 1))
-        figures = (f"{least:.3f}", f"{median:.3f}", f"{most:.3f}", f"{one.spread:.2%}")
-        rows.add_row(one.name, *figures, f"{one.correlation:.4f}")
+        figures = (f"{least:.3f}", f"{median:.3f}", f"{most:.3f}")
+        apart = "—" if isnan(one.spread) else f"{one.spread:.2%}"
+        alike = "—" if isnan(one.correlation) else f"{one.correlation:.4f}"
+        rows.add_row(one.name, *figures, apart, alike)
     print_grid(rows)
     if found[0].folder is None:
         say(f"a part of {space}, of which there is no column; without --samples the rest follows")
+    else:
+        say_before_shipped(space, dataset, [one.name for one in found])

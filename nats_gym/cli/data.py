@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -168,6 +169,7 @@ def data_add_column(
         replace=replace,
     )
     say(f"{name} [{unit}] of {space} {dataset}: {folder}")
+    say_before_shipped(space, dataset, [name])
 
 
 @data_app.command("remove-column")
@@ -181,6 +183,19 @@ def data_remove_column(
 
     remove_column(space, dataset, name)
     say(f"removed {name} of {space} {dataset}")
+
+
+def say_before_shipped(space: str, dataset: str, names: Iterable[str]) -> None:
+    """Say of which columns that ship others take the place."""
+    from nats_gym.datasets import get_dataset
+    from nats_gym.spaces import get_space
+    from nats_gym.tables.named_columns import shipped_columns
+
+    shipped = shipped_columns(get_space(space), get_dataset(dataset).name)
+    for name in names:
+        if name in shipped:
+            of = f"{name} of {space} {dataset}"
+            say(f"{of} stands before what ships under its name ({shipped[name].provenance})")
 
 
 def imported(
@@ -214,6 +229,8 @@ def _import_hardware(path: Path, space: str | None) -> None:
     for dataset, names in found.items():
         rows.add_row(dataset, ", ".join(names))
     print_grid(rows)
+    for dataset, names in found.items():
+        say_before_shipped(SPACE, dataset, names)
 
 
 def _shipped_grid(table: Table) -> Grid:

@@ -143,7 +143,7 @@ def measure_latency(
     whole = checks.switch(dead_branches, "dead_branches")
     if samples is not None:
         samples = checks.integer(samples, "samples")
-    checks.text(licence, "a licence")
+    checks.line(licence, "a licence")
     checks.function(progress, "progress")
     names = _names(where, threads, sizes, name)
     path = checks.path(folder, "folder")
@@ -154,7 +154,7 @@ def measure_latency(
         return replace or _is_of(named_columns(of, facts.name).get(one), path / LINES)
 
     for one in names.values():
-        folder_of_column(of.name, facts.name, one, may_replace(one))
+        folder_of_column(of.name, facts.name, one, may_replace(one), unit=UNIT)
 
     classes = classes_of(of, same_work=True)
     if whole:
@@ -352,15 +352,16 @@ def _note(
         else f"{count:,} architectures, of isomorphic ones that compute the same operations the "
         "lowest index, dead branches left out"
     )
-    apart = ""
+    turn = f"the median of {seconds:g} s of repetitions after one"
+    turns = f"in one pass over all in a random order {turn}"
     if passes > 1:
-        apart = (
-            f"; between the first and the last pass {result.spread:.2%} (median of difference by "
+        turns = (
+            f"{passes} passes over all in random orders, in each {turn}; the median of the passes; "
+            f"between the first and the last pass {result.spread:.2%} (median of difference by "
             f"mean), Spearman's rank correlation {result.correlation:.4f}"
         )
     captured = ", replayed as a CUDA graph" if device.type == "cuda" else ""
     return (
         f"forward pass over a batch of {result.batch} in float32{captured}, random weights and "
-        f"images; {measured}; {passes} passes over all in random orders, in each the median of "
-        f"{seconds:g} s of repetitions after one; the median of the passes{apart}"
+        f"images; {measured}; {turns}"
     )

@@ -32,8 +32,9 @@ LICENCE = "MIT"
 MAX_FILE_BYTES, MAX_VALUES_BYTES = 48 << 20, 768 << 20
 _BLOCK = 1 << 20
 _CONFIG, _STRING = "config", "arch_str"
-#: How a pickle begins, of protocol 2 and later; neither bz2 nor a TFRecord does.
-_PROTO = b"\x80"
+#: How a pickle begins, of protocol 2 and later, which neither bz2 nor a TFRecord does; and how a
+#: dictionary of protocol 1 does.
+_PROTO, _DICTIONARY = b"\x80", b"}"
 
 
 class Metric(NamedTuple):
@@ -67,10 +68,14 @@ METRICS = {
 
 
 def is_pickle(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is a file that begins as a pickle does, unpacked: none of NATS-Bench's is."""
+    """Whether a path is a file that begins as a pickle does, unpacked, or is named as one.
+
+    None of NATS-Bench's is.
+    """
+    path = checks.path(path, "a file")
     try:
-        with open_file(checks.path(path, "a file")) as file:
-            return file.read(1) == _PROTO
+        with open_file(path) as file:
+            return file.read(1) == _PROTO or path.suffix.lower() in (".pickle", ".pkl")
     except (OSError, ValueError):
         return False
 
@@ -109,10 +114,10 @@ def import_hw_nas_bench(path: str | os.PathLike[str]) -> dict[str, tuple[str, ..
             there = held.get(metric.name)
             if there is None or there.folder.parent == SHIPPED or _is_imported(there, metric):
                 continue
+            source = f" (from {shown(there.column.source)})" if there.column.source else ""
             raise there.damage or InvalidInput(
-                f"{metric.name} of {SPACE} {dataset} is a column of yours, from "
-                f"{shown(there.column.source or 'no source that it names')}, which an import does "
-                "not replace: nothing was imported. To have HW-NAS-Bench's in its place, remove it "
+                f"{metric.name} of {SPACE} {dataset} is a column of yours{source}, which no import "
+                "replaces: nothing was imported; to have HW-NAS-Bench's in its place, remove it "
                 f"first: nats-gym data remove-column {SPACE} {dataset} {metric.name}"
             )
     for dataset, some in columns.items():
@@ -147,6 +152,13 @@ def _read(path: Path) -> dict[Any, Any]:
 
     try:
         with open_file(path, MAX_FILE_BYTES) as file:
+            begun = file.read(1)
+            if begun not in (_PROTO, _DICTIONARY):
+                raise UnreadableFile(
+                    f"{path}: a pickle of protocol 0, or none; protocols 1 to 5 are read: load it "
+                    "where it was made, and write it with pickle.dump(content, file, protocol=4)"
+                )
+            file.seek(0)
             reader = Interpreter(
                 blocks(file),
                 str(path),

@@ -166,7 +166,7 @@ def add_column(
         values: a finite number for every architecture in official order, ``(arch,)``; or a file of
             them: ``.npy``, or ``.csv`` with a line ``architecture,value`` for each, the
             architecture by official index or string, in any order.
-        unit: of the numbers, such as ``"ms"``.
+        unit: of the numbers, such as ``"ms"``; under a name that ships that one's.
         label: what an axis says; default name and unit.
         lower_is_better: whether it is a cost.
         provenance: ``"measured"`` or ``"surrogate"``.
@@ -177,21 +177,24 @@ def add_column(
         Its folder.
 
     Raises:
-        InvalidInput: for a name that is taken or none, a wrong count, and what is no number, twice
-            there or missing.
+        InvalidInput: for a name that is taken or none, another unit or direction than a column has
+            that ships under it, a wrong count, and what is no number, twice there or missing.
     """
-    folder = folder_of_column(space, dataset, name, replace)
+    unit = checks.line(unit, "a unit", 50, empty=False)
+    folder = folder_of_column(
+        space, dataset, name, replace, unit=unit, lower_is_better=lower_is_better
+    )
     of, dataset, name = get_space(space), get_dataset(dataset).name, check_name(name)
-    unit = checks.text(unit, "a unit", 50)
-    label = checks.text(label, "a label", 100) if label else f"{name} [{unit}]"
-    quantity = Quantity(unit, label[:100], checks.switch(lower_is_better, "lower_is_better"))
+    if name in (shipped := shipped_columns(of, dataset)):
+        unit = shipped[name].column.unit  # which may be given by its symbol
+    label = checks.line(label, "a label", 100).strip() or f"{name} [{unit}]"
     column = Column(
         name,
         checks.word(provenance, "provenance", VOCABULARY["provenance"]),
-        checks.text(source, "a source") if source else "",
-        checks.text(licence, "a licence") if licence else "",
-        note=checks.text(note, "a note") if note else "",
-        counts=quantity,
+        checks.line(source, "a source"),
+        checks.line(licence, "a licence"),
+        note=checks.line(note, "a note"),
+        counts=Quantity(unit, label[:100], checks.switch(lower_is_better, "lower_is_better")),
     )
     figures = _figures_of(of, values)
     make_folder(folder.parent)
@@ -202,10 +205,27 @@ def add_column(
     return folder
 
 
-def folder_of_column(space: str, dataset: str, name: str, replace: bool = False) -> Path:
+def folder_of_column(
+    space: str,
+    dataset: str,
+    name: str,
+    replace: bool = False,
+    *,
+    unit: str,
+    lower_is_better: bool = True,
+) -> Path:
     """Where a column will lie, once it may be added; arguments and errors as :func:`add_column`."""
     of, dataset = get_space(space), get_dataset(dataset).name
-    name = _free_name(of, name)
+    name, cost = _free_name(of, name), checks.switch(lower_is_better, "lower_is_better")
+    if (shipped := shipped_columns(of, dataset).get(name)) is not None:
+        what = shipped.column.what
+        known = unit == what.unit or what.label.endswith(f"[{unit}]")
+        if not known or cost != what.lower_is_better:
+            ships, got = ("lower" if one else "higher" for one in (what.lower_is_better, cost))
+            raise InvalidInput(
+                f"{name} ships in {what.unit}, {ships} is better; got {shown(unit)}, {got} is "
+                "better: convert the figures, or choose another name"
+            )
     folder = _added(of.name, dataset) / name.replace("/", "+")
     if folder.exists() and not checks.switch(replace, "replace"):
         there = added_columns(of, dataset).get(name)
@@ -299,9 +319,10 @@ def _figures_of(space: ArchitectureSpace, values: object) -> NDArray[np.float64]
             f"a column of {space.name} has {space.size:,} figures, got {figures.shape}"
         )
     if len(wrong := np.flatnonzero(~np.isfinite(figures))):
+        others = f", nor are those of {len(wrong) - 1:,} others" if len(wrong) > 2 else ""
+        others = f", nor is that of {wrong[1]}" if len(wrong) == 2 else others
         raise InvalidInput(
-            f"figure {figures[wrong[0]]} of architecture {wrong[0]} is no finite number, nor are "
-            f"{len(wrong) - 1:,} more"
+            f"figure {figures[wrong[0]]} of architecture {wrong[0]} is no finite number{others}"
         )
     return figures
 
@@ -323,29 +344,27 @@ def _read_csv(space: ArchitectureSpace, path: Path) -> NDArray[np.float64]:
             content = file.read(LARGEST_CSV + 1)
         if len(content) > LARGEST_CSV:
             raise InvalidInput(f"{shown(str(path))} has more than {LARGEST_CSV >> 20} MB")
-        lines = csv.reader(content.decode().splitlines(), strict=True)
+        lines = csv.reader(content.decode("utf-8-sig").splitlines(), strict=True)
         for number, line in enumerate(lines, 1):
             if not line or (number == 1 and not _is_number(line[-1])):
                 continue
+            where = f"line {number} of {shown(str(path))}"
+            parted = any(mark in cell for cell in line for mark in ";\t")
+            hint = "; a comma stands between the two, and a point in numbers" if parted else ""
             if len(line) != 2 or not _is_number(line[1]):
-                raise InvalidInput(
-                    f"line {number} of {shown(str(path))} is no architecture,value: {shown(line)}"
-                )
-            index = _index_of(space, line[0].strip(), f"line {number} of {shown(str(path))}")
+                raise InvalidInput(f"{where} is no architecture,value: {shown(line)}{hint}")
+            index = _index_of(space, line[0].strip(), where, hint)
             if not np.isnan(figures[index]):
-                raise InvalidInput(
-                    f"line {number} of {shown(str(path))}: architecture {index} a second time"
-                )
+                raise InvalidInput(f"{where}: architecture {index} a second time")
             figures[index] = float(line[1])
             if not np.isfinite(figures[index]):
-                raise InvalidInput(f"line {number} of {shown(str(path))}: {line[1]} is not finite")
+                raise InvalidInput(f"{where}: {line[1]} is not finite")
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InvalidInput(f"{shown(str(path))} is no CSV: {said(error)}") from error
-    if missing := int(np.isnan(figures).sum()):
-        raise InvalidInput(
-            f"{shown(str(path))} lacks {missing:,} of {space.size:,} architectures, the first is "
-            f"{int(np.isnan(figures).argmax())}"
-        )
+    if len(missing := np.flatnonzero(np.isnan(figures))):
+        few = f"{len(missing):,} of {space.size:,} architectures, the first is {missing[0]}"
+        lacks = few if len(missing) > 1 else f"architecture {missing[0]}"
+        raise InvalidInput(f"{shown(str(path))} lacks {lacks}")
     return figures
 
 
@@ -357,11 +376,12 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _index_of(space: ArchitectureSpace, text: str, where: str) -> int:
+def _index_of(space: ArchitectureSpace, text: str, where: str, hint: str) -> int:
     try:
-        index = int(text) if text.isdecimal() else int(space.index(space.parse(text)))
+        short = text.isdecimal() and len(text) < 20
+        index = int(text) if short else int(space.index(space.parse(text)))
         if not 0 <= index < space.size:
             raise InvalidInput(f"an index is in 0…{space.size - 1:,}, got {shown(text)}")
     except InvalidInput as error:
-        raise InvalidInput(f"{where}: {said(error)}") from error
+        raise InvalidInput(f"{where}: {said(error)}{hint}") from error
     return index

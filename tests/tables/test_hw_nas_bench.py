@@ -15,6 +15,7 @@ from command_line import call
 from nats_gym.errors import InvalidInput, NatsGymError
 from nats_gym.spaces import get_space
 from nats_gym.tables import add_column, device_latency, hw_nas_bench, load_table, remove_column
+from nats_gym.tables.devices import HW_NAS_BENCH
 from nats_gym.tables.hw_nas_bench import METRICS, import_hw_nas_bench, is_pickle
 from nats_gym.tables.official.opcodes import ForbiddenPickle
 from nats_gym.tables.official.unpickling import UnreadableFile
@@ -66,7 +67,7 @@ def column(dataset: str, metric: str) -> np.ndarray:
     return load_table("tss", dataset, "embedded").figure(METRICS[metric].name).values
 
 
-@pytest.mark.parametrize("protocol", [2, 4])
+@pytest.mark.parametrize("protocol", [1, 2, 4, 5])
 def test_every_metric_is_a_measured_column_of_every_data_set(
     home: Path, tmp_path: Path, content: dict[str, Any], protocol: int
 ) -> None:
@@ -253,13 +254,29 @@ def test_a_column_of_ones_own_is_not_overwritten(
     home: Path, tmp_path: Path, content: dict[str, Any]
 ) -> None:
     own = np.arange(15_625.0)
-    add_column("tss", "cifar100", "energy/fpga", own, unit="mJ", source="my meter")
-    with pytest.raises(InvalidInput, match="data remove-column tss cifar100 energy/fpga"):
-        import_hw_nas_bench(write(tmp_path, content))
-    assert np.array_equal(column("cifar100", "fpga_energy"), own)
+    path = write(tmp_path, content)
+    for given in ("my meter", "", HW_NAS_BENCH):  # by hand from the same file, too
+        add_column("tss", "cifar100", "energy/fpga", own, unit="mJ", source=given, replace=True)
+        with pytest.raises(
+            InvalidInput, match=r"nothing was imported; .* data remove-column tss cif"
+        ):
+            import_hw_nas_bench(path)
+        assert np.array_equal(column("cifar100", "fpga_energy"), own)
     assert np.array_equal(
         column("cifar10", "raspi4_latency"), device_latency("tss", "latency/raspi4")
     )
+
+
+def test_a_protocol_that_is_not_read_is_named(
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = write(tmp_path, {"nasbench201": {"cifar10": {"fpga_energy": [0.5] * 15_625}}}, 0)
+    code, out, err = call(monkeypatch, capsys, "data", "import", str(path))
+    assert (code, out) == (2, "")
+    assert "a pickle of protocol 0, or none; protocols 1 to 5 are read" in err
 
 
 def test_other_files_are_told_apart(tmp_path: Path) -> None:
@@ -267,6 +284,8 @@ def test_other_files_are_told_apart(tmp_path: Path) -> None:
         ("a.pickle", b"\x80\x04N.", True),
         ("b.pickle.pbz2", b"BZh91AY", False),
         ("c", b"", False),
+        ("d.pickle", b"(dp0", True),
+        ("e.tfrecord", b"}\x00", False),
     ):
         (tmp_path / name).write_bytes(begun)
         assert is_pickle(tmp_path / name) == expected

@@ -27,6 +27,8 @@ from nats_gym.tasks import make_tasks
 from nats_gym.testing import check_vector_env
 
 TSS = get_space("tss")
+#: What a column says of itself in words.
+TEXTS = ("label", "source", "licence", "note")
 POWER, SCORE = "power/board", "my-score"
 
 
@@ -244,7 +246,12 @@ def test_csv_by_index_or_string_in_any_order(lines: list[str], tmp_path: Path) -
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (lambda lines: lines[:-1], r"lacks 1 of 15,625 architectures, the first is 15624"),
+        (lambda lines: lines[:-1], r"lacks architecture 15624$"),
+        (lambda lines: lines[:-2], r"lacks 2 of 15,625 architectures, the first is 15623$"),
+        (lambda lines: [line.replace(",", ";") for line in lines], r"line 2 .*; a comma stands"),
+        (lambda lines: [line.replace(",", "\t") for line in lines], r"line 2 .*; a comma stands"),
+        (lambda lines: ["a;ms", *(f"{i};{i},5" for i in range(9))], r"line 2 .*; a comma stands"),
+        (lambda lines: [*lines[:-1], "9" * 5_000 + ",1"], r"line 15625 of .*: malformed"),
         (lambda lines: [*lines, "7,1"], r"line 15626 of .*: architecture 7 a second time"),
         (lambda lines: [*lines[:-1], "15625,1"], r"line 15625 of .*: an index is in 0…15,624"),
         (lambda lines: [*lines[:-1], "15624,nan"], r"line 15625 of .*: nan is not finite"),
@@ -268,7 +275,9 @@ def test_values_that_are_no_column_are_refused(lines: list[str], tmp_path: Path)
     for given, said in (
         (values[:-1], r"15,625 figures, got \(15624,\)"),
         (values[:, None], r"got \(15625, 1\)"),
-        (holed, r"figure nan of architecture 3"),
+        (holed, r"figure nan of architecture 3 is no finite number$"),
+        (np.where(values.cumsum() < 3, np.inf, 1.0), r"figure inf .* 0 .*, nor is that of 1$"),
+        (np.where(values.cumsum() < 9, np.nan, 1.0), r"figure nan .*, nor are those of 7 others$"),
         (["fast"] * TSS.size, "numbers"),
         (tmp_path / "none.npy", "no .npy"),
         (tmp_path / "none.csv", "no CSV"),
@@ -280,6 +289,14 @@ def test_values_that_are_no_column_are_refused(lines: list[str], tmp_path: Path)
             add_column("tss", "cifar10", name, values, unit="ms")
     with pytest.raises(InvalidInput, match="Did you mean 'cifar10'"):
         add_column("tss", "cifar1", "c", values, unit="ms")
+    for name, texts in (
+        ("unit", ("", " ", "\x1b[31m", "a\nb", "x" * 51, None, 3)),
+        *((name, ("\x00", "a\nb", "\x1b]0;x\x07", None)) for name in TEXTS),
+    ):
+        for text in texts:
+            with pytest.raises(InvalidInput, match=f"an? {name} is "):
+                add_column("tss", "cifar10", "c", values, **{"unit": "ms", name: text})
+    assert not (tmp_path / "home").exists()
 
 
 def test_a_column_is_replaced_only_if_asked_and_removed(lines: list[str]) -> None:
@@ -295,6 +312,39 @@ def test_a_column_is_replaced_only_if_asked_and_removed(lines: list[str]) -> Non
     remove_column("tss", "cifar10", "a/b")
     with pytest.raises(InvalidInput):
         load_table("tss", "cifar10").figure("a/b")
+
+
+def test_a_csv_may_begin_with_a_byte_order_mark(lines: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "c.csv"
+    for heading in ("", "architecture,ms\n"):
+        path.write_text("\ufeff" + heading + "\n".join(lines), encoding="utf-8")
+        add_column("tss", "cifar10", "c", path, unit="ms", replace=True)
+        values = load_table("tss", "cifar10").figure("c").values
+        assert np.array_equal(values, np.arange(TSS.size) / 8)
+
+
+def test_a_name_that_ships_keeps_its_unit_and_direction(
+    lines: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name, values = "latency/raspi4", np.ones(TSS.size)
+    for options in ({"unit": "s"}, {"unit": "]"}, {"unit": "ms", "lower_is_better": False}):
+        for dataset in ("cifar10", "cifar100"):
+            with pytest.raises(InvalidInput, match=r"latency/raspi4 ships in milliseconds, lower"):
+                add_column("tss", dataset, name, values, **options)  # type: ignore[arg-type]
+    add_column("tss", "digits", name, values, unit="s")  # where none ships
+    path = small_csv(lines, tmp_path / "c.csv")
+    given = ("data", "add-column", "tss", "cifar10")
+    code, out, _ = command(monkeypatch, capsys, *given, name, str(path), "--unit", "ms")
+    assert code == 0
+    assert "latency/raspi4 of tss cifar10 stands before what ships under its name (surro" in out
+    figure = load_table("tss", "cifar10").figure(name)
+    assert (figure.quantity.unit, figure.provenance) == ("milliseconds", "measured")
+    code, out, _ = command(monkeypatch, capsys, *given, "mine", str(path), "--unit", "ms")
+    assert (code, "stands before" in out) == (0, False)
+    assert "before the one that ships" in command(monkeypatch, capsys, "data", "status")[1]
 
 
 def damages() -> Iterator[tuple[str, Any]]:
