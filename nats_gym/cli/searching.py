@@ -222,9 +222,9 @@ def _search_live(
         say("as chance, so look at the best with care")
     space, best = result.table.space, best_observed(result, max(1, final))
     for index, accuracy in best:
-        say(f"observed {accuracy:.2f} %: {index} {space.name_of(index)}")
+        say(f"observed {result.observed.said(accuracy)}: {index} {space.name_of(index)}")
     if final:
-        _train_best(arguments, best, folder, final_epochs)
+        _train_best(result, best, folder, final_epochs)
     elif best:
         say(f"in full: nats-gym train {space.name} {best[0][0]} --dataset {arguments.dataset}")
 
@@ -243,11 +243,12 @@ def best_observed(result: SearchResult, most: int) -> list[tuple[int, float]]:
 
 
 def _train_best(
-    arguments: SearchArguments, best: list[tuple[int, float]], folder: Path, epochs: int | None
+    result: SearchResult, best: list[tuple[int, float]], folder: Path, epochs: int | None
 ) -> None:
     """Train architectures in full with the evaluator's options, each kept in a folder."""
     from nats_gym.training.final import train_final
 
+    arguments = result.arguments
     told = dict(arguments.evaluator or {})
     device = str(told.get("device", "auto")).split(",")[0]
     with interruptible(f"whole epochs are kept in {folder}, and the same command goes on"):
@@ -262,7 +263,7 @@ def _train_best(
                 seed=arguments.seed,
                 device=device,
                 data_dir=told.get("data_dir"),
-                valid_accuracy=accuracy,
+                valid_accuracy=None if result.observed.name else accuracy,
                 progress=lines.tell,
             )
             tested = trained.card.figures.get("test_accuracy")
@@ -310,7 +311,7 @@ class LiveDisplay:
         run = f"run {standing.run}: " if ran.runs > 1 else ""
         best = "none yet"
         if standing.architecture >= 0:
-            best = f"{standing.accuracy:.2f} % of {standing.architecture}"
+            best = f"{standing.observed.said(standing.accuracy)} of {standing.architecture}"
         failed = f", {standing.failures} failed" if standing.failures else ""
         told = f"{run}{done} evaluated, best {best}{failed}"
         return f"{told}, {in_words(standing.clock)} gone, {in_words(left)} left"

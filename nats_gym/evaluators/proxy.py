@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym import checks
-from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators.network import NetworkEvaluator
+from nats_gym.evaluators.observed import as_accuracy
 from nats_gym.evaluators.protocol import Answer
 from nats_gym.proxies.combining import COMBINATIONS
 from nats_gym.proxies.registry import find_score
@@ -27,8 +26,6 @@ from nats_gym.tables import MEASURED
 PROXY = "proxy"
 #: Most architectures that one is ranked among.
 MOST_REFERENCE = 10_000
-# Where an accuracy is 75, as the inverse hyperbolic sine of a score: near those of most.
-_MIDDLE = 8.0
 
 
 class ProxyEvaluator(NetworkEvaluator):
@@ -120,6 +117,12 @@ class ProxyEvaluator(NetworkEvaluator):
         return f"proxy {self._combine}({names}) of {self._count} {self._scorer.identity}"
 
     @property
+    def observes(self) -> str:
+        """Name of what is brought to 0…100: see :class:`nats_gym.evaluators.observed.Observed`."""
+        names = ", ".join(score.name for score in self.scores)
+        return f"{self._combine}({names})" if self._combined else names
+
+    @property
     def named(self) -> bool:
         """Whether the scores' names tell them from others, in other processes too."""
         return all(_is_named(score) for score in self.scores)
@@ -164,21 +167,3 @@ def _is_named(score: Score) -> bool:
         return True
     own = "<" in score.name or score.name.startswith("__main__:")
     return inspect.isfunction(score.function) and not own
-
-
-def as_accuracy(score: float) -> float:
-    """A score brought to 0…100 by a strictly increasing function; 0 for minus infinity.
-
-    Its inverse hyperbolic sine x, which is near linear about zero and logarithmic far from it, as
-    ``50 + 50 · x / (8 + |x|)``.
-
-    Raises:
-        InvalidInput: for what is no number.
-    """
-    plain = checks.as_number(score)
-    if plain is None:
-        raise InvalidInput(f"a score is a number, got {shown(score)}")
-    if math.isinf(plain):
-        return 0.0 if plain < 0 else 100.0
-    bent = math.asinh(plain)
-    return 50 + 50 * bent / (_MIDDLE + abs(bent))

@@ -18,10 +18,11 @@ from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, NatsGymError
 from nats_gym.evaluators import Evaluator, Outcome
 from nats_gym.evaluators.cluster import ClusterFailed
+from nats_gym.evaluators.observed import Observed
 from nats_gym.evaluators.protocol import checked
 from nats_gym.files import alone, make_folder
 from nats_gym.processes.pool import WorkerDied
-from nats_gym.results.result import REAL, SearchArguments
+from nats_gym.results.result import OBSERVED, REAL, SearchArguments
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.streams import run_seeds
@@ -51,6 +52,7 @@ class Standing(NamedTuple):
         clock: the run's real seconds.
         failures: evaluations that diverged, ran out of time or memory, or were lost.
         replayed: whether the answer was in the journal.
+        observed: what the accuracy is: of a score brought to 0…100 its own figure.
     """
 
     run: int
@@ -60,6 +62,7 @@ class Standing(NamedTuple):
     clock: float
     failures: int
     replayed: bool
+    observed: Observed = Observed()
 
 
 Watch = Callable[[Standing], object]
@@ -88,6 +91,8 @@ class Live(Answers):
         self.evaluator, self.space, self.dataset, self.name = evaluator, space, dataset, name
         self.journal: Journal | None = None
         self.failures = 0
+        observes = getattr(evaluator, "observes", "")
+        self.observed = Observed(observes if type(observes) is str else "")
         self._bases: set[tuple[str, str]] = set()
         self._watch = watch
 
@@ -167,6 +172,8 @@ class Live(Answers):
         }
         if (data := getattr(self.evaluator, "data_digest", None)) is not None:
             told["data"] = str(data)
+        if self.observed.name:
+            told[OBSERVED] = self.observed.name
         return told
 
     def note(self, entry: Entry) -> None:
@@ -243,6 +250,7 @@ class LiveCrew:
                 entry.clock,
                 self._failures,
                 replayed,
+                self._live.observed,
             )
         )
         names = ("index", "accuracy", "seconds", "rung", "evaluation", "continues")

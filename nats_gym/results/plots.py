@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput
+from nats_gym.evaluators.observed import Observed
 from nats_gym.files import replacing
 from nats_gym.results.result import SearchResult, kind_of_time
 
@@ -59,7 +60,7 @@ def incumbent_at(result: SearchResult, times: NDArray[np.float64]) -> NDArray[np
 
 
 def plot_incumbent(results: Sequence[SearchResult], path: str | os.PathLike[str]) -> Path:
-    """Draw the incumbent's observed accuracy against simulated time and save it as PNG.
+    """Draw the incumbent's observed accuracy, or score, against simulated time and save it as PNG.
 
     Args:
         results: searches of one space and data set; a line (mean over runs) and a band (10th to
@@ -76,12 +77,18 @@ def plot_incumbent(results: Sequence[SearchResult], path: str | os.PathLike[str]
     first = results[0].arguments
     figure = Figure(figsize=(7.0, 4.2), layout="constrained")
     axes = figure.add_subplot()
+    observed = Observed.common(result.observed for result in results)
     for colour, result in zip(cycle(COLOURS), results, strict=False):
         start = np.nanmax(result.clock[:, 0])  # from here on every run has an incumbent
         # The evaluation that overshoots counts, be it the first, which leaves room for a line.
         end = max(result.seconds_given, np.nanmax(result.clock), 1.1 * start)
         times = np.geomspace(start, end, GRID_POINTS)
-        incumbent = incumbent_at(result, times)
+        incumbent = observed.figures(incumbent_at(result, times))
+        known = ~np.isinf(incumbent).any(axis=0)  # a score may be minus infinity
+        if not known.any():
+            axes.set_xlim(start, end)
+            continue
+        times, incumbent = times[known], incumbent[:, known]
         low, high = np.nanpercentile(incumbent, (10, 90), axis=0)
         label = f"{result.arguments.agent} ({result.runs} runs)"
         axes.plot(times, np.nanmean(incumbent, axis=0), color=colour, label=label, linewidth=2)
@@ -90,14 +97,15 @@ def plot_incumbent(results: Sequence[SearchResult], path: str | os.PathLike[str]
     real = all(result.answers_last for result in results)
     axes.set_xlabel(f"{kind_of_time(results)} time [s]")
     basis = results[0].provenance["search_accuracy"]
-    what = "validation accuracy of the answer" if real else "best observed validation accuracy"
-    axes.set_ylabel(f"{what} [%]\n{first.epochs} epochs, {basis}")
+    what = f"{observed.title} of the answer" if real else f"best observed {observed.title}"
+    axes.set_ylabel(f"{what}{observed.unit}\n{first.epochs} epochs, {basis}")
     axes.set_title(
         f"{results[0].table.space.title} space, {first.dataset}: "
         "mean and 10th–90th percentile of runs"
     )
     axes.grid(alpha=0.3, which="both")
-    axes.legend(frameon=False, loc="lower right")
+    if axes.lines:
+        axes.legend(frameon=False, loc="lower right")
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=150, format="png")
     return path

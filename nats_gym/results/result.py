@@ -25,6 +25,7 @@ from nats_gym.errors import (
     shown,
     unknown_name,
 )
+from nats_gym.evaluators.observed import Observed
 from nats_gym.files import make_folder, replacing
 from nats_gym.machine import versions
 from nats_gym.results.pareto import find_objectives, hypervolume_shares, observed_fronts
@@ -50,6 +51,8 @@ LONGEST_NAME = 200
 #: Of ``runs.npz``: a search holds 100 million evaluations at most, of 56 bytes each.
 LARGEST_RUNS = 6 << 30
 PACKED_TO, BESIDES = 100, 64 << 20
+#: What a result's provenance calls the score that an evaluator told as an accuracy.
+OBSERVED = "observed"
 #: Provenance of seconds that passed while a supernet was trained.
 REAL = "real"
 #: What a result keeps of every evaluation, and what stands behind a run's last.
@@ -226,7 +229,8 @@ class SearchResult:
     Attributes:
         index: official index of each architecture evaluated; -1 for what the agent asked for and
             is no architecture: it scores 0 and takes no time.
-        accuracy: what was observed, validation accuracy in percent on the schedule trained.
+        accuracy: what was observed, validation accuracy in percent on the schedule trained; or a
+            score brought to 0…100, see :attr:`observed`.
         seconds: what each evaluation cost.
         clock: the run's simulated seconds when each evaluation was done.
         rung: which of ``arguments.rungs`` each was trained to; 0 where there is one schedule.
@@ -312,6 +316,11 @@ class SearchResult:
         """Seconds of each run: the budget, or where there is none, those of the longest."""
         budget = self.arguments.budget
         return budget if math.isfinite(budget) else float(np.nanmax(self.clock))
+
+    @property
+    def observed(self) -> Observed:
+        """What the accuracies are: percent, or scores brought to 0…100."""
+        return Observed(self.provenance.get(OBSERVED, ""))
 
     @property
     def answers_last(self) -> bool:
@@ -516,12 +525,14 @@ class SearchResult:
     def summary(self) -> dict[str, Any]:
         """Means and standard deviations over runs, of what the table can judge.
 
-        No test accuracy where the table has none but validation's: see :data:`NO_TEST`.
+        No test accuracy where the table has none but validation's: see :data:`NO_TEST`. Where the
+        evaluator observed a score, it is the score's own.
         """
+        what = "observed_score" if self.observed.name else "observed_valid_accuracy"
         figures: dict[str, Any] = {
             "runs": self.runs,
             "evaluations": _mean_std(self.evaluations),
-            "observed_valid_accuracy": _mean_std(self.best_observed),
+            what: _mean_std(self.observed.figures(self.best_observed)),
         }
         if not self.is_judged:
             return figures
@@ -750,7 +761,8 @@ def _columns(arrays: Arrays) -> tuple[dict[str, Any], Any]:
 
 
 def _mean_std(values: NDArray[Any]) -> dict[str, float]:
-    return {"mean": float(np.mean(values)), "std": float(np.std(values))}
+    with np.errstate(invalid="ignore"):  # a score may be minus infinity
+        return {"mean": float(np.mean(values)), "std": float(np.std(values))}
 
 
 def bound_in_words(budget: float, evaluations: int | None, seconds: str = "s") -> str:

@@ -23,6 +23,7 @@ from nats_gym.tables.column import MEASURED, NO_TEST
 _ROWS = (
     ("evaluations a run", "evaluations", ""),
     ("best observed valid [%]", "observed_valid_accuracy", "search_accuracy"),
+    ("best observed", "observed_score", "search_accuracy"),
     ("full-schedule valid [%]", "full_schedule_valid_accuracy", "full_schedule_valid_accuracy"),
     ("full-schedule test [%]", "full_schedule_test_accuracy", "full_schedule_test_accuracy"),
     ("regret to best known, points", "regret", "full_schedule_valid_accuracy"),
@@ -72,6 +73,9 @@ def summary_grid(results: Mapping[str, SearchResult]) -> Grid:
         if not any(key in summary for summary in summaries):
             continue
         told = dict.fromkeys(result.provenance.get(basis, "") for result in results.values())
+        if key == "observed_score":
+            names = dict.fromkeys(filter(None, (one.observed.name for one in results.values())))
+            row = f"{row} {' / '.join(names)}"
         if key == "hypervolume":
             weighing = [result for result in results.values() if result.weighed]
             told = dict.fromkeys(say_objectives([one], one.weighed) for one in weighing)
@@ -110,7 +114,9 @@ def front_grid(result: SearchResult) -> Grid:
     index = result.index[0, front]
     figures = {name: result.figure(name) for name in names if name != "accuracy"}
     heads = [
-        figures[name].quantity.label if name in figures else "accuracy observed [%]"
+        figures[name].quantity.label
+        if name in figures
+        else result.observed.name or "accuracy observed [%]"
         for name in names
     ]
     rows = grid(title, "index", *heads)
@@ -118,7 +124,7 @@ def front_grid(result: SearchResult) -> Grid:
         cells = [
             f"{figures[name].values[arch]:.6g}"
             if name in figures
-            else f"{result.accuracy[0, place]:.2f}"
+            else result.observed.cell(result.accuracy[0, place])
             for name in names
         ]
         rows.add_row(str(arch), *cells)

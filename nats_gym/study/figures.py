@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from nats_gym.datasets import title_of
 from nats_gym.errors import InvalidInput, shown, unknown_name
+from nats_gym.evaluators.observed import Observed
 from nats_gym.results.pareto import MARGIN, table_front
 from nats_gym.results.plots import GRID_POINTS, incumbent_at
 from nats_gym.results.result import SearchResult, kind_of_time, rests_on, say_objectives
@@ -76,11 +77,16 @@ def regret_curves(
 def incumbent_curves(
     results: Results, styles: Styles | None = None, *, seed: int = 0, phone: bool = False
 ) -> Figure:
-    """Best observed accuracy against time: mean over runs, with its 95 % bootstrap interval.
+    """Best observed accuracy or score against time: mean over runs, its 95 % bootstrap interval.
 
     Panels and lines as of :func:`regret_curves`; it needs no table.
     """
-    return _over_time(results, styles, incumbent_at, _observed_label, seed, phone, log=False)
+    return _over_time(results, styles, _observed_at, _observed_label, seed, phone, log=False)
+
+
+def _observed_at(result: SearchResult, times: NDArray[np.float64]) -> NDArray[np.float64]:
+    figures = result.observed.figures(incumbent_at(result, times))
+    return np.where(np.isinf(figures), np.nan, figures)  # a score that is minus infinity
 
 
 def _over_time(
@@ -500,6 +506,9 @@ def _regret_label(searches: Searches) -> str:
 
 def _observed_label(searches: Searches) -> str:
     basis = _provenance(searches, "search_accuracy")
+    observed = Observed.common(result.observed for result in searches.values())
+    if observed.name:
+        return f"best observed {observed.name}\n{basis}"
     return f"best observed accuracy [%]\nvalidation, {basis}"
 
 

@@ -235,7 +235,8 @@ def _ran(group: Group, results: Mapping[str, SearchResult]) -> str:
     for result in results.values():
         if not result.arguments.rungs:
             basis = search_bases(result)[str(group.epochs)]
-            schedule = f" on the schedule of {epochs_title(group.epochs)} ({basis} accuracies)"
+            seen = result.observed.name or f"{basis} accuracies"
+            schedule = f" on the schedule of {epochs_title(group.epochs)} ({seen})"
     seconds = list_words(sorted({result.provenance["seconds"] for result in results.values()}))
     bound = bound_in_words(
         group.budget, group.evaluations, f"{kind_of_time(results.values())} seconds"
@@ -281,8 +282,9 @@ def _headline(headline: HeadlineTable) -> tuple[Table, str, str]:
     how = "Best mean of a column in bold; the last row is the best that the table holds" + (
         ", or where there is none, that any run observed." if of_observed else "."
     )
+    shown = dict.fromkeys(column.score or "accuracy, %" for column in headline.columns)
     table = Table(
-        f"{capitalised(headline.title)}: accuracy, %",
+        f"{capitalised(headline.title)}: {'; '.join(shown) or 'accuracy, %'}",
         ("agent", *(column.title for column in headline.columns)),
         (tuple(agents), (Row("best known", known, reference=True),)),
         tuple(headline.headings()),

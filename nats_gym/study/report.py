@@ -161,14 +161,15 @@ def _observed_section(
 ) -> Section:
     """What was observed, where no table judges it."""
     best = "; ".join(f"{label} {_mean_std(one)}" for label, one in searches.items())
+    what, unit = _observed_in_words(searches)
     time = f"{kind_of_time(searches.values())} time"
     drawn: dict[str, Plot] = {
         "incumbent": (
-            f"Best observed validation accuracy against {time}, mean over runs with its 95 % "
+            f"Best observed {what} against {time}, mean over runs with its 95 % "
             "bootstrap interval. No table judges these searches: what a training of "
             "the same architecture would find another time is not known. The dotted line is the "
             "budget, or where there is none the longest run.",
-            f"Curves of the best observed accuracy against {time}. At the end, in percent: {best}.",
+            f"Curves of the best observed {what} against {time}. At the end{unit}: {best}.",
             lambda phone: figures.incumbent_curves(searches, styles, phone=phone),
         ),
     }
@@ -435,10 +436,11 @@ def _observed_numbers(searches: Searches) -> Table:
         *("agent", "evaluations a run", "best observed", "evaluations an hour"),
         *("median seconds a run", "failures"),
     )
+    what, unit = _observed_in_words(searches)
     caption = (
-        "Best observed validation accuracy of a run in percent, mean ± standard deviation over "
-        "runs. Failures: evaluations, of all runs, that diverged, ran out of time or memory, or "
-        "whose workers were lost."
+        f"Best observed {what} of a run{unit}, mean ± standard deviation over runs. Failures: "
+        "evaluations, of all runs, that diverged, ran out of time or memory, or whose workers were "
+        "lost."
     )
     rows = []
     for label, result in searches.items():
@@ -457,8 +459,16 @@ def _observed_numbers(searches: Searches) -> Table:
 
 def _mean_std(result: SearchResult) -> str:
     """Of the best that runs observed."""
-    best = result.best_observed
-    return f"{best.mean():.2f}" + (f" ± {best.std():.2f}" if len(best) > 1 else "")
+    best = result.observed.figures(result.best_observed)
+    form = ".6g" if result.observed.name else ".2f"
+    return f"{best.mean():{form}}" + (f" ± {best.std():{form}}" if len(best) > 1 else "")
+
+
+def _observed_in_words(searches: Searches) -> tuple[str, str]:
+    """What was observed, and its unit, as a caption says them."""
+    titles = dict.fromkeys(one.observed.title for one in searches.values())
+    scores = any(one.observed.name for one in searches.values())
+    return " or ".join(titles), "" if scores else ", in percent"
 
 
 def _agent_numbers(result: SearchResult, goal: float, start: float) -> Iterator[str]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from nats_gym.agents import AGENTS, GUIDE_OPTIONS, get_agent, results_for_model
 from nats_gym.datasets import title_of
+from nats_gym.evaluators.observed import Observed
 from nats_gym.results.result import SearchResult, kind_of_time
 from nats_gym.study.comparison import capitalised
 from nats_gym.study.published import published_keys
@@ -65,6 +66,7 @@ class Column:
         provenance: what the accuracies rest on, ``"measured"`` or ``"surrogate"``.
         entries: by the agent's label.
         best_known: highest mean accuracy in the table, percent; that any run observed if none is.
+        score: of what was observed and is no accuracy, its name.
     """
 
     group: Group
@@ -73,12 +75,13 @@ class Column:
     provenance: str
     entries: dict[str, Entry]
     best_known: float
+    score: str = ""
 
     @property
     def title(self) -> str:
         """The split, and a warning where it is estimated."""
         estimated = "" if self.provenance == MEASURED else f" ({self.provenance})"
-        return SPLIT_TITLES[self.split] + estimated
+        return (f"observed {self.score}" if self.score else SPLIT_TITLES[self.split]) + estimated
 
 
 @dataclass(frozen=True)
@@ -162,10 +165,12 @@ def _column(
     if all_judged(results) == (split == OBSERVED):
         return None
     if split == OBSERVED:
-        observed = {label: result.best_observed for label, result in results.items()}
+        score = Observed.common(result.observed for result in results.values())
+        observed = {label: score.figures(one.best_observed) for label, one in results.items()}
         best = max(float(np.max(values)) for values in observed.values())
         bases = sorted({result.provenance["search_accuracy"] for result in results.values()})
-        return Column(group, heading, split, " / ".join(bases), entries(observed), best)
+        told = entries(observed)
+        return Column(group, heading, split, " / ".join(bases), told, best, score.name)
     if split == "test" and basis.get("full_schedule_test_accuracy") != MEASURED:
         judged = table.estimates_test and (group.dataset, split) in published_keys(group.space)
         if not judged:
@@ -244,15 +249,18 @@ def _notes(groups: dict[Group, dict[str, SearchResult]], columns: list[Column]) 
     kind = kind_of_time(result for results in groups.values() for result in results.values())
     timed = any(math.isfinite(group.budget) for group in groups)
     of_seconds = f" of {kind} seconds" if timed else ""
-    splits = {column.split for column in columns}
+    splits = {column.split for column in columns if not column.score}
     what = {
         "full-schedule accuracy of the answer of each run": bool(splits - {OBSERVED}),
         "best validation accuracy that each run observed, which no table judges": OBSERVED
         in splits,
     }
     shown = "; ".join(text for text, is_shown in what.items() if is_shown)
+    scores = dict.fromkeys(column.score for column in columns if column.score)
+    observed = (f"best {score} that each run observed" for score in scores)
+    shown = "; ".join((*([f"{shown}, percent"] if shown else []), *observed))
     notes = [
-        f"{capitalised(shown)}, percent; {over}.",
+        f"{capitalised(shown)}; {over}.",
         f"Search schedule and budget{of_seconds}: {'; '.join(searched_on)}.",
         *(
             sentence if len(headings) == len(groups) else f"{list_words(headings)}: {sentence}"
@@ -340,6 +348,9 @@ def _share_with_model(result: SearchResult) -> float:
 
 def _search_basis(results: Mapping[str, SearchResult]) -> Iterator[str]:
     """Whether the accuracies that guided the searches of one group are estimates, a sentence."""
+    if scores := dict.fromkeys(one.observed.name for one in results.values() if one.observed.name):
+        yield f"What the searches saw are scores, {list_words([*scores])}, and no accuracies."
+        return
     bases = {s: basis for result in results.values() for s, basis in search_bases(result).items()}
     measured = [schedule for schedule, basis in bases.items() if basis == MEASURED]
     estimated = [schedule for schedule in bases if schedule not in measured]
