@@ -139,10 +139,8 @@ def import_hw_nas_bench(path: str | os.PathLike[str]) -> dict[str, tuple[str, ..
 
 def _is_imported(there: NamedColumn, metric: Metric) -> bool:
     """Whether a column that was added here is as an import adds it."""
-    name, *counts = metric
-    expected = HW_NAS_BENCH, LICENCE, name, Quantity(*counts)
-    column = there.column
-    return (column.source, column.licence, column.quantity, column.counts) == expected
+    column, counts = there.column, Quantity(metric.unit, metric.label, metric.lower_is_better)
+    return (column.source, column.licence, column.counts) == (HW_NAS_BENCH, LICENCE, counts)
 
 
 def _read(path: Path) -> dict[Any, Any]:

@@ -82,14 +82,13 @@ def shipped_columns(space: ArchitectureSpace, dataset: str) -> dict[str, NamedCo
     their classifier alone, and say for which they were made.
     """
     found = {}
-    for folder in _within(SHIPPED):
-        if folder.name.startswith(f"{space.name}-columns-"):
-            of, made_for, columns = _read(folder)
-            if of == space.name and _same_networks(of, made_for, dataset):
-                suffix = "" if made_for == dataset else f"{MADE_FOR}{made_for}"
-                for column in columns:
-                    provenance = f"{column.provenance}{suffix}"
-                    found[column.quantity] = NamedColumn(folder, column, provenance)
+    for folder in _within(SHIPPED, f"{space.name}-columns-"):
+        of, made_for, columns = _read(folder)
+        if of == space.name and _same_networks(of, made_for, dataset):
+            suffix = "" if made_for == dataset else f"{MADE_FOR}{made_for}"
+            for column in columns:
+                provenance = f"{column.provenance}{suffix}"
+                found[column.quantity] = NamedColumn(folder, column, provenance)
     return found
 
 
@@ -264,13 +263,14 @@ def _folders_added(space: str, dataset: str) -> dict[str, Path]:
     return {name: folder for name, folder in names.items() if is_name(name)}
 
 
-def _within(folder: Path) -> list[Path]:
-    """Folders in a folder, but hidden ones."""
+def _within(folder: Path, begin: str = "") -> list[Path]:
+    """Folders in a folder whose names begin so, but hidden ones."""
     try:
-        found = sorted(one for one in folder.iterdir() if not one.name.startswith("."))
+        with os.scandir(folder) as there:
+            names = [one.name for one in there if one.name.startswith(begin) and one.is_dir()]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return [one for one in found if one.is_dir()]
+    return [folder / name for name in sorted(names) if not name.startswith(".")]
 
 
 def _added(space: str, dataset: str) -> Path:
@@ -279,8 +279,11 @@ def _added(space: str, dataset: str) -> Path:
 
 def _read(folder: Path) -> tuple[str, str, tuple[Column, ...]]:
     """Space, data set and named columns of a folder; raises ``OSError`` of some kind."""
-    path = folder / MANIFEST
-    return _read_once(folder, path.stat().st_mtime_ns if path.is_file() else 0)
+    try:
+        changed = (folder / MANIFEST).stat().st_mtime_ns
+    except FileNotFoundError:
+        changed = 0  # which is told in the same words as of a table
+    return _read_once(folder, changed)
 
 
 @lru_cache(maxsize=1_024)

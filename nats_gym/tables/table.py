@@ -259,7 +259,8 @@ class Table:
             own = {column.quantity: column for column in self.columns if column.counts}
             if type(name) is str and name in own:
                 return self._as_figure(name, own[name])
-            name = check_figure(name, "figure", self.known_figures)
+            if type(name) is not str or name not in named_columns(self.space, self.dataset):
+                name = check_figure(name, "figure", self.known_figures)
             return named_figure(self.space, self.dataset, name)
         if name in self.space.closed_forms:
             return self.space.figure(name, self.dataset)
@@ -462,7 +463,8 @@ def named_figure(space: ArchitectureSpace, dataset: str, name: str) -> Figure:
     if type(name) is str and name in space.closed_forms:
         return space.figure(name, dataset)
     named = named_columns(space, dataset)
-    name = check_figure(name, "figure", known_figures(space, dataset))
+    if type(name) is not str or name not in named:
+        name = check_figure(name, "figure", known_figures(space, dataset))
     if name not in named:
         raise NotInTable(f"{name} of {space.name} {dataset} is no named column: a table has it")
     folder, column, provenance, damage = named[name]
