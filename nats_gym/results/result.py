@@ -494,6 +494,7 @@ class SearchResult:
             )
         if objectives is None and self.weighed:
             objectives = self.weighed
+            self._check_columns()  # which says more of one that is gone
         return find_objectives(self.table, objectives, self.figure)
 
     def figure(self, name: str) -> Figure:
@@ -667,12 +668,15 @@ class SearchResult:
             **columns, arguments=arguments, provenance=provenance, table=table, alphas=alphas
         )._checked(folder)
 
+    def _check_columns(self) -> None:
+        for key in self.provenance:
+            if key.startswith(OBJECTIVE):
+                self.figure(key.removeprefix(OBJECTIVE))
+
     def _checked(self, folder: Path) -> SearchResult:
         """Itself; ``UnreadableResult`` where what it weighed is another column here."""
         try:
-            for key in self.provenance:
-                if key.startswith(OBJECTIVE):
-                    self.figure(key.removeprefix(OBJECTIVE))
+            self._check_columns()
         except UnreadableResult as error:
             raise UnreadableResult(f"{shown(str(folder))}: {error}") from None
         return self

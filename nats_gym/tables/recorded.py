@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from nats_gym import checks
 from nats_gym.spaces import Figure, get_space
 from nats_gym.tables.column import core_figures
-from nats_gym.tables.named_columns import SHIPPED, named_columns
+from nats_gym.tables.named_columns import added_columns
 
 #: What a result's provenance calls an objective's column: this, and its name.
 OBJECTIVE = "objective "
@@ -41,10 +41,10 @@ def another_column(space: str, dataset: str, name: str, recorded: str, here: str
     """
     space, name = get_space(space).name, checks.text(name, "a column's name")
     recorded, here = checks.text(recorded, "a record"), checks.text(here, "what is here")
-    there = named_columns(get_space(space), checks.text(dataset, "a dataset")).get(name)
+    added = added_columns(get_space(space), checks.text(dataset, "a dataset"))
     if not here:
         here, do = "none", "add it: nats-gym data add-column or data import"
-    elif there is not None and there.folder.parent != SHIPPED:
+    elif name in added:
         do = (
             f"nats-gym data remove-column {space} {dataset} {name} takes it away, a NATS_GYM_HOME "
             "elsewhere leaves it out"
