@@ -357,8 +357,8 @@ def _figures_table(
         caption += " In brackets: of how many answers a figure is known."
     if estimated := sorted(name for name, basis in bases.items() if is_estimate(basis)):
         caption += f" Estimates: {list_words(estimated)}."
-    if elsewhere := sorted(f"{name} {of}" for name, of in bases.items() if MADE_FOR in of):
-        caption += f" Of other networks: {list_words(elsewhere)}."
+    if elsewhere := sorted(f"{name} ({of})" for name, of in bases.items() if MADE_FOR in of):
+        caption += f" Made for other networks: {list_words(elsewhere)}."
     head = (known[name].label for name in names)
     return Table(caption, ("agent", *head), (tuple(rows),))
 

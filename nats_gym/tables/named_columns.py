@@ -13,6 +13,7 @@ import os
 import shutil
 from functools import lru_cache
 from itertools import product
+from os.path import isdir
 from pathlib import Path
 from typing import NamedTuple
 
@@ -267,7 +268,8 @@ def _within(folder: Path, begin: str = "") -> list[Path]:
     """Folders in a folder whose names begin so, but hidden ones."""
     try:
         with os.scandir(folder) as there:
-            names = [one.name for one in there if one.name.startswith(begin) and one.is_dir()]
+            # Which, unlike an entry's own, is no error of a link that leads to itself.
+            names = [one.name for one in there if one.name.startswith(begin) and isdir(one)]
     except (FileNotFoundError, NotADirectoryError):
         return []
     return [folder / name for name in sorted(names) if not name.startswith(".")]

@@ -231,6 +231,9 @@ def test_an_odd_number_of_passes_has_a_median(monkeypatch: pytest.MonkeyPatch) -
 def test_with_dead_branches_each_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     script = scripted(monkeypatch)
     (found,) = measure_latency("swaps", "digits", "kept", passes=1, dead_branches=True)
+    told = json.loads((found.folder / "manifest.json").read_text())["columns"][0]["note"]
+    assert "in one pass over all in a random order" in told
+    assert "nan" not in told
     assert sorted(script.asked) == [(index, 1) for index in range(9)]
     assert np.allclose(found.milliseconds, np.arange(1.0, 10))
     assert math.isnan(found.spread)
@@ -509,6 +512,7 @@ def test_the_command_measures_and_says(monkeypatch: pytest.MonkeyPatch, capsys: 
     code, out, err = call(monkeypatch, capsys, *given, "--samples", "2")
     assert (code, err) == (0, "")
     assert "a part of swaps" in out
+    assert "nan" not in call(monkeypatch, capsys, *given, "--samples", "2", "--passes", "1")[1]
     code, out, err = call(monkeypatch, capsys, *given)
     assert (code, err) == (0, "")
     assert "latency/cpu-1-thread-batch4" in out

@@ -552,6 +552,8 @@ def test_figures_of_the_answers_are_shown_where_they_are_known(
     flops, raspi = texts.count("FLOPs [M]"), texts.count("latency on Raspberry Pi 4 [ms]")
     assert (flops, raspi) == (3, 2)  # sizes have no latency on that device
     assert "mean ± standard deviation over runs. Estimates: latency/raspi4." in " ".join(texts)
+    made_for = "Made for other networks: latency/raspi4 (surrogate for cifar10)."
+    assert " ".join(texts).count(made_for) == 1  # on cifar100
     for one in study.cells:
         table = one.result.table
         for name in ("flops", "latency/raspi4") if table.space.name == "tss" else ("flops",):

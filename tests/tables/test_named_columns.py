@@ -357,6 +357,10 @@ def damages() -> Iterator[tuple[str, Any]]:
         "a folder for it",
         lambda folder: (folder / MANIFEST).unlink() or (folder / MANIFEST).mkdir(),
     )
+    yield (
+        "a link to itself",
+        lambda folder: (folder / MANIFEST).unlink() or (folder / MANIFEST).symlink_to(MANIFEST),
+    )
     yield "another's", lambda folder: change(folder, '"cifar10"', '"cifar100"')
     yield "unit", lambda folder: change(folder, '"unit": "milliseconds"', '"unit": "s"')
     yield "direction", lambda folder: change(folder, '"lower_is_better": true', '"lower": 1')
@@ -442,6 +446,8 @@ def test_what_else_lies_among_columns_is_none(
         (folder / name).write_text("mine")
     (folder.parent / "tss").write_text("mine")
     (folder / "my notes").mkdir()
+    for name, target in (("loop", "loop"), ("gone", "nowhere")):
+        (folder / name).symlink_to(target)
     assert [*added_columns(TSS, "cifar10")] == ["c"]
     gym.make("NATS-TSS-cifar10-v0", figures=["c"])
     for given in (("data", "status"), ("show", "tss", "3", "--dataset", "cifar10")):
