@@ -9,8 +9,9 @@ from __future__ import annotations
 import difflib
 import sys
 import warnings
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import islice
+from itertools import count, islice
 from typing import Any
 
 
@@ -196,6 +197,9 @@ def listed(allowed: Iterable[str], listed_by: str = "") -> str:
         listed_by: what lists all of them, such as ``"which nats-gym show lists"``: fewer do then.
     """
     names = list(allowed)
+    if listed_by and len(names) > NAMED:  # first of each group, such as latency/…, then the next
+        places: dict[str, Iterator[int]] = defaultdict(count)
+        names.sort(key=lambda one: next(places[one.partition("/")[0]]) if "/" in one else 0)
     text = ", ".join(names[: NAMED if listed_by else LISTED]) or "none, for there is none"
     if len(text) > LISTED:
         text = text[: LISTED - 1]

@@ -15,7 +15,7 @@ import pytest
 from hostile import DEEP, Hostile, Lying, Number
 
 from nats_gym import checks
-from nats_gym.errors import InvalidInput, did_you_mean, shown, unknown_name
+from nats_gym.errors import InvalidInput, did_you_mean, listed, shown, unknown_name
 
 
 class Masked(Hostile):  # type: ignore[misc, valid-type]
@@ -185,3 +185,9 @@ def test_what_is_no_name_has_none_near() -> None:
     endless = unknown_name("column", "c9", [f"c{n}" for n in range(10**5)])
     assert "(100,000 in all)" in str(endless)
     assert len(str(endless)) < 1200
+    groups = ["flops", *(f"{of}/{n}" for of in "abc" for n in range(9))]
+    told = (
+        "flops, a/0, b/0, c/0, a/1, b/1, c/1, a/2, b/2, c/2, a/3, b/3… (28 in all, which x lists)"
+    )
+    assert listed(groups, "which x lists") == told
+    assert listed(groups[:3], "which x lists") == "flops, a/0, a/1"

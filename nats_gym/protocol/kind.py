@@ -30,11 +30,12 @@ from nats_gym.simulation.clock import MAX_RUNS, check_budget, check_evaluations,
 from nats_gym.simulation.schedule import Epochs, check_epochs
 from nats_gym.simulation.workers import check_workers
 from nats_gym.spaces import ArchitectureSpace, Figure, Quantity, get_space
-from nats_gym.tables import Table, known_figures, load_table
+from nats_gym.tables import Table, load_table
 from nats_gym.tables.objectives import name_objectives
 from nats_gym.tables.prior import NONE, open_prior, prior_figures, prior_names, prior_record
 from nats_gym.tables.recorded import OBJECTIVE, column_record, unrecorded
 from nats_gym.tables.score import open_score, score_record
+from nats_gym.tables.table import known_without_table
 
 from .answers import Answers, Columns
 from .ladder import check_rungs
@@ -120,7 +121,9 @@ class Kind(ABC):
 
         def known() -> Mapping[str, Quantity]:
             table = own()
-            return known_figures(space, dataset) if table is None else table.known_figures
+            if table is None:
+                return known_without_table(space, dataset)
+            return table.known_figures
 
         options = dict(self.options)
         default = prior_of(self.factory)

@@ -35,12 +35,11 @@ from nats_gym.simulation.workers import MAX_WORKERS
 from nats_gym.spaces import ArchitectureSpace, Figure, Quantity, get_space
 from nats_gym.tables import NO_TEST, SURROGATE, Table, load_table
 from nats_gym.tables.folder import sha256_of
-from nats_gym.tables.named_columns import known_figures
 from nats_gym.tables.objectives import Objectives
 from nats_gym.tables.prior import open_prior, prior_names, prior_record
 from nats_gym.tables.recorded import OBJECTIVE, another_column, column_record, unrecorded
 from nats_gym.tables.score import open_score, score_record
-from nats_gym.tables.table import named_figure
+from nats_gym.tables.table import known_without_table, named_figure
 from nats_gym.untrusted import Arrays, open_arrays, read_json
 
 RUNS_FILE, RUN_FILE = "runs.npz", "run.json"
@@ -208,7 +207,7 @@ class NoTable:
     @property
     def known_figures(self) -> dict[str, Quantity]:
         """As :attr:`nats_gym.tables.Table.known_figures`."""
-        return known_figures(self.space, self.dataset)
+        return known_without_table(self.space, self.dataset)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):

@@ -8,8 +8,7 @@ from nats_gym.errors import InvalidInput
 from nats_gym.spaces import get_space
 from nats_gym.spaces.figure import Figure
 from nats_gym.tables.figure_names import check_figure
-from nats_gym.tables.named_columns import known_figures
-from nats_gym.tables.table import Table, named_figure
+from nats_gym.tables.table import Table, known_without_table, named_figure
 
 #: What is searched for.
 SEARCHED = "accuracy"
@@ -30,10 +29,10 @@ def open_score(space: str, dataset: str, name: str, table: Table | None = None) 
     of, dataset = get_space(space), get_dataset(dataset).name
     if table is not None:
         table = checks.instance(table, Table, "the searched table")
-    known = known_figures(of, dataset) if table is None else table.known_figures
-    name = check_figure(name, "score", known)
-    if name == SEARCHED:
+    known = known_without_table(of, dataset) if table is None else table.known_figures
+    if type(name) is str and name == SEARCHED:
         raise InvalidInput(f"{SEARCHED} is what is searched for, and no score")
+    name = check_figure(name, "score", {one: of for one, of in known.items() if one != SEARCHED})
     return named_figure(of, dataset, name) if table is None else table.figure(name)
 
 

@@ -453,18 +453,29 @@ class Table:
             )
 
 
+def known_without_table(space: str | ArchitectureSpace, dataset: str) -> dict[str, Quantity]:
+    """By name, what is known where there is no table: accuracies observed, and what names find.
+
+    Raises:
+        InvalidInput: for an unknown space or data set.
+    """
+    known = known_figures(space, dataset)
+    return {name: of for name, of in known.items() if name == "accuracy" or name not in QUANTITIES}
+
+
 def named_figure(space: ArchitectureSpace, dataset: str, name: str) -> Figure:
     """What is known of every architecture without a table: a named column, or a closed form.
 
     Raises:
         InvalidInput: for a name that nothing has: it lists all figures of the space.
+        NotInTable: for accuracies.
         CorruptTable: for a damaged column; says how one that was added here is removed.
     """
     if type(name) is str and name in space.closed_forms:
         return space.figure(name, dataset)
     named = named_columns(space, dataset)
     if type(name) is not str or name not in named:
-        name = check_figure(name, "figure", known_figures(space, dataset))
+        name = check_figure(name, "figure", known_without_table(space, dataset))
     if name not in named:
         raise NotInTable(f"{name} of {space.name} {dataset} is no named column: a table has it")
     folder, column, provenance, damage = named[name]

@@ -22,6 +22,7 @@ from nats_gym.spaces import get_space
 from nats_gym.tables import add_column, known_figures, load_table, remove_column
 from nats_gym.tables.folder import MANIFEST
 from nats_gym.tables.named_columns import added_columns
+from nats_gym.tables.score import open_score
 from nats_gym.tables.table import named_figure
 from nats_gym.tasks import make_tasks
 from nats_gym.testing import check_vector_env
@@ -78,6 +79,8 @@ def test_what_a_table_lacks_is_not_listed() -> None:
     for call in (
         lambda: gym.make("NASBench101-cifar10-v0", max_latency=0.01),
         lambda: gym.make("mo-NASBench101-cifar10-v0", objectives=["accuracy", "latency"]),
+        lambda: open_score("sss", "digits", "latency"),  # for a search without a table
+        lambda: open_score("nb101", "cifar10", "latency", load_table("nb101", "cifar10")),
     ):
         with pytest.raises(InvalidInput, match="'latency': no table here has it; allowed: params"):
             call()
