@@ -40,7 +40,7 @@ os.environ["NATS_GYM_HOME"] = HOME.name
 SHARED = Path(__file__).parent.parent.parent / "shared" / "figures"
 
 
-ATTACKS, ON_GPU = (Path(__file__).parent / folder for folder in ("attack", "gpu"))
+ATTACKS, ON_GPU = (f"{Path(__file__).parent / folder}{os.sep}" for folder in ("attack", "gpu"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -56,9 +56,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             if cases[test] % thinned.args[0]:
                 item.add_marker("slow")
             cases[test] += 1
-        if ATTACKS in item.path.parents and item.get_closest_marker("slow"):
+        if str(item.path).startswith(ATTACKS) and item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.attack)
-        if ON_GPU in item.path.parents:
+        if str(item.path).startswith(ON_GPU):
             item.add_marker(pytest.mark.gpu)
             item.add_marker(pytest.mark.filterwarnings("default"))
 
