@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 from nats_gym.checks import integer, number, word
 from nats_gym.evaluators import Outcome
 from nats_gym.spaces import ArchitectureSpace
-from nats_gym.spaces.architecture_space import uniform_integers
-from nats_gym.streams import RunStreams
+from nats_gym.streams import RunStreams, uniform_integers
 
 from .asha import smallest_type
 from .interface import Question

@@ -26,8 +26,7 @@ from threadpoolctl import threadpool_limits
 
 from nats_gym.evaluators import Outcome
 from nats_gym.spaces import ArchitectureSpace
-from nats_gym.spaces.architecture_space import uniform_integers
-from nats_gym.streams import RunStreams, run_keys
+from nats_gym.streams import RunStreams, run_keys, uniform_integers
 
 from .linear_posterior import LinearPosterior
 from .pending import Pending

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from nats_gym.evaluators import Outcome
 from nats_gym.spaces import ArchitectureSpace
-from nats_gym.spaces.architecture_space import uniform_integers
-from nats_gym.streams import RunStreams
+from nats_gym.streams import RunStreams, uniform_integers
 
 
 class RandomSearch:

@@ -24,8 +24,7 @@ from nats_gym.checks import integer, switch
 from nats_gym.evaluators import Outcome
 from nats_gym.extras import require
 from nats_gym.spaces import ArchitectureSpace
-from nats_gym.spaces.architecture_space import uniform_integers
-from nats_gym.streams import RunStreams
+from nats_gym.streams import RunStreams, uniform_integers
 
 from .pending import Pending
 

@@ -311,6 +311,27 @@ def numbers(value: object, what: str) -> NDArray[np.float64]:
         return given.astype(np.float64)
 
 
+def integers_below(array: NDArray[Any], bound: int, what: str) -> NDArray[np.int64]:
+    """Return an array as int64; ``InvalidInput`` unless every entry is in ``0 … bound-1``."""
+    if array.dtype.kind not in "iu" and array.size:
+        # An integer beyond 64 bits makes an array of objects.
+        objects = array.flat if array.dtype == object else ()
+        huge = next((v for v in objects if isinstance(v, int) and not 0 <= v < bound), None)
+        if huge is None:
+            raise InvalidInput(f"a {what} is an integer, got {array.dtype} values")
+        raise InvalidInput(f"{what} {shown(huge)} is out of range 0…{bound - 1}")
+    integers = array.astype(np.int64, copy=False)
+    if integers.ndim:
+        # A uint64 beyond int64 wraps to a negative, so one comparison as unsigned finds both ends.
+        wrong = integers.view(np.uint64) >= bound
+        bad = array[wrong].flat[0] if wrong.any() else None
+    else:  # in plain numbers, for the scalar environment
+        bad = None if 0 <= int(integers) < bound else array
+    if bad is not None:
+        raise InvalidInput(f"{what} {int(bad)} is out of range 0…{bound - 1}")
+    return integers
+
+
 def keys(value: object, what: str, count: int) -> NDArray[Any]:
     """An array ``(count,)`` of integers of 64 bits; ``InvalidInput`` for anything else."""
     plain = type(value) is np.ndarray  # at every evaluation: nothing is worded that nobody reads

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from functools import cache
 from statistics import NormalDist
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nats_gym.checks import as_integer
-from nats_gym.errors import InvalidInput, shown
+from nats_gym.errors import InvalidInput, NatsGymError, shown
 
 Keys = NDArray[np.uint64]
 
@@ -107,6 +107,28 @@ def uniform_below(keys: Keys, count: ArrayLike) -> NDArray[np.int64]:
     middle = high * of_low + (low * of_low >> _U(32))
     carried = low * of_high + (middle & mask)
     return np.asarray(high * of_high + (middle >> _U(32)) + (carried >> _U(32))).astype(np.int64)
+
+
+class RandomSource(Protocol):
+    """Anything that draws uniform floats: ``numpy.random.Generator`` or ``RunStreams``."""
+
+    def random(self, size: Any, /) -> Any:
+        """Return floats in [0, 1) of shape ``size``."""
+
+
+def uniform_integers(
+    rng: RandomSource, high: ArrayLike, shape: tuple[int, ...]
+) -> NDArray[np.int64]:
+    """Draw integers uniformly from ``0 … high-1``; ``high`` broadcasts against ``shape``."""
+    try:
+        drawn = np.asarray(rng.random(shape)) * np.asarray(high)
+    except NatsGymError:
+        raise
+    except Exception as error:  # another's code, which raises what it likes
+        raise InvalidInput(
+            f"rng has random(size), as a numpy.random.Generator or RunStreams, got {shown(rng)}"
+        ) from error
+    return drawn.astype(np.int64)  # truncation is floor: nothing is negative
 
 
 class RunStreams:

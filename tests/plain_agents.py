@@ -9,8 +9,7 @@ from typing import Any
 
 from nats_gym.agents.regularized_evolution import POPULATION, SAMPLE
 from nats_gym.spaces import ArchitectureSpace
-from nats_gym.spaces.architecture_space import uniform_integers
-from nats_gym.streams import RunStreams, run_keys, run_seeds
+from nats_gym.streams import RunStreams, run_keys, run_seeds, uniform_integers
 
 #: A plain architecture.
 Plain = tuple[int, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nats_gym.spaces.architecture_space import ArchitectureSpace, RandomSource
+from nats_gym.spaces.architecture_space import ArchitectureSpace
 from nats_gym.spaces.dense import DenseSpace
 from nats_gym.spaces.figure import CLOSED_FORM, Figure, Quantity
 from nats_gym.spaces.known import (
@@ -18,6 +18,7 @@ from nats_gym.spaces.nasbench101 import NASBench101Space
 from nats_gym.spaces.prefixes import Prefixes
 from nats_gym.spaces.size import SizeSpace
 from nats_gym.spaces.topology import TopologySpace
+from nats_gym.streams import RandomSource
 
 __all__ = [
     "CLOSED_FORM",

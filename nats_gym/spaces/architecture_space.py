@@ -14,7 +14,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -24,7 +24,7 @@ from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, NatsGymError, said, shown
 from nats_gym.spaces.figure import CLOSED_FORM, Figure, Quantity
 from nats_gym.spaces.prefixes import AllPrefixes, ListedPrefixes, Prefixes
-from nats_gym.streams import combine
+from nats_gym.streams import RandomSource, RunStreams, combine, uniform_integers
 
 Choices = NDArray[np.int64]
 Indices = NDArray[np.int64]
@@ -50,40 +50,11 @@ WELL_KNOWN: Mapping[str, Quantity] = {
 }
 
 
-class RandomSource(Protocol):
-    """Anything that draws uniform floats: ``numpy.random.Generator`` or ``RunStreams``."""
-
-    def random(self, size: Any, /) -> Any:
-        """Return floats in [0, 1) of shape ``size``."""
-
-
-def uniform_integers(rng: RandomSource, high: ArrayLike, shape: tuple[int, ...]) -> Indices:
-    """Draw integers uniformly from ``0 … high-1``; ``high`` broadcasts against ``shape``."""
-    try:
-        drawn = np.asarray(rng.random(shape)) * np.asarray(high)
-    except NatsGymError:
-        raise
-    except Exception as error:  # another's code, which raises what it likes
-        raise InvalidInput(
-            f"rng has random(size), as a numpy.random.Generator or RunStreams, got {shown(rng)}"
-        ) from error
-    return drawn.astype(np.int64)  # truncation is floor: nothing is negative
-
-
-class _Attempt:
-    """Uniform floats of each of several rows, a stream of its own each."""
+class _Attempt(RunStreams):
+    """A stream of each of several rows."""
 
     def __init__(self, keys: NDArray[np.uint64]) -> None:
-        self._keys, self._drawn = keys, 0
-
-    def random(self, size: Any, /) -> NDArray[np.float64]:
-        """Floats of shape ``size = (rows, ...)``."""
-        size = (size,) if isinstance(size, int) else tuple(size)
-        per_row = math.prod(size[1:])
-        counter = np.arange(self._drawn, self._drawn + per_row, dtype=np.uint64)
-        self._drawn += per_row
-        drawn = combine(self._keys[:, None], counter) >> np.uint64(11)
-        return np.asarray(drawn * 2.0**-53).reshape(size)
+        self._keys, self._drawn = keys, 0  # hashed of what they are for already
 
 
 class ArchitectureSpace:
@@ -347,7 +318,7 @@ class ArchitectureSpace:
                 f"choices of {self.name} need a last axis of {self.num_decisions}, "
                 f"got shape {array.shape}"
             )
-        checked = _as_integers_below(array, self.num_choices, f"choice of {self.name}")
+        checked = checks.integers_below(array, self.num_choices, f"choice of {self.name}")
         if not self.equal_choices and (wrong := checked >= self.choice_counts).any():
             place = np.argwhere(wrong)[0]
             decision = int(place[-1])
@@ -363,7 +334,7 @@ class ArchitectureSpace:
         indices: Any = (
             index if plain else checks.array(index, f"an index of {self.name} is an integer")
         )
-        return _as_integers_below(indices, self.size, f"{self.name} index")
+        return checks.integers_below(indices, self.size, f"{self.name} index")
 
     def check_answers(self, index: ArrayLike) -> Indices:
         """Return ``index`` as int64, where -1 is none; else as :meth:`check_index`."""
@@ -486,7 +457,7 @@ class ArchitectureSpace:
 
     def names_of(self, index: Indices) -> NDArray[np.object_]:
         """Official strings ``(batch,)`` of official indices ``(batch,)``; empty for -1."""
-        return np.array([self.name_of(one) for one in index.tolist()] or [], object)
+        return np.array([self.name_of(one) for one in index.tolist()], object)
 
     # ── moving about ─────────────────────────────────────────────────────────────────────────
 
@@ -700,10 +671,9 @@ class ArchitectureSpace:
     def budget_on(self, dataset: str) -> tuple[float, int] | None:
         """Seconds of a search on a data set, and epochs of its trainings; None for unknown."""
         facts = get_dataset(dataset)
-        seconds = facts.budgets.get(self.name, self.budgets.get(facts.name))
-        if seconds is not None and facts.name in self.budgets:
-            return seconds, self.budget_epochs
-        seconds = facts.budget if seconds is None else seconds
+        if facts.name in self.budgets:
+            return self.budgets[facts.name], self.budget_epochs
+        seconds = facts.budgets.get(self.name, facts.budget)
         return None if seconds is None else (seconds, facts.budget_epochs)
 
     @property
@@ -770,20 +740,3 @@ def _remake(cls: type[ArchitectureSpace], state: dict[str, Any]) -> Architecture
 
 def _say_renamed(old: str, new: str) -> None:
     warnings.warn(f"{old}() of a space is {new}() now", DeprecationWarning, stacklevel=3)
-
-
-def _as_integers_below(array: NDArray[Any], bound: int, what: str) -> NDArray[np.int64]:
-    if array.dtype.kind not in "iu" and array.size:
-        # An integer beyond 64 bits makes an array of objects.
-        objects = array.flat if array.dtype == object else ()
-        huge = next((v for v in objects if isinstance(v, int) and not 0 <= v < bound), None)
-        if huge is None:
-            raise InvalidInput(f"a {what} is an integer, got {array.dtype} values")
-        raise InvalidInput(f"{what} {shown(huge)} is out of range 0…{bound - 1}")
-    integers = array.astype(np.int64, copy=False)
-    # A uint64 beyond int64 wraps to a negative, so one comparison as unsigned finds both ends.
-    wrong = integers.view(np.uint64) >= bound if integers.ndim else not 0 <= int(integers) < bound
-    if wrong if isinstance(wrong, bool) else wrong.any():
-        bad = array[wrong].flat[0] if array.ndim else array
-        raise InvalidInput(f"{what} {int(bad)} is out of range 0…{bound - 1}")
-    return integers

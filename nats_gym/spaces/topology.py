@@ -20,15 +20,10 @@ from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, did_you_mean, shown
 from nats_gym.spaces import network_cost
-from nats_gym.spaces.architecture_space import (
-    Choices,
-    Figures,
-    Indices,
-    RandomSource,
-    uniform_integers,
-)
+from nats_gym.spaces.architecture_space import Choices, Figures, Indices
 from nats_gym.spaces.dense import DenseSpace
 from nats_gym.spaces.isomorphism import unique_strings
+from nats_gym.streams import RandomSource, uniform_integers
 
 #: Edges (target, source) of the cell in the order of the choices.
 EDGES: tuple[tuple[int, int], ...] = ((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2))

@@ -23,7 +23,7 @@ from nats_gym import search
 from nats_gym.agents.random_search import RandomSearch
 from nats_gym.datasets import get_dataset
 from nats_gym.spaces import TopologySpace
-from nats_gym.spaces.architecture_space import uniform_integers
+from nats_gym.streams import uniform_integers
 from nats_gym.tables import MEASURED, SURROGATE, Column, write_table
 from nats_gym.tables.surrogates import DATASET_ORDER, REFERENCE_IMAGES, Array, CostSurrogate
 

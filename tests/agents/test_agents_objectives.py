@@ -21,8 +21,7 @@ from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import Outcome
 from nats_gym.protocol import search_arguments
 from nats_gym.spaces import ArchitectureSpace, get_space
-from nats_gym.spaces.architecture_space import uniform_integers
-from nats_gym.streams import RunStreams, run_keys, run_seeds
+from nats_gym.streams import RunStreams, run_keys, run_seeds, uniform_integers
 
 OBJECTIVES = ["accuracy", "latency/raspi4"]
 BATCHED = ("scalarised-rea", "nsga2")

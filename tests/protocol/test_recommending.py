@@ -10,7 +10,7 @@ import pytest
 import nats_gym
 from nats_gym.errors import InvalidInput
 from nats_gym.results.result import SearchResult
-from nats_gym.spaces.architecture_space import uniform_integers
+from nats_gym.streams import uniform_integers
 from nats_gym.study import validate
 from nats_gym.study.curves import regret_curve
 
