@@ -84,7 +84,8 @@ def summary_grid(results: Mapping[str, SearchResult]) -> Grid:
         if key == "full_schedule_test_accuracy" and list(told) == [NO_TEST]:
             table.add_row(row, *["—"] * len(summaries), NO_TEST)
         elif key != "full_schedule_test_accuracy" or list(told) == [MEASURED]:
-            cells = [_mean_std(summary[key]) if key in summary else "—" for summary in summaries]
+            form = ".5g" if key == "observed_score" else ".2f"
+            cells = [_mean_std(one[key], form) if key in one else "—" for one in summaries]
             table.add_row(row, *cells, " / ".join(filter(None, told)))
     known = [_known_beforehand(result) for result in results.values()]
     if any(known):
@@ -131,5 +132,5 @@ def front_grid(result: SearchResult) -> Grid:
     return rows
 
 
-def _mean_std(figures: dict[str, Any]) -> str:
-    return f"{figures['mean']:.2f} ± {figures['std']:.2f}"
+def _mean_std(figures: dict[str, Any], form: str) -> str:
+    return f"{figures['mean']:{form}} ± {figures['std']:{form}}"

@@ -19,7 +19,7 @@ from nats_gym.errors import InvalidInput, shown, unknown_name
 from nats_gym.evaluators.observed import Observed
 from nats_gym.results.pareto import MARGIN, table_front
 from nats_gym.results.plots import GRID_POINTS, incumbent_at
-from nats_gym.results.result import SearchResult, kind_of_time, rests_on, say_objectives
+from nats_gym.results.result import SearchResult, kind_of_time, rests_on
 from nats_gym.study.comparison import (
     Results,
     Searches,
@@ -200,9 +200,9 @@ def hypervolume_curves(
         return 100.0 * (1.0 - result.hypervolume(objectives))
 
     def told(searches: Searches) -> str:
-        return (
-            f"hypervolume that is missing [%]\n{say_objectives([*searches.values()], objectives)}"
-        )
+        named = rests_on([*searches.values()], objectives)
+        lines = ",\n".join(f"{name} ({basis})" for name, basis in named.items())
+        return f"hypervolume that is missing [%]\n{lines}"
 
     return _over_evaluations(results, missing, told, styles, seed, phone)
 
@@ -252,8 +252,8 @@ def fronts(
             limit(values.min() - beyond, values.max() + beyond)
         axes.set_title("\n".join(_task_lines(searches)), fontsize=TEXT)
         bases = rests_on([*searches.values()], objectives)
-        axes.set_xlabel(f"{x.quantity.label}, {bases[x.name]}")
-        axes.set_ylabel(f"{y.quantity.label}, {bases[y.name]}")
+        axes.set_xlabel(f"{x.quantity.label}\n{bases[x.name]}")
+        axes.set_ylabel(f"{y.quantity.label}\n{bases[y.name]}")
     add_legend(figure, styles, _with_workers(tasks))
     return break_lines(figure)
 

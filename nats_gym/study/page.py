@@ -273,9 +273,10 @@ def _headline(headline: HeadlineTable) -> tuple[Table, str, str]:
     agents = []
     for label in headline.labels:
         entries = [column.entries.get(label) for column in headline.columns]
+        texts = (entry_text(e, c.form) for e, c in zip(entries, headline.columns, strict=True))
         best = (place for place, entry in enumerate(entries) if entry is not None and entry.best)
-        agents.append(Row(label, tuple(map(entry_text, entries)), frozenset(best)))
-    known = tuple(f"{column.best_known:.2f}" for column in headline.columns)
+        agents.append(Row(label, tuple(texts), frozenset(best)))
+    known = tuple(f"{column.best_known:{column.form}}" for column in headline.columns)
     marks = [note for note in headline.notes if note.startswith(("†", "‡"))]
     rest = [note for note in headline.notes if note not in marks]
     of_observed = any(column.split == OBSERVED for column in headline.columns)

@@ -78,6 +78,11 @@ class Column:
     score: str = ""
 
     @property
+    def form(self) -> str:
+        """How its numbers are written."""
+        return ".5g" if self.score else ".2f"
+
+    @property
     def title(self) -> str:
         """The split, and a warning where it is estimated."""
         estimated = "" if self.provenance == MEASURED else f" ({self.provenance})"
@@ -387,14 +392,19 @@ def list_words(words: Sequence[str]) -> str:
 # ── as text ──────────────────────────────────────────────────────────────────────────────────
 
 
-def entry_text(entry: Entry | None) -> str:
-    """Return ``"93.86 ± 0.23"`` and its marks; a dash for what did not run or is not judged."""
+def entry_text(entry: Entry | None, form: str = ".2f") -> str:
+    """Return ``"93.86 ± 0.23"`` and its marks; a dash for what did not run or is not judged.
+
+    Args:
+        entry: what to say.
+        form: of the numbers, see :attr:`Column.form`.
+    """
     if entry is None or not entry.judged:
         return "–"
-    spread = f" ± {entry.std:.2f}" if entry.judged > 1 else ""
+    spread = f" ± {entry.std:{form}}" if entry.judged > 1 else ""
     close = " †" if entry.close else ""
     partial = " ‡" if entry.judged < entry.runs else ""
-    return f"{entry.mean:.2f}{spread}{close}{partial}"
+    return f"{entry.mean:{form}}{spread}{close}{partial}"
 
 
 def markdown(tables: Sequence[HeadlineTable]) -> str:
@@ -412,10 +422,10 @@ def _markdown_section(table: HeadlineTable) -> str:
         cells = []
         for column in table.columns:
             entry = column.entries.get(label)
-            text = entry_text(entry)
+            text = entry_text(entry, column.form)
             cells.append(f"**{text}**" if entry is not None and entry.best else text)
         lines.append(_markdown_row(_markdown_escaped(label), *cells))
-    best = (f"{column.best_known:.2f}" for column in table.columns)
+    best = (f"{column.best_known:{column.form}}" for column in table.columns)
     lines.append(_markdown_row("*best known*", *best))
     notes = [_markdown_escaped(note) for note in table.notes]
     return "\n".join([f"## {capitalised(table.title)}", "", *lines, "", " ".join(notes), ""])
@@ -448,11 +458,15 @@ def _latex_table(table: HeadlineTable) -> str:
         cells = []
         for column in table.columns:
             entry = column.entries.get(label)
-            text = _latex_escaped(entry_text(entry))
+            text = _latex_escaped(entry_text(entry, column.form))
             cells.append(rf"\textbf{{{text}}}" if entry is not None and entry.best else text)
         rows.append(_latex_row(_latex_escaped(label), *cells))
     rows[-1] += r" \hline"
-    rows.append(_latex_row("Best known", *(f"{column.best_known:.2f}" for column in table.columns)))
+    rows.append(
+        _latex_row(
+            "Best known", *(f"{column.best_known:{column.form}}" for column in table.columns)
+        )
+    )
     caption = _latex_escaped(f"{capitalised(table.title)}. {' '.join(table.notes)}")
     return "\n".join(
         [

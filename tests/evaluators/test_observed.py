@@ -110,6 +110,7 @@ def test_a_report_tells_of_the_score(tmp_path: Path) -> None:
     ):
         assert words in told
     headline = (folder / "report" / "headline.md").read_text()
+    assert f"{values.mean():.5g} ± {values.std():.5g}" in headline
     assert "observed params (proxy)" in headline
     assert "percent" not in headline
     assert "percent" not in told
