@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from nats_gym.tables import Table
     from nats_gym.tables.official import OfficialArchive
 
+from nats_gym.errors import CorruptTable
+
 from .terminal import app, help_without_command, interruptible, path, print_grid, progress_bar, say
 
 data_app = typer.Typer()
@@ -54,9 +56,12 @@ def data_status() -> None:
                 print_grid(named)
     for space, dataset in places_added():
         _show_added(space, dataset)
-    imported = official.archives()
-    for archive in imported:
-        print_grid(_archive_grid(archive))
+    imported = official.archive_folders()
+    for folder in imported:
+        try:
+            print_grid(_archive_grid(official.open_archive(folder)))
+        except CorruptTable as error:
+            say(f"{folder.name}: an imported archive, damaged: {error}")
     if not imported:
         say("no archive is imported: nats-gym data import PATH")
     say(f"NATS_GYM_HOME: {home()}")
@@ -123,13 +128,9 @@ def data_remove(
     name: Annotated[str, typer.Argument(help="name of an imported archive, as status shows it")],
 ) -> None:
     """Delete an imported archive; the files that it was made from stay."""
-    from nats_gym.errors import unknown_name
     from nats_gym.tables import official
 
-    imported = {archive.folder.name: archive for archive in official.archives()}
-    if name not in imported:
-        raise unknown_name("imported archive", name, imported)
-    official.remove_archive(imported[name])
+    official.remove_archive(name)
     say(f"removed {name}")
 
 
@@ -248,7 +249,7 @@ def _shipped_grid(table: Table) -> Grid:
 
 def _show_added(space: str, dataset: str) -> None:
     """The named columns of a space on a data set that were added here, each looked at."""
-    from nats_gym.errors import CorruptTable, InvalidInput
+    from nats_gym.errors import InvalidInput
     from nats_gym.results.summary import grid
     from nats_gym.spaces import get_space
     from nats_gym.tables.named_columns import DAMAGED, added_columns, shipped_columns

@@ -84,6 +84,7 @@ OWN: dict[str, dict[str, Callable[[], Any]]] = {
     "get_space": {"space": lambda: "tss"},
     "tables.Table": {"folder": lambda: EMBEDDED, "source": lambda: "embedded"},
     "tables.official.OfficialArchive": {"folder": lambda: EMBEDDED},
+    "tables.official.open_archive": {"folder": lambda: EMBEDDED},
     "nats_bench.NATStopology.str2matrix": {
         "search_space": lambda: ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3"]
     },

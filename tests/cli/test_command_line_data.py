@@ -24,6 +24,24 @@ def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return write_archive(tmp_path, "tss", (0, 11, 500), schedules=SHORT["tss"])
 
 
+def test_a_damaged_import_says_how_it_is_removed(monkeypatch, capsys, archive: Path) -> None:
+    call(monkeypatch, capsys, "data", "import", str(archive))
+    (imported,) = official.archives()
+    (imported.folder.parent / "notes.txt").write_text("mine")
+    (imported.folder / "archive.json").write_text("{}")
+    remedy = f"nats-gym data remove {imported.folder.name}"
+    code, out, err = call(monkeypatch, capsys, "data", "status")
+    assert (code, err) == (0, "")
+    assert remedy in out
+    code, _, err = call(monkeypatch, capsys, "show", "tss", "3", "--dataset", "cifar10")
+    assert code == 2  # for it may be what is asked for
+    assert remedy in err
+    given = ("show", "tss", "3", "--dataset", "cifar10", "--source", "embedded")
+    assert call(monkeypatch, capsys, *given)[0] == 0
+    assert call(monkeypatch, capsys, *remedy.split()[1:])[0] == 0
+    assert call(monkeypatch, capsys, "show", "tss", "3", "--dataset", "cifar10")[0] == 0
+
+
 def test_import_status_and_remove(monkeypatch, capsys, archive: Path) -> None:
     code, out, err = call(monkeypatch, capsys, "data", "import", str(archive))
     assert (code, err) == (0, "")

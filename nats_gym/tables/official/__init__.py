@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any
 from nats_gym.tables.official.archive import OfficialArchive
 from nats_gym.tables.official.runs import Runs
 from nats_gym.tables.official.store import (
+    archive_folders,
     archives,
     archives_folder,
     find_archive,
     newest_archive,
+    open_archive,
 )
 
 if TYPE_CHECKING:
@@ -25,11 +27,13 @@ if TYPE_CHECKING:
 __all__ = [
     "OfficialArchive",
     "Runs",
+    "archive_folders",
     "archives",
     "archives_folder",
     "find_archive",
     "import_archive",
     "newest_archive",
+    "open_archive",
     "remove_archive",
 ]
 

@@ -31,6 +31,7 @@ from nats_gym.tables.official.reading import (
 from nats_gym.tables.official.shards import Shard
 from nats_gym.tables.official.store import (
     ArchiveChanged,
+    archive_folders,
     archives,
     archives_folder,
     content_digest,
@@ -101,12 +102,15 @@ def import_archive(
         return _import(listing, space, curves, strict, progress or (lambda done, total: None))
 
 
-def remove_archive(archive: OfficialArchive) -> None:
-    """Delete an import; the archive that it was made from stays."""
-    archive = checks.instance(archive, OfficialArchive, "what is removed")
+def remove_archive(archive: OfficialArchive | str) -> None:
+    """Delete an import, which may be damaged, by its name; what it was made from stays."""
+    if not issubclass(type(archive), str):
+        archive = checks.instance(archive, OfficialArchive, "what is removed").folder.name
+    imported = {folder.name: folder for folder in archive_folders()}
+    name = checks.word(archive, "imported archive", imported)
     with import_lock():
-        retired = archives_folder() / f".removed-{archive.folder.name}"
-        os.replace(archive.folder, retired)
+        retired = archives_folder() / f".removed-{name}"
+        os.replace(imported[name], retired)
         shutil.rmtree(retired)
 
 

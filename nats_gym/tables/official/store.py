@@ -13,7 +13,8 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-from nats_gym.errors import InvalidInput, shown
+from nats_gym import checks
+from nats_gym.errors import CorruptTable, InvalidInput, shown
 from nats_gym.spaces import get_space
 from nats_gym.tables.folder import sha256_of
 from nats_gym.tables.home import home
@@ -37,10 +38,30 @@ def archives_folder() -> Path:
 
 
 def archives() -> list[OfficialArchive]:
-    """Every imported archive, the newest first."""
+    """Every imported archive, the newest first.
+
+    Raises:
+        CorruptTable: for a damaged one, which may be of any space; says how it is removed.
+    """
+    return [open_archive(folder) for folder in archive_folders()]
+
+
+def archive_folders() -> list[Path]:
+    """Where each lies, damaged ones too, the newest first."""
     found = archives_folder().glob(f"[!.]*/{ARCHIVE_FILE}")
     newest = sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
-    return [_opened(path.parent, path.stat().st_mtime_ns) for path in newest]
+    return [path.parent for path in newest]
+
+
+def open_archive(folder: Path) -> OfficialArchive:
+    """The archive of one of :func:`archive_folders`; errors as :func:`archives`."""
+    folder = checks.path(folder, "an archive's folder")
+    path = folder / ARCHIVE_FILE
+    try:
+        return _opened(folder, path.stat().st_mtime_ns if path.is_file() else 0)
+    except CorruptTable as error:
+        remedy = f"nats-gym data remove {folder.name} removes what was imported"
+        raise CorruptTable(f"{error}; {remedy}") from error
 
 
 @lru_cache(maxsize=32)
