@@ -109,7 +109,8 @@ class OneShotEnv(ArchitectureEnv):
 
     def action_masks(self) -> NDArray[np.bool_]:
         """Which choices may be taken, one after another of each decision, ``(choices,)``."""
-        return self._mask()[self._exists].astype(bool)
+        mask = self._mask()  # a subclass may have actions, and a mask, of one dimension
+        return (mask[self._exists] if mask.ndim > 1 else mask).astype(bool)
 
     @property
     def _exists(self) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
@@ -160,25 +161,32 @@ def make_sb3(
     """Make a native vector environment for Stable-Baselines3.
 
     Args:
-        env_id: e.g. ``"NATS-TSS-cifar10-v0"``.
+        env_id: e.g. ``"NATS-TSS-cifar10-v0"``, or your own with a native vector environment.
         num_envs: copies that step together.
         seed: of the first; copy i takes ``seed + i`` at the next reset.
         options: those of ``gym.make``.
 
     Raises:
-        InvalidInput: for another id than `nats_gym.registration` has, or vector
+        InvalidInput: for an id that is unknown or has no native vector environment, or vector
             rewards.
 
     >>> env = make_sb3("NATS-TSS-cifar10-v0", num_envs=4)
     >>> env.reset().shape
     (4, 36)
     """
-    env_id = checks.word(env_id, "environment", EVERY_ID)
+    spec = gym.registry.get(env_id) if type(env_id) is str else None
+    if spec is None:
+        spec = gym.registry[checks.word(env_id, "environment", EVERY_ID)]
+    vector = spec.vector_entry_point
+    vector = load_env_creator(vector) if isinstance(vector, str) else vector
+    if not isinstance(vector, type) or not issubclass(vector, ArchitectureVectorEnv):
+        raise InvalidInput(
+            f"{shown(env_id)} has no native vector environment of nats-gym to adapt: take "
+            "stable_baselines3.common.env_util.make_vec_env, which makes scalar copies"
+        )
     if "autoreset_mode" in options:
         raise InvalidInput("SB3 needs autoreset_mode SAME_STEP; make_sb3 sees to that")
-    venv = gym.make_vec(
-        env_id, num_envs=num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **options
-    )
+    venv = gym.make_vec(spec, num_envs=num_envs, autoreset_mode=AutoresetMode.SAME_STEP, **options)
     env = SB3VecEnv(venv.unwrapped)
     if seed is not None:
         env.seed(checks.seed(seed))

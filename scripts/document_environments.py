@@ -187,7 +187,7 @@ def main() -> None:
         elif not path.is_file() or path.read_text(encoding="utf-8") != text:
             stale.append(str(path))
     if stale:
-        sys.exit(f"stale: {', '.join(stale)}; run python scripts/document_environments.py")
+        sys.exit(f"stale: {', '.join(stale)}; run make docs")
 
 
 if __name__ == "__main__":

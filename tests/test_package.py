@@ -215,6 +215,16 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     TopologicalSorter(arrows).prepare()  # which raises CycleError
 
 
+def test_every_module_is_on_the_map() -> None:
+    (house,) = re.findall(
+        r"^```\n(.*?)^```", (ROOT / "docs/architecture.md").read_text(), re.M | re.S
+    )
+    paths = [*modules().values(), *(ROOT / "scripts").rglob("*.py")]
+    named = {*re.findall(r"[\w.{},]+\.\w+", house)}
+    missing = [path for path in paths if path.name not in {*named, "__init__.py"}]
+    assert not missing, f"say on the map of docs/architecture.md what is in {missing}"
+
+
 def test_the_layers_test_sees_every_way_to_import() -> None:
     for source in (
         "from nats_gym.cli import main",

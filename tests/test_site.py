@@ -9,7 +9,7 @@ import sys
 import zlib
 from html import unescape
 from importlib import import_module
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,13 @@ from browser import BROWSER
 from PIL import Image
 from test_package import modules
 
+from nats_gym.registration import FAMILIES, TASK_FAMILIES
+
 ROOT = Path(__file__).parent.parent
 sys.path.append(str(ROOT / "scripts"))
 
+from document_environments import PAGES  # noqa: E402
+from site_making.episodes import frames  # noqa: E402
 from site_making.links import broken_links  # noqa: E402
 
 #: Pages that are looked at.
@@ -101,10 +105,20 @@ def test_everything_public_is_described(site: Path) -> None:
     assert public > 150
 
 
+@pytest.mark.filterwarnings("ignore::nats_gym.errors.SurrogateWarning")
+@pytest.mark.parametrize("family", {**FAMILIES, **TASK_FAMILIES})
+def test_a_new_family_is_drawn_without_a_line_for_it(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("site_making.episodes.PLAYED", {})
+    drawn = [frame for frame, _ in islice(frames(family), 3)]
+    assert len({frame.tobytes() for frame in drawn}) > 1
+
+
 @pytest.mark.slow
 def test_episodes_are_small_and_move(site: Path) -> None:
     pictures = sorted((site / "_images").glob("*.webp"))
-    assert len(pictures) == 7  # a family each
+    assert len(pictures) == len(PAGES)
     for path in pictures:
         assert path.stat().st_size < 300_000
         with Image.open(path) as picture:

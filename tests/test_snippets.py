@@ -22,6 +22,7 @@ from unittest import mock
 
 import click
 import gymnasium as gym
+import numpy as np
 import pytest
 import torch
 import typer
@@ -169,6 +170,21 @@ def test_what_can_be_added_has_a_short_example_each() -> None:
     for section in sections.values():
         (example,) = re.findall(r"^```python\n(.*?)^```$", section, re.M | re.S)
         assert len(example.splitlines()) <= 25
+
+
+def test_the_environment_that_contributing_adds_serves_masked_agents() -> None:
+    maskable = pytest.importorskip("sb3_contrib").MaskablePPO
+    (example,) = (text for text in PYTHON.values() if "class IndexEnv" in text)
+    names: dict[str, Any] = {}
+    with mock.patch.dict(gym.registry):
+        exec(example, names)
+        env = names["env"]
+        masks = env.unwrapped.action_masks()
+        assert masks.shape == (15_625,)
+        assert np.array_equal(masks, env.reset(seed=0)[1]["action_mask"])
+        maskable("MlpPolicy", env, n_steps=2, batch_size=2, device="cpu").learn(2)
+        with pytest.raises(nats_gym.errors.InvalidInput, match=r"0…15624, got \[1, 2, 3\]"):
+            env.step([1, 2, 3])
 
 
 def test_what_contributing_names_is_there() -> None:

@@ -14,6 +14,10 @@ import nats_gym.envs
 from nats_gym.registration import FAMILIES, TASK_FAMILIES
 
 ROOT = Path(__file__).parents[2]
+sys.path.append(str(ROOT / "scripts"))
+
+from document_environments import PAGES  # noqa: E402
+
 CLASSES = [*FAMILIES.values(), *TASK_FAMILIES.values()]
 SECTIONS = [
     *("Description", "Action Space", "Observation Space", "Rewards"),
@@ -32,6 +36,14 @@ def test_vector_docstrings_keep_its_order(name: str) -> None:
     found = re.findall(r"^## (.*)", inspect.cleandoc(getattr(nats_gym.envs, name).__doc__), re.M)
     assert found == [section for section in SECTIONS if section in found]
     assert {"Description", "Version History"} <= {*found}
+
+
+def test_every_family_is_exported_and_has_a_page() -> None:
+    for pair in CLASSES:
+        lacking = {*pair} - {*nats_gym.envs.__all__}
+        assert not lacking, f"import {lacking} in envs/__init__.py and name them in __all__"
+    lacking = {**FAMILIES, **TASK_FAMILIES}.keys() ^ PAGES.keys()
+    assert not lacking, f"PAGES of scripts/document_environments.py: a line each for {lacking}"
 
 
 def test_the_pages_are_current() -> None:

@@ -23,7 +23,7 @@ import nats_gym
 from nats_gym.envs import BudgetedEnv, ConstructionEnv, sources
 from nats_gym.errors import InvalidInput, MissingTable, NatsGymError, NotInTable, SurrogateWarning
 from nats_gym.evaluators import UNSTATED, Outcome, TableEvaluator
-from nats_gym.registration import ENVIRONMENTS, TABULAR, TASK_ENVIRONMENTS, family_of
+from nats_gym.registration import ENVIRONMENTS, FAMILIES, TABULAR, TASK_ENVIRONMENTS, family_of
 from nats_gym.simulation.clock import default_budget
 from nats_gym.spaces import get_space
 from nats_gym.streams import combine, combine_int, seed_key
@@ -63,7 +63,7 @@ def same(left: Any, right: Any) -> bool:
 
 
 def test_the_ids_are_those_of_the_design() -> None:
-    assert len(ENVIRONMENTS) == 5 * (2 * 4 + 1)
+    assert len(ENVIRONMENTS) == len(FAMILIES) * (2 * 4 + 1)
     assert "mo-NASBench101-cifar10-v0" in ENVIRONMENTS
     assert "NATS-TSS-cifar10-v0" in ENVIRONMENTS
     assert "NATS-SSS-ImageNet16-120-Budgeted-v0" in ENVIRONMENTS

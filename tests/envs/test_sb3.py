@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import ClassVar
+from unittest import mock
 
 import gymnasium as gym
 import numpy as np
@@ -16,7 +17,13 @@ from stable_baselines3.common.evaluation import evaluate_policy
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from nats_gym.agents import PPO_SETTINGS
-from nats_gym.envs import ConstructionVectorEnv, SB3VecEnv, make_sb3
+from nats_gym.envs import (
+    ConstructionVectorEnv,
+    OneShotEnv,
+    OneShotVectorEnv,
+    SB3VecEnv,
+    make_sb3,
+)
 from nats_gym.errors import InvalidInput
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -127,6 +134,18 @@ def test_what_cannot_be_adapted_is_refused() -> None:
         make_sb3("mo-NATS-TSS-cifar10-v0", num_envs=2)
     with pytest.raises(InvalidInput, match="native vector"):
         SB3VecEnv(gym.make_vec("CartPole-v1", num_envs=2, vectorization_mode="sync"))
+    with pytest.raises(InvalidInput, match="'CartPole-v1' has no native vector environment of"):
+        make_sb3("CartPole-v1", num_envs=2)
+
+
+def test_an_environment_of_ones_own_is_adapted_by_its_id() -> None:
+    made = {"space": "tss", "dataset": "cifar10"}
+    with mock.patch.dict(gym.registry):
+        gym.register("Mine-v0", entry_point=OneShotEnv, kwargs=made)
+        with pytest.raises(InvalidInput, match=r"'Mine-v0' has no native.*make_vec_env"):
+            make_sb3("Mine-v0")
+        gym.register("MineToo-v0", vector_entry_point=OneShotVectorEnv, kwargs=made)
+        assert make_sb3("MineToo-v0", num_envs=2).reset().shape == (2, 30)
 
 
 def test_ppo_learns_with_the_shipped_settings() -> None:

@@ -430,8 +430,8 @@ def test_seconds_of_a_negative_schedule_are_refused() -> None:
 
 def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
     shared: dict[str, Any] = {"provenance": "measured", "source": "a test", "licence": "none"}
-    for wrong in ({"quantity": "energy"}, {"quantity": "latency", "provenance": "guess"}):
-        with pytest.raises(InvalidInput, match=r"energy|guess"):
+    for wrong in ({"quantity": "no-quantity"}, {"quantity": "latency", "provenance": "guess"}):
+        with pytest.raises(InvalidInput, match=r"no-quantity|guess"):
             Column(**{**shared, **wrong})
     latency, good = Column("latency", **shared), np.ones(32_768)
     write_table(tmp_path / "table", "sss", "digits", [(latency, good)])
