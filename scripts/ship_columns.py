@@ -26,10 +26,10 @@ def main() -> None:
     parser.add_argument("names", nargs="+")
     given = parser.parse_args()
     space = get_space(given.space)
-    known = named_columns(space, given.dataset)
+    known = [named_columns(space, given.dataset)[name] for name in given.names]
     stored = [
-        (column, open_column(folder, column, space.size).astype(np.float32))
-        for folder, column in (known[name] for name in given.names)
+        (one.column, open_column(one.folder, one.column, space.size).astype(np.float32))
+        for one in known
     ]
     folder = SHIPPED / f"{space.name}-columns-{given.group}"
     write_table(folder, space.name, given.dataset, stored)
