@@ -34,6 +34,7 @@ from nats_gym.simulation.schedule import Epochs
 from nats_gym.simulation.workers import MAX_WORKERS
 from nats_gym.spaces import ArchitectureSpace, Figure, Quantity, get_space
 from nats_gym.tables import NO_TEST, SURROGATE, Table, load_table
+from nats_gym.tables.column import MADE_FOR
 from nats_gym.tables.folder import sha256_of
 from nats_gym.tables.objectives import Objectives
 from nats_gym.tables.prior import open_prior, prior_names, prior_record
@@ -641,11 +642,22 @@ class SearchResult:
         searched = arguments.space, arguments.dataset
         if "score" in claimed:
             name = arguments.options.get("score", "")
-            provenance |= score_record(open_score(*searched, name, table))
-            told, here = str(claimed["score"]), provenance["score"]
-            if told != here and told.startswith(f"{name}: "):
-                told, here = told.removeprefix(f"{name}: "), here.removeprefix(f"{name}: ")
-                other = another_column(*searched, name, told, here)
+            told = str(claimed["score"])
+            try:
+                figure = open_score(*searched, name, table)
+                basis = figure.provenance.partition(MADE_FOR)[0]
+                # An earlier version did not say for whose networks a column was made.
+                here = [score_record(figure), score_record(replace(figure, provenance=basis))]
+            except (InvalidInput, NotInTable):
+                if type(name) is not str or not told.startswith(f"{name}: "):
+                    raise
+                here = [{"score": ""}]
+            provenance |= here[0]
+            if {"score": told} in here:
+                provenance["score"] = told
+            elif told.startswith(f"{name}: "):
+                told, now = (one.removeprefix(f"{name}: ") for one in (told, provenance["score"]))
+                other = another_column(*searched, name, told, now)
                 raise UnreadableResult(f"{shown(str(folder))}: {other}")
         if "prior" in claimed:
             names = arguments.options.get("prior")

@@ -25,7 +25,7 @@ from nats_gym.spaces import ArchitectureSpace, Quantity, get_space
 from nats_gym.spaces.figure import Figure
 from nats_gym.study import Study, load_study, run_study, validate
 from nats_gym.study.tables import headline_tables
-from nats_gym.tables import add_column
+from nats_gym.tables import add_column, remove_column
 
 GUIDED = ["rea", "reinforce", "local-search", "bananas"]
 COST, WORTH = Quantity("u", "u"), Quantity("u", "u", lower_is_better=False)
@@ -273,6 +273,19 @@ def test_a_column_of_ones_own_guides_in_its_direction(score: np.ndarray, tmp_pat
     add_column("tss", "cifar10", "energy/own", score[::-1], unit="mJ", replace=True)
     with pytest.raises(nats_gym.errors.UnreadableResult, match=r"energy/own of .* is not the col"):
         SearchResult.load(tmp_path / "kept")
+    remove_column("tss", "cifar10", "energy/own")
+    with pytest.raises(nats_gym.errors.UnreadableResult, match=r"energy/own of .*; here is none"):
+        SearchResult.load(tmp_path / "kept")
+
+
+def test_a_guided_result_of_before_columns_said_for_whom_they_are_loads(tmp_path: Path) -> None:
+    options = {"score": "proxy/naswot", "warmup": 3_000}
+    found = nats_gym.search("tss", "cifar100", "rea", evaluations=12, options=options)
+    said = found.provenance["score"]
+    assert said.startswith("proxy/naswot: measured for cifar10, ")
+    earlier = {**found.provenance, "score": said.replace(" for cifar10", "")}
+    object.__setattr__(found, "provenance", earlier)
+    assert SearchResult.load(found.save(tmp_path)).provenance == earlier
 
 
 def test_a_closed_form_guides_on_a_clock_that_it_takes_nothing_of() -> None:
