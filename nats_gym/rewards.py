@@ -318,12 +318,14 @@ def bind_reward(reward: RewardFunction, accuracies: Accuracies | None) -> Reward
         raise InvalidInput(f"bind() of reward {shown(reward)}: {said(error)}") from error
 
 
-def check_reward(reward: RewardFunction, arrays: bool, figures: FigureLookUp = _no_figures) -> None:
+def check_reward(
+    reward: RewardFunction, arrays: bool = True, figures: FigureLookUp = _no_figures
+) -> None:
     """Call a reward once, on an evaluation or on a batch of two, and look at what it returns.
 
     Args:
         reward: from :func:`find_reward`.
-        arrays: whether on a batch.
+        arrays: whether on a batch, as native vector environments do; else on plain numbers.
         figures: what it may look up.
 
     Raises:
@@ -343,9 +345,11 @@ def check_reward(reward: RewardFunction, arrays: bool, figures: FigureLookUp = _
         raise
     except Exception as error:
         kind = "arrays (batch,), as native vector environments give" if arrays else "plain numbers"
+        # What a value of the other kind raises, as math.exp does of an array.
+        unlike = isinstance(error, (AttributeError, TypeError, ValueError))
         raise InvalidInput(
-            f"reward {shown(reward)} fails on an Evaluation of {kind}: {said(error)}; numpy "
-            "functions take both"
+            f"reward {shown(reward)} fails on an Evaluation of {kind}: {said(error)}"
+            + ("; numpy functions take both" if unlike else "")
         ) from error
     given = array(returned, f"a reward returns numbers, {shown(reward)} returned others")
     is_number = given.dtype.kind in "biuf" and np.isfinite(given).all()

@@ -115,7 +115,7 @@ native vector environments.
 ## Your own parts
 
 `nats_gym.testing.check_evaluator` checks an evaluator of yours, `check_space` a space,
-`check_vector_env` a vector environment against looped scalar ones. [Real training](../training.md)
+`check_reward` a reward, `check_vector_env` a vector environment against looped scalar ones. [Real training](../training.md)
 says how evaluators are made and named.
 """
 

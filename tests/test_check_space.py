@@ -149,6 +149,21 @@ class OnlyWhole(Sound):
         return choices[:, 0] + choices[:, 1] < 6
 
 
+class TrueAlone(Sound):
+    """Every row that is asked for alone is valid."""
+
+    def is_valid(self, choices: Any) -> Any:
+        return super().is_valid(choices) | (np.ndim(choices) == 1)
+
+
+class OneRowAlone(Sound):
+    """A row that is another one again stands for something else when asked for alone."""
+
+    def canonical(self, choices: Any) -> Any:
+        found = super().canonical(choices)
+        return found + (choices[2] > found[2]) if np.ndim(choices) == 1 else found
+
+
 class NotIdempotent(Sound):
     def canonical(self, choices: Any) -> Any:
         changed = choices.copy()
@@ -371,6 +386,8 @@ class ForgetsInPickles(Sound):
         (OneByOne, "index_of()", "it is 0"),
         (ByAnotherRule, "is_valid()", "[0, 0, 0]"),
         (OnlyWhole, "is_valid()", "of (2, 15, 3) it is (2, 15)"),
+        (TrueAlone, "is_valid()", "of [2, 4, 0] alone it is True, in a batch False"),
+        (OneRowAlone, "canonical()", "of [0, 0, 1] alone"),
         (NotIdempotent, "canonical()", "does not stand for itself"),
         (NoRow, "canonical()", "float64"),
         (WritingCanonical, "canonical()", "wrote into"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import gymnasium as gym
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import nats_gym
+import nats_gym.testing
 from nats_gym.envs import ConstructionEnv
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import Outcome
@@ -278,3 +280,12 @@ def test_what_raises_when_it_is_looked_at_is_refused(option: str) -> None:
 def test_what_a_reward_needs_is_said() -> None:
     with pytest.raises(InvalidInput, match="reward 'threshold-bonus' needs threshold="):
         gym.make("NATS-TSS-cifar10-v0", reward={"name": "threshold-bonus"})
+
+
+def test_a_reward_is_checked_on_a_batch_and_told_what_helps() -> None:
+    assert nats_gym.testing.check_reward(lambda e: np.log1p(e.accuracy)) is None
+    hint = "numpy functions take both"
+    with pytest.raises(InvalidInput, match=hint):
+        nats_gym.testing.check_reward(lambda e: math.log1p(e.accuracy))
+    with pytest.raises(InvalidInput, match=r"division by zero$"):
+        nats_gym.testing.check_reward(lambda e: 1.0 / 0.0)

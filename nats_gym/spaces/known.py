@@ -156,13 +156,11 @@ def get_space(space: str | ArchitectureSpace | type[ArchitectureSpace]) -> Archi
                 f"{shown(made.name)}"
             )
         return register_space(made)
-    if ":" in space:
-        raise InvalidInput(
-            f"unknown space {shown(space)}: names are {', '.join(known_spaces())}; what lies at a "
-            "place is registered first, nats_gym.register_space('module:Class') or, on the command "
-            "line, --known-space module:Class"
-        )
-    raise unknown_name("space", space, known_spaces())
+    unknown = unknown_name("space", space, known_spaces())
+    raise InvalidInput(
+        f"{unknown} One of your own is registered first: nats_gym.register_space('module:Class') "
+        "or, on the command line, --known-space module:Class"
+    )
 
 
 @cache

@@ -25,9 +25,11 @@ from nats_gym.testing.differences import find_difference, told
 Array = NDArray[Any]
 
 #: Rows of choices that are all looked at; of a space that has more, some are drawn.
-MOST_ROWS = 1 << 15
+ROWS_LOOKED_AT = 1 << 15
 #: Architectures of a larger space that are asked for, and of any for what is slow.
 DRAWN = 512
+#: Subjects, from the first to the last, that are also asked for alone.
+_ALONE = 8
 #: Images that a network is given.
 _IMAGES = 2
 
@@ -68,7 +70,11 @@ def check_space(
     """
     dataset, picklable = get_dataset(dataset).name, checks.switch(picklable, "picklable")
     subject = _Subject(_definition(space), dataset)
-    for check in _CHECKS:
+    for check in (
+        *(_check_definition, _check_validity, _check_index, _check_choices, _check_agreement),
+        *(_check_strings, _check_sample, _check_mutate, _check_neighbors, _check_prefixes),
+        *(_check_isomorphism, _check_features, _check_closed_forms, _check_network),
+    ):
         # What is no answer at all breaks where it is looked at.
         _answer(check.__name__.removeprefix("_check_").replace("_", " "), check, subject)
     if picklable:
@@ -101,6 +107,17 @@ def _expect(truth: Any, promise: str, found: str) -> None:
         raise SpaceError(f"{promise}: {found}")
 
 
+def _refuse_first(wrong: Array, promise: str, words: str, *of: Array) -> None:
+    """Break the promise by the first place that is wrong: in words, with what is there."""
+    for place in np.flatnonzero(wrong)[:1]:
+        raise SpaceError(f"{promise}: " + words.format(*(shown(one[place].tolist()) for one in of)))
+
+
+def _spread(count: int) -> set[int]:
+    """The first, the last and some between of so many."""
+    return {*np.linspace(0, count - 1, min(_ALONE, count)).astype(int).tolist()}
+
+
 class _Subject:
     """A space, and the rows of it that are looked at.
 
@@ -121,7 +138,7 @@ class _Subject:
         self.counts = np.array([len(names) for names in space.names_of_choices])
         self.n = len(self.counts)
         count = math.prod(self.counts.tolist())
-        self.whole = count <= MOST_ROWS
+        self.whole = count <= ROWS_LOOKED_AT
         if self.whole:
             self.rows = _all_rows(self.counts)
         else:
@@ -152,11 +169,21 @@ class _Subject:
         expected = (*shape[:2], *whole.shape[1:])
         _expect(folded.shape == expected, what, f"of {shape} it is {expected}, got {folded.shape}")
         self._same(what, folded.reshape(len(two), *whole.shape[1:]), whole[: len(two)], "in two")
-        for place in range(min(3, len(given))):
+        for place in sorted(_spread(len(given)) | self._kinds(given, whole)):
             alone = np.asarray(_answer(what, function, given[place], *arguments))
             subject = given[place].tolist() if rowwise else int(given[place])
             self._same(what, alone, whole[place], f"of {subject} alone")
         return whole
+
+    def _kinds(self, given: Array, whole: Array) -> set[int]:
+        """A row that is none, one that is one, and one that is again, as far as answers tell."""
+        if whole.shape == given.shape:  # canonical rows: where another stands for it
+            whole = (whole != given).any(-1)
+        if not len(whole) or whole.ndim > 1 or whole.dtype.kind not in "bi":
+            return set()
+        again = whole >= 0
+        again[np.unique(whole, return_index=True)[1]] = False
+        return {int(whole.argmin()), int(whole.argmax()), int(again.argmax())}
 
     def _same(self, what: str, mine: Array, theirs: Array, where: str) -> None:
         if mine.shape != theirs.shape:
@@ -175,20 +202,15 @@ class _Subject:
             f"choices are int64 {shape}, got {getattr(rows, 'dtype', type(rows).__name__)} "
             f"{np.shape(rows)}",
         )
+        names = np.broadcast_to(self.space.decision_names, rows.shape)
         wrong = (rows < 0) | (rows >= self.counts)
-        if wrong.any():
-            place = np.argwhere(wrong)[0]
-            raise SpaceError(
-                f"{what}: {rows[tuple(place)]} is no choice of "
-                f"{shown(self.space.decision_names[place[-1]])}"
-            )
+        _refuse_first(wrong, what, "{} is no choice of {}", rows.ravel(), names.ravel())
 
     def check_valid(self, what: str, rows: Array, shape: tuple[int, ...]) -> None:
         """The same, and each an architecture."""
         self.check_rows(what, rows, shape)
-        index = np.asarray(self.space.index(rows))
-        if (index < 0).any():
-            raise SpaceError(f"{what}: {rows[index < 0][0].tolist()} is no valid architecture")
+        wrong = np.asarray(self.space.index(rows)) < 0
+        _refuse_first(wrong, what, "{} is no valid architecture", rows.reshape(-1, self.n))
 
 
 def _all_rows(counts: Array) -> Array:
@@ -306,12 +328,8 @@ def _check_choices(of: _Subject) -> None:
     rows = of.ask("choices", found)
     of.check_rows("choices()", rows, (len(found), of.n))
     again = np.asarray(space.index(rows))
-    if not np.array_equal(again, found):
-        place = int(np.flatnonzero(again != found)[0])
-        raise SpaceError(
-            f"choices(): of index {found[place]} it is {rows[place].tolist()}, whose index is "
-            f"{again[place]}"
-        )
+    words = "of index {} it is {}, whose index is {}"
+    _refuse_first(again != found, "choices()", words, found, rows, again)
     ranks = _answer("rank_at()", space.rank_at, found)
     _expect(
         np.array_equal(ranks, space.rank(rows)), "rank_at()", "it differs from rank() of choices()"
@@ -330,26 +348,16 @@ def _check_choices(of: _Subject) -> None:
 def _check_agreement(of: _Subject) -> None:
     """Index, validity and standing rows say the same."""
     valid = np.asarray(of.space.is_valid(of.rows.copy()))
-    wrong = valid != (of.index >= 0)
-    if wrong.any():
-        place = int(np.flatnonzero(wrong)[0])
-        raise SpaceError(
-            f"is_valid(): of {of.rows[place].tolist()} it is {valid[place]}, "
-            f"and index() is {of.index[place]}"
-        )
+    words = "of {} it is {}, and index() is {}"
+    _refuse_first(valid != (of.index >= 0), "is_valid()", words, of.rows, valid, of.index)
     standing = np.asarray(of.space.canonical(of.valid.copy()))
     chosen = np.asarray(of.space.choices(of.index[of.index >= 0]))
     _differ("canonical()", "choices() of its index is another row", of.valid, standing, chosen)
 
 
 def _differ(what: str, wrong: str, rows: Array, mine: Array, theirs: Array) -> None:
-    different = (mine != theirs).any(-1)
-    if different.any():
-        place = int(np.flatnonzero(different)[0])
-        raise SpaceError(
-            f"{what}: of {rows[place].tolist()} it is {mine[place].tolist()}; {wrong}: "
-            f"{theirs[place].tolist()}"
-        )
+    words = f"of {{}} it is {{}}; {wrong}: {{}}"
+    _refuse_first((mine != theirs).any(-1), what, words, rows, mine, theirs)
 
 
 def _check_strings(of: _Subject) -> None:
@@ -361,16 +369,11 @@ def _check_strings(of: _Subject) -> None:
         raise SpaceError(f"string(): two architectures are {shown(str(names[count > 1][0]))}")
     back = _answer("parse()", space.parse, strings)
     of.check_rows("parse()", back, of.chosen.shape)
-    wrong = (back != of.chosen).any(-1)
-    if wrong.any():
-        place = int(np.flatnonzero(wrong)[0])
-        raise SpaceError(
-            f"parse(): of {shown(str(strings[place]))} it is {back[place].tolist()}, "
-            f"the string of {of.chosen[place].tolist()}"
-        )
+    words = "of {} it is {}, the string of {}"
+    _refuse_first((back != of.chosen).any(-1), "parse()", words, strings, back, of.chosen)
     known = np.asarray(_answer("names_of()", space.names_of, of.some))
     _expect(known.tolist() == strings.tolist(), "names_of()", "it differs from string()")
-    for place in range(min(3, len(of.some))):
+    for place in sorted(_spread(len(of.some))):
         one = int(of.some[place])
         _expect(space.name_of(one) == strings[place], "name_of()", "it differs from string()")
         _expect(
@@ -493,13 +496,12 @@ def _compare_masks(of: _Subject, admitted: Array | None) -> None:
             what,
             f"masks are (batch, {expected.shape[1]}), got {masks.shape}",
         )
-        wrong = (masks != expected).any(1) & expected.any(1)  # after what is lost all are open
-        if wrong.any():
-            place = int(np.flatnonzero(wrong)[0])
-            raise SpaceError(
-                f"{what}: after {before[place].tolist()} the mask is {masks[place].tolist()}; "
-                f"architectures go on by {expected[place].tolist()}"
-            )
+        _refuse_first(
+            (masks != expected).any(1) & expected.any(1),  # after what is lost all are open
+            what,
+            "after {} the mask is {}; architectures go on by {}",
+            *(before, masks, expected),
+        )
         _expect(masks[:, :choices].any(1).all(), what, "a mask is empty")
         for rank in ranks[:: max(1, len(ranks) // 16)].tolist():
             mask = _answer(what, prefixes.mask, position, rank)
@@ -534,11 +536,8 @@ def _walk(of: _Subject) -> None:
             )
         theirs = theirs * count + valid[:, position]
     index = np.asarray(space.index(rows))
-    if (index < 0).any():
-        raise SpaceError(
-            f"{what}: choices that masks left open make {rows[index < 0][0].tolist()}, which is "
-            "no architecture"
-        )
+    words = "choices that masks left open make {}, which is no architecture"
+    _refuse_first(index < 0, what, words, rows)
 
 
 # ── what is known of an architecture ─────────────────────────────────────────────────────────
@@ -655,10 +654,3 @@ def _check_pickle(of: _Subject) -> None:
         what,
         "a copy has other decisions or indices",
     )
-
-
-_CHECKS = (
-    *(_check_definition, _check_validity, _check_index, _check_choices, _check_agreement),
-    *(_check_strings, _check_sample, _check_mutate, _check_neighbors, _check_prefixes),
-    *(_check_isomorphism, _check_features, _check_closed_forms, _check_network),
-)

@@ -62,6 +62,7 @@ class Sixths:
         ("misnamed", ["entry point 'misnamed'", "called 'brought'"]),
         ("gone", ["'gone' cannot be loaded", "Nothing"]),
         ("no-space", ["unknown space"]),
+        ("ours", ["register_space('module:Class')", "--known-space module:Class"]),
         ("brougt", ["Did you mean 'brought'"]),
     ],
 )
