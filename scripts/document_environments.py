@@ -115,8 +115,8 @@ native vector environments.
 ## Your own parts
 
 `nats_gym.testing.check_evaluator` checks an evaluator of yours, `check_space` a space,
-`check_reward` a reward, `check_vector_env` a vector environment against looped scalar ones. [Real training](../training.md)
-says how evaluators are made and named.
+`check_reward` a reward, `check_vector_env` a vector environment against looped scalar ones.
+[Real training](../training.md) says how evaluators are made and named.
 """
 
 
