@@ -526,7 +526,10 @@ class ArchitectureEnv(gym.Env[Any, Any]):
                 if name in given:
                     raise InvalidInput(f"limits= and max_{name}= both limit {name}")
                 given[name] = limit
-        known = self._figures.known if given else {}
+        computed = self.architecture_space.closed_forms
+        known = {name: of for name, of in computed.items() if of.lower_is_better}
+        if not given.keys() <= known.keys():
+            known = self._figures.known
         for name in given:
             check_cost(name, known)
         return {name: given[name] for name in known if name in given}

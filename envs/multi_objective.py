@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from nats_gym.checks import array, number
 from nats_gym.errors import InvalidInput
 from nats_gym.spaces import ArchitectureSpace
+from nats_gym.tables.column import core_figures
 from nats_gym.tables.objectives import Objectives, name_objectives
 
 from .construction import ConstructionEnv, ConstructionVectorEnv
@@ -77,7 +78,8 @@ class MultiObjectiveEnv(ConstructionEnv):
             if refused in options:
                 raise InvalidInput(f"{refused} is of one objective; objectives= names several")
         super().__init__(space, dataset, **options)
-        named = name_objectives(objectives, self._figures.known)
+        core = core_figures(self.architecture_space)  # of which the default is: none is opened
+        named = name_objectives(objectives, core if objectives is None else self._figures.known)
         self.objectives = tuple(named)
         self.reward_dim = len(named)
         is_cost = np.array([of.lower_is_better for of in named.values()])
