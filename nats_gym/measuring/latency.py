@@ -142,7 +142,7 @@ def measure_latency(
     seconds = checks.number(seconds, "seconds", 0.0, _LONGEST, unit="seconds")
     whole = checks.switch(dead_branches, "dead_branches")
     if samples is not None:
-        samples = checks.integer(samples, "samples")
+        samples = checks.integer(samples, "samples", 1, of.size)
     checks.line(licence, "a licence")
     checks.function(progress, "progress")
     names = _names(where, threads, sizes, name)

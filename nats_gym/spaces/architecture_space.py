@@ -631,7 +631,7 @@ class ArchitectureSpace:
         Raises:
             InvalidInput: for a name that is not one of :attr:`closed_forms`.
         """
-        key = checks.word(name, "figure", self.closed_forms), get_dataset(dataset).name
+        key = checks.word(name, "closed form", self.closed_forms), get_dataset(dataset).name
         if key not in self._figures:
             if self.size > MOST_LISTED:
                 raise InvalidInput(
@@ -644,7 +644,7 @@ class ArchitectureSpace:
 
     def compute(self, name: str, choices: ArrayLike, dataset: str) -> Figures:
         """A closed form ``(...)`` of ``choices (..., n)``; raises as :meth:`figure`."""
-        name = checks.word(name, "figure", self.closed_forms)
+        name = checks.word(name, "closed form", self.closed_forms)
         return np.asarray(self._ask(name, choices, dataset), dtype=np.float64)
 
     def _ask(self, method: str, *arguments: Any) -> Any:

@@ -397,6 +397,7 @@ def test_one_workload_is_one_function_and_as_many_operations() -> None:
         ({"seconds": -1.0}, "seconds is a"),
         ({"seconds": math.nan}, "seconds is a"),
         ({"samples": 0}, "samples is an integer from 1"),
+        ({"samples": 10**6}, "samples is an integer from 1 to"),
         ({"device": "abacus"}, "no device 'abacus' here"),
         ({"name": "latency"}, "a column's name is"),
         ({"name": "a/b/c"}, "a column's name is"),
