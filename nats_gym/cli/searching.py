@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
 
     from nats_gym.protocol.live import Standing
-    from nats_gym.results.result import SearchArguments, SearchResult
+    from nats_gym.results.arguments import SearchArguments
+    from nats_gym.results.result import SearchResult
 
 from .data import imported
 from .showing import draw_architecture
@@ -320,7 +321,7 @@ class LiveDisplay:
 def _check_other(folder: Path, arguments: SearchArguments) -> None:
     """Refuse a folder that holds what another search found."""
     from nats_gym.protocol.journal import differing
-    from nats_gym.results.result import read_run
+    from nats_gym.results.files import read_run
 
     try:
         there = read_run(folder).get("arguments")

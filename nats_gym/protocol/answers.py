@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.evaluators import Evaluator, Outcome, TableEvaluator
-from nats_gym.results.result import SearchArguments, provenance_of
+from nats_gym.results.arguments import SearchArguments
+from nats_gym.results.provenance import provenance_of
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.simulation.workers import SimulatedWorkers
 from nats_gym.spaces import ArchitectureSpace, Figure

@@ -13,7 +13,8 @@ from nats_gym import checks
 from nats_gym.agents import chooses_among, continuing_of
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators import Outcome
-from nats_gym.results.result import RECOMMENDED, RECORDED, SearchArguments
+from nats_gym.results.arguments import SearchArguments
+from nats_gym.results.files import RECOMMENDED, RECORDED
 from nats_gym.simulation.clock import SimulatedClock
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import Keys, RunStreams, combine, run_keys

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from nats_gym.agents import learns_in_copies
 from nats_gym.errors import InvalidInput
-from nats_gym.results.result import SearchArguments
+from nats_gym.results.arguments import SearchArguments
 from nats_gym.simulation.clock import SimulatedClock
 
 from .answers import Columns, OfRun

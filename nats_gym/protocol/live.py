@@ -22,7 +22,8 @@ from nats_gym.evaluators.observed import Observed
 from nats_gym.evaluators.protocol import checked
 from nats_gym.files import alone, make_folder
 from nats_gym.processes.pool import WorkerDied
-from nats_gym.results.result import OBSERVED, REAL, SearchArguments
+from nats_gym.results.arguments import SearchArguments
+from nats_gym.results.provenance import OBSERVED, REAL
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.streams import run_seeds

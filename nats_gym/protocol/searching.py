@@ -22,11 +22,13 @@ from nats_gym.evaluators import (
     make_evaluator,
 )
 from nats_gym.evaluators.protocol import check_subject
-from nats_gym.results.result import NoTable, SearchArguments, SearchResult
+from nats_gym.results.arguments import SearchArguments
+from nats_gym.results.result import SearchResult
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.streams import run_seeds
 from nats_gym.tables import Table, load_table
+from nats_gym.tables.no_table import NoTable
 
 from .answers import Answers, FromTable
 from .asking import AskTell, MultiFidelity

@@ -1,5 +1,6 @@
 """What a search found: ``result`` is saved and loaded, ``summary`` and ``plots`` show it."""
 
-from nats_gym.results.result import SearchArguments, SearchResult
+from nats_gym.results.arguments import SearchArguments
+from nats_gym.results.result import SearchResult
 
 __all__ = ["SearchArguments", "SearchResult"]

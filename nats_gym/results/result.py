@@ -1,13 +1,11 @@
-"""What a search found, run by run and evaluation by evaluation, and what that rests on."""
+"""What a search found, run by run and evaluation by evaluation."""
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -16,207 +14,18 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nats_gym import checks
-from nats_gym.datasets import is_known, known_datasets
-from nats_gym.errors import (
-    InvalidInput,
-    NotInTable,
-    UnreadableResult,
-    said,
-    shown,
-    unknown_name,
-)
+from nats_gym.errors import InvalidInput, NotInTable, UnreadableResult, said, shown
 from nats_gym.evaluators.observed import Observed
-from nats_gym.files import make_folder, replacing
 from nats_gym.machine import versions
+from nats_gym.results.arguments import SearchArguments
+from nats_gym.results.files import RECOMMENDED, RECORDED, read_search, write_search
 from nats_gym.results.pareto import find_objectives, hypervolume_shares, observed_fronts
-from nats_gym.simulation.clock import check_evaluations
-from nats_gym.simulation.schedule import Epochs
-from nats_gym.simulation.workers import MAX_WORKERS
-from nats_gym.spaces import ArchitectureSpace, Figure, Quantity, get_space
-from nats_gym.tables import NO_TEST, SURROGATE, Table, load_table
-from nats_gym.tables.column import MADE_FOR
-from nats_gym.tables.folder import sha256_of
+from nats_gym.results.provenance import OBSERVED, provenance_now
+from nats_gym.spaces import Figure, get_space
+from nats_gym.tables import NO_TEST, Table, load_table
+from nats_gym.tables.no_table import NoTable
 from nats_gym.tables.objectives import Objectives
-from nats_gym.tables.prior import open_prior, prior_names, prior_record
 from nats_gym.tables.recorded import OBJECTIVE, another_column, column_record, unrecorded
-from nats_gym.tables.score import open_score, score_record
-from nats_gym.tables.table import known_without_table, named_figure
-from nats_gym.untrusted import Arrays, open_arrays, read_json
-
-RUNS_FILE, RUN_FILE = "runs.npz", "run.json"
-#: Bytes of ``run.json``; and of arrays, how many times the bytes that they are packed in, and more.
-LARGEST_RECORD = 16 << 20
-#: Characters of an agent's name.
-LONGEST_NAME = 200
-#: Of ``runs.npz``: a search holds 100 million evaluations at most, of 56 bytes each.
-LARGEST_RUNS = 6 << 30
-PACKED_TO, BESIDES = 100, 64 << 20
-#: What a result's provenance calls the score that an evaluator told as an accuracy.
-OBSERVED = "observed"
-#: Provenance of seconds that passed while a supernet was trained.
-REAL = "real"
-#: What a result keeps of every evaluation, and what stands behind a run's last.
-RECORDED: dict[str, int | float] = {
-    "index": -1,
-    "accuracy": np.nan,
-    "seconds": np.nan,
-    "clock": np.nan,
-    "rung": -1,
-    "evaluation": -1,
-    "continues": -1,
-}
-#: And of agents that say themselves what they answer.
-RECOMMENDED = {"recommends": -1}
-
-#: Arguments that are recorded only where they are given.
-_UNSAID = ("evaluations", "evaluator")
-
-
-@dataclass(frozen=True, eq=False)
-class SearchArguments(Mapping[str, Any]):
-    """What a search was called with: checked, defaults filled in.
-
-    As a mapping it is what a result records: plain values, by the names of the arguments of
-    :func:`nats_gym.search`, which takes them again.
-
-    Attributes:
-        space, dataset: what was searched.
-        agent: its name, or the module and the name of what makes it.
-        options: the agent's own.
-        epochs: schedule searched on; that a supernet's answers are looked up at.
-        budget: seconds of each run.
-        runs: how many, independent of each other.
-        seed, source, trial, first_run: as of :func:`nats_gym.search`.
-        supernet_epochs: of a weight-sharing search, else None.
-        rungs: of a multi-fidelity agent: its schedules; None for the table's own. Else None.
-        workers: evaluations beside each other.
-        continuing: what a multi-fidelity agent's training that goes on costs, else None.
-        evaluations: the most of each run; None for as many as the budget buys, and then it is not
-            recorded. Beside it the budget may be infinite, which is recorded as None.
-        evaluator: who answered instead of a table: its name, and its options if it was made by
-            name; None for a table, and then it is not recorded.
-    """
-
-    space: str
-    dataset: str
-    agent: str
-    options: Mapping[str, Any]
-    epochs: Epochs
-    budget: float
-    runs: int
-    seed: int
-    source: str
-    trial: str | int
-    first_run: int
-    supernet_epochs: int | None
-    rungs: tuple[Epochs, ...] | None
-    workers: int
-    continuing: str | None
-    evaluations: int | None = None
-    evaluator: Mapping[str, Any] | None = None
-
-    @classmethod
-    def recorded(cls, record: Mapping[str, Any]) -> SearchArguments:
-        """Those that a result records; ``InvalidInput`` if they are no search's."""
-        given = checks.mapping(record, "the arguments of a search are a dictionary")
-        names = [field.name for field in fields(cls)]
-        if given.get("evaluations") is None:
-            names.remove("evaluations")
-        else:
-            check_evaluations(given["evaluations"])
-            if given.get("budget") is None:
-                given = {**given, "budget": math.inf}
-        if given.get("evaluator") is None:
-            names.remove("evaluator")
-        else:
-            told = checks.mapping(given["evaluator"], "an evaluator is a dictionary by name")
-            checks.text(told.get("name"), "an evaluator's name", LONGEST_NAME)
-        if given.keys() != {*names}:
-            raise InvalidInput(f"its arguments are {shown([*given])}, not {', '.join(names)}")
-        agent = checks.text(given["agent"], "agent", LONGEST_NAME)
-        if not agent.isprintable() or not agent.strip():
-            raise InvalidInput(f"agent is a name in one line, got {shown(agent)}")
-        checks.mapping(given["options"], "options are a dictionary of the agent's")
-        dataset = checks.text(given["dataset"], "dataset")  # no path: anyone may have written it
-        if not is_known(dataset):
-            raise unknown_name("dataset", dataset, known_datasets())
-        rungs = checks.as_list(given["rungs"])
-        return cls(**{**given, "rungs": rungs and tuple(rungs)})
-
-    @property
-    def ladder(self) -> tuple[Epochs, ...]:
-        """The schedules searched on: the rungs, or the only one."""
-        return self.rungs or (self.epochs,)
-
-    @property
-    def shares_weights(self) -> bool:
-        """Whether a supernet is trained, in real seconds."""
-        return self.supernet_epochs is not None
-
-    @property
-    def real_time(self) -> bool:
-        """Whether seconds are real ones: a supernet is trained, or an evaluator answers."""
-        return self.shares_weights or self.evaluator is not None
-
-    @property
-    def bound(self) -> str:
-        """What ends a run, in words."""
-        return bound_in_words(self.budget, self.evaluations)
-
-    @property
-    def bound_in_names(self) -> str:
-        """What ends a run, as folders are called after it: ``"20000s"``, ``"150evaluations"``."""
-        told = [f"{self.budget:.12g}s"] if math.isfinite(self.budget) else []
-        if self.evaluations is not None:
-            told.append(f"{self.evaluations}evaluations")
-        return "-".join(told)
-
-    def __getitem__(self, name: str) -> Any:
-        value = vars(self)[name]
-        if name in _UNSAID and value is None:
-            raise KeyError(name)
-        if name == "budget" and value == math.inf:
-            return None
-        return list(value) if name == "rungs" and value else value
-
-    def __iter__(self) -> Iterator[str]:
-        said = vars(self).items()
-        return (name for name, value in said if value is not None or name not in _UNSAID)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
-
-
-class NoTable:
-    """Stands where a table would, of a search on an evaluator: it judges nothing.
-
-    Attributes:
-        space, dataset: what was searched.
-        source: that there is none.
-    """
-
-    source = "none"
-    checksum = ""
-
-    def __init__(self, space: ArchitectureSpace, dataset: str) -> None:
-        self.space, self.dataset = space, dataset
-
-    def figure(self, name: str) -> Figure:
-        """A closed form or named column; see :meth:`nats_gym.tables.Table.figure`."""
-        return named_figure(self.space, self.dataset, name)
-
-    @property
-    def known_figures(self) -> dict[str, Quantity]:
-        """As :attr:`nats_gym.tables.Table.known_figures`."""
-        return known_without_table(self.space, self.dataset)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        raise NotInTable(
-            f"a search on an evaluator has no table, which {name} is asked of: what it knows is "
-            "what it observed"
-        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -480,7 +289,7 @@ class SearchResult:
     @property
     def weighed(self) -> tuple[str, ...]:
         """Names of the objectives that the agent weighed; none of one objective."""
-        return _weighed(self.arguments)
+        return self.arguments.weighed
 
     @property
     def unrecorded(self) -> list[str]:
@@ -561,28 +370,19 @@ class SearchResult:
         folder.
         """
         folder = checks.path(folder, "folder")
-        make_folder(folder)
         arrays: dict[str, Any] = {name: getattr(self, name) for name in RECORDED}
         arrays["recommended"] = self.recommended
         if self.recommends is not None:
             arrays["recommends"] = self.recommends
         if self.alphas is not None:
             arrays["alphas"] = self.alphas
-        with replacing(folder / RUNS_FILE) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(
-                file,
-                **arrays,
-            )
         record = {
             "arguments": dict(self.arguments),
             "provenance": dict(self.provenance),
             "summary": self.summary(),
             "versions": versions(),
-            "runs_sha256": sha256_of(folder / RUNS_FILE),
         }
-        with replacing(folder / RUN_FILE) as temporary:
-            text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-            temporary.write_text(text, encoding="utf-8")
+        write_search(folder, arrays, record)
         return folder
 
     @classmethod
@@ -597,195 +397,49 @@ class SearchResult:
         """
         folder = checks.path(folder, "folder")
         try:
-            record = read_run(folder)
-            with open_runs(folder) as arrays:
-                columns, alphas = _columns(arrays)
-            if sha256_of(folder / RUNS_FILE) != record["runs_sha256"]:
-                raise ValueError(f"{RUNS_FILE} is not the one that {RUN_FILE} was written for")
+            record, columns, alphas = read_search(folder)
             arguments = SearchArguments.recorded(dict(record["arguments"]))
             claimed = dict(record["provenance"])
-            checksum = "" if arguments.evaluator is not None else str(claimed["checksum"])
+            if arguments.evaluator is None:
+                str(claimed["checksum"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UnreadableResult(
                 f"no search is read from {shown(str(folder))}: {said(error)}"
             ) from error
-        live = arguments.evaluator is not None
-        if live:
-            table = cast(Table, NoTable(get_space(arguments.space), arguments.dataset))
-        else:
-            table = load_table(arguments.space, arguments.dataset, arguments.source)
-        if columns["index"].max() >= table.space.size:
-            raise UnreadableResult(
-                f"{shown(str(folder))} holds architectures that {table.space.name} has not"
+        try:
+            if arguments.evaluator is not None:
+                table = cast(Table, NoTable(get_space(arguments.space), arguments.dataset))
+                provenance = {name: str(value) for name, value in claimed.items()}
+                alphas = None
+            else:
+                table = load_table(arguments.space, arguments.dataset, arguments.source)
+                provenance = provenance_now(claimed, arguments, table)
+            found = cls(
+                **columns, arguments=arguments, provenance=provenance, table=table, alphas=alphas
             )
-        if (
-            table.space.every_row_valid
-            and ((columns["evaluation"] >= 0) & (columns["index"] < 0)).any()
-        ):
-            raise UnreadableResult(
-                f"{shown(str(folder))}: a run has no evaluations, or some behind its last"
-            )
-        if live:
-            provenance = {name: str(value) for name, value in claimed.items()}
-            return cls(**columns, arguments=arguments, provenance=provenance, table=table)._checked(
-                folder
-            )
-        earlier = checksum == table.earlier_checksum
-        known_by = {table.checksum, *table.former_checksums}
-        if checksum not in known_by and not earlier:
-            raise UnreadableResult(
-                f"{shown(str(folder))} is a search on the {shown(claimed.get('table'))} table with "
-                f"checksum {shown(checksum[:12])}; source {shown(arguments.source)} is now the "
-                f"{table.source} table with checksum {table.checksum[:12]}"
-            )
-        provenance = provenance_of(table, arguments.ladder, arguments.shares_weights)
-        searched = arguments.space, arguments.dataset
-        if "score" in claimed:
-            name = arguments.options.get("score", "")
-            told = str(claimed["score"])
-            try:
-                figure = open_score(*searched, name, table)
-                basis = figure.provenance.partition(MADE_FOR)[0]
-                # An earlier version did not say for whose networks a column was made.
-                here = [score_record(figure), score_record(replace(figure, provenance=basis))]
-            except (InvalidInput, NotInTable):
-                if type(name) is not str or not told.startswith(f"{name}: "):
-                    raise
-                here = [{"score": ""}]
-            provenance |= here[0]
-            if {"score": told} in here:
-                provenance["score"] = told
-            elif told.startswith(f"{name}: "):
-                told, now = (one.removeprefix(f"{name}: ") for one in (told, provenance["score"]))
-                other = another_column(*searched, name, told, now)
-                raise UnreadableResult(f"{shown(str(folder))}: {other}")
-        if "prior" in claimed:
-            names = arguments.options.get("prior")
-            names = prior_names(*searched, names, arguments.source)
-            tables = open_prior(*searched, names, arguments.source, table)
-            provenance |= prior_record(tables)
-        # What no table tells: validate looks where it can, and columns are compared below.
-        weighed = (f"{OBJECTIVE}{name}" for name in _weighed(arguments))
-        provenance |= {n: str(claimed[n]) for n in ("learned_on", *weighed) if n in claimed}
-        for name, claim in claimed.items():
-            known = name in ("table", "checksum") or provenance.get(name) == claim
-            # What an earlier version called a test is none.
-            if not known and not (earlier and provenance.get(name) == NO_TEST):
-                raise UnreadableResult(
-                    f"{shown(str(folder))}: its provenance is not that of its table: "
-                    f"{shown(name)} is {shown(provenance.get(name))}, it says {shown(claim)}"
-                )
-        return cls(
-            **columns, arguments=arguments, provenance=provenance, table=table, alphas=alphas
-        )._checked(folder)
+            found._check()
+        except UnreadableResult as error:
+            raise UnreadableResult(f"{shown(str(folder))}: {error}") from None
+        return found
+
+    def _check(self) -> None:
+        """``UnreadableResult`` where it cannot be, or what it weighed is another column here."""
+        space = self.table.space
+        if self.index.max() >= space.size:
+            raise UnreadableResult(f"it holds architectures that {space.name} has not")
+        if space.every_row_valid and ((self.evaluation >= 0) & (self.index < 0)).any():
+            raise UnreadableResult("a run has no evaluations, or some behind its last")
+        self._check_columns()
 
     def _check_columns(self) -> None:
         for key in self.provenance:
             if key.startswith(OBJECTIVE):
                 self.figure(key.removeprefix(OBJECTIVE))
 
-    def _checked(self, folder: Path) -> SearchResult:
-        """Itself; ``UnreadableResult`` where what it weighed is another column here."""
-        try:
-            self._check_columns()
-        except UnreadableResult as error:
-            raise UnreadableResult(f"{shown(str(folder))}: {error}") from None
-        return self
-
-
-def _weighed(arguments: SearchArguments) -> tuple[str, ...]:
-    given = checks.as_list(arguments.options.get("objectives")) or []
-    return tuple(name for name in given if type(name) is str)
-
-
-def provenance_of(table: Table, ladder: Sequence[Epochs], real: bool = False) -> dict[str, str]:
-    """What a search's figures rest on.
-
-    Args:
-        table: the table searched.
-        ladder: the schedules searched on.
-        real: whether the seconds are real ones, of a supernet's training.
-    """
-    full = table.full_epochs
-    each = [table.accuracy_column("valid", epochs).provenance for epochs in ladder]
-    record = {
-        "table": table.source,
-        "checksum": table.checksum,
-        # Measured only if all that was observed is.
-        "search_accuracy": SURROGATE if SURROGATE in each else each[-1],
-        "seconds": REAL if real else table.seconds_provenance,
-        "full_schedule_valid_accuracy": table.provenance("accuracy", "valid", full),
-    }
-    if len(ladder) > 1:
-        by_rung = (f"{rung}: {found}" for rung, found in zip(ladder, each, strict=True))
-        record["search_accuracy_by_rung"] = ", ".join(by_rung)
-    if table.test_is_validation:
-        record["full_schedule_test_accuracy"] = NO_TEST
-    elif full in table.epochs("test"):
-        record["full_schedule_test_accuracy"] = table.provenance("accuracy", "test", full)
-    if table.surrogate_version:
-        record["surrogate_version"] = str(table.surrogate_version)
-    return record
-
-
-def read_run(folder: Path) -> dict[str, Any]:
-    """What ``run.json`` says; ``ValueError`` or ``OSError`` if it is not there or too large."""
-    record = read_json(folder / RUN_FILE, LARGEST_RECORD, nan=True)  # of runs that none can judge
-    if not isinstance(record, dict):
-        raise ValueError(f"{RUN_FILE} is no record of a search")
-    return record
-
-
-@contextmanager
-def open_runs(folder: Path) -> Iterator[Arrays]:
-    """The arrays of ``runs.npz``; ``ValueError`` or ``OSError`` if they are not there or whole."""
-    path = folder / RUNS_FILE
-    unpacked = PACKED_TO * os.path.getsize(path) + BESIDES
-    with open_arrays(path, ("<i8", "<f8"), LARGEST_RUNS, unpacked) as arrays:
-        yield arrays
-
-
-def _columns(arrays: Arrays) -> tuple[dict[str, Any], Any]:
-    """The arrays of a result by name, and its alphas; ``ValueError`` if no search wrote them."""
-    shape = arrays.shape("index")
-    columns: dict[str, Any] = {}
-    recommended = {name: one for name, one in RECOMMENDED.items() if name in arrays}
-    for name, padding in {**RECORDED, **recommended}.items():
-        wanted = np.dtype(type(padding))
-        if len(shape) != 2 or 0 in shape or arrays.shape(name) != shape:
-            raise ValueError(f"{name} of {arrays.shape(name)}, index of {shape}")
-        columns[name] = arrays[name]
-        if columns[name].dtype != wanted:
-            raise ValueError(f"{name} are {columns[name].dtype}, not {wanted}")
-        if columns[name].dtype.kind == "f" and np.isinf(columns[name]).any():
-            raise ValueError(f"{name} are infinite in places")
-    there = columns["evaluation"] >= 0
-    most = int(columns["evaluation"].max())
-    for name in recommended:
-        if most >= shape[1] + MAX_WORKERS or not (columns[name] <= most).all():
-            raise ValueError(f"a run {name} what it has not asked for")
-        if ((columns[name] < 0) == there).any():
-            raise ValueError(f"a run {name} nothing, or something behind its last")
-    if not there[:, 0].all() or (there[:, 1:] > there[:, :-1]).any():
-        raise ValueError("a run has no evaluations, or some behind its last")
-    if "alphas" not in arrays:
-        return columns, None
-    if len(arrays.shape("alphas")) != 4 or arrays.shape("alphas")[:2] != shape:
-        raise ValueError(f"alphas of {arrays.shape('alphas')}, index of {shape}")
-    return columns, arrays["alphas"]
-
 
 def _mean_std(values: NDArray[Any]) -> dict[str, float]:
     with np.errstate(invalid="ignore"):  # a score may be minus infinity
         return {"mean": float(np.mean(values)), "std": float(np.std(values))}
-
-
-def bound_in_words(budget: float, evaluations: int | None, seconds: str = "s") -> str:
-    """What ends a run: ``"20,000 s"``, ``"150 evaluations"``, or one of both."""
-    told = [f"{budget:,.0f} {seconds}"] if math.isfinite(budget) else []
-    if evaluations is not None:
-        told.append(f"{evaluations:,} evaluations")
-    return " or ".join(told)
 
 
 def kind_of_time(results: Iterable[SearchResult]) -> str:

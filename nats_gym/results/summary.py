@@ -10,13 +10,9 @@ from rich import box
 from rich.table import Table as Grid
 
 from nats_gym import checks
+from nats_gym.results.arguments import bound_in_words
 from nats_gym.results.pareto import find_objectives
-from nats_gym.results.result import (
-    SearchResult,
-    bound_in_words,
-    kind_of_time,
-    say_objectives,
-)
+from nats_gym.results.result import SearchResult, kind_of_time, say_objectives
 from nats_gym.tables.column import MEASURED, NO_TEST
 
 #: Row title and key of ``SearchResult.summary()``, and the provenance that goes with it.

@@ -23,7 +23,8 @@ from jinja2 import Environment, StrictUndefined
 import nats_gym
 from nats_gym.datasets import title_of
 from nats_gym.errors import shown
-from nats_gym.results.result import SearchResult, bound_in_words, kind_of_time
+from nats_gym.results.arguments import bound_in_words
+from nats_gym.results.result import SearchResult, kind_of_time
 from nats_gym.study import published
 from nats_gym.study.comparison import capitalised
 from nats_gym.study.running import SPEC_FILE

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 
 from nats_gym import checks
 from nats_gym.errors import MissingStudy, UnreadableResult, said, shown
-from nats_gym.results.result import SearchResult, bound_in_words
+from nats_gym.results.arguments import bound_in_words
+from nats_gym.results.result import SearchResult
 from nats_gym.simulation.schedule import Epochs
 
 from .running import CELLS, STUDY_FILE

@@ -31,7 +31,8 @@ from nats_gym.files import alone, check_folder, make_folder, replacing, sweep, u
 from nats_gym.machine import describe, versions
 from nats_gym.processes.pool import Pool, Task, TaskFailed
 from nats_gym.protocol import FromTable, find_kind, search
-from nats_gym.results.result import RUN_FILE, SearchResult
+from nats_gym.results.files import RUN_FILE
+from nats_gym.results.result import SearchResult
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.tables import load_table
 

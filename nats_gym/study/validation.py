@@ -37,14 +37,9 @@ from nats_gym.evaluators import TableEvaluator, evaluator_names
 from nats_gym.protocol import search_arguments
 from nats_gym.protocol.journal import JOURNAL, Journal
 from nats_gym.protocol.ladder import find_rungs
-from nats_gym.results.result import (
-    RUN_FILE,
-    RUNS_FILE,
-    SearchArguments,
-    SearchResult,
-    open_runs,
-    read_run,
-)
+from nats_gym.results.arguments import SearchArguments
+from nats_gym.results.files import RUN_FILE, RUNS_FILE, open_runs, read_run
+from nats_gym.results.result import SearchResult
 from nats_gym.simulation.clock import MOST_IDLE, count_idle
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.streams import combine, run_keys, run_seeds

@@ -53,16 +53,12 @@ LEFT_OUT: dict[str, str] = {
     "agents.ppo.BudgetCallback": "called by Stable-Baselines3",
     "agents.weight_sharing": "attacked with the trainings",
     "study.figures.styles_for": "called by the figures",
-    **{
-        f"results.result.{name}": "called by what checks, of what is checked"
-        for name in ("bound_in_words", "kind_of_time", "provenance_of", "read_run", "open_runs")
-    },
+    "results.result.kind_of_time": "called by what checks, of what is checked",
     "study.StudyResults": "a record of what was read",
     "agents.controller.ControllerAgent": "made of a folder that was read, and asked by a search",
     "agents.controller.Controller.make_env": "of a controller that was read",
     "tasks.TaskSampler": "the environments' own, of copies that they have",
     "protocol.FromTable": "what a search asks, of arguments that it has checked",
-    "results.result.NoTable": "stands where a search has no table",
 }
 #: What takes long once it is called: only what must be refused is tried.
 LONG = (

@@ -24,7 +24,8 @@ from small_study import study_text
 import nats_gym
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, MissingStudy, NotInTable, UnreadableResult
-from nats_gym.results.result import RECORDED, SearchResult
+from nats_gym.results.files import RECORDED
+from nats_gym.results.result import SearchResult
 from nats_gym.spaces import get_space
 from nats_gym.study import (
     Study,

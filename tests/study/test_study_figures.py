@@ -19,7 +19,8 @@ from matplotlib.text import Text
 import nats_gym
 from nats_gym.errors import InvalidInput
 from nats_gym.results.figure_files import save_figure
-from nats_gym.results.result import RECORDED, SearchResult
+from nats_gym.results.files import RECORDED
+from nats_gym.results.result import SearchResult
 from nats_gym.study.curves import regret_at
 from nats_gym.study.drawing import agent_styles
 from nats_gym.study.figures import (

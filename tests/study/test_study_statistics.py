@@ -12,8 +12,9 @@ from scipy import stats
 
 import nats_gym
 from nats_gym.errors import InvalidInput
+from nats_gym.results.files import RECORDED
 from nats_gym.results.plots import values_at
-from nats_gym.results.result import RECORDED, SearchResult
+from nats_gym.results.result import SearchResult
 from nats_gym.study.comparison import common_labels, final_regrets, regret_blocks, tasks_of
 from nats_gym.study.curves import (
     anytime_regret,
