@@ -69,6 +69,10 @@ class SearchResult:
     recommends: NDArray[np.int64] | None = None
     alphas: NDArray[np.float64] | None = None
 
+    def __repr__(self) -> str:
+        a = self.arguments
+        return f"<SearchResult: {a.agent} on {a.space} {a.dataset}, {self.runs} runs of {a.bound}>"
+
     @classmethod
     def joined(cls, parts: Sequence[SearchResult]) -> SearchResult:
         """One result of searches whose runs follow each other, with the same other arguments.
