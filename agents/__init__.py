@@ -198,10 +198,7 @@ def find_agent(agent: object) -> tuple[str, Callable[..., Any]]:
             if lacks and agent not in AGENTS:
                 raise InvalidInput(f"no controller in {shown(agent)}: {lacks}")
             return agent, get_agent(agent)
-        found = checks.imported(agent, "agent")
-        if not callable(found):
-            raise InvalidInput(f"what makes an agent is called; {shown(agent)} is {shown(found)}")
-        return agent, found
+        return agent, checks.imported_maker(agent, "agent")
     if not callable(agent):
         raise InvalidInput(
             f"an agent is one of {', '.join(AGENTS)}, or a class or function that makes one; "

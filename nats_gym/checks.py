@@ -254,6 +254,14 @@ def imported(place: str, what: str) -> Any:
         raise InvalidInput(f"no {what} at {shown(place)}: {said(error)}") from None
 
 
+def imported_maker(place: str, what: str) -> Any:
+    """The class or function at ``"module:name"`` that makes one; raises as :func:`imported`."""
+    found = imported(place, what)
+    if not callable(found):
+        raise InvalidInput(f"what makes an {what} is called; {shown(place)} is {shown(found)}")
+    return found
+
+
 def plain(value: object, what: str, longest: int = 100_000) -> Any:
     """Numbers, text, lists and dictionaries, as they come back from a file.
 

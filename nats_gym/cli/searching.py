@@ -115,7 +115,10 @@ def search(
     ] = None,
     evaluator: Annotated[
         str | None,
-        typer.Option(help="who answers instead of a table, for real: train, ray, …"),
+        typer.Option(
+            help="who answers instead of a table, for real: train, proxy, ray, …, or "
+            "module:Class of your own"
+        ),
     ] = None,
     evaluator_option: Annotated[
         list[str] | None,
@@ -146,7 +149,7 @@ def search(
     from nats_gym.tables import official
     from nats_gym.tables.load import SOURCES, is_archive
 
-    if ":" in agent:
+    if ":" in f"{agent}{evaluator or ''}":
         look_here()  # as a study finds an agent beside its file
     schedule = None if epochs is None else number_or_text(epochs)
     options = named_values(option or [], "an agent's option")

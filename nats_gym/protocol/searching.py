@@ -120,7 +120,8 @@ def search(
             of a multi-fidelity agent; None for no such bound. Weight-sharing searches, which
             evaluate nothing, take none.
         evaluator: who answers instead of a table, for real: ``"train"``, ``"ray"`` or another name
-            of ``nats_gym.evaluators``; a dictionary of its ``name`` and options; or an object. Its
+            of ``nats_gym.evaluators``; ``"my_module:MyEvaluator"``, a class or function that makes
+            one; a dictionary of its ``name`` and options; or an object. Its
             clock is real, ``workers`` evaluate at once, answers come as they are done, and runs
             follow one another. A training that fails is an answer, one whose worker died too.
         checkpoints: of a weight-sharing search: folder for the state of every run after each
@@ -248,8 +249,8 @@ def _recorded_evaluator(given: object, space: str, dataset: str) -> dict[str, An
         return record
     if not checks.follows(given, Evaluator):
         raise InvalidInput(
-            f"an evaluator is one of {', '.join(evaluator_names())}, a dictionary, or an object "
-            f"with evaluate(index, epochs, trial_keys); got {shown(given)}"
+            f"an evaluator is one of {', '.join(evaluator_names())}, 'module:name', a dictionary, "
+            f"or an object with evaluate(index, epochs, trial_keys); got {shown(given)}"
         )
     check_subject(given, space, dataset)
     return {"name": f"{type(given).__module__}:{type(given).__qualname__}"}

@@ -57,6 +57,30 @@ def test_times_in_words() -> None:
     assert told == ["0 s", "42 s", "7 min", "3 h 05 min"]
 
 
+def test_an_evaluator_of_ones_own_answers(monkeypatch, capsys, tmp_path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "evaluator_here.py").write_text(
+        "import numpy as np\n"
+        "from nats_gym.evaluators import Outcome\n"
+        "class Mine:\n"
+        "    def __init__(self, scale=1.0):\n"
+        "        self.scale = scale\n"
+        "    def evaluate(self, index, epochs, trial_keys):\n"
+        "        return Outcome(self.scale * (index % 97), np.ones(len(index)))\n"
+    )
+    command = ["search", "--space", "sss", "--agent", "random", "--evaluations", "5", "--out", "o"]
+    command += ["--evaluator", "evaluator_here:Mine", "--evaluator-option", "scale=0.5"]
+    assert call(monkeypatch, capsys, *command)[0] == 0
+    first = SearchResult.load("o")
+    assert (first.accuracy == 0.5 * (first.index % 97)).all()
+    assert call(monkeypatch, capsys, *command)[0] == 0
+    assert (SearchResult.load("o").index == first.index).all()
+    code, _, told = call(monkeypatch, capsys, *command, "--evaluator", "evaluator_here:Miné")
+    assert (code, told.count("\n")) == (2, 1)
+    assert "no evaluator at" in told
+
+
 @pytest.mark.slow
 def test_from_a_search_to_a_network(monkeypatch, capsys, tmp_path: Path) -> None:
     monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))

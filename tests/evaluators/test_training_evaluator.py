@@ -355,6 +355,34 @@ def make_constant(space: str, dataset: str, *, accuracy: float = 50.0) -> Any:
     return Constant()
 
 
+class Fixed:
+    """Answers for any space and data set."""
+
+    def __init__(self, depth: float = 30.0, *, height: float = 5.0) -> None:
+        self.answer = depth + height
+
+    def evaluate(self, index: Any, epochs: Any, trial_keys: Any) -> Outcome:
+        return Outcome(np.full(len(index), self.answer), np.ones(len(index)))
+
+
+class OfSpace(Fixed):
+    def __init__(self, space: str) -> None:
+        super().__init__()
+
+
+def test_evaluators_of_ones_own_are_named_by_where_they_are() -> None:
+    for name, told, reward in (
+        ("make_constant", {"accuracy": 40.0}, 0.4),
+        ("Fixed", {"height": 10.0}, 0.4),
+        ("Fixed", {}, 0.35),
+    ):
+        place = f"{__name__}:{name}"
+        for given in ({"evaluator": place, **told}, {"evaluator": {"name": place, **told}}):
+            env = gym.make("NATS-TSS-cifar10-v0", **given)
+            env.reset(seed=0)
+            assert [env.step(0) for _ in range(6)][-1][1] == reward
+
+
 def test_evaluators_of_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = EntryPoint("constant", f"{__name__}:make_constant", registry.GROUP)
     monkeypatch.setattr(registry, "entry_points", lambda group, name="constant": [entry])
@@ -369,7 +397,18 @@ def test_evaluators_of_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"evaluator": "trian"}, ["unknown evaluator 'trian'", "Did you mean 'train'"]),
+        (
+            {"evaluator": "trian"},
+            ["unknown evaluator 'trian'", "Did you mean 'train'", "'module:name'", registry.GROUP],
+        ),
+        ({"evaluator": "no_module:Mine"}, ["no evaluator at 'no_module:Mine'"]),
+        ({"evaluator": "math:pi"}, ["what makes an evaluator is called", "3.14"]),
+        ({"evaluator": "builtins:int"}, ["evaluator builtins:int", "does not say what it takes"]),
+        (
+            {"evaluator": f"{__name__}:Fixed", "hight": 1.0},
+            ["unknown option", "Did you mean 'height'"],
+        ),
+        ({"evaluator": {"name": f"{__name__}:OfSpace"}}, ["made with (space, dataset, **options)"]),
         (
             {"evaluator": {"device": "cpu"}},
             ["under 'name'", "train, proxy, ray", "{'device': 'cpu'}"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import nats_gym
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import Outcome, registry
 from nats_gym.results.result import SearchResult
-from nats_gym.study import Study, load_study, run_study, validate, write_report
+from nats_gym.study import Study, load_study, read_study, run_study, validate, write_report
 from nats_gym.study.leaderboard import rank_agents
 
 ASKED: list[int] = []
@@ -88,6 +89,49 @@ def test_a_study_compares_agents_by_an_evaluator_and_goes_on(
     assert len(ASKED) == done
     assert not [*tmp_path.rglob("journal.sqlite")]
     check_report(tmp_path, searches)
+
+
+MINE = """
+import numpy as np
+from nats_gym.evaluators import Outcome
+
+class Mine:
+    def __init__(self, space, dataset, *, scale=1.0):
+        self.scale = scale
+    def evaluate(self, index, epochs, trial_keys):
+        return Outcome(self.scale * (index % 47), np.ones(len(index)))
+"""
+
+
+def test_a_study_names_an_evaluator_of_its_own_and_its_results_import_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    module = tmp_path / "evaluator_beside.py"
+    module.write_text(MINE)
+    text = """
+    [[searches]]
+    space = "sss"
+    dataset = "digits"
+    evaluations = 6
+    evaluator = {name = "evaluator_beside:Mine", scale = 2.0}
+    [agents]
+    rea = {}
+    """
+    (tmp_path / "study.toml").write_text(text)
+    study, out = read_study(tmp_path / "study.toml"), tmp_path / "out"
+    run_study(study, out)
+    run_study(study, out)  # there is nothing to do
+    del sys.modules["evaluator_beside"]
+    module.write_text("raise SystemExit('imported')")
+    ((result,),) = [found.values() for found in load_study(out).groups().values()]
+    assert (result.accuracy == 2.0 * (result.index % 47)).all()
+    assert result.arguments.evaluator == {"name": "evaluator_beside:Mine", "scale": 2.0}
+    assert all(verdict.holds for verdict in validate(out))
+    assert "evaluator_beside:Mine" in write_report(out).read_text(encoding="utf-8")
+    assert "evaluator_beside" not in sys.modules
+    with pytest.raises(InvalidInput, match=r"no evaluator at .*imported"):
+        nats_gym.search(**result.arguments)
 
 
 def check_report(folder: Path, searches: dict[str, SearchResult]) -> None:
