@@ -177,8 +177,8 @@ def make_sb3(
     spec = gym.registry.get(env_id) if type(env_id) is str else None
     if spec is None:
         spec = gym.registry[checks.word(env_id, "environment", EVERY_ID)]
-    vector = spec.vector_entry_point
-    vector = load_env_creator(vector) if isinstance(vector, str) else vector
+    entry = spec.vector_entry_point
+    vector: object = load_env_creator(entry) if isinstance(entry, str) else entry
     if not isinstance(vector, type) or not issubclass(vector, ArchitectureVectorEnv):
         raise InvalidInput(
             f"{shown(env_id)} has no native vector environment of nats-gym to adapt: take "
