@@ -145,8 +145,12 @@ class Column:
             if name != "quantity" or self.counts is None:
                 checks.word(getattr(self, name), f"{name} of a column", allowed)
         if self.counts is not None:
-            checks.instance(self.counts, Quantity, "what a column counts")
+            counts = checks.instance(self.counts, Quantity, "what a column counts")
             check_name(self.quantity)
+            for name in ("unit", "label"):
+                of = f"the {name} of the Quantity that column {self.quantity} counts"
+                checks.line(getattr(counts, name), of, 100, empty=False)
+            checks.switch(counts.lower_is_better, f"lower_is_better of column {self.quantity}")
 
     @property
     def what(self) -> Quantity:
@@ -186,7 +190,8 @@ class Column:
                     f"{name} of a column is {shown(value)}, its type is {kind.__name__}"
                 )
         if "counts" in known:
-            known["counts"] = _read_quantity(known["counts"])
+            words = ("unit", "label", "lower_is_better")
+            known["counts"] = Quantity(*(known["counts"][word] for word in words))
         column = cls(**{**known, "trials": tuple(known.get("trials", ()))})
         column._check()
         for name in ("name", "unit"):  # which follow from the rest
@@ -227,14 +232,3 @@ class Column:
                 f"{self.name} is said to be measured and is a model's: model {shown(self.model)}, "
                 f"version {self.version}, held-out errors {shown(self.held_out)}"
             )
-
-
-def _read_quantity(entry: dict[str, Any]) -> Quantity:
-    """What a manifest says that a named column counts; ``TypeError`` or ``ValueError`` for else."""
-    unit, label, lower = (entry[name] for name in ("unit", "label", "lower_is_better"))
-    for text in (unit, label):
-        if type(text) is not str or not 1 <= len(text) <= 100 or not text.isprintable():
-            raise ValueError(f"unit or label {shown(text)} of a named column")
-    if type(lower) is not bool:
-        raise TypeError(f"lower_is_better of a named column is {shown(lower)}")
-    return Quantity(unit, label, lower)

@@ -102,7 +102,8 @@ def write_table(
             column; complete with ``file``, relative to ``folder``, and ``sha256``.
 
     Raises:
-        InvalidInput: for a folder that holds anything but a table.
+        InvalidInput: for a folder that holds anything but a table, and for figures that nobody
+            could read again, such as seconds below 0.
         CorruptTable: for columns that no manifest can describe, or figures that are not as the
             column says; nothing is replaced then.
     """
@@ -138,7 +139,11 @@ def write_table(
         (temporary / MANIFEST).write_text(text, encoding="utf-8")
         for column in read_manifest(temporary)["columns"][: len(stored)]:
             if not column.model:  # whose file holds coefficients
-                open_column(temporary, column, get_space(space).size)
+                figures = open_column(temporary, column, get_space(space).size)
+                try:
+                    check_figures(folder, column, figures)
+                except CorruptTable as error:
+                    raise InvalidInput(f"no table is written to {error}") from None
         temporary.chmod(0o755)
         shutil.rmtree(before, ignore_errors=True)
         if folder.exists():
@@ -236,3 +241,23 @@ def open_column(folder: Path, column: Column, rows: int) -> NDArray[Any]:
     if figures.shape != expected:
         raise CorruptTable(f"{path}: {figures.shape} figures, the manifest says {expected}")
     return figures
+
+
+def check_figures(folder: Path, column: Column, figures: NDArray[np.floating]) -> None:
+    """Raise ``CorruptTable`` for what no accuracies, seconds or named figures can be."""
+    if column.quantity == "accuracy_curve":  # which is looked at as it is used
+        return
+    missing = np.isnan(figures)
+    if missing.all() or (column.model and missing.any()):
+        raise CorruptTable(f"{folder}: {column.name} holds NaN for figures")
+    if column.counts:
+        if np.isinf(figures).any():
+            raise CorruptTable(f"{folder}: {column.name} holds what is no finite number")
+    elif column.unit.startswith("percent"):
+        if np.any((figures < 0) | (figures > 100)):  # NaN is neither
+            raise CorruptTable(f"{folder}: accuracies outside 0…100 percent in {column.name}")
+    elif len(wrong := np.argwhere((figures < 0) | np.isinf(figures))):
+        where = tuple(wrong[0])
+        raise CorruptTable(
+            f"{folder}: {column.name} of architecture {where[0]} is {figures[where]:g} s"
+        )

@@ -28,6 +28,7 @@ from nats_gym.tables.column import (
 )
 from nats_gym.tables.figure_names import check_figure
 from nats_gym.tables.folder import (
+    check_figures,
     earlier_checksum,
     former_checksums,
     open_column,
@@ -424,33 +425,14 @@ class Table:
                 figures = modelled.figures(self, column)
             else:
                 figures = open_column(self.folder, column, self.space.size)
+            check_figures(self.folder, column, figures)
             if column.counts:
-                figures = _checked_named(self.folder, column, figures)
-            elif column.quantity != "accuracy_curve":  # which are looked at as they are used
-                self._check(column, figures)
+                figures = figures.astype(np.float64)
             if (column.quantity, column.provenance) == ("accuracy", MEASURED):
                 figures = self._counted(column, figures)
             figures.flags.writeable = False
             self._opened[column.name] = figures
         return self._opened[column.name]
-
-    def _check(self, column: Column, figures: NDArray[np.floating]) -> None:
-        """Raise ``CorruptTable`` for what no accuracies or seconds can be."""
-        missing = np.isnan(figures)
-        if missing.all() or (column.model and missing.any()):
-            raise CorruptTable(f"{self.folder}: {column.name} holds NaN for figures")
-        if column.unit.startswith("percent"):
-            if np.any((figures < 0) | (figures > 100)):  # NaN is neither
-                raise CorruptTable(
-                    f"{self.folder}: accuracies outside 0…100 percent in {column.name}"
-                )
-            return
-        wrong = (figures < 0) | np.isinf(figures)
-        if wrong.any():
-            where = tuple(np.argwhere(wrong)[0])
-            raise CorruptTable(
-                f"{self.folder}: {column.name} of architecture {where[0]} is {figures[where]:g} s"
-            )
 
 
 def known_without_table(space: str | ArchitectureSpace, dataset: str) -> dict[str, Quantity]:
@@ -488,12 +470,6 @@ def named_figure(space: ArchitectureSpace, dataset: str, name: str) -> Figure:
             raise
         raise damaged_column(space.name, dataset, name, error) from error
     return replace(figure, provenance=provenance)
-
-
-def _checked_named(folder: Path, column: Column, figures: NDArray[Any]) -> NDArray[np.float64]:
-    if np.isinf(figures).any() or np.isnan(figures).all():
-        raise CorruptTable(f"{folder}: {column.name} holds what is no finite number")
-    return figures.astype(np.float64)
 
 
 def _mean_over_trials(figures: NDArray[Any]) -> NDArray[np.float64]:

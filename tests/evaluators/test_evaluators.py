@@ -11,6 +11,7 @@ from nats_gym.errors import CorruptTable, InvalidInput, NotInTable
 from nats_gym.evaluators import Evaluator, TableEvaluator
 from nats_gym.streams import combine
 from nats_gym.tables import MEASURED, Column, load_table, write_table
+from nats_gym.tables import folder as folders
 
 CASES = [("tss", "cifar10", 200), ("tss", "ImageNet16-120", 12), ("sss", "cifar100", 90)]
 
@@ -137,14 +138,16 @@ def test_numpys_integers_are_indices_too() -> None:
 
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, np.nan, np.inf])
-def test_a_table_of_impossible_seconds_is_refused(tmp_path, wrong) -> None:
+def test_a_table_of_impossible_seconds_is_refused(tmp_path, wrong, monkeypatch) -> None:
+    monkeypatch.setattr(folders, "check_figures", lambda *_: None)  # as somebody else may write
     folder = made_up_table(tmp_path, seconds=wrong)
     with pytest.raises(CorruptTable, match=r"architecture 7 (is|takes)"):
         TableEvaluator(load_table("sss", "cifar10", folder)).prepare(90)
 
 
 @pytest.mark.parametrize("wrong", [-0.1, 100.1, np.inf])
-def test_a_table_of_impossible_accuracies_is_refused(tmp_path, wrong) -> None:
+def test_a_table_of_impossible_accuracies_is_refused(tmp_path, wrong, monkeypatch) -> None:
+    monkeypatch.setattr(folders, "check_figures", lambda *_: None)
     folder = made_up_table(tmp_path, accuracy=wrong)
     with pytest.raises(CorruptTable, match="outside 0…100 percent in accuracy-valid-90"):
         TableEvaluator(load_table("sss", "cifar10", folder)).prepare(90)
@@ -173,3 +176,17 @@ def made_up_table(folder: Path, accuracy: float = 50.0, seconds: float = 1.0) ->
         ],
     )
     return folder / "own"
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"seconds": -1.0}, "of architecture 7 is -1 s"),
+        ({"seconds": np.inf}, "of architecture 7 is inf s"),
+        ({"accuracy": 100.1}, "outside 0…100 percent in accuracy-valid-90"),
+    ],
+)
+def test_what_nobody_would_read_is_not_written(tmp_path, given, told) -> None:
+    with pytest.raises(InvalidInput, match=f"^no table is written to {tmp_path}.*{told}$"):
+        made_up_table(tmp_path, **given)
+    assert not [*tmp_path.iterdir()]

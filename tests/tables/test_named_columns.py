@@ -18,8 +18,15 @@ from numpy.typing import NDArray
 
 import nats_gym
 from nats_gym.errors import CorruptTable, InvalidInput, NotInTable
-from nats_gym.spaces import get_space
-from nats_gym.tables import add_column, known_figures, load_table, remove_column
+from nats_gym.spaces import Quantity, get_space
+from nats_gym.tables import (
+    MEASURED,
+    Column,
+    add_column,
+    known_figures,
+    load_table,
+    remove_column,
+)
 from nats_gym.tables.folder import MANIFEST
 from nats_gym.tables.named_columns import added_columns
 from nats_gym.tables.score import open_score
@@ -622,3 +629,16 @@ def test_maskable_ppo_keeps_to_a_device(tmp_path: Path) -> None:
     )
     assert len(exceeded) >= 10_000
     assert max(exceeded) <= 5.0
+
+
+@pytest.mark.parametrize(
+    ("counts", "told"),
+    [
+        (Quantity("joule"), "the label of the Quantity that column energy counts .* got ''"),
+        (Quantity("", "energy [J]"), "the unit of the Quantity that column energy counts"),
+        (Quantity("joule", "energy [J]", 3), "lower_is_better of column energy is True or"),
+    ],
+)
+def test_a_column_says_what_it_counts(counts: Quantity, told: str) -> None:
+    with pytest.raises(InvalidInput, match=told):
+        Column("energy", MEASURED, "a meter", "CC0-1.0", counts=counts)
