@@ -7,9 +7,14 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from nats_gym.agents import AGENTS, get_agent, kind_of
 from nats_gym.agents.regularized_evolution import POPULATION, SAMPLE
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import RunStreams, run_keys, run_seeds, uniform_integers
+
+#: Kinds of the agents by their names, and the names of those that ask and are told.
+KINDS = {name: kind_of(get_agent(name), name=name) for name in AGENTS}
+ASKING = [name for name, kind in KINDS.items() if kind in ("ask-tell", "multi-fidelity")]
 
 #: A plain architecture.
 Plain = tuple[int, ...]

@@ -7,6 +7,7 @@ or taken because it makes sense: nothing else may come of it.
 from __future__ import annotations
 
 import functools
+import inspect
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -16,9 +17,10 @@ import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
 from hostile import EVERYTHING, NOTHING, attack
+from plain_agents import KINDS
 
 from nats_gym import envs
-from nats_gym.agents import find_agent, get_agent, kind_of
+from nats_gym.agents import get_agent
 from nats_gym.agents.weight_sharing import get_method
 from nats_gym.analysis import analyse
 from nats_gym.errors import InvalidInput
@@ -30,7 +32,7 @@ from nats_gym.spaces import get_space
 from nats_gym.streams import RunStreams, run_keys
 from nats_gym.study import Study, load_study, read_study, run_study, validate, write_report
 from nats_gym.tables import load_table
-from nats_gym.testing import check_evaluator, check_vector_env
+from nats_gym.testing import check_agent, check_evaluator, check_vector_env
 
 IDS = [
     *("NATS-TSS-cifar10-v0", "NATS-SSS-cifar10-Budgeted-v0", "NATS-TSS-cifar10-OneShot-v0"),
@@ -154,35 +156,22 @@ def test_a_search_itself() -> None:
             search("tss", "cifar10", progress=progress)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    ("agent", "options"),
-    [
-        ("local-search", ["improvement"]),
-        ("bandit", ["rule"]),
-        ("largest", ["proxies", "limits"]),
-        ("successive-halving", ["eta"]),
-        ("hyperband", ["eta"]),
-        ("asha", ["eta"]),
-        ("bohb", ["eta", "samples", "random_fraction", "density"]),
-        ("ppo", ["settings"]),
-    ],
-)
-def test_options_of_agents(agent: str, options: list[str]) -> None:
+#: What a search tells agents, or makes of their options.
+TOLD = ("space", "streams", "rungs", "among", "guide", "prior", "objectives")
+
+
+@pytest.mark.parametrize("agent", [name for name in KINDS if KINDS[name] != "weight-sharing"])
+def test_options_of_agents(agent: str) -> None:
     given = {"space": "tss", "dataset": "cifar10", "agent": agent}
+    options = [name for name in inspect.signature(get_agent(agent)).parameters if name not in TOLD]
     for option in options:
         attack(lambda value, option=option: search_arguments(**given, options={option: value}))  # type: ignore[misc]
-    several = {"rungs": 2} if kind_of(find_agent(agent)[1]) == "multi-fidelity" else {}
-    made_with = () if agent == "ppo" else (get_space("tss"), RunStreams(run_keys([0])))
+    several = {"rungs": 2} if KINDS[agent] == "multi-fidelity" else {}
+    learns = KINDS[agent] == "environment"
+    made_with = () if learns else (get_space("tss"), RunStreams(run_keys([0])))
     for option in [*options, *several]:
         made = {**several, option: None}
         attack(lambda value, made=made: get_agent(agent)(*made_with, **{**made, option: value}))  # type: ignore[misc]  # noqa: B023
-
-
-def test_options_of_tpe() -> None:
-    pytest.importorskip("optuna")
-    made_with = get_space("tss"), RunStreams(run_keys([0]))
-    for option in ("n_startup_trials", "multivariate"):
-        attack(lambda value, option=option: get_agent("tpe")(*made_with, **{option: value}))  # type: ignore[misc]
 
 
 @pytest.mark.one_in(3)
@@ -364,6 +353,9 @@ def test_what_checks_others() -> None:
     for name in ("space", "dataset", "epochs", "index"):
         evaluator = TableEvaluator(load_table("tss", "cifar10", "embedded"))
         attack(lambda v, e=evaluator, name=name: check_evaluator(e, **{name: v}))  # type: ignore[misc]
+    attack(check_agent)
+    for name in ("space", "dataset", "options", "source", "evaluations"):
+        attack(lambda v, name=name: check_agent("random", **{"evaluations": 2, name: v}))  # type: ignore[misc]
     env = gym.make_vec(IDS[0], num_envs=1)
     attack(lambda value: check_vector_env(value, env))
     attack(lambda value: check_vector_env(env, env, steps=value))

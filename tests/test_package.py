@@ -135,12 +135,12 @@ LAYERS = (
         "tasks",
         "registration",
         "envs",
-        "testing",
         "agents",
     ),
     *(
         "results",
         "protocol",
+        "testing",
         *MOVED,
         "study",
         "analysis",

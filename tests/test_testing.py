@@ -11,13 +11,98 @@ import pytest
 from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorWrapper
 from numpy.typing import NDArray
+from plain_agents import ASKING
 
 from nats_gym import load_table
 from nats_gym.errors import InvalidInput, NatsGymError, NotInTable
 from nats_gym.evaluators import Answer, Outcome, TableEvaluator
 from nats_gym.registration import ENVIRONMENTS
 from nats_gym.streams import combine
-from nats_gym.testing import EvaluatorError, VectorEnvError, check_evaluator, check_vector_env
+from nats_gym.testing import (
+    AgentError,
+    EvaluatorError,
+    VectorEnvError,
+    check_agent,
+    check_evaluator,
+    check_vector_env,
+)
+
+# ── agents ───────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.one_in(4)
+@pytest.mark.parametrize("name", ASKING)
+def test_the_packages_agents_pass(name: str) -> None:
+    check_agent(name, evaluations=15)
+
+
+class Climber:
+    """An agent that keeps to the protocol: it moves on from what is better."""
+
+    def __init__(self, space: Any, streams: Any) -> None:
+        self.space, self.streams = space, streams
+        self.asked = space.sample(streams, (streams.runs,))
+        self.best = np.zeros(streams.runs)
+
+    def ask(self) -> Any:
+        return self.asked
+
+    def tell(self, outcome: Outcome) -> None:
+        better = outcome.accuracy > self.best
+        self.best = np.maximum(self.best, outcome.accuracy)
+        moved = self.space.mutate(self.asked, self.streams)
+        self.asked = np.where(better[:, None], moved, self.space.canonical(self.asked))
+
+
+def climber(**methods: Any) -> Any:
+    return type("Mine", (Climber,), methods)
+
+
+def drawing(generator: Callable[[], Any]) -> Any:
+    def ask(self: Any) -> Any:
+        self.source = getattr(self, "source", None) or generator()
+        return self.source.integers(5, size=(self.streams.runs, 6))
+
+    return climber(ask=ask)
+
+
+def of_all_runs(self: Any, outcome: Outcome) -> None:
+    Climber.tell(self, Outcome(outcome.accuracy - outcome.accuracy.mean(), outcome.seconds))
+
+
+@pytest.mark.parametrize(
+    ("agent", "message"),
+    [
+        (climber(ask=lambda self: self.asked[0]), r"returns choices of shape \(3, 6\), got \(6,\)"),
+        (climber(ask=lambda self: self.asked + 9), "asks for what is no architecture: "),
+        (climber(ask=lambda self: self.asked + 0.5), "asks for what is no architecture: "),
+        (climber(ask=lambda self, runs: self.asked), r"ask\(self\) of .* without arguments"),
+        (climber(tell=lambda self: None), r"told by tell\(self, outcome, evaluation\), or tell"),
+        (climber(tell=lambda self, o: o.acuracy), "AttributeError: .* has no attribute 'acuracy'"),
+        (climber(recommend=lambda self: np.full(3, 99)), "evaluations that were answered, got 99"),
+        (climber(ask=lambda self: np.random.randint(5, size=(3, 6))), "that all of Python shares"),  # noqa: NPY002
+        (drawing(np.random.default_rng), "twice by one seed: index.*draw comes from the agent's"),
+        (drawing(lambda: np.random.default_rng(0)), "alone and beside others: index"),
+        (climber(tell=of_all_runs), "alone and beside others: index"),
+        (climber(__init__=lambda self, space, streams: 1 / 0), "ZeroDivisionError"),
+    ],
+)
+def test_an_agent_that_breaks_what_a_search_counts_on_is_told(agent: Any, message: str) -> None:
+    check_agent(Climber)
+    with pytest.raises(AgentError, match=message):
+        check_agent(agent)
+
+
+def test_what_neither_asks_nor_is_told_is_refused() -> None:
+    for given, message in (
+        ({"agent": "ppo"}, "for agents that ask and are told, ppo is none"),
+        ({"agent": "raea"}, "Did you mean 'rea'"),
+        ({"agent": "rea", "evaluations": 1}, "evaluations is an integer from 2"),
+        ({"agent": "rea", "options": {"populatoin": 3}}, "population"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            check_agent(**given)
+
 
 # ── evaluators ───────────────────────────────────────────────────────────────────────────────
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,21 @@ class AskTell(Kind):
 
     own = (*Kind.own, "workers")
     methods = ("ask", "tell")
+    #: What ``tell`` may take: so many arguments.
+    told: ClassVar[tuple[int, ...]] = (2, 1)
+
+    def make(self, *given: Any, **told: Any) -> Any:
+        """See :meth:`Kind.make`; ``InvalidInput``, too, for methods that take something else."""
+        agent = super().make(*given, **told)
+        if not takes(agent.ask, 0):
+            raise InvalidInput(f"ask(self) of {self.name} is called without arguments")
+        if not any(takes(agent.tell, count) for count in self.told):
+            alone = ", or tell(self, outcome)" if 1 in self.told else ""
+            raise InvalidInput(
+                f"{self.name} is told by tell(self, outcome, evaluation){alone}; its own takes "
+                "other arguments"
+            )
+        return agent
 
     def try_out(self, space: ArchitectureSpace) -> object:
         """One of a single run."""
@@ -91,6 +106,7 @@ class MultiFidelity(AskTell):
     """An agent that says, too, how long to train it."""
 
     own = (*AskTell.own, "rungs", "continuing")
+    told = (2,)
 
     def complete(self, *given: Any, continuing: str | None, **named: Any) -> SearchArguments:
         """See :meth:`Kind.complete`; what going on costs is the agent's own to say."""
@@ -123,7 +139,7 @@ class OneRung:
     def __init__(self, agent: AskTellAgent, runs: int) -> None:
         self._agent = agent
         self._runs = runs
-        self.any_order = _takes_two(agent.tell)
+        self.any_order = takes(agent.tell, 2)
         if callable(recommend := getattr(agent, "recommend", None)):
             self.recommend = recommend
 
@@ -142,10 +158,10 @@ class OneRung:
             self._agent.tell(outcome)  # type: ignore[call-arg] # one of an earlier shape
 
 
-def _takes_two(tell: Any) -> bool:
-    """Whether a method is told the numbers of evaluations, too."""
+def takes(method: Any, count: int) -> bool:
+    """Whether a method can be called with so many arguments, as far as it says."""
     try:
-        inspect.signature(tell).bind(None, None)
+        inspect.signature(method).bind(*[None] * count)
     except (TypeError, ValueError):
         return False
     return True

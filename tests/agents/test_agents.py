@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -9,10 +12,12 @@ import torch
 from plain_agents import streams
 
 import nats_gym
-from nats_gym.agents import AGENTS, get_agent
+from nats_gym import agents
+from nats_gym.agents import AGENTS, get_agent, weight_sharing
 from nats_gym.agents.ppo import BudgetCallback, PPOAgent
 from nats_gym.agents.random_search import RandomSearch
 from nats_gym.agents.reinforce import Reinforce
+from nats_gym.agents.weight_sharing import METHODS
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import Outcome
 from nats_gym.simulation.clock import SimulatedClock
@@ -29,6 +34,16 @@ def test_names_are_lower_case_and_unknown_ones_are_refused() -> None:
     assert all(name == name.lower() for name in AGENTS)
     with pytest.raises(InvalidInput, match="Did you mean 'reinforce'"):
         get_agent("reinforced")
+
+
+def test_every_agent_is_described() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "algorithms.md").read_text()
+    rows = {*re.findall(r"^\|.*`nats-gym search[^`|]*--agent ([\w-]+)", page, re.M)}
+    assert {*AGENTS} == rows, "a row each in docs/algorithms.md"
+    for names, module in (({*AGENTS} - {*METHODS}, agents), (METHODS, weight_sharing)):
+        table = re.search(r"^(=+  =+\n.*?)\n\n", str(module.__doc__), re.M | re.S)
+        missing = {*names} - {*re.findall(r"``([\w-]+)``", table[1])}
+        assert not missing, f"a row each in the table of {module.__file__}: {missing}"
 
 
 def test_random_search_is_uniform_over_the_space() -> None:

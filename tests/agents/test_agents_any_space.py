@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from plain_agents import streams
+from plain_agents import ASKING, streams
 
-from nats_gym.agents import get_agent, kind_of
+from nats_gym.agents import get_agent, kind_of, prior_of
 from nats_gym.agents.bananas import Bananas
 from nats_gym.agents.largest import Largest
 from nats_gym.errors import InvalidInput
@@ -76,26 +76,18 @@ class Sparse(ArchitectureSpace):
 
 
 SPACES: list[type[ArchitectureSpace]] = [Unequal, Gapped, Alike, Sparse]
-#: Name, options.
+OPTIONS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "local-search": ("improvement", ("first", "best")),
+    "bandit": ("rule", ("thompson", "ucb")),
+    "bohb": ("density", ("hpbandster", "normalised")),
+}
+#: Name, options: of all but those that cannot be without other data sets' tables.
 AGENTS: list[tuple[str, dict[str, Any]]] = [
-    ("random", {}),
-    ("reinforce", {}),
-    ("rea", {}),
-    ("scalarised-rea", {}),
-    ("nsga2", {}),
-    ("local-search", {"improvement": "first"}),
-    ("local-search", {"improvement": "best"}),
-    ("bandit", {"rule": "thompson"}),
-    ("bandit", {"rule": "ucb"}),
-    ("largest", {}),
-    ("bananas", {}),
-    ("few-shot", {}),
-    ("tpe", {}),
-    ("successive-halving", {}),
-    ("hyperband", {}),
-    ("asha", {}),
-    ("bohb", {"density": "hpbandster"}),
-    ("bohb", {"density": "normalised"}),
+    (name, {option: value} if option else {})
+    for name in ASKING
+    if prior_of(get_agent(name)) != "others"
+    for option, values in [OPTIONS.get(name, ("", ("",)))]
+    for value in values
 ]
 #: Those that take each choice for itself, so that a row may be none.
 BLIND = ("reinforce", "bandit", "tpe", "bohb")

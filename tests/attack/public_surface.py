@@ -31,7 +31,7 @@ FOLDERS = {"nats_gym": ROOT, "nats_gym.envs": ROOT.parent / "envs"} | {
 DOCUMENTED = (
     *("nats_gym.envs.pareto", "nats_gym.results.plots", "nats_gym.results.result"),
     *("nats_gym.results.summary", "nats_gym.rewards"),
-    *("nats_gym.study.statistics", "nats_gym.testing"),
+    "nats_gym.study.statistics",
     *("nats_gym.training.batched", "nats_gym.training.data", "nats_gym.training.recipe"),
     *("nats_gym.training.final", "nats_gym.training.trainer"),
     "nats_gym.agents.weight_sharing.supernet_search",

@@ -62,7 +62,12 @@ LEFT_OUT: dict[str, str] = {
 }
 #: What takes long once it is called: only what must be refused is tried.
 LONG = (
-    *("analysis.Analysis.save", "analysis.analyse", "testing.check_vector_env"),
+    *(
+        "analysis.Analysis.save",
+        "analysis.analyse",
+        "testing.check_vector_env",
+        "testing.check_agent",
+    ),
     *(f"study.statistics.{of}_interval" for of in ("mean", "iqm", "profile", "improvement")),
     *("study.run_study", "study.write_report", "protocol.search*", "measuring.measure_latency"),
     *("study.figures", "study.rank_diagram", "results.plots.plot_"),
@@ -94,6 +99,7 @@ OWN: dict[str, dict[str, Callable[[], Any]]] = {
     "study.statistics.nemenyi_p_values": {"scores": lambda: LABELLED},
     "protocol.search": SMALL,
     "protocol.search_arguments": SMALL,
+    "testing.check_agent": {"agent": lambda: "random"},
     "agents.get_agent": {"name": lambda: "random"},
     **{
         f"agents.{name}": {"factory": lambda: find_agent("asha")[1]}

@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from plain_agents import plain_rea
+from plain_agents import ASKING, KINDS, plain_rea
 
 import nats_gym
-from nats_gym.agents import AGENTS as ALL_AGENTS
-from nats_gym.agents import get_agent, kind_of, learns_in_copies, takes_guide
+from nats_gym.agents import get_agent, learns_in_copies, takes_guide
 from nats_gym.errors import InvalidInput, NatsGymError, NotInTable
 from nats_gym.evaluators import Outcome
 from nats_gym.processes.pool import WorkerDied
@@ -32,8 +31,6 @@ from nats_gym.streams import run_seeds
 from nats_gym.study import validate
 
 COLUMNS = ("index", "accuracy", "seconds", "clock", "rung", "evaluation", "continues")
-KINDS = {name: kind_of(get_agent(name), name=name) for name in ALL_AGENTS}
-AGENTS = [name for name, kind in KINDS.items() if kind in ("ask-tell", "multi-fidelity")]
 LEARNERS = [  # but for those that are trained already, and for another space than this one
     name
     for name, kind in KINDS.items()
@@ -93,7 +90,7 @@ def cut(folder: Path, answers: int) -> None:
 
 
 @pytest.mark.one_in(5)
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", ASKING)
 def test_a_search_goes_on_wherever_it_was_cut(agent: str, tmp_path: Path) -> None:
     whole = search(agent, runs=2, checkpoints=tmp_path)
     assert whole.evaluations.tolist() == [40, 40]
@@ -113,7 +110,7 @@ def test_a_search_goes_on_wherever_it_was_cut(agent: str, tmp_path: Path) -> Non
         assert len(evaluator.asked) == 2 * (40 - answers)
 
 
-@pytest.mark.parametrize("agent", [name for name in AGENTS if takes_guide(get_agent(name))])
+@pytest.mark.parametrize("agent", [name for name in ASKING if takes_guide(get_agent(name))])
 def test_a_guided_search_goes_on_where_it_was_cut(agent: str, tmp_path: Path) -> None:
     options = {"score": "params", "prefer": "high", "warmup": 500, "proposals": 3}
     whole = search(agent, runs=2, options=options, checkpoints=tmp_path)
@@ -127,7 +124,7 @@ def test_a_guided_search_goes_on_where_it_was_cut(agent: str, tmp_path: Path) ->
     assert back.provenance == again.provenance
 
 
-@pytest.mark.parametrize("agent", AGENTS)
+@pytest.mark.parametrize("agent", ASKING)
 def test_many_workers_and_an_evaluator_that_breaks(agent: str, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="on fire"):
         search(agent, Scripted(fails_at=17), workers=3, checkpoints=tmp_path)
