@@ -91,7 +91,7 @@ def write(
 @lru_cache(maxsize=512)
 def _line(text: str, size: int, room: float) -> Image.Image:
     """Coverage of one line of text; most are the same in the next frame."""
-    text = cut(plain(text), size, room)
+    text = cut(printable(text), size, room)
     face = font(size)
     line = Image.new("L", (max(1, math.ceil(length(text, size))), sum(face.getmetrics())))
     canvas = ImageDraw.Draw(line)
@@ -108,7 +108,7 @@ def _line(text: str, size: int, room: float) -> Image.Image:
     return line
 
 
-def plain(text: str) -> str:
+def printable(text: str) -> str:
     """The text in one line of what the font has; it has no arrows, nor letters beyond ASCII."""
     return re.sub(f"[^ -~·…±{ARROW}]", "?", " ".join(text[:LONGEST].split()))
 
@@ -134,7 +134,7 @@ def cut(text: str, size: int, room: float) -> str:
 @lru_cache(maxsize=64)
 def wrap(text: str, room: float, lines: int) -> list[str]:
     """The text in at most so many lines, broken after spaces and pluses; the last may be long."""
-    words = re.findall(r"[^ +]*[ +]|[^ +]+", plain(text))
+    words = re.findall(r"[^ +]*[ +]|[^ +]+", printable(text))
     wrapped = [""]
     for word in words:
         last = len(wrapped) == lines

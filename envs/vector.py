@@ -25,7 +25,7 @@ from nats_gym.streams import combine, seed_key
 from .architecture import INVALID, RESET_OPTIONS, START, TRIAL, ArchitectureEnv
 from .rendering import draw, text
 from .scene import Scene
-from .vector_infos import METRICS, Bools, Metrics, make_dictionaries, merge, select, spread
+from .vector_infos import METRICS, Bools, Metrics, make_dictionaries, merge_metrics, select, spread
 
 #: Copies that still fit into memory, about a kilobyte each.
 MAX_ENVS = 1_000_000
@@ -496,7 +496,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         begun = self._begin_again(ended)
         if begun and self.render_mode:
             self._note_last(*begun)
-        infos = self._infos(merge(select(evaluated, ~ended), begun), self._everyone)
+        infos = self._infos(merge_metrics(select(evaluated, ~ended), begun), self._everyone)
         infos["final_obs"], infos["_final_obs"] = last, ended.copy()
         infos["final_info"], infos["_final_info"] = final, ended.copy()
         return infos

@@ -72,7 +72,7 @@ def select(evaluated: Metrics | None, of: Bools) -> Metrics | None:
     return which[kept], {name: values[kept] for name, values in metrics.items()}
 
 
-def merge(one: Metrics | None, other: Metrics | None) -> Metrics | None:
+def merge_metrics(one: Metrics | None, other: Metrics | None) -> Metrics | None:
     """What was evaluated in two parts of a step."""
     if one is None or other is None:
         return one or other

@@ -21,7 +21,7 @@ from nats_gym.spaces.cell_graphs import (
     placements,
     redraw,
 )
-from nats_gym.spaces.cell_list import Integers, draw, save
+from nats_gym.spaces.cell_list import Integers, place_graphs, save
 
 #: SHA-256 of the hashes of all cells in ascending order, joined by newlines.
 DIGEST = "a7f10bf770c1b5b8a221e37824e42b3b1a237a5d21ccf545bbe8e23abd933403"
@@ -63,7 +63,7 @@ def main() -> None:
     graphs, hashes = [], []
     for vertices in range(2, MOST_VERTICES + 1):
         found = canonical_graphs(vertices)
-        is_first = draw(found, vertices).is_first
+        is_first = place_graphs(found, vertices).is_first
         for graph, first in zip(found.tolist(), is_first, strict=True):
             hashes += hashes_of(graph, vertices, np.flatnonzero(first))
         graphs.append(found)

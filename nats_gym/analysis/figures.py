@@ -21,7 +21,7 @@ MAP = "cividis"
 LOWEST_SHOWN = 5.0
 
 
-def draw(analysis: Findings) -> dict[str, Figure]:
+def draw_figures(analysis: Findings) -> dict[str, Figure]:
     """Draw every figure that the analysis has the numbers for, by file name."""
     drawn = {"cost": _cost(analysis), "distributions": _distributions(analysis)}
     if analysis.datasets:

@@ -101,13 +101,13 @@ class Analysis(Findings):
         Raises:
             InvalidInput: if ``folder`` cannot be written.
         """
-        from nats_gym.analysis.figures import draw
+        from nats_gym.analysis.figures import draw_figures
         from nats_gym.results.figure_files import save_figure
 
         folder = checks.path(folder, "folder")
         check_folder(folder)
         make_folder(folder)
-        figures = draw(self)
+        figures = draw_figures(self)
         for name, figure in figures.items():
             save_figure(figure, folder / name, dpi=150)
         text = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"

@@ -26,7 +26,7 @@ from nats_gym.evaluators.protocol import (
     check_answers,
     check_subject,
     joined,
-    plain,
+    plain_answer,
 )
 from nats_gym.files import check_folder
 from nats_gym.simulation.schedule import Epochs, check_epochs
@@ -274,7 +274,7 @@ class CachedEvaluator(ForwardingEvaluator):
         try:
             if not (type(accuracy) is type(seconds) is float and type(metrics) is str):
                 raise ValueError("no numbers and a text")
-            answer = plain(Answer(accuracy, seconds, json.loads(metrics)))
+            answer = plain_answer(Answer(accuracy, seconds, json.loads(metrics)))
         except (ValueError, RecursionError) as error:  # an EvaluatorError is a ValueError
             raise self._damaged(key, error) from error
         self._file.hold(key, (_INSERT, (*key[:5], *row)))

@@ -248,14 +248,14 @@ def check_answers(
                 + (" again" if position in range(batch) else "")
             )
         open_.remove(position)
-        yield int(position), plain(answer)
+        yield int(position), plain_answer(answer)
     if open_:
         raise EvaluatorError(
             f"stream() ended without an answer for position {min(open_)} of a batch of {batch}"
         )
 
 
-def plain(answer: Any) -> Answer:
+def plain_answer(answer: Any) -> Answer:
     """An answer in plain form; raises as :func:`check_answers`."""
     if not isinstance(answer, Answer):
         raise EvaluatorError(

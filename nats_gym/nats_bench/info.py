@@ -51,7 +51,7 @@ def remap_dataset_set_names(
 def more_info(
     dataset: str, hp: str, metrics: Callable[[str], Metrics], partial: bool
 ) -> dict[str, Any]:
-    """Put an answer together.
+    """What ``get_more_info`` answers of one schedule.
 
     Args:
         dataset: data set key.

@@ -56,7 +56,7 @@ class GraphsOfOneSize(NamedTuple):
         return np.asarray(self.least == np.arange(self.least.shape[1]))
 
 
-def draw(graphs: Integers, vertices: int) -> GraphsOfOneSize:
+def place_graphs(graphs: Integers, vertices: int) -> GraphsOfOneSize:
     """Place graphs of so many vertices on seven in every way, and label them.
 
     Args:
@@ -192,7 +192,7 @@ def _by_size(graphs: Integers) -> Iterator[GraphsOfOneSize]:
     for vertices in range(2, MOST_VERTICES + 1):
         # Something leads to the output, so the highest bit is one of its edges.
         least, limit = (1 << len(edges(count)) for count in (vertices - 1, vertices))
-        yield draw(graphs[(graphs >= least) & (graphs < limit)], vertices)
+        yield place_graphs(graphs[(graphs >= least) & (graphs < limit)], vertices)
 
 
 def _pruned_drawings() -> Integers:

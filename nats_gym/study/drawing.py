@@ -71,7 +71,7 @@ def shorten(label: str, longest: int = LONGEST_LABEL) -> str:
     return f"{label[: longest - end - 1]}…{label[-end:]}"
 
 
-def trace(figure: Figure, labels: Iterable[str]) -> dict[str, Any]:
+def read_lines(figure: Figure, labels: Iterable[str]) -> dict[str, Any]:
     """The lines of a drawn figure's first panel as plain values, for a script to point at.
 
     Args:

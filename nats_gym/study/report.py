@@ -309,7 +309,7 @@ def _drawn(
 
 def _trace(drawn: tuple[Figure, ...], searches: Searches) -> dict[str, Any]:
     """What ``page.js`` needs to point at the lines of a figure, drawn in several widths."""
-    told = [drawing.trace(figure, searches) for figure in drawn]
+    told = [drawing.read_lines(figure, searches) for figure in drawn]
     unit = f"{kind_of_time(searches.values())} seconds"
     return {**told[0], "boxes": [each["box"] for each in told], "unit": unit}
 
