@@ -152,13 +152,13 @@ class TableEvaluator:
 
     def _load(self, epochs: Epochs) -> _Schedule:
         table = self.table
+        column, *_ = table.query_columns(epochs)
         accuracy = table.accuracy("valid", epochs).astype(np.float64)
         exists = ~np.isnan(accuracy)
         # Existing trials first, their order kept, so that a draw below their number finds one.
         order = np.argsort(~exists, axis=1, kind="stable")
         packed = np.take_along_axis(accuracy, order, axis=1)
         scatter = table.scatter("valid", epochs)
-        column = table.accuracy_column("valid", epochs)
         provenance = column.provenance
         missing = np.asarray(~exists.any(axis=1))
         seconds = table.query_seconds(epochs)

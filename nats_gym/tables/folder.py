@@ -140,6 +140,8 @@ def write_table(
         for column in read_manifest(temporary)["columns"][: len(stored)]:
             if not column.model:  # whose file holds coefficients
                 figures = open_column(temporary, column, get_space(space).size)
+                if column.quantity == "accuracy_curve":  # which is looked at as it is used
+                    continue
                 try:
                     check_figures(folder, column, figures)
                 except CorruptTable as error:
@@ -245,8 +247,6 @@ def open_column(folder: Path, column: Column, rows: int) -> NDArray[Any]:
 
 def check_figures(folder: Path, column: Column, figures: NDArray[np.floating]) -> None:
     """Raise ``CorruptTable`` for what no accuracies, seconds or named figures can be."""
-    if column.quantity == "accuracy_curve":  # which is looked at as it is used
-        return
     missing = np.isnan(figures)
     if missing.all() or (column.model and missing.any()):
         raise CorruptTable(f"{folder}: {column.name} holds NaN for figures")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +174,7 @@ class Table:
     def _accuracy_within(self, column: Column, trained: int) -> NDArray[np.floating]:
         accuracy = self._figures(column)[:, :, trained - 1, 0].copy()
         accuracy[np.isnan(self.accuracy(column.split, column.epochs))] = np.nan
-        self._check(column, accuracy)
+        check_figures(self.folder, column, accuracy)
         return self._counted(column, accuracy)
 
     def _counted(self, column: Column, accuracy: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -241,6 +241,35 @@ class Table:
     def query_seconds(self, epochs: Epochs | None) -> NDArray[np.float64]:
         """Seconds that one evaluation costs: the training and one validation pass, ``(arch,)``."""
         return self.train_seconds(epochs) + self.evaluation_seconds("valid", epochs)
+
+    def query_columns(self, epochs: Epochs | None = None) -> list[Column]:
+        """What one evaluation reads: accuracies, seconds of an epoch and of a validation pass.
+
+        Raises:
+            NotInTable: names all of them that the table lacks.
+        """
+        trained, length = self._schedule("valid", epochs)
+        found: list[Column] = []
+        lacking: list[NotInTable] = []
+        for look_up in (
+            partial(self.accuracy_column, "valid", epochs),
+            partial(self._cost_column, "train_seconds_per_epoch", epochs=length, trained=trained),
+            partial(self._cost_column, "evaluation_seconds", "valid", length),
+        ):
+            try:
+                found.append(look_up())
+            except NotInTable as error:
+                lacking.append(error)
+        if len(lacking) == 1:
+            raise lacking[0]
+        if lacking:
+            *names, last = (error.args[1] for error in lacking)
+            raise NotInTable(
+                f"the {self.source} table of {self.space.name} {self.dataset} has no "
+                f"{', '.join(names)} and no {last}, which an evaluation needs; "
+                f"{self.remedy('accuracy')}"
+            )
+        return found
 
     def latency(self, epochs: Epochs | None = None) -> NDArray[np.float64]:
         """Seconds of a forward pass over a batch of 256, ``(arch,)``."""
@@ -331,7 +360,8 @@ class Table:
         )
         raise NotInTable(
             f"the {self.source} table of {self.space.name} {self.dataset} has no {wanted}; "
-            f"{f'it holds {held}; ' if held else ''}{self.remedy(quantity, epochs)}"
+            f"{f'it holds {held}; ' if held else ''}{self.remedy(quantity, epochs)}",
+            wanted,
         )
 
     def remedy(self, quantity: str, epochs: int = 0) -> str:
@@ -425,7 +455,8 @@ class Table:
                 figures = modelled.figures(self, column)
             else:
                 figures = open_column(self.folder, column, self.space.size)
-            check_figures(self.folder, column, figures)
+            if column.quantity != "accuracy_curve":  # which are looked at as they are used
+                check_figures(self.folder, column, figures)
             if column.counts:
                 figures = figures.astype(np.float64)
             if (column.quantity, column.provenance) == ("accuracy", MEASURED):

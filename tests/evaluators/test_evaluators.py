@@ -178,6 +178,25 @@ def made_up_table(folder: Path, accuracy: float = 50.0, seconds: float = 1.0) ->
     return folder / "own"
 
 
+def test_all_that_an_evaluation_needs_is_named_at_once(tmp_path) -> None:
+    def table_of(*columns: Column) -> TableEvaluator:
+        write_table(tmp_path / "t", "sss", "cifar10", [(c, np.ones(32768)) for c in columns])
+        return TableEvaluator(load_table("sss", "cifar10", tmp_path / "t"))
+
+    accuracy = Column("accuracy", MEASURED, "made up", "MIT", split="valid", epochs=90)
+    train = Column("train_seconds_per_epoch", MEASURED, "made up", "MIT")
+    passes = Column("evaluation_seconds", MEASURED, "made up", "MIT", split="valid")
+    told = r"has no train_seconds_per_epoch and no evaluation_seconds-valid, which an evaluation"
+    with pytest.raises(NotInTable, match=told):
+        table_of(accuracy).prepare(90)
+    told = r"has no accuracy-valid-90, train_seconds_per_epoch and no evaluation_seconds-valid"
+    with pytest.raises(NotInTable, match=told):
+        table_of(Column("latency", MEASURED, "made up", "MIT")).prepare(90)
+    with pytest.raises(NotInTable, match=r"has no evaluation_seconds-valid; "):
+        table_of(accuracy, train).prepare(90)
+    assert table_of(accuracy, train, passes).table.query_columns(90)[0].name == "accuracy-valid-90"
+
+
 @pytest.mark.parametrize(
     ("given", "told"),
     [
