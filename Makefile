@@ -72,15 +72,17 @@ data: $(VENV)/.dev
 	$(BIN)/python scripts/build_embedded.py
 
 # Wheel and sdist in dist/, the wheel tried in a venv that has nothing else, from an empty folder.
-# What an earlier build left in egg-info would get into the sdist.
+# What an earlier build left in egg-info would get into the sdist; build/site is `make site`'s.
 release: $(VENV)/.dev
-	rm -rf dist build nats_gym.egg-info $(TRIED)
-	$(BIN)/python -m build
+	$(BIN)/python scripts/check_sdist.py
+	rm -rf dist build/lib build/bdist.* nats_gym.egg-info $(TRIED)
+	$(BIN)/python -m build --quiet
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/python scripts/check_sdist.py dist/*.tar.gz
 	$(PYTHON) -m venv $(TRIED)
 	$(TRIED)/bin/python $(INSTALL) -c constraints.txt dist/*.whl
 	mkdir $(TRIED)/empty && cd $(TRIED)/empty && ../bin/python -I $(CURDIR)/scripts/smoke_test.py
+	@echo "The release is made and works: $$(echo dist/*), installed and tried in $(TRIED)."
 
 clean:
 	rm -rf $(VENV) $(LOWEST) $(RLLIB) $(TRIED) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache results

@@ -18,14 +18,13 @@ import gymnasium as gym
 from PIL import Image
 
 import nats_gym
+from nats_gym.registration import ENVIRONMENTS, TABULAR, TASK_ENVIRONMENTS, family_of
 
+#: One of each family and space, and one that trains.
+EVERY = {**ENVIRONMENTS, **TASK_ENVIRONMENTS}
 IDS = (
-    "NATS-TSS-cifar10-v0",
-    "NATS-SSS-cifar100-OneShot-v0",
-    "NATS-TSS-ImageNet16-120-Edit-v0",
-    "NATS-TSS-cifar10-Budgeted-v0",
-    "mo-NATS-SSS-cifar10-v0",
-    "NATS-SSS-digits-v0",  # trains
+    *{(family_of(env_id), EVERY[env_id]["space"]): env_id for env_id in reversed(EVERY)}.values(),
+    next(env_id for env_id in ENVIRONMENTS if env_id not in TABULAR),
 )
 STUDY = """
 runs = 20

