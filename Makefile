@@ -73,10 +73,11 @@ data: $(VENV)/.dev
 
 # Wheel and sdist in dist/, the wheel tried in a venv that has nothing else, from an empty folder.
 # What an earlier build left in egg-info would get into the sdist; build/site is `make site`'s.
+# Setuptools warns at length of folders of data, which are packed as they should be.
 release: $(VENV)/.dev
 	$(BIN)/python scripts/check_sdist.py
 	rm -rf dist build/lib build/bdist.* nats_gym.egg-info $(TRIED)
-	$(BIN)/python -m build --quiet
+	PYTHONWARNINGS=ignore $(BIN)/python -m build --quiet
 	$(BIN)/twine check --strict dist/*
 	$(BIN)/python scripts/check_sdist.py dist/*.tar.gz
 	$(PYTHON) -m venv $(TRIED)

@@ -381,7 +381,7 @@ def test_a_release_is_what_git_has(tmp_path: Path) -> None:
     commit()
     code, told = checked()
     assert (code, len(told)) == (0, 1)
-    assert "CHANGELOG.md has 0.1.0 already" in told[0]
+    assert "CHANGELOG.md has 0.1.0 and lines under Unreleased" in told[0]
     write({"CHANGELOG.md": "## Unreleased\n\n## 0.1.0\n\n- All.\n"})
     commit()
     assert checked() == (0, [])
