@@ -50,6 +50,8 @@ and says how far each architecture is trained::
         def ask(self): ...                           # a Question: choices, rung, continues
         def tell(self, outcome, evaluation): ...     # which evaluations these outcomes answer
 
+:func:`nats_gym.testing.check_agent` holds agents of these two kinds to what a search counts on.
+
 An *environment agent* learns in a Gymnasium environment, one run at a time::
 
     class MyAgent:
