@@ -13,7 +13,8 @@ from nats_gym.errors import InvalidInput, NotInTable, shown
 from nats_gym.extras import require
 from nats_gym.files import make_folder
 from nats_gym.tables import SURROGATE, Column, Table, write_table
-from nats_gym.tables.fitted import (
+from nats_gym.tables.folder import check_table_folder
+from nats_gym.tables.ridge import (
     MODEL,
     VERSION,
     FittedColumn,
@@ -22,7 +23,6 @@ from nats_gym.tables.fitted import (
     link,
     unlink,
 )
-from nats_gym.tables.folder import check_table_folder
 from nats_gym.tables.surrogates import NoiseCurve
 
 Figures = NDArray[np.float64]

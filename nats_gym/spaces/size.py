@@ -42,7 +42,7 @@ class SizeSpace(DenseSpace):
     official = True
     full_epochs = 90
     network_builder = "nats_gym.networks.network:build_size"
-    fit_description = "nats_gym.tables.fitted:describe_sizes"
+    fit_description = "nats_gym.tables.ridge:describe_sizes"
     choice_names = tuple(str(width) for width in WIDTHS)
     decisions = dict.fromkeys(
         ("cell 1", "reduction 1", "cell 2", "reduction 2", "cell 3"), choice_names

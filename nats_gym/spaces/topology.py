@@ -63,7 +63,7 @@ class TopologySpace(DenseSpace):
     official = True
     full_epochs = 200
     network_builder = "nats_gym.networks.network:build_topology"
-    fit_description = "nats_gym.tables.fitted:describe_topologies"
+    fit_description = "nats_gym.tables.ridge:describe_topologies"
     choice_names = OPERATIONS
     decisions = dict.fromkeys((f"{target}←{source}" for target, source in EDGES), OPERATIONS)
     edges = EDGES

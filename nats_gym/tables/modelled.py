@@ -14,7 +14,7 @@ from nats_gym.datasets import get_dataset
 from nats_gym.errors import CorruptTable, NatsGymError, said, shown
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.spaces.nasbench101 import NASBench101Space
-from nats_gym.tables import devices, fitted
+from nats_gym.tables import devices, ridge
 from nats_gym.tables.cell_figures import cell_figures
 from nats_gym.tables.cell_surrogate import (
     ACCURACIES,
@@ -58,7 +58,7 @@ def figures(table: Known, column: Column) -> NDArray[Any]:
         CorruptTable: if its coefficients are missing or damaged, or its model is unknown.
     """
     model = _MODELS.get(column.model)
-    if column.model != fitted.MODEL:
+    if column.model != ridge.MODEL:
         name = model.file(table.dataset, column.split) if model else ""
         if (
             model is None
@@ -92,7 +92,7 @@ def scatter(table: Known, column: Column, mean: NDArray[np.floating]) -> Scatter
     path = table.folder / column.file
     expected = mean.astype(np.float64)
     with _coefficients_of(path):
-        if column.model == fitted.MODEL:
+        if column.model == ridge.MODEL:
             noise = _fit_column(table, column)[0].noise
             if noise is None:
                 raise ValueError(f"{column.name} without noise")
@@ -115,11 +115,11 @@ def _coefficients_of(path: Path) -> Iterator[None]:
         raise CorruptTable(f"{path}: not a surrogate's coefficients ({said(error)})") from error
 
 
-def _fit_column(table: Known, column: Column) -> tuple[fitted.FittedColumn, NDArray[Any]]:
+def _fit_column(table: Known, column: Column) -> tuple[ridge.FittedColumn, NDArray[Any]]:
     choices = table.space.all_choices()
-    features = fitted.architecture_features(table.space, choices, table.dataset)
+    features = ridge.architecture_features(table.space, choices, table.dataset)
     path = table.folder / column.file
-    return fitted.FittedColumn.load(path, features.shape[1]), features
+    return ridge.FittedColumn.load(path, features.shape[1]), features
 
 
 def _topology_accuracy(table: Known, column: Column, folder: Path) -> NDArray[Any]:

@@ -37,7 +37,7 @@ from nats_gym.evaluators import Outcome
 from nats_gym.networks import build as build_network
 from nats_gym.spaces import get_space
 from nats_gym.tables import MEASURED, SURROGATE, Column, embedded_folder, write_table
-from nats_gym.tables.fitted import architecture_features, count_finer
+from nats_gym.tables.ridge import architecture_features, count_finer
 from nats_gym.training.data import load_data
 from nats_gym.training.recipe import Recipe
 from nats_gym.training.trainer import seeded, train
