@@ -405,7 +405,7 @@ def test_evaluators_of_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"evaluator": "math:pi"}, ["what makes an evaluator is called", "3.14"]),
         ({"evaluator": "builtins:int"}, ["evaluator builtins:int", "does not say what it takes"]),
         (
-            {"evaluator": f"{__name__}:Fixed", "heigt": 1.0},
+            {"evaluator": f"{__name__}:Fixed", "heights": 1.0},
             ["unknown option", "Did you mean 'height'"],
         ),
         ({"evaluator": {"name": f"{__name__}:OfSpace"}}, ["made with (space, dataset, **options)"]),
