@@ -81,7 +81,8 @@ def make_evaluator(
         signature.bind(*subject, **options)
     except TypeError as error:
         raise InvalidInput(
-            f"evaluator {name} is made with (space, dataset, **options) or (**options): {error}"
+            f"evaluator {name} is made with (space, dataset, **options) or (**options): "
+            f"{said(error)}"
         ) from None
     made: Any = factory(*subject, **options)
     if not follows(made, Evaluator):
