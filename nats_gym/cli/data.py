@@ -17,7 +17,17 @@ if TYPE_CHECKING:
 
 from nats_gym.errors import CorruptTable
 
-from .terminal import app, help_without_command, interruptible, path, print_grid, progress_bar, say
+from .terminal import (
+    SPACE_NAMES,
+    app,
+    help_without_command,
+    interruptible,
+    path,
+    print_grid,
+    progress_bar,
+    say,
+    space_name,
+)
 
 data_app = typer.Typer()
 app.add_typer(data_app, name="data")
@@ -136,7 +146,7 @@ def data_remove(
 
 @data_app.command("add-column")
 def data_add_column(
-    space: Annotated[str, typer.Argument(help="the space's name, e.g. tss")],
+    space: Annotated[str, typer.Argument(parser=space_name, help=SPACE_NAMES)],
     dataset: Annotated[str, typer.Argument(help="the data set's name, e.g. cifar10")],
     name: Annotated[str, typer.Argument(help="what it is looked up by, e.g. latency/phone")],
     file: Annotated[
@@ -175,7 +185,7 @@ def data_add_column(
 
 @data_app.command("remove-column")
 def data_remove_column(
-    space: Annotated[str, typer.Argument(help="the space's name")],
+    space: Annotated[str, typer.Argument(parser=space_name, help=SPACE_NAMES)],
     dataset: Annotated[str, typer.Argument(help="the data set's name")],
     name: Annotated[str, typer.Argument(help="the column's name")],
 ) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from nats_gym.spaces import ArchitectureSpace
     from nats_gym.tables import Table
+    from nats_gym.tables.no_table import NoTable
 
 from nats_gym.errors import CorruptTable, MissingTable
 
@@ -46,19 +47,21 @@ def show(
 ) -> None:
     """Show an architecture with its figures and what they rest on.
 
-    On all of NATS-Bench's data sets that there is a table of; on one with --dataset, or that of a
-    table with --source.
+    On all of NATS-Bench's data sets that there is a table of, and those that columns were added
+    for; on one with --dataset, or that of a table with --source.
     """
     from nats_gym.spaces import get_space
+    from nats_gym.tables.no_table import NoTable
 
     chosen = get_space(space)
     index = chosen.resolve(number_or_text(architecture))
     choices = chosen.choices(index)
     tables = _tables_of(chosen, dataset, source)
     if png:
-        if not tables:
+        table = next(iter(tables), None)
+        if table is None or isinstance(table, NoTable):
             raise MissingTable(f"a picture shows figures, and no table of {chosen.name} is known")
-        draw_architecture(tables[0], index, png)
+        draw_architecture(table, index, png)
     say(f"{chosen.title} {index}: {chosen.string(choices)}")
     for (decision, names), choice in zip(chosen.decisions.items(), choices.tolist(), strict=True):
         say(f"  {decision:<12} {names[choice]}")
@@ -68,31 +71,41 @@ def show(
         say(f"picture: {png}")
 
 
-def _tables_of(space: ArchitectureSpace, dataset: str | None, source: str) -> list[Table]:
-    """The table asked for, or all that there are."""
+def _tables_of(space: ArchitectureSpace, dataset: str | None, source: str) -> list[Table | NoTable]:
+    """The table asked for, or all that there are; what columns alone are known of, too."""
+    from nats_gym.datasets import get_dataset, is_known
     from nats_gym.tables import load_table
     from nats_gym.tables.load import datasets_of
+    from nats_gym.tables.named_columns import named_columns, places_added
+    from nats_gym.tables.no_table import NoTable
 
-    if dataset:
-        return [load_table(space.name, dataset, source)]
-    found = []
-    for name in dict.fromkeys([*datasets_of(source), *(space.tables if source == "auto" else ())]):
+    asked = [dataset] if dataset else [*datasets_of(source)]
+    if source == "auto" and not dataset:
+        asked += [
+            *space.tables,
+            *(of for name, of in places_added() if name == space.name and is_known(of)),
+        ]
+    found: list[Table | NoTable] = []
+    for name in dict.fromkeys(asked):
         try:
             found.append(load_table(space.name, name, source))
         except MissingTable:
-            if source != "auto":
+            if source == "auto" and named_columns(space, get_dataset(name).name):
+                found.append(NoTable(space, get_dataset(name).name))
+            elif source != "auto" or dataset:
                 raise
     return found
 
 
-def _figures_grid(table: Table, index: int) -> Grid:
+def _figures_grid(table: Table | NoTable, index: int) -> Grid:
     """What a table knows of one architecture, with the closed-form cost of its network."""
     import numpy as np
 
     from nats_gym.results.summary import grid
     from nats_gym.tables.column import NO_TEST, core_figures
 
-    rows = grid(f"{table.dataset} ({table.source})", "figure", "value", "provenance")
+    source = table.source if table.columns else "no table"
+    rows = grid(f"{table.dataset} ({source})", "figure", "value", "provenance")
     for name in table.space.closed_forms:
         figure = table.figure(name)
         rows.add_row(figure.quantity.label, f"{figure.values[index]:.8g}", figure.provenance)

@@ -6,6 +6,7 @@ from typing import Any
 
 from nats_gym.errors import NotInTable
 from nats_gym.spaces import ArchitectureSpace, Figure, Quantity
+from nats_gym.tables.column import Column
 from nats_gym.tables.table import known_without_table, named_figure
 
 
@@ -14,11 +15,12 @@ class NoTable:
 
     Attributes:
         space, dataset: what was searched.
-        source: that there is none.
+        source, columns: that there is none, and so none of its own.
     """
 
     source = "none"
     checksum = ""
+    columns: tuple[Column, ...] = ()
 
     def __init__(self, space: ArchitectureSpace, dataset: str) -> None:
         self.space, self.dataset = space, dataset

@@ -642,3 +642,24 @@ def test_maskable_ppo_keeps_to_a_device(tmp_path: Path) -> None:
 def test_a_column_says_what_it_counts(counts: Quantity, told: str) -> None:
     with pytest.raises(InvalidInput, match=told):
         Column("energy", MEASURED, "a meter", "CC0-1.0", counts=counts)
+
+
+def test_columns_of_a_space_without_a_table_are_shown(monkeypatch, capsys, tmp_path: Path) -> None:
+    Path(tmp_path / "towers.py").write_text(
+        "from nats_gym.spaces import ArchitectureSpace\n"
+        "class Towers(ArchitectureSpace):\n"
+        "    name = 'towers-of-columns'\n"
+        "    decisions = {'a': ('1', '2', '3'), 'b': ('x', 'y')}\n"
+    )
+    np.save(tmp_path / "six.npy", np.arange(6.0) + 1)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    added = ("cifar10", "energy/mine", "six.npy", "--unit", "mJ")
+    assert command(monkeypatch, capsys, "data", "add-column", "towers:Towers", *added)[0] == 0
+    for more in ((), ("--dataset", "cifar10")):
+        code, out, _ = command(monkeypatch, capsys, "show", "towers:Towers", "3", *more)
+        assert code == 0
+        assert re.search(r"energy/mine \[mJ\] +4 +measured", out)
+    code, _, err = command(monkeypatch, capsys, "show", "towers:Towers", "3", "--png", "x.png")
+    assert code == 2
+    assert "no table of towers-of-columns is known" in err
