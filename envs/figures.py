@@ -13,7 +13,7 @@ from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators import Evaluator, TableEvaluator
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import ArchitectureSpace, Figure, Quantity
-from nats_gym.tables.column import core_figures
+from nats_gym.tables.column import OWN_METRICS, RESERVED, core_figures
 from nats_gym.tables.figure_names import check_figure
 from nats_gym.tables.named_columns import known_figures
 from nats_gym.tables.table import named_figure
@@ -110,6 +110,11 @@ class Figures:
         if any(type(one) is str and one == "accuracy" for one in given):
             raise InvalidInput("figures= names what info says beside the accuracy")
         found = tuple(check_figure(name, "figure", known) for name in given)
+        if taken := (RESERVED | OWN_METRICS).intersection(found):
+            raise InvalidInput(
+                f"figures= names {shown(min(taken))}, and info has another use for that name: give "
+                "the column, or closed form, another"
+            )
         if len(set(found)) < len(found):
             raise InvalidInput(f"figures= names one twice: {shown(found)}")
         return found

@@ -16,7 +16,7 @@ from nats_gym.datasets import full_name, is_known
 from nats_gym.errors import EvaluatorError, InvalidInput, said, shown
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import known_spaces, used_spaces
-from nats_gym.tables.column import core_figures
+from nats_gym.tables.column import RESERVED, core_figures
 
 #: Provenance of figures whose evaluator does not say what they rest on.
 UNSTATED = "unstated"
@@ -52,14 +52,6 @@ class Outcome:
                 "objectives=, (runs, m), each to be maximised"
             )
         return self.objectives
-
-
-#: Names that an environment's `info` needs for itself, so that no metric may have them, nor those
-#: of figures.
-RESERVED = frozenset(
-    "index arch valid accuracy seconds clock provenance seconds_provenance cost epochs action_mask "
-    "incumbent_index incumbent_accuracy evaluation episode final_obs final_info".split()
-)
 
 
 #: Evaluations of a batch that memory still holds.

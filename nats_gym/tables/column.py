@@ -32,6 +32,16 @@ QUANTITIES = {
     "latency": Quantity("seconds per batch of 256", "latency [s]"),
 }
 
+#: Names that `info` needs for itself: of environments, the package's evaluators, and Gymnasium's,
+#: MO-Gymnasium's and Stable-Baselines3's wrappers. No figure, metric or named column has them.
+RESERVED = frozenset(
+    "index arch valid accuracy seconds clock provenance seconds_provenance cost epochs action_mask "
+    "incumbent_index incumbent_accuracy evaluation task episode final_obs final_info "
+    "final_observation terminal_observation TimeLimit.truncated vector_reward".split()
+)
+#: And what the package's evaluators say there themselves.
+OWN_METRICS = frozenset(("score", "status", "train_accuracy"))
+
 #: What a manifest's entry may say, where not any text will do.
 _KINDS: dict[str, type] = {
     **dict.fromkeys(("epochs", "version", "trained", "images", "added"), int),
@@ -77,6 +87,17 @@ def check_name(name: object) -> str:
         raise InvalidInput(
             f"a column's name is letters, digits, '_', '.' and '-', a letter first, one '/' within "
             f"at most, and none of {', '.join(QUANTITIES)}; got {shown(name)}"
+        )
+    return name
+
+
+def check_free(name: object) -> str:
+    """:func:`check_name` of what is to be added: nothing else has the name, nor does `info`."""
+    name = check_name(name)
+    if name in RESERVED | OWN_METRICS or name.partition("-")[0] in QUANTITIES:
+        raise InvalidInput(
+            f"info, or a table, has another use for the name {shown(name)}: choose another, such "
+            f"as {shown(f'my/{name}')}"
         )
     return name
 

@@ -32,6 +32,7 @@ from nats_gym.tables.column import (
     MEASURED,
     VOCABULARY,
     Column,
+    check_free,
     check_name,
     core_figures,
     is_name,
@@ -308,7 +309,7 @@ def _same_networks(space: str, measured: str, dataset: str) -> bool:
 
 
 def _free_name(space: ArchitectureSpace, name: object) -> str:
-    checked = check_name(name)
+    checked = check_free(name)
     if checked in space.closed_forms:
         raise InvalidInput(f"{shown(checked)} is a closed form of {space.name}, choose another")
     return checked

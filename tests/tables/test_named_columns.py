@@ -27,7 +27,8 @@ from nats_gym.tables import (
     load_table,
     remove_column,
 )
-from nats_gym.tables.folder import MANIFEST
+from nats_gym.tables.column import OWN_METRICS, RESERVED
+from nats_gym.tables.folder import MANIFEST, write_table
 from nats_gym.tables.named_columns import added_columns
 from nats_gym.tables.score import open_score
 from nats_gym.tables.table import named_figure
@@ -181,6 +182,70 @@ def test_native_as_scalar(power: NDArray[np.float64], family: str, mode: str) ->
         return  # MO-Gymnasium knows no other mode
     more = {} if family.startswith("mo-") else {"autoreset_mode": autoreset}
     check_vector_env(native, looped_class(copies, **more), steps=40)
+
+
+def said_by(env: Any, steps: int = 60) -> set[str]:
+    """Every key of the infos of an environment, or of a vector of some, and of those within."""
+    env.action_space.seed(0)
+    infos = [env.reset(seed=0)[1]]
+    for _ in range(steps):
+        *_, ended, cut, info = env.step(env.action_space.sample())
+        infos.append(info)
+        if np.ndim(ended) == 0 and (ended or cut):
+            infos.append(env.reset()[1])
+    infos += [info["final_info"] for info in infos if "final_info" in info]
+    return {key.removeprefix("_") for info in infos for key in info}
+
+
+def test_no_column_has_the_name_of_what_info_says(
+    power: NDArray[np.float64], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys: set[str] = set()
+    judged: dict[str, Any] = {"report_test": True}
+    limited: dict[str, Any] = {**judged, "limits": {"flops": 90.0}}
+    for env_id, options in (
+        ("NATS-TSS-cifar10-v0", limited),
+        ("NATS-TSS-cifar10-OneShot-v0", limited),
+        ("NATS-TSS-cifar10-Edit-v0", {**limited, "horizon": 4}),
+        ("NATS-TSS-cifar10-Budgeted-v0", {**limited, "fidelity_action": True, "workers": 2}),
+        ("NASBench101-cifar10-OneShot-v0", judged),
+        ("mo-NATS-TSS-cifar10-v0", judged),
+        ("NATS-TSS-Tasks-v0", judged),
+        ("NATS-TSS-cifar10-v0", {"evaluator": "proxy", "score": "params"}),
+    ):
+        keys |= said_by(gym.make(env_id, disable_env_checker=True, **options), 14)
+        for mode in ("NextStep", "SameStep"):
+            modes = {"autoreset_mode": AutoresetMode(mode)}
+            keys |= said_by(gym.make_vec(env_id, num_envs=2, **modes, **options), 14)
+    assert {"index", "cost", "epochs", "task", "evaluation", "incumbent_index", "final_info"} < keys
+    assert {"valid", "action_mask", "score"} < keys
+    columns = {column.name for column in load_table("tss", "cifar10").columns}
+    for name in keys | RESERVED | OWN_METRICS | columns:
+        with pytest.raises(InvalidInput):
+            add_column("tss", "cifar10", name, power, unit="W")
+    arguments = ("data", "add-column", "tss", "cifar10", "index", "x.npy", "--unit", "W")
+    code, out, err = command(monkeypatch, capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert "choose another, such as 'my/index'" in err
+    for name in ("my/index", "heat", "cost_of_ownership", "indexes", "loss"):  # which harm nothing
+        add_column("tss", "cifar10", name, power, unit="W")
+
+
+@pytest.mark.parametrize("name", ["seconds", "index", "clock", "status"])
+def test_a_column_that_info_would_lose_its_own_to_is_refused(
+    power: NDArray[np.float64], name: str
+) -> None:
+    """One that an earlier version added, or that was put there by hand."""
+    folder = add_column("tss", "cifar10", "heat", power, unit="W")
+    there = folder.parent / name
+    column = Column(name, MEASURED, "", "", counts=Quantity("W", f"{name} [W]"))
+    write_table(there, "tss", "cifar10", [(column, power)])
+    for make in (gym.make, gym.make_vec):
+        with pytest.raises(InvalidInput, match=f"figures= names '{name}', and info has another"):
+            make("NATS-TSS-cifar10-Budgeted-v0", epochs=12, figures=["heat", name])
+    assert gym.make("NATS-TSS-cifar10-v0", limits={name: float(np.median(power))})
+    remove_column("tss", "cifar10", name)
+    assert not there.exists()
 
 
 def test_objectives_are_shares_by_their_direction(power: NDArray[np.float64]) -> None:
