@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -240,8 +240,28 @@ def _import_hardware(path: Path, space: str | None) -> None:
     for dataset, names in found.items():
         rows.add_row(dataset, ", ".join(names))
     print_grid(rows)
+    if told := list(_say_lacking(found)):
+        say(f"the file lacks {'; '.join(told)}")
     for dataset, names in found.items():
         say_before_shipped(SPACE, dataset, names)
+
+
+def _say_lacking(found: dict[str, tuple[str, ...]]) -> Iterator[str]:
+    """Of each data set, what a file of HW-NAS-Bench lacks, and what stays of earlier imports."""
+    from nats_gym.datasets import DATASETS
+    from nats_gym.spaces import get_space
+    from nats_gym.tables.devices import HW_NAS_BENCH
+    from nats_gym.tables.hw_nas_bench import METRICS, SPACE
+    from nats_gym.tables.named_columns import added_columns
+
+    for dataset in DATASETS:
+        there = added_columns(get_space(SPACE), dataset)
+        lacking = [m.name for m in METRICS.values() if m.name not in found.get(dataset, ())]
+        kept = [one for one in lacking if one in there and there[one].column.source == HW_NAS_BENCH]
+        if lacking:
+            what = ", ".join(lacking) if dataset in found else "everything"
+            told = f" (kept from an earlier import: {', '.join(kept)})" if kept else ""
+            yield f"of {dataset} {what}{told}"
 
 
 def _shipped_grid(table: Table) -> Grid:

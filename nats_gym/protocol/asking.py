@@ -18,7 +18,7 @@ from nats_gym.results.files import RECOMMENDED, RECORDED
 from nats_gym.simulation.clock import SimulatedClock
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.streams import Keys, RunStreams, combine, run_keys
-from nats_gym.tables.objectives import Objectives
+from nats_gym.tables.objectives import Objectives, check_complete
 
 from .answers import Answers, Columns, Crew
 from .kind import Kind, Progress, Runs, stacked
@@ -81,10 +81,7 @@ class AskTell(Kind):
         told = {"among": known} if known is not None and chooses_among(self.factory) else {}
         objectives = None
         if self.objectives:
-            asked = slice(None) if known is None else answers.space.index(known)
-            for name in {*self.objectives} - {"accuracy"}:
-                if np.isnan(answers.figure(name).values[asked]).any():
-                    raise InvalidInput(f"the objective {name} is known of some architectures only")
+            check_complete(self.objectives, answers.figure, answers.space, known)
             objectives = Objectives(self.objectives, answers.figure)
         groups = answers.together(runs.seeds)
         played: list[Columns] = []

@@ -24,7 +24,7 @@ from nats_gym.results.provenance import OBSERVED, provenance_now
 from nats_gym.spaces import Figure, get_space
 from nats_gym.tables import NO_TEST, Table, load_table
 from nats_gym.tables.no_table import NoTable
-from nats_gym.tables.objectives import Objectives
+from nats_gym.tables.objectives import Objectives, check_complete
 from nats_gym.tables.recorded import OBJECTIVE, another_column, column_record, unrecorded
 
 
@@ -308,7 +308,11 @@ class SearchResult:
         if objectives is None and self.weighed:
             objectives = self.weighed
             self._check_columns()  # which says more of one that is gone
-        return find_objectives(self.table, objectives, self.figure)
+        of = find_objectives(self.table, objectives, self.figure)
+        known = self.table.known_choices(self.arguments.ladder[-1]) if self.is_judged else None
+        further = [name for name in of.names if name not in self.weighed]
+        check_complete(further, self.figure, self.table.space, known)
+        return of
 
     def figure(self, name: str) -> Figure:
         """What is known of every architecture, as :meth:`nats_gym.tables.Table.figure`.

@@ -26,7 +26,7 @@ from nats_gym.datasets.known import EVERY_DATASET
 from nats_gym.errors import CorruptTable, InvalidInput, NatsGymError, said, shown, unknown_name
 from nats_gym.files import make_folder
 from nats_gym.home import home
-from nats_gym.spaces import ArchitectureSpace, Quantity, get_space, known_spaces
+from nats_gym.spaces import SPACES, ArchitectureSpace, Quantity, get_space, known_spaces
 from nats_gym.tables.column import (
     MADE_FOR,
     MEASURED,
@@ -179,7 +179,8 @@ def add_column(
 
     Raises:
         InvalidInput: for a name that is taken or none, another unit or direction than a column has
-            that ships under it, a wrong count, and what is no number, twice there or missing.
+            that ships under it, or a closed form of the package's other spaces, a wrong count, and
+            what is no number, twice there or missing.
     """
     unit = checks.line(unit, "a unit", 50, empty=False)
     folder = folder_of_column(
@@ -218,13 +219,15 @@ def folder_of_column(
     """Where a column will lie, once it may be added; arguments and errors as :func:`add_column`."""
     of, dataset = get_space(space), get_dataset(dataset).name
     name, cost = _free_name(of, name), checks.switch(lower_is_better, "lower_is_better")
-    if (shipped := shipped_columns(of, dataset).get(name)) is not None:
-        what = shipped.column.what
+    shipped = shipped_columns(of, dataset).get(name)
+    forms = [one.closed_forms[name] for one in SPACES.values() if name in one.closed_forms]
+    for what in [shipped.column.what] if shipped is not None else forms[:1]:
         known = unit == what.unit or what.label.endswith(f"[{unit}]")
         if not known or cost != what.lower_is_better:
+            told = "ships" if shipped is not None else "of other spaces is"
             ships, got = ("lower" if one else "higher" for one in (what.lower_is_better, cost))
             raise InvalidInput(
-                f"{name} ships in {what.unit}, {ships} is better; got {shown(unit)}, {got} is "
+                f"{name} {told} in {what.unit}, {ships} is better; got {shown(unit)}, {got} is "
                 "better: convert the figures, or choose another name"
             )
     folder = _added(of.name, dataset) / name.replace("/", "+")
@@ -339,7 +342,10 @@ def _read_npy(path: Path) -> NDArray[np.generic]:
             path, ("<f8", "<f4", "<f2", "<i8", "<i4", "<i2", "|i1", "|u1", "<u2", "<u4")
         )
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{shown(str(path))} is no .npy of numbers: {said(error)}") from error
+        other = path.suffix.lower() != ".npy"
+        hint = " (nor is it called .csv, which is read too)" if other else ""
+        told = f"{shown(str(path))} is no .npy of numbers{hint}: {said(error)}"
+        raise InvalidInput(told) from error
 
 
 def _read_csv(space: ArchitectureSpace, path: Path) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nats_gym.checks import as_list
 from nats_gym.errors import InvalidInput, listed, shown
-from nats_gym.spaces import Figure, Quantity
+from nats_gym.spaces import ArchitectureSpace, Figure, Quantity
 from nats_gym.tables.figure_names import LISTED_BY, check_figure
 
 
@@ -36,6 +36,26 @@ class Objectives:
             for name in self.names
         ]
         return np.stack(np.broadcast_arrays(*columns), axis=-1)
+
+
+def check_complete(
+    names: Iterable[str],
+    find: Callable[[str], Figure],
+    space: ArchitectureSpace,
+    asked: NDArray[np.int64] | None,
+) -> None:
+    """``InvalidInput`` for an objective that is not known of all that may be asked for.
+
+    Args:
+        names: of the objectives.
+        find: looks one up; it is not asked for accuracies.
+        space: what is searched.
+        asked: choices of what may be asked for, ``(n, decisions)``; None for all of the space.
+    """
+    rows = slice(None) if asked is None else space.index(asked)
+    for name in names:
+        if name != "accuracy" and np.isnan(find(name).values[rows]).any():
+            raise InvalidInput(f"the objective {name} is known of some architectures only")
 
 
 def name_objectives(objectives: Any, known: Mapping[str, Quantity]) -> dict[str, Quantity]:

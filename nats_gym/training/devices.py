@@ -31,6 +31,8 @@ def choose_device(device: torch.device | str = "auto") -> torch.device:
             except RuntimeError:  # which lists what no machine has
                 raise InvalidInput(f"no device {shown(device)} here ({reason})") from None
             torch.empty(0, device=chosen)
+            if chosen.type == "cpu":  # of which torch has one, whatever its number
+                return torch.device("cpu")
             if chosen.type != "meta":  # which computes nothing
                 return chosen
     except InvalidInput:

@@ -206,4 +206,9 @@ def test_an_objective_of_a_part_of_the_space_is_refused(agent: str) -> None:
     options = {"objectives": ["accuracy", "proxy/synflow"]}
     with pytest.raises(InvalidInput, match="proxy/synflow is known of some architectures only"):
         nats_gym.search("sss", "cifar10", agent, evaluations=5, options=options)
-    nats_gym.search("tss", "cifar10", agent, evaluations=5, options=options)
+    found = nats_gym.search("tss", "cifar10", agent, evaluations=5, options=options)
+    assert found.hypervolume().shape == (1, 5)
+    part = nats_gym.search("sss", "cifar10", "random", evaluations=5)
+    for judge in (part.hypervolume, part.front):
+        with pytest.raises(InvalidInput, match="proxy/synflow is known of some architectures only"):
+            judge(options["objectives"])

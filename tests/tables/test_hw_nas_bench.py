@@ -143,6 +143,18 @@ def test_the_command_imports_and_says_what(
     assert "cifar100" in out
     assert "energy/eyeriss" in out
     assert column("ImageNet16-120", "fpga_latency").min() >= 2
+    assert "lacks" not in out
+    some = {name: content["nasbench201"]["cifar10"][name] for name in [*METRICS][1:]}
+    remove_column("tss", "cifar100", "energy/fpga")
+    part = {"cifar10": some, "cifar100": {"fpga_latency": some["fpga_latency"]}}
+    code, out, err = call(
+        monkeypatch, capsys, "data", "import", str(write(tmp_path, {"nasbench201": part}))
+    )
+    said = " ".join(out.split())
+    assert "the file lacks of cifar10 latency/edgegpu (kept from an earlier import: lat" in said
+    assert "; of ImageNet16-120 everything (kept from an earlier import: latency/edgegpu," in said
+    assert "eyeriss, energy/fpga (kept from an earlier import: latency/edgegpu, energy/ed" in said
+    assert "intensity/eyeriss); of ImageNet16" in said  # energy/fpga was removed, and is not kept
     code, out, err = call(monkeypatch, capsys, "data", "import", str(path), "--space", "sss")
     assert (code, out) == (2, "")
     assert "HW-NAS-Bench is of tss, asked for was sss" in err

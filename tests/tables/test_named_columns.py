@@ -354,7 +354,8 @@ def test_values_that_are_no_column_are_refused(lines: list[str], tmp_path: Path)
         (np.where(values.cumsum() < 3, np.inf, 1.0), r"figure inf .* 0 .*, nor is that of 1$"),
         (np.where(values.cumsum() < 9, np.nan, 1.0), r"figure nan .*, nor are those of 7 others$"),
         (["fast"] * TSS.size, "numbers"),
-        (tmp_path / "none.npy", "no .npy"),
+        (tmp_path / "none.npy", "no .npy of numbers: "),
+        (tmp_path / "none.txt", r"no .npy of numbers \(nor is it called .csv, which is read too\)"),
         (tmp_path / "none.csv", "no CSV"),
     ):
         with pytest.raises(InvalidInput, match=said):

@@ -340,7 +340,8 @@ def test_wrong_arguments_are_refused(options: dict[str, Any], message: str) -> N
 
 
 def test_the_device() -> None:
-    assert choose_device("cpu") == torch.device("cpu")
+    for name in ("cpu", "cpu:0", "cpu:1", torch.device("cpu", 3)):
+        assert str(choose_device(name)) == "cpu"
     assert choose_device().type == ("cuda" if torch.cuda.is_available() else "cpu")
     with pytest.raises(InvalidInput, match="no device 'cuda:99' here"):
         choose_device("cuda:99")
