@@ -13,7 +13,7 @@ from nats_gym import checks
 from nats_gym.results.arguments import bound_in_words
 from nats_gym.results.pareto import find_objectives
 from nats_gym.results.result import SearchResult, kind_of_time, say_objectives
-from nats_gym.tables.column import MEASURED, NO_TEST
+from nats_gym.tables.column import NO_TEST
 
 #: Row title and key of ``SearchResult.summary()``, and the provenance that goes with it.
 _ROWS = (
@@ -23,7 +23,6 @@ _ROWS = (
     ("full-schedule valid [%]", "full_schedule_valid_accuracy", "full_schedule_valid_accuracy"),
     ("full-schedule test [%]", "full_schedule_test_accuracy", "full_schedule_test_accuracy"),
     ("regret to best known, points", "regret", "full_schedule_valid_accuracy"),
-    ("hypervolume, % of the table's", "hypervolume", ""),
 )
 #: Rows of a front that are shown.
 LONGEST_FRONT = 20
@@ -45,7 +44,8 @@ def grid(title: str, *columns: str) -> Grid:
 def summary_grid(results: Mapping[str, SearchResult]) -> Grid:
     """Searches of one space, data set and schedule side by side: mean ± std over their runs.
 
-    Test accuracy appears where the table has measured it, and nowhere else.
+    Test accuracy appears where the table has one apart from validation. Hypervolumes have a row
+    for each set of objectives, for they do not compare otherwise.
 
     Args:
         results: by the agents' names.
@@ -72,17 +72,24 @@ def summary_grid(results: Mapping[str, SearchResult]) -> Grid:
         if key == "observed_score":
             names = dict.fromkeys(filter(None, (one.observed.name for one in results.values())))
             row = f"{row} {' / '.join(names)}"
-        if key == "hypervolume":
-            weighing = [result for result in results.values() if result.weighed]
-            told = dict.fromkeys(say_objectives([one], one.weighed) for one in weighing)
         if key == "observed_valid_accuracy" and all(r.answers_last for r in results.values()):
             continue  # they observe nothing: it is the answer's, which the next row has
         if key == "full_schedule_test_accuracy" and list(told) == [NO_TEST]:
             table.add_row(row, *["—"] * len(summaries), NO_TEST)
-        elif key != "full_schedule_test_accuracy" or list(told) == [MEASURED]:
+        else:
             form = ".5g" if key == "observed_score" else ".2f"
             cells = [_mean_std(one[key], form) if key in one else "—" for one in summaries]
             table.add_row(row, *cells, " / ".join(filter(None, told)))
+    shares = [one.get("hypervolume") for one in summaries]
+    weighed = [
+        one.weighed if share else () for one, share in zip(results.values(), shares, strict=True)
+    ]
+    for objectives in dict.fromkeys(filter(None, weighed)):
+        alike = [one if of == objectives else None for one, of in zip(shares, weighed, strict=True)]
+        cells = [_mean_std(one, ".2f") if one else "—" for one in alike]
+        of = [one for one in results.values() if one.weighed == objectives]
+        row = f"hypervolume, % of the table's\nby {', '.join(objectives)}"
+        table.add_row(row, *cells, say_objectives(of, objectives))
     known = [_known_beforehand(result) for result in results.values()]
     if any(known):
         table.add_row("known beforehand", *(one or "—" for one in known), "")

@@ -128,6 +128,7 @@ def page(
     headlines: Sequence[HeadlineTable],
     overall: Section,
     sections: Mapping[Group, tuple[str, Section]],
+    estimated: Sequence[str] = (),
 ) -> str:
     """Return the page.
 
@@ -136,6 +137,7 @@ def page(
         headlines: its headline tables.
         overall: what is shown of all groups together.
         sections: the title and content of each group's section.
+        estimated: names of the columns in them that are estimates.
     """
     groups = study.groups()
     published_tables = (_published(study, headline) for headline in headlines)
@@ -154,7 +156,7 @@ def page(
         citation=published.CITATION,
         name=study.name,
         lead=_lead(study),
-        estimated=list_words(_estimated([cell.result for cell in study.cells])),
+        estimated=list_words(_estimated([cell.result for cell in study.cells], estimated)),
         contents=_contents([title for title, _ in sections.values()], study),
         headlines=[_headline(headline) for headline in headlines],
         published=[table for table in published_tables if table is not None],
@@ -201,8 +203,8 @@ def _lead(study: StudyResults) -> str:
     )
 
 
-def _estimated(results: Sequence[SearchResult]) -> list[str]:
-    """What the page shows a surrogate's estimates of; it shows no estimated test accuracies."""
+def _estimated(results: Sequence[SearchResult], columns: Sequence[str]) -> list[str]:
+    """What the page shows a surrogate's estimates of, ``columns`` among it."""
     estimated = {
         name
         for result in results
@@ -213,8 +215,9 @@ def _estimated(results: Sequence[SearchResult]) -> list[str]:
         "search_accuracy": "accuracies seen during search",
         "seconds": "seconds charged",
         "full_schedule_valid_accuracy": "full-schedule validation accuracies",
+        "full_schedule_test_accuracy": "full-schedule test accuracies",
     }
-    return [title for name, title in words.items() if name in estimated]
+    return [*(title for name, title in words.items() if name in estimated), *columns]
 
 
 def _contents(titles: Sequence[str], study: StudyResults) -> list[tuple[str, str]]:
@@ -390,10 +393,7 @@ def _rungs(result: SearchResult) -> str:
 
 
 def _test_basis(provenance: Mapping[str, str]) -> str:
-    basis = provenance.get("full_schedule_test_accuracy")
-    if basis is None:
-        return "not held"
-    return basis if basis == MEASURED else f"{basis}, so not shown"
+    return provenance.get("full_schedule_test_accuracy", "not held")
 
 
 def _skipped(study: StudyResults) -> Table | None:

@@ -109,7 +109,8 @@ def write_report(
     overall = _overall_section(tasks, styles, plots)
     _write(out / MARKDOWN_FILE, markdown(headlines))
     _write(out / LATEX_FILE, latex(headlines))
-    _write(out / PAGE_FILE, page(study, headlines, overall, sections))
+    estimated = _estimated_columns(groups, names)
+    _write(out / PAGE_FILE, page(study, headlines, overall, sections, estimated))
     return out / PAGE_FILE
 
 
@@ -193,17 +194,18 @@ def _fronts(
 ) -> dict[str, Plot]:
     """Plots of several objectives."""
     named, searches = list_words(objectives), _observing(searches)
+    told = say_objectives([*searches.values()], objectives)
     of = "-".join(_file_name(name) for name in objectives)
     return {
         f"hypervolume-{of}": (
-            f"Hypervolume by {named} that a run’s answers still miss, against evaluations: percent "
+            f"Hypervolume by {told} that a run’s answers still miss, against evaluations: percent "
             "of what the table’s whole front has; mean over runs with its 95 % bootstrap interval. "
             f"{FRONTS}",
             f"Curves of the missing hypervolume by {named}; a table has the figures.",
             lambda phone: figures.hypervolume_curves(searches, objectives, styles, phone=phone),
         ),
         f"front-{of}": (
-            f"Fronts by {named}: of each agent that of the run with the median hypervolume, at its "
+            f"Fronts by {told}: of each agent that of the run with the median hypervolume, at its "
             "end, judged by the table; dotted, the front of the whole table. What is worse than "
             "the reference point lies out of sight.",
             f"Steps of the front of each agent by {named}, and of the whole table’s.",
@@ -312,6 +314,18 @@ def _trace(drawn: tuple[Figure, ...], searches: Searches) -> dict[str, Any]:
     told = [drawing.read_lines(figure, searches) for figure in drawn]
     unit = f"{kind_of_time(searches.values())} seconds"
     return {**told[0], "boxes": [each["box"] for each in told], "unit": unit}
+
+
+def _estimated_columns(groups: Mapping[Group, Searches], names: Sequence[str]) -> list[str]:
+    """Of the columns that agents weighed, and of those ``names`` that are known, the estimates."""
+    found = dict[str, None]()
+    for searches in groups.values():
+        for result in searches.values():
+            shown_too = [name for name in names if name in result.table.known_figures]
+            columns = {name for name in (*result.weighed, *shown_too) if name != "accuracy"}
+            bases = {name: result.figure(name).provenance for name in columns}
+            found |= dict.fromkeys(name for name, basis in bases.items() if is_estimate(basis))
+    return sorted(found)
 
 
 def _answers(
@@ -440,12 +454,15 @@ def _observed_numbers(searches: Searches) -> Table:
     caption = (
         f"Best observed {what} of a run{unit}, mean ± standard deviation over runs. Failures: "
         "evaluations, of all runs, that diverged, ran out of time or memory, or whose workers were "
-        "lost."
+        "lost. Answers from a cache cost a run’s clock nothing; an hour counts what they took when "
+        "they were evaluated."
     )
     rows = []
     for label, result in searches.items():
         seconds = np.nanmax(result.clock, axis=1)
-        hours = float(seconds.sum()) / 3600
+        # A cache shortens the clock, idle workers lengthen it.
+        worked = np.nansum(result.seconds, axis=1) / result.arguments.workers
+        hours = float(np.maximum(seconds, worked).sum()) / 3600
         cells = (
             f"{result.evaluations.mean():,.1f}",
             _mean_std(result),

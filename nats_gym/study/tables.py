@@ -1,9 +1,9 @@
 """The headline table of a study, in the layout of the NATS-Bench paper (arXiv 2009.00437).
 
 A row per agent; for each data set the full-schedule validation and test accuracy of each run's
-answer, percent, mean ± standard deviation over runs. Test accuracy appears where the table has
-measured it, and nowhere else. Where an evaluator answered there is no table: the best accuracy
-that each run observed stands there.
+answer, percent, mean ± standard deviation over runs. Test accuracy appears
+where the table has one apart from validation, and is headed as an estimate where it is one. Where
+an evaluator answered there is no table: the best accuracy that each run observed stands there.
 """
 
 from __future__ import annotations
@@ -22,8 +22,7 @@ from nats_gym.datasets import title_of
 from nats_gym.evaluators.observed import Observed
 from nats_gym.results.result import SearchResult, kind_of_time
 from nats_gym.study.comparison import capitalised
-from nats_gym.study.published import published_keys
-from nats_gym.tables.column import MEASURED
+from nats_gym.tables.column import MEASURED, NO_TEST
 
 if TYPE_CHECKING:
     from nats_gym.study.results import Group, StudyResults
@@ -161,7 +160,7 @@ def group_heading(group: Group, others: Collection[Group]) -> str:
 def _column(
     group: Group, heading: str, split: str, results: dict[str, SearchResult]
 ) -> Column | None:
-    """One column; None if it is of test accuracies that were neither measured nor compared.
+    """One column; None if it is of test accuracies that the table does not have.
 
     Of what was observed where no table judges, and only there.
     """
@@ -176,10 +175,8 @@ def _column(
         bases = sorted({result.provenance["search_accuracy"] for result in results.values()})
         told = entries(observed)
         return Column(group, heading, split, " / ".join(bases), told, best, score.name)
-    if split == "test" and basis.get("full_schedule_test_accuracy") != MEASURED:
-        judged = table.estimates_test and (group.dataset, split) in published_keys(group.space)
-        if not judged:
-            return None
+    if split == "test" and basis.get("full_schedule_test_accuracy", NO_TEST) == NO_TEST:
+        return None
     scores = {label: result.full_schedule_accuracy(split) for label, result in results.items()}
     return Column(
         group=group,
@@ -278,7 +275,7 @@ def _notes(groups: dict[Group, dict[str, SearchResult]], columns: list[Column]) 
             f"(one-sided Mann–Whitney, Holm's correction, p > {SIGNIFICANCE})."
         )
     if "valid" in splits and "test" not in splits:
-        notes.append("These tables hold no measured test accuracy.")
+        notes.append("These tables hold no test accuracy apart from validation's.")
     if any(entry.judged < entry.runs for c in columns for entry in c.entries.values()):
         notes.append("‡ over the runs alone whose answer the table holds a full training of.")
     return notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -152,6 +153,23 @@ def test_a_search_by_objectives_says_what_its_front_is_worth(capsys: Any) -> Non
         assert f"{index} {found.accuracy[0, place]:.2f} {latency:.6g}" in told
 
 
+def test_hypervolumes_by_other_objectives_have_a_row_of_their_own() -> None:
+    asked = {"near": OBJECTIVES, "far": ("accuracy", "flops"), "again": OBJECTIVES}
+    found = {
+        label: nats_gym.search(
+            "tss", "cifar10", "nsga2", evaluations=20, options={"objectives": list(objectives)}
+        )
+        for label, objectives in asked.items()
+    }
+    rows = zip(*(column.cells for column in summary_grid(found).columns), strict=True)
+    near, far = (row for row in rows if str(row[0]).startswith("hypervolume"))
+    assert str(near[0]).endswith("by accuracy, latency/raspi4")
+    assert str(far[0]).endswith("by accuracy, flops")
+    assert [cell == "—" for cell in near[1:4]] == [False, True, False]
+    assert [cell == "—" for cell in far[1:4]] == [True, False, True]
+    assert far[-1] == "accuracy (measured), flops (closed form)"
+
+
 def test_a_study_draws_them(tmp_path: Any) -> None:
     searches = {
         agent: nats_gym.search("tss", "cifar10", agent, evaluations=40, runs=3)
@@ -199,6 +217,10 @@ def test_a_report_tells_of_hypervolumes(tmp_path: Any) -> None:
     for kind in ("hypervolume", "front"):
         assert any(f"-{kind}-accuracy-latency-raspi4.svg" in name for name in names)
     assert "The reference point is the worst on the table’s front" in page
+    for plot in ("Hypervolume", "Fronts"):  # what each objective rests on
+        assert f"{plot} by accuracy (measured), latency/raspi4 (surrogate)" in page
+    (banner,) = re.findall(r"In whole or in part the (.*) come from a surrogate model", page)
+    assert banner.endswith("full-schedule test accuracies and latency/raspi4")
 
 
 @pytest.mark.parametrize("agent", ["nsga2", "scalarised-rea"])
