@@ -47,6 +47,7 @@ from nats_gym.tables import SURROGATE_VERSION
 from nats_gym.tables.figure_names import check_cost
 
 from .figures import Figures
+from .judge import Judge
 from .limits import Limits, no_limits
 from .observation import FlatObservation, Observation
 from .rendering import Window, draw, text
@@ -56,6 +57,7 @@ from .sources import (
     choose_evaluator,
     choose_judge,
     table_evaluator,
+    warn_of_columns,
 )
 from .viewer import require_pygame
 
@@ -160,6 +162,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
             limits, params=max_params, flops=max_flops, latency=max_latency
         )
         self._set_limits()
+        self._warn_of((*self._maxima, *self._told_names), self.judge)
         self.reward_function = self._choose_reward(reward, penalty)
         check_reward(self.reward_function, arrays=False, figures=self._figures.of_reward)
         if render_mode is not None:
@@ -533,6 +536,12 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         for name in given:
             check_cost(name, known)
         return {name: given[name] for name in known if name in given}
+
+    def _warn_of(self, names: Iterable[str], judge: Judge | None = None) -> None:
+        """Warn of figures that are estimates, by name, and of test accuracies that are."""
+        figures = (self._figures.find(name) for name in names)
+        space = self.architecture_space.name
+        warn_of_columns(space, self.dataset, self.evaluator, figures, judge)
 
     def _set_limits(self) -> None:
         space = self.architecture_space

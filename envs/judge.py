@@ -33,6 +33,7 @@ class Judge:
         self._facts = {"provenance": table.provenance("accuracy", "test", self._epochs)}
         if table.test_is_validation:
             self._facts["test"] = NO_TEST
+        self.estimates = table.estimates_test
 
     def __reduce__(self) -> tuple[type[Judge], tuple[Table]]:
         return Judge, (self._table,)

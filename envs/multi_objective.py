@@ -90,6 +90,7 @@ class MultiObjectiveEnv(ConstructionEnv):
         costs = [name for name in self.objectives if name != "accuracy"]
         for name in costs:
             self._figures.find_complete(name, f"objective {name}")
+        self._warn_of(costs)
         self._told_names = tuple(dict.fromkeys((*costs, *self._told_names)))
         self._told = self._figures.tell(self._told_names)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from nats_gym import checks
@@ -13,13 +13,14 @@ from nats_gym.evaluators import UNSTATED, Evaluator, TableEvaluator, make_evalua
 from nats_gym.evaluators.protocol import check_subject
 from nats_gym.files import check_source
 from nats_gym.simulation.schedule import Epochs, check_epochs
-from nats_gym.spaces import ArchitectureSpace, get_space
+from nats_gym.spaces import ArchitectureSpace, Figure, get_space
 from nats_gym.tables import SURROGATE, Table, load_table
+from nats_gym.tables.column import is_estimate
 from nats_gym.tables.load import SOURCES, datasets_of
 
 from .judge import Judge
 
-_warned: set[tuple[str, str, Epochs]] = set()
+_warned: set[tuple[str, str, str]] = set()
 
 
 def choose_dataset(
@@ -103,8 +104,34 @@ def prepare(evaluator: TableEvaluator, epochs: Epochs) -> str:
     """Make a schedule of a table ready, and warn if it estimates; its provenance."""
     provenance = evaluator.prepare(epochs)
     if provenance == SURROGATE and evaluator.announce:
-        _warn_once(evaluator.table.space.name, evaluator.table.dataset, epochs)
+        _warn_once(
+            evaluator.table.space.name,
+            evaluator.table.dataset,
+            f"at {epochs} epochs is answered by a surrogate: accuracies",
+        )
     return provenance
+
+
+def warn_of_columns(
+    space: str,
+    dataset: str,
+    evaluator: Evaluator,
+    figures: Iterable[Figure],
+    judge: Judge | None = None,
+) -> None:
+    """Warn once of what else an environment takes from a surrogate: columns, and test accuracies.
+
+    Args:
+        space, dataset, evaluator, judge: the environment's.
+        figures: of its limits, its objectives and what `info` says.
+    """
+    if not getattr(evaluator, "announce", True):
+        return
+    names = sorted({figure.name for figure in figures if is_estimate(figure.provenance)})
+    if judge and judge.estimates:
+        names.append("test accuracies")
+    if names:
+        _warn_once(space, dataset, f"rests on a surrogate: {', '.join(names)}")
 
 
 def table_evaluator(table: Table, trial: str | int, schedules: Sequence[Epochs]) -> TableEvaluator:
@@ -132,11 +159,10 @@ def judging_table(space: str, dataset: str, evaluator: Evaluator) -> Table:
     return load_table(space, dataset)
 
 
-def _warn_once(space: str, dataset: str, epochs: Epochs) -> None:
-    if (space, dataset, epochs) not in _warned:
-        _warned.add((space, dataset, epochs))
+def _warn_once(space: str, dataset: str, what: str) -> None:
+    if (space, dataset, what) not in _warned:
+        _warned.add((space, dataset, what))
         warn_caller(
-            f"{space} {dataset} at {epochs} epochs is answered by a surrogate: accuracies are a "
-            "model's estimates, not measured trainings",
+            f"{space} {dataset} {what} are a model's estimates, not measured",
             SurrogateWarning,
         )

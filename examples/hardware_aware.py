@@ -9,13 +9,13 @@ import nats_gym
 
 if __name__ == "__main__":
     cost = sys.argv[1] if len(sys.argv) > 1 else "latency/raspi4"
-    evaluations = int(sys.argv[2]) if len(sys.argv) > 2 else 300
     try:
+        evaluations = int(sys.argv[2]) if len(sys.argv) > 2 else 300
         found = nats_gym.search(
             "tss", "cifar10", "nsga2", evaluations=evaluations, runs=20,
             options={"objectives": ["accuracy", cost]},
         )  # fmt: skip
-    except nats_gym.errors.InvalidInput as error:  # no such figure, or number of evaluations
+    except ValueError as error:  # no such figure, or number of evaluations
         sys.exit(f"hardware_aware.py: {error}")
     figure = found.table.figure(cost)
     print(f"{figure.quantity.label}, {figure.provenance}:")

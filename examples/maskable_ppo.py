@@ -17,7 +17,6 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from nats_gym.agents import PPO_SETTINGS
 from nats_gym.envs import make_sb3
-from nats_gym.errors import InvalidInput
 
 torch.set_num_threads(1)
 
@@ -35,12 +34,12 @@ class Costs(BaseCallback):
 
 
 if __name__ == "__main__":
-    steps = int(sys.argv[1]) if len(sys.argv) > 1 else 400_000
     figure = sys.argv[2] if len(sys.argv) > 2 else "flops"
-    limit = float(sys.argv[3]) if len(sys.argv) > 3 else 60.0  # of FLOPs in millions
     try:
+        steps = int(sys.argv[1]) if len(sys.argv) > 1 else 400_000
+        limit = float(sys.argv[3]) if len(sys.argv) > 3 else 60.0  # of FLOPs in millions
         env = make_sb3("NATS-TSS-cifar10-v0", num_envs=512, seed=0, limits={figure: limit})
-    except InvalidInput as error:  # no such figure, or nothing within the limit
+    except ValueError as error:  # no number, no such figure, or nothing within the limit
         sys.exit(f"maskable_ppo.py: {error}")
     model = MaskablePPO("MlpPolicy", env, seed=0, device="cpu", **PPO_SETTINGS)
     costs = Costs()

@@ -94,6 +94,20 @@ def test_an_unknown_figure_is_one_line(name: str, arguments: list[str], package:
         run_here(name, arguments)
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "package"),
+    [
+        ("hardware_aware.py", ["latency/raspi4", "many"], None),
+        ("maskable_ppo.py", ["many"], "sb3_contrib"),
+        ("maskable_ppo.py", ["512", "flops", "little"], "sb3_contrib"),
+    ],
+)
+def test_no_number_is_one_line(name: str, arguments: list[str], package: str) -> None:
+    skip_without(package)
+    with pytest.raises(SystemExit, match=rf"^{name}: .*'{arguments[-1]}'$"):
+        run_here(name, arguments)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", {**RUNS, **SLOW})
 def test_an_example_runs_by_itself(name: str, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pickle
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -218,6 +219,30 @@ def test_a_surrogate_is_warned_of_once() -> None:
         gym.make("NATS-TSS-cifar10-v0")
     (only,) = texts
     assert "sss cifar10 at 90 epochs" in only
+
+
+@pytest.mark.parametrize(
+    ("env_id", "options", "named"),
+    [
+        ("NATS-TSS-cifar10-v0", {"limits": {"latency/samsung_s7": 20}}, "latency/samsung_s7"),
+        ("NATS-TSS-cifar10-v0", {"figures": ["latency/pixel3"]}, "latency/pixel3"),
+        ("NATS-TSS-cifar10-v0", {"report_test": True}, "test accuracies"),
+        (
+            "mo-NATS-TSS-cifar10-v0",
+            {"objectives": ["accuracy", "latency/pixel2"]},
+            "latency/pixel2",
+        ),
+        ("NATS-TSS-cifar10-v0", {"limits": {"flops": 90}}, ""),
+    ],
+)
+@pytest.mark.parametrize("make", [gym.make, partial(gym.make_vec, num_envs=2)])
+def test_estimates_beside_the_accuracy_are_warned_of(
+    env_id: str, options: dict[str, Any], named: str, make: Any
+) -> None:
+    with warned_anew() as texts:
+        make(env_id, **options)
+    expected = [f"tss cifar10 rests on a surrogate: {named} are a model's estimates, not measured"]
+    assert texts == (expected if named else [])
 
 
 def test_rendering_shows_what_is_decided() -> None:
