@@ -125,7 +125,7 @@ def warn_of_columns(
         space, dataset, evaluator, judge: the environment's.
         figures: of its limits, its objectives and what `info` says.
     """
-    if not getattr(evaluator, "announce", True):
+    if isinstance(evaluator, TableEvaluator) and not evaluator.announce:
         return
     names = sorted({figure.name for figure in figures if is_estimate(figure.provenance)})
     if judge and judge.estimates:

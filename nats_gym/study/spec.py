@@ -140,7 +140,10 @@ class Study:
         names = [cell.name for cell in cells]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
-            raise InvalidInput(f"two cells of the study are one: {twice[0]}")
+            one, other, *_ = (dict(cell.search) for cell in cells if cell.name == twice[0])
+            by = ", ".join(key for key in one if one[key] != other.get(key))
+            hint = f" (they differ by {by}: make them two studies)" if by else ""
+            raise InvalidInput(f"two cells of the study are one: {twice[0]}{hint}")
         name = spec.get("name", "study")
         if not checks.text(name, "a study's name"):
             raise InvalidInput("a study's name is text, got ''")

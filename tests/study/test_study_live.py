@@ -91,6 +91,15 @@ def test_a_study_compares_agents_by_an_evaluator_and_goes_on(
     check_report(tmp_path, searches)
 
 
+def test_searches_that_differ_by_the_evaluator_alone_are_two_studies() -> None:
+    (search,) = SPEC["searches"]
+    other = {**search, "evaluator": {"name": "formula", "scale": 3.0}}
+    with pytest.raises(InvalidInput, match="differ by evaluator: make them two studies"):
+        Study.of({**SPEC, "searches": [search, other]})
+    with pytest.raises(InvalidInput, match=r"two cells of the study are one: [^ ]*$"):
+        Study.of({**SPEC, "searches": [search, search]})
+
+
 MINE = """
 import numpy as np
 from nats_gym.evaluators import Outcome
