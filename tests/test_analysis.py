@@ -287,6 +287,7 @@ def test_a_seed_gives_its_draws_again() -> None:
     assert first.left_out["between schedules"] == "the table holds 90 epochs only"
 
 
+@pytest.mark.slow
 def test_a_partial_table_is_analysed_as_far_as_it_goes(tmp_path: Path) -> None:
     rng = np.random.default_rng(6)
     held = rng.choice(TSS.size, 300, replace=False)
@@ -343,6 +344,7 @@ def test_cells_that_compute_the_same_as_the_best_are_as_near(tmp_path: Path) -> 
     assert found.left_out["between trials"] == "the table holds one trial"
 
 
+@pytest.mark.slow
 def test_a_table_without_any_variation_is_drawn_too(tmp_path: Path) -> None:
     found = analyse("tss", "cifar10", table_of(tmp_path / "table", np.full(TSS.size, 10.0)))
     assert math.isnan(found.costs[0].kendall)

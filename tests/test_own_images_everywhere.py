@@ -162,6 +162,7 @@ def test_a_build_serves_searches_and_studies_and_reports_without_the_images(
         load_data(name)
 
 
+@pytest.mark.slow
 def test_a_table_that_forges_what_images_are(
     built: Built, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,6 +226,7 @@ def test_results_of_real_searches_are_read_where_the_images_are_not(
         SearchResult.load(tmp_path / "found")
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_command_line_trains_and_predicts(
     layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any

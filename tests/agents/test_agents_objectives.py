@@ -237,6 +237,7 @@ def test_an_agent_that_is_told_no_objectives_says_so() -> None:
             player.tell(Outcome(np.ones(1), np.ones(1)))
 
 
+@pytest.mark.slow
 def test_ppo_learns_for_each_weight_in_turn() -> None:
     options = {"objectives": OBJECTIVES, "weights": [0.0, 100.0]}
     found = nats_gym.search(

@@ -34,6 +34,7 @@ def play(agent, evaluations: int) -> np.ndarray:
     return np.stack(asked, axis=1)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("multivariate", [True, False])
 @pytest.mark.parametrize("name", ["tss", "sss"])
 def test_it_chooses_what_a_plain_loop_of_optuna_chooses(name: str, multivariate: bool) -> None:

@@ -85,6 +85,7 @@ def rollout(env: Any, seed: int, steps: int = 60) -> list[Any]:
     return found
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("observation", OBSERVATIONS)
 @pytest.mark.parametrize("env_id", CIFAR10)
 def test_two_rollouts_of_one_seed_are_equal(env_id: str, observation: str) -> None:
@@ -127,6 +128,7 @@ def test_specs_are_json_and_make_the_same_environment(env_id: str) -> None:
     assert data_equivalence(rollout(env, 0, 15), rollout(again, 0, 15), exact=True)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     "env_id", [*CIFAR10, "mo-NATS-TSS-cifar10-v0", "mo-NASBench101-cifar10-v0"]
 )

@@ -347,6 +347,7 @@ def test_options_of_tasks_name_their_ids() -> None:
             gym.make("NATS-TSS-cifar10-v0", **{option: "train"})
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("case", CASES)
 def test_pickled_in_mid_episode_they_go_on_alike(case: str) -> None:
     env_id, options = CASES[case]

@@ -358,6 +358,7 @@ def test_what_ships_says_how_it_was_measured() -> None:
     assert by_count == sorted(by_count)
 
 
+@pytest.mark.slow
 def test_one_workload_is_one_function_and_as_many_operations() -> None:
     rows = TSS.all_choices()
     same, classes = TSS.workload_class(rows), TSS.isomorphism_class(rows)

@@ -336,6 +336,7 @@ def test_flops_are_those_of_the_closed_form(space: ArchitectureSpace, dataset: s
         assert counted == pytest.approx(float(space.flops(choices, dataset)), abs=1e-9)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("side", [1, 2, 3, 5, 6, 7, 13, 28])
 def test_images_of_any_side(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pixel behind a halving is the mean of those there are; costs are of the sides there are."""

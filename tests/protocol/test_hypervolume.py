@@ -197,6 +197,7 @@ def test_a_study_draws_them(tmp_path: Any) -> None:
         fronts(searches, (*OBJECTIVES, "flops"))
 
 
+@pytest.mark.slow
 def test_a_report_tells_of_hypervolumes(tmp_path: Any) -> None:
     options = {"objectives": list(OBJECTIVES)}
     spec = {

@@ -157,6 +157,7 @@ def test_records_that_no_search_writes_are_refused(tmp_path: Path) -> None:
         shutil.rmtree(tmp_path / "forged")
 
 
+@pytest.mark.slow
 def test_a_study_does_not_go_on_under_another_column(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:

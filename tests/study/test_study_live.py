@@ -112,6 +112,7 @@ class Mine:
 """
 
 
+@pytest.mark.slow
 def test_a_study_names_an_evaluator_of_its_own_and_its_results_import_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -96,6 +96,7 @@ def test_profiles_are_rliables() -> None:
         assert performance_profile(scores(seed), thresholds) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_intervals_are_rliables_but_for_the_draws() -> None:
     """Both draw at random: their ends agree to a fraction of the interval's width."""
     metrics = pytest.importorskip("rliable.metrics", exc_type=ImportError)

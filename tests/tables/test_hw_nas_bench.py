@@ -67,6 +67,7 @@ def column(dataset: str, metric: str) -> np.ndarray:
     return load_table("tss", dataset, "embedded").figure(METRICS[metric].name).values
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("protocol", [1, 2, 4, 5])
 def test_every_metric_is_a_measured_column_of_every_data_set(
     home: Path, tmp_path: Path, content: dict[str, Any], protocol: int

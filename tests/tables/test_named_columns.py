@@ -449,6 +449,7 @@ def change(folder: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("damage", [name for name, _ in damages()])
 def test_a_damaged_column_says_so_and_harms_no_other(
     lines: list[str],

@@ -528,6 +528,7 @@ def test_counted_steps_are_those_of_the_loop(
         assert (graphs.captured, graphs.replayed, graphs.entered) == (1, 0, 2)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("seed", range(6))
 def test_counted_steps_of_random_shapes(
     seed: int, counted: Any, monkeypatch: pytest.MonkeyPatch
@@ -595,6 +596,7 @@ def failing(group: FusedNetworks, images: torch.Tensor) -> torch.Tensor:
     return Failing.apply(images.mean((2, 3, 4))[..., None] * group.head.bias[:, None])  # type: ignore[no-any-return, no-untyped-call]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("half", [False, True])
 @pytest.mark.parametrize("mixed", [False, True])
 def test_kernels_that_fail_end_no_training(

@@ -749,6 +749,7 @@ def trainings() -> Any:
         yield pool
 
 
+@pytest.mark.slow
 def test_trainings_beside_each_other_equal_one_alone(trainings: Any) -> None:
     index, seeds = [0, 7, 0, 64], [0, 1, 2, 3]
     records = dict(trainings.train(index, seeds, evaluate="every"))

@@ -82,6 +82,7 @@ def searched(name: str) -> tuple[SupernetSearch, SupernetResult]:
     return search, search.run()
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_search_is_determined_by_its_seed(name: str) -> None:
     _, result = searched(name)
@@ -101,6 +102,7 @@ def test_a_search_is_determined_by_its_seed(name: str) -> None:
     assert other.loss[0] != result.loss[0]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", SETTINGS)
 def test_a_killed_search_goes_on_to_the_bit(name: str, tmp_path: Path) -> None:
     whole, expected = searched(name)

@@ -101,6 +101,7 @@ def assert_trial(runs: official.Runs, index: int, position: int, result: Any) ->
             assert np.array_equal(curve[index, position, :, 1], np.array(losses, np.float32))
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("space", ["tss", "sss"])
 @pytest.mark.parametrize("kind", ["simple", "tar", "single", "full"])
 def test_every_form_of_an_archive_holds_what_its_records_say(space, kind, tmp_path) -> None:
