@@ -5,7 +5,7 @@ from __future__ import annotations
 import faulthandler
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib import import_module
 from typing import Any
@@ -92,7 +92,7 @@ class RayEvaluator(ForwardingEvaluator):
         self._resources = {"num_cpus": num_cpus, "num_gpus": num_gpus}
         self._max_retries, self._timeout, self._address = max_retries, timeout, address
         self._lock = threading.Lock()  # threads may ask at once; one connects
-        self._under_way: set[Any] = set()
+        self._under_way: dict[Any, None] = {}  # in the order in which they were sent
 
     def __reduce__(self) -> tuple[Any, ...]:
         options = {
@@ -129,12 +129,12 @@ class RayEvaluator(ForwardingEvaluator):
                 zip(index.tolist(), trials.tolist(), strict=True)
             )
         }
-        self._under_way.update(pending)
+        self._under_way.update(dict.fromkeys(pending))
         try:
             while pending:
                 for done in ray.wait(list(pending), num_returns=1)[0]:
                     position = pending.pop(done)
-                    self._under_way.discard(done)
+                    self._under_way.pop(done, None)
                     try:
                         answer = ray.get(done)
                     except ray.exceptions.RayTaskError as error:
@@ -146,22 +146,18 @@ class RayEvaluator(ForwardingEvaluator):
                         raise _failed(index[position], tried) from error
                     yield position, Answer(*answer)
         finally:
-            self._under_way.difference_update(pending)
-            if pending and ray.is_initialized():
-                for reference in pending:
-                    ray.cancel(reference, force=True)
+            for reference in pending:
+                self._under_way.pop(reference, None)
+            if pending:
+                _cancel(pending)
 
     def close(self) -> None:
         """Cancel what is under way, for whatever thread; who waits for it is told that it failed.
 
         The next evaluation begins as ever.
         """
-        if not self._under_way:
-            return
-        ray: Any = import_module("ray")
-        if ray.is_initialized():
-            for reference in [*self._under_way]:
-                ray.cancel(reference, force=True)
+        if self._under_way:
+            _cancel(self._under_way)
 
     def _connect(self, ray: Any) -> None:
         with self._lock:
@@ -185,6 +181,14 @@ class RayEvaluator(ForwardingEvaluator):
             "one joins",
             RuntimeWarning,
         )
+
+
+def _cancel(references: Iterable[Any]) -> None:
+    """The newest first: what waits would begin where the end of another makes room for it."""
+    ray: Any = import_module("ray")
+    if ray.is_initialized():
+        for reference in [*references][::-1]:
+            ray.cancel(reference, force=True)
 
 
 def _knock(address: str) -> None:

@@ -313,6 +313,8 @@ def test_a_batch_outlives_a_lost_node(cluster: Any, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_search_outlives_a_lost_node(cluster: Any, tmp_path: Path) -> None:
+    import ray
+
     other = cluster.add_node(node_ip_address=OTHER, num_cpus=2, **SMALL)
     (raylet,) = (info.process.pid for info in other.all_processes["raylet"])
     toy = Toy(tmp_path, wait=0.5)
@@ -337,6 +339,8 @@ def test_a_search_outlives_a_lost_node(cluster: Any, tmp_path: Path) -> None:
     assert found.evaluations.tolist() == [14]
     assert found.provenance["failures"] == "0"  # what was lost was begun again
     assert ((found.accuracy * 1000 - found.index) % 1000 < 1e-6).all()
+    # What was in flight at the end is cancelled, and may have begun while it was.
+    wait_for(lambda: ray.available_resources().get("CPU") == 2.0)
     done = len(toy.noted("attempts"))
     again = nats_gym.search("sss", "digits", "rea", **given)
     assert (again.index == found.index).all()
