@@ -95,7 +95,7 @@ from typing import Any
 from nats_gym import checks
 from nats_gym.checks import word
 from nats_gym.errors import InvalidInput, UnknownOption, said, shown, unknown_option
-from nats_gym.files import lacking
+from nats_gym.files.writing import lacking
 from nats_gym.spaces import ArchitectureSpace
 
 from .interface import AskTellAgent, EnvironmentAgent, MultiFidelityAgent, Question

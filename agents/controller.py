@@ -32,7 +32,8 @@ from nats_gym.envs import TasksBudgetedEnv, TasksBudgetedVectorEnv
 from nats_gym.errors import SHOWN, InvalidInput, NatsGymError, NotInTable, said, shown
 from nats_gym.evaluators import Outcome
 from nats_gym.extras import require
-from nats_gym.files import check_folder, make_folder, replacing
+from nats_gym.files.untrusted import checksum_of, read_json
+from nats_gym.files.writing import check_folder, make_folder, replacing
 from nats_gym.machine import describe, versions
 from nats_gym.networks.trained import read_weights
 from nats_gym.networks.weights import check_fit
@@ -42,7 +43,6 @@ from nats_gym.tables import Table
 from nats_gym.tables.named_columns import SHIPPED
 from nats_gym.tables.prior import is_searched
 from nats_gym.tasks import Task
-from nats_gym.untrusted import checksum_of, read_json
 
 from .threads import one_thread
 

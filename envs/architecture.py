@@ -23,7 +23,7 @@ from nats_gym.evaluators import (
     checked,
     evaluator_options,
 )
-from nats_gym.files import check_source
+from nats_gym.files.writing import check_source
 from nats_gym.registration import (
     FAMILIES,
     TASK_ENVIRONMENTS,

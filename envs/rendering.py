@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
-from nats_gym.files import check_folder, make_folder, replacing
+from nats_gym.files.writing import check_folder, make_folder, replacing
 
 from .scene import Scene
 from .viewer import Window

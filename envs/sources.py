@@ -11,7 +11,7 @@ from nats_gym.datasets import DATASETS, get_dataset
 from nats_gym.errors import InvalidInput, SurrogateWarning, shown, warn_caller
 from nats_gym.evaluators import UNSTATED, Evaluator, TableEvaluator, make_evaluator
 from nats_gym.evaluators.protocol import check_subject
-from nats_gym.files import check_source
+from nats_gym.files.writing import check_source
 from nats_gym.simulation.schedule import Epochs, check_epochs
 from nats_gym.spaces import ArchitectureSpace, Figure, get_space
 from nats_gym.tables import SURROGATE, Table, load_table

@@ -21,7 +21,7 @@ from nats_gym import checks
 from nats_gym.datasets import DATASETS, get_dataset
 from nats_gym.errors import InvalidInput, shown, unknown_option
 from nats_gym.evaluators import Evaluator, evaluator_options
-from nats_gym.files import check_source
+from nats_gym.files.writing import check_source
 from nats_gym.rewards import find_reward
 from nats_gym.simulation.schedule import Epochs, check_epochs
 from nats_gym.spaces import ArchitectureSpace, get_space

@@ -27,7 +27,7 @@ from gpu_checking.report import Report
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, NatsGymError, did_you_mean, shown
-from nats_gym.files import check_folder
+from nats_gym.files.writing import check_folder
 from nats_gym.training.devices import choose_device
 
 ROOT = Path(__file__).resolve().parent.parent

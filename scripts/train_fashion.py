@@ -23,7 +23,7 @@ from nats_gym.agents.prior_scores import prior_scores
 from nats_gym.building import Plan, build, parse_architectures
 from nats_gym.datasets import DATASETS, get_dataset
 from nats_gym.datasets.own import SPLIT_SEED, split_classes
-from nats_gym.files import replacing
+from nats_gym.files.writing import replacing
 from nats_gym.tables.prior import open_prior, prior_figures
 from nats_gym.training.architecture import preset
 from nats_gym.training.data import load_data

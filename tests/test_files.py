@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from nats_gym.errors import CannotWrite, InvalidInput
-from nats_gym.files import replacing, sweep, unfinished_folder
+from nats_gym.files.writing import replacing, sweep, unfinished_folder
 
 WRITER = """
 import os, signal, sys
 from pathlib import Path
-from nats_gym.files import replacing, unfinished_folder
+from nats_gym.files.writing import replacing, unfinished_folder
 folder = Path(sys.argv[1])
 with replacing(folder / "runs.npz") as file, unfinished_folder(folder) as other:
     file.write_text("half")
@@ -77,7 +77,9 @@ def test_a_device_or_pipe_is_not_replaced(tmp_path: Path) -> None:
 def test_where_a_process_prints_is_not_replaced(tmp_path: Path) -> None:
     """As ``/dev/stdout``, which root could rename a file over, though it may lead to one."""
     (tmp_path / "stdout").symlink_to("/proc/self/fd/1")
-    program = "import sys\nfrom nats_gym.files import *\nwith replacing(Path(sys.argv[1])): pass"
+    program = (
+        "import sys\nfrom nats_gym.files.writing import *\nwith replacing(Path(sys.argv[1])): pass"
+    )
     with (tmp_path / "printed").open("w") as printed:
         ran = subprocess.run(
             [sys.executable, "-c", program, tmp_path / "stdout"],

@@ -168,8 +168,8 @@ def test_a_table_that_forges_what_images_are(
 ) -> None:
     import json
 
+    from nats_gym.files.untrusted import checksum_of
     from nats_gym.tables.folder import MANIFEST, read_manifest
-    from nats_gym.untrusted import checksum_of
 
     place = tmp_path / "build" / "table"
     forget(tmp_path / "elsewhere", monkeypatch)

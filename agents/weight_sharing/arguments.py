@@ -10,7 +10,7 @@ from typing import Any
 from nats_gym import checks
 from nats_gym.datasets import find_dataset
 from nats_gym.errors import InvalidInput, said, shown
-from nats_gym.files import check_folder
+from nats_gym.files.writing import check_folder
 from nats_gym.simulation.schedule import LONGEST
 from nats_gym.spaces import get_space
 from nats_gym.training.architecture import preset

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.errors import UnreadableResult, said, shown
-from nats_gym.files import make_folder, replacing
-from nats_gym.untrusted import open_arrays
+from nats_gym.files.untrusted import open_arrays
+from nats_gym.files.writing import make_folder, replacing
 
 #: The arrays of a result.
 ARRAYS = ("index", "seconds", "alphas", "loss")

@@ -39,7 +39,7 @@ from nats_gym.analysis.report import Analysis
 from nats_gym.datasets import DATASETS
 from nats_gym.errors import CorruptTable, InvalidInput, MissingTable, NotInTable, shown
 from nats_gym.extras import require
-from nats_gym.files import check_folder, check_source
+from nats_gym.files.writing import check_folder, check_source
 from nats_gym.simulation.schedule import Epochs, check_epochs, trained_epochs
 from nats_gym.spaces import ArchitectureSpace, Figure, get_space
 from nats_gym.tables import MEASURED, NO_TEST, SURROGATE, Table, load_table

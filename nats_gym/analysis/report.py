@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nats_gym import checks
 from nats_gym.analysis.correlations import ALL, TOP, Correlation
 from nats_gym.analysis.findings import Findings
-from nats_gym.files import check_folder, make_folder, replacing
+from nats_gym.files.writing import check_folder, make_folder, replacing
 
 if TYPE_CHECKING:
     from rich.table import Table as Grid

@@ -21,7 +21,7 @@ from nats_gym.building.trainings import CHECKPOINTS, TrainingStore
 from nats_gym.building.worker import RecordingEvaluator
 from nats_gym.errors import CorruptTable, InvalidInput, MissingTable, NatsGymError, shown
 from nats_gym.evaluators.cluster import ClusterFailed, RayEvaluator
-from nats_gym.files import alone, check_folder, make_folder, sweep
+from nats_gym.files.writing import alone, check_folder, make_folder, sweep
 from nats_gym.processes.pool import Pool
 from nats_gym.spaces import place_of
 from nats_gym.tables import Table, write_table

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, NotInTable, shown
 from nats_gym.extras import require
-from nats_gym.files import make_folder
+from nats_gym.files.writing import make_folder
 from nats_gym.tables import SURROGATE, Column, Table, write_table
 from nats_gym.tables.folder import check_table_folder
 from nats_gym.tables.ridge import (

@@ -21,7 +21,7 @@ from nats_gym import checks
 from nats_gym.building.plan import VALID_SPLIT, Plan
 from nats_gym.building.trainings import Training, TrainingStore
 from nats_gym.errors import InvalidInput, NatsGymError, shown
-from nats_gym.files import check_folder, make_folder, replacing
+from nats_gym.files.writing import check_folder, make_folder, replacing
 from nats_gym.spaces import DenseSpace
 from nats_gym.tables.official.unpickling import load_record
 

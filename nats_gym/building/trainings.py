@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from nats_gym.building.plan import VALID_SPLIT, Plan
-from nats_gym.database import Database, Statement
 from nats_gym.errors import InvalidInput, MissingTable, NatsGymError, shown
+from nats_gym.files.database import Database, Statement
 from nats_gym.training.record import COMPLETED, Curve, TrainingRecord
 
 FILE = "trainings.sqlite"

@@ -43,10 +43,10 @@ def data_options(context: typer.Context) -> None:
 def data_status() -> None:
     """Say which tables this machine has, and what each rests on."""
     from nats_gym.datasets import DATASETS
+    from nats_gym.files.home import home
     from nats_gym.results.summary import grid
     from nats_gym.spaces import known_spaces
     from nats_gym.tables import NO_TEST, embedded_folder, load_table, official
-    from nats_gym.tables.home import home
     from nats_gym.tables.named_columns import places_added
 
     for space in known_spaces():

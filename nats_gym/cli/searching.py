@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nats_gym.errors import InvalidInput, shown
-from nats_gym.files import check_source
+from nats_gym.files.writing import check_source
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
@@ -142,7 +142,7 @@ def search(
 
     from nats_gym.agents import find_agent
     from nats_gym.agents.weight_sharing import METHODS, get_method
-    from nats_gym.files import check_folder
+    from nats_gym.files.writing import check_folder
     from nats_gym.protocol import search as run_search
     from nats_gym.protocol import search_arguments
     from nats_gym.spaces import SPACES

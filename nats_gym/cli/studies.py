@@ -102,7 +102,7 @@ def leaderboard(
     out: Annotated[Path | None, typer.Option(parser=path, help="default FOLDER")] = None,
 ) -> None:
     """Replay all results in a folder, and rank the agents of those that hold."""
-    from nats_gym.files import check_folder, make_folder
+    from nats_gym.files.writing import check_folder, make_folder
     from nats_gym.results.summary import grid
     from nats_gym.study import rank_agents, rows_of, save_leaderboard, title_of
     from nats_gym.study import validate as replay

@@ -24,9 +24,9 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, did_you_mean, said, shown
-from nats_gym.files import make_folder, replacing
-from nats_gym.home import home
-from nats_gym.untrusted import checksum_of, open_arrays, read_json
+from nats_gym.files.home import home
+from nats_gym.files.untrusted import checksum_of, open_arrays, read_json
+from nats_gym.files.writing import make_folder, replacing
 
 from .dataset import Dataset, Images
 from .pixels import LARGEST_RESOLUTION

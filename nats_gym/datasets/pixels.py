@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, NatsGymError, said, shown
-from nats_gym.untrusted import open_file
+from nats_gym.files.untrusted import open_file
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.datasets.pixels import Pixels, UnreadablePicture, read_pixels
 from nats_gym.errors import InvalidInput, said, shown, warn_caller
-from nats_gym.untrusted import open_arrays, open_file
+from nats_gym.files.untrusted import open_arrays, open_file
 
 #: Names of the parts that a source may have, by what folders and arrays call them.
 PARTS = {"train": "train", "valid": "valid", "val": "valid", "validation": "valid", "test": "test"}

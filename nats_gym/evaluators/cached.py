@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym import checks
-from nats_gym.database import LONGEST, Database
 from nats_gym.errors import EvaluatorError, InvalidInput, NatsGymError, shown
 from nats_gym.evaluators.protocol import (
     UNSTATED,
@@ -28,10 +27,11 @@ from nats_gym.evaluators.protocol import (
     joined,
     plain_answer,
 )
-from nats_gym.files import check_folder
+from nats_gym.files.database import LONGEST, Database
+from nats_gym.files.home import home
+from nats_gym.files.writing import check_folder
 from nats_gym.simulation.schedule import Epochs, check_epochs
 from nats_gym.spaces import get_space
-from nats_gym.tables.home import home
 from nats_gym.training.record import OF_THE_MACHINE
 
 _KEY = "space, architecture, identity, epochs, trial, provenance, seconds_provenance"

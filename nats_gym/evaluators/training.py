@@ -19,7 +19,7 @@ from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.evaluators.network import NetworkEvaluator
 from nats_gym.evaluators.protocol import Answer
-from nats_gym.files import check_folder
+from nats_gym.files.writing import check_folder
 from nats_gym.processes.pool import MOST_RETRIES, TaskTimedOut
 from nats_gym.simulation.schedule import Epochs, check_epochs, trained_epochs
 from nats_gym.spaces import get_space

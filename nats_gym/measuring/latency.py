@@ -20,7 +20,7 @@ from torch import nn
 from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, NatsGymError, said, shown
-from nats_gym.files import alone, check_folder, make_folder
+from nats_gym.files.writing import alone, check_folder, make_folder
 from nats_gym.measuring.classes import classes_of, in_random_order, of_every_architecture
 from nats_gym.measuring.lines import appending, read_lines
 from nats_gym.measuring.timing import latency

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nats_gym.errors import InvalidInput, said, shown
-from nats_gym.files import check_replaceable, unwritable_named
-from nats_gym.untrusted import open_file
+from nats_gym.files.untrusted import open_file
+from nats_gym.files.writing import check_replaceable, unwritable_named
 
 #: Most bytes of such a file.
 LARGEST = 1 << 30

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.errors import CorruptTable, NotInTable, said
+from nats_gym.files.untrusted import map_array
 from nats_gym.spaces import get_space
 from nats_gym.spaces.cell_graphs import INPUT, OPERATIONS, OUTPUT, edges
 from nats_gym.spaces.cell_list import (
@@ -27,7 +28,6 @@ from nats_gym.streams import combine
 from nats_gym.tables import Table
 from nats_gym.tables.official import OfficialArchive, Runs
 from nats_gym.tables.official.training_files import DATASET, SPACE, TRIALS
-from nats_gym.untrusted import map_array
 
 #: What the public API calls the figures of a training.
 NAMES = ("training_time", "train_accuracy", "validation_accuracy", "test_accuracy")

@@ -11,7 +11,7 @@ from typing import Any
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, said, shown
-from nats_gym.files import replacing
+from nats_gym.files.writing import replacing
 from nats_gym.nats_bench import arguments
 
 PICKLE_EXT = "pickle.pbz2"

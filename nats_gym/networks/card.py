@@ -10,8 +10,8 @@ from typing import Any
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
+from nats_gym.files.untrusted import checksum_of, read_json
 from nats_gym.networks.preprocessing import Preprocessing
-from nats_gym.untrusted import checksum_of, read_json
 
 CARD = "card.json"
 LARGEST_CARD = 32 << 20

@@ -18,7 +18,7 @@ from torch import nn
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, NatsGymError, said, shown
 from nats_gym.extras import require
-from nats_gym.files import check_folder, make_folder, replacing
+from nats_gym.files.writing import check_folder, make_folder, replacing
 from nats_gym.networks.preprocessing import Normalizer
 from nats_gym.networks.trained import TrainedNetwork
 

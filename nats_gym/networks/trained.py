@@ -23,13 +23,13 @@ from torch import nn
 from nats_gym import checks
 from nats_gym.datasets.pixels import Picture
 from nats_gym.errors import SHOWN, InvalidInput, NatsGymError, said, shown
-from nats_gym.files import check_folder, make_folder, replacing
+from nats_gym.files.untrusted import open_file
+from nats_gym.files.writing import check_folder, make_folder, replacing
 from nats_gym.networks.card import CARD, LARGEST_CARD, Card, read_card
 from nats_gym.networks.network import build
 from nats_gym.networks.preprocessing import Preprocessing
 from nats_gym.networks.weights import check_fit
 from nats_gym.spaces import get_space, known_spaces
-from nats_gym.untrusted import open_file
 
 WEIGHTS = "weights.safetensors"
 #: Bytes of what a weights' file says of its tensors; some 100 each.

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from nats_gym.database import Database
 from nats_gym.errors import InvalidInput, NatsGymError, said, shown
+from nats_gym.files.database import Database
 
 JOURNAL = "journal.sqlite"
 #: What an agent knows beforehand, of which an earlier version noted nothing.

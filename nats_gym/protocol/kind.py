@@ -24,7 +24,7 @@ from nats_gym.agents import (
 )
 from nats_gym.errors import InvalidInput, said, shown
 from nats_gym.evaluators import check_trial
-from nats_gym.files import check_source
+from nats_gym.files.writing import check_source
 from nats_gym.results.arguments import SearchArguments
 from nats_gym.results.files import RECOMMENDED, RECORDED
 from nats_gym.simulation.clock import MAX_RUNS, check_budget, check_evaluations, default_budget

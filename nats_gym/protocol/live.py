@@ -20,7 +20,7 @@ from nats_gym.evaluators import Evaluator, Outcome
 from nats_gym.evaluators.cluster import ClusterFailed
 from nats_gym.evaluators.observed import Observed
 from nats_gym.evaluators.protocol import checked
-from nats_gym.files import alone, make_folder
+from nats_gym.files.writing import alone, make_folder
 from nats_gym.processes.pool import WorkerDied
 from nats_gym.results.arguments import SearchArguments
 from nats_gym.results.provenance import OBSERVED, REAL

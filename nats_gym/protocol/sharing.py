@@ -14,7 +14,7 @@ import numpy as np
 
 from nats_gym.agents.weight_sharing import METHODS, get_method
 from nats_gym.errors import InvalidInput
-from nats_gym.files import check_source
+from nats_gym.files.writing import check_source
 from nats_gym.results.arguments import SearchArguments
 from nats_gym.simulation.clock import default_budget
 from nats_gym.tables import load_table

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from nats_gym.files import replacing
+from nats_gym.files.writing import replacing
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 200) -> tuple[Path, Path]:

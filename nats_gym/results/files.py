@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.files import make_folder, replacing
+from nats_gym.files.untrusted import Arrays, open_arrays, read_json
+from nats_gym.files.writing import make_folder, replacing
 from nats_gym.simulation.workers import MAX_WORKERS
 from nats_gym.tables.folder import sha256_of
-from nats_gym.untrusted import Arrays, open_arrays, read_json
 
 RUNS_FILE, RUN_FILE = "runs.npz", "run.json"
 #: Bytes of ``run.json``; and of arrays, how many times the bytes that they are packed in, and more.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators.observed import Observed
-from nats_gym.files import replacing
+from nats_gym.files.writing import replacing
 from nats_gym.results.result import SearchResult, kind_of_time
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.agents import AGENTS
 from nats_gym.errors import InvalidInput, shown
-from nats_gym.files import replacing
+from nats_gym.files.writing import replacing
 from nats_gym.results.arguments import SearchArguments, bound_in_words
 from nats_gym.results.result import SearchResult
 from nats_gym.simulation.schedule import Epochs

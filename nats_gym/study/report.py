@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.extras import require
-from nats_gym.files import check_folder, make_folder, replacing
+from nats_gym.files.writing import check_folder, make_folder, replacing
 from nats_gym.results.figure_files import save_figure, svg_of
 from nats_gym.results.result import SearchResult, kind_of_time, say_objectives
 from nats_gym.spaces import Quantity

@@ -27,7 +27,14 @@ from nats_gym.agents import plays_one_by_one
 from nats_gym.datasets.own import title_of_kept
 from nats_gym.errors import InvalidInput, NotInTable, UnreadableResult, said, shown
 from nats_gym.evaluators import TableEvaluator
-from nats_gym.files import alone, check_folder, make_folder, replacing, sweep, unfinished_folder
+from nats_gym.files.writing import (
+    alone,
+    check_folder,
+    make_folder,
+    replacing,
+    sweep,
+    unfinished_folder,
+)
 from nats_gym.machine import describe, versions
 from nats_gym.processes.pool import Pool, Task, TaskFailed
 from nats_gym.protocol import FromTable, find_kind, search

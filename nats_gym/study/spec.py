@@ -15,11 +15,11 @@ from nats_gym import checks
 from nats_gym.agents import find_agent
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, MissingStudy, said, shown
-from nats_gym.files import check_source
+from nats_gym.files.untrusted import open_file, read_json
+from nats_gym.files.writing import check_source
 from nats_gym.protocol import find_kind, search_arguments
 from nats_gym.results.arguments import SearchArguments
 from nats_gym.spaces import find_space, get_space
-from nats_gym.untrusted import open_file, read_json
 
 #: What a study says, and what each says besides.
 KEYS = ("name", "runs", "seed", "source", "trial", "searches", "agents")

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.errors import NatsGymError
-from nats_gym.files import make_folder, replacing
+from nats_gym.files.home import home
+from nats_gym.files.untrusted import map_array, read_json
+from nats_gym.files.writing import make_folder, replacing
 from nats_gym.spaces.nasbench101 import NASBench101Space
 from nats_gym.tables.cell_surrogate import ACCURACIES, FILE, CellSurrogate
 from nats_gym.tables.folder import sha256_of
-from nats_gym.tables.home import home
 from nats_gym.tables.surrogates import FOLDER
-from nats_gym.untrusted import map_array, read_json
 
 #: Rises whenever the estimates of the same coefficients change.
 VERSION = 1

@@ -35,10 +35,10 @@ from nats_gym.errors import (
     shown,
     unknown_name,
 )
-from nats_gym.files import check_folder, unfinished_folder
+from nats_gym.files.untrusted import FLOATS, checksum_of, map_array, open_file, read_json
+from nats_gym.files.writing import check_folder, unfinished_folder
 from nats_gym.spaces import get_space
 from nats_gym.tables.column import Column
-from nats_gym.untrusted import FLOATS, checksum_of, map_array, open_file, read_json
 
 MANIFEST = "manifest.json"
 #: What is written; format 1, whose checksum was over the columns' names and digests alone, is read.

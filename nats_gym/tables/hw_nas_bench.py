@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.datasets import DATASETS
 from nats_gym.errors import InvalidInput, NatsGymError, said, shown
+from nats_gym.files.untrusted import open_file
 from nats_gym.spaces import ArchitectureSpace, Quantity, get_space
 from nats_gym.tables.devices import HW_NAS_BENCH
 from nats_gym.tables.named_columns import SHIPPED, NamedColumn, add_column, named_columns
 from nats_gym.tables.official.opcodes import Interpreter
 from nats_gym.tables.official.unpickling import PLAIN_FUNCTIONS, UnreadableFile
-from nats_gym.untrusted import open_file
 
 SPACE, KEY = "tss", "nasbench201"
 LICENCE = "MIT"

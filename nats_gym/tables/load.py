@@ -11,7 +11,7 @@ import numpy as np
 from nats_gym import checks
 from nats_gym.datasets import DATASETS, get_dataset
 from nats_gym.errors import InvalidInput, MissingTable, NotInTable, did_you_mean, shown
-from nats_gym.files import check_source
+from nats_gym.files.writing import check_source
 from nats_gym.spaces import get_space
 from nats_gym.tables import official
 from nats_gym.tables.column import MEASURED, SURROGATE

@@ -24,8 +24,9 @@ from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.datasets.known import EVERY_DATASET
 from nats_gym.errors import CorruptTable, InvalidInput, NatsGymError, said, shown, unknown_name
-from nats_gym.files import make_folder
-from nats_gym.home import home
+from nats_gym.files.home import home
+from nats_gym.files.untrusted import map_array, open_file
+from nats_gym.files.writing import make_folder
 from nats_gym.spaces import SPACES, ArchitectureSpace, Quantity, get_space, known_spaces
 from nats_gym.tables.column import (
     MADE_FOR,
@@ -38,7 +39,6 @@ from nats_gym.tables.column import (
     is_name,
 )
 from nats_gym.tables.folder import MANIFEST, read_manifest, write_table
-from nats_gym.untrusted import map_array, open_file
 
 SHIPPED = Path(__file__).parent.parent / "data"
 #: Most bytes of a CSV of figures.

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.datasets import DATASETS, find_dataset, get_dataset, known_datasets
 from nats_gym.errors import SHOWN, InvalidInput, MissingTable, NotInTable, shown, unknown_name
-from nats_gym.files import check_source, lacking
+from nats_gym.files.writing import check_source, lacking
 from nats_gym.spaces import get_space
 from nats_gym.tables.folder import MANIFEST
 from nats_gym.tables.load import datasets_of, load_table

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from nats_gym import checks
+from nats_gym.files.untrusted import FLOATS, map_array
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.tables.perceptron import WIDEST, Array
 from nats_gym.tables.surrogates import (
@@ -24,7 +25,6 @@ from nats_gym.tables.surrogates import (
     percent_of,
     topology_structure,
 )
-from nats_gym.untrusted import FLOATS, map_array
 
 #: Name of the model in a column's description, and the version of what it reads.
 MODEL, VERSION = "ridge", 2

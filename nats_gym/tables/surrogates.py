@@ -29,8 +29,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.datasets import get_dataset
+from nats_gym.files.untrusted import FLOATS, open_arrays, read_json
 from nats_gym.tables.perceptron import Array, LinearAndPerceptron, Perceptron
-from nats_gym.untrusted import FLOATS, open_arrays, read_json
 
 Figures = NDArray[np.float64]
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
-from nats_gym.files import check_folder
+from nats_gym.files.writing import check_folder
 from nats_gym.processes.pool import Pool, Task
 from nats_gym.simulation.schedule import LONGEST
 from nats_gym.spaces import find_space, get_space, place_of

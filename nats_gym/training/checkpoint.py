@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from nats_gym.errors import InvalidInput, NatsGymError, shown
-from nats_gym.files import make_folder, replacing
+from nats_gym.files.writing import make_folder, replacing
 from nats_gym.tables.official.weights import load_saved
 from nats_gym.training.record import TrainingRecord
 

@@ -25,7 +25,7 @@ from nats_gym.datasets.dataset import Loader
 from nats_gym.datasets.own import keep
 from nats_gym.errors import InvalidInput, NatsGymError, shown
 from nats_gym.extras import require
-from nats_gym.tables.home import home
+from nats_gym.files.home import home
 from nats_gym.training.archives import find_archive
 from nats_gym.training.devices import choose_device
 from nats_gym.training.downloads import check_fetch

@@ -8,7 +8,7 @@ from typing import Any
 
 from nats_gym.errors import NatsGymError, said
 from nats_gym.extras import require
-from nats_gym.files import make_folder
+from nats_gym.files.writing import make_folder
 
 #: Seconds without a byte before a connection counts as broken.
 TIMEOUT = 30.0

@@ -17,7 +17,7 @@ from torch import nn
 from nats_gym import checks
 from nats_gym.datasets import Dataset, get_dataset
 from nats_gym.errors import InvalidInput, shown
-from nats_gym.files import alone, check_folder, make_folder
+from nats_gym.files.writing import alone, check_folder, make_folder
 from nats_gym.machine import describe, versions
 from nats_gym.networks import TrainedNetwork, build, load, save
 from nats_gym.networks.card import CARD, Card

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from nats_gym.files import make_folder
+from nats_gym.files.writing import make_folder
 from nats_gym.training.checkpoint import checkpoint_name
 
 _UNDER_WAY = ".under-way"

@@ -21,7 +21,7 @@ from torch import nn
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, said, shown, warn_caller
-from nats_gym.files import check_folder
+from nats_gym.files.writing import check_folder
 from nats_gym.networks import Network
 from nats_gym.networks.fused import FusedNetworks, FusingWarning
 from nats_gym.networks.group import NetworkGroup, SideBySide

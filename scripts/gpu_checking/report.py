@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
-from nats_gym.files import make_folder, replacing
+from nats_gym.files.writing import make_folder, replacing
 
 #: Of the JSON; another number means other fields.
 VERSION = 1

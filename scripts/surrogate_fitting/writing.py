@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nats_gym.files import replacing
+from nats_gym.files.writing import replacing
 from nats_gym.tables.surrogates import Array
 
 

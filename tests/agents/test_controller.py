@@ -28,13 +28,13 @@ from nats_gym.agents.controller import (
 from nats_gym.envs import make_sb3
 from nats_gym.errors import InvalidInput, NotInTable
 from nats_gym.evaluators import Outcome
+from nats_gym.files.untrusted import checksum_of
 from nats_gym.results.result import SearchResult
 from nats_gym.spaces import ArchitectureSpace, known, register_space
 from nats_gym.streams import run_seeds
 from nats_gym.study.results import CellResult, StudyResults
 from nats_gym.study.tables import headline_tables
 from nats_gym.tasks import Task
-from nats_gym.untrusted import checksum_of
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MADE: dict[str, Any] = {

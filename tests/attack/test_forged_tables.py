@@ -17,6 +17,7 @@ import pytest
 from nats_gym import search
 from nats_gym.errors import CorruptTable, UnreadableResult
 from nats_gym.evaluators import TableEvaluator
+from nats_gym.files.untrusted import checksum_of
 from nats_gym.results.result import SearchResult
 from nats_gym.study import rank_agents, rows_of, save_leaderboard, validate
 from nats_gym.tables import (
@@ -32,7 +33,6 @@ from nats_gym.tables import (
 from nats_gym.tables.folder import MANIFEST, earlier_checksum, sha256_of
 from nats_gym.tables.load import OWN, copied_estimates, origin_of
 from nats_gym.tables.table import EMBEDDED
-from nats_gym.untrusted import checksum_of
 
 ACCURACY = "accuracy-valid-90.npy"
 

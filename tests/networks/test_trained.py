@@ -23,6 +23,7 @@ from torch import nn
 import nats_gym
 from nats_gym.datasets.pixels import UnreadablePicture
 from nats_gym.errors import CannotWrite, InvalidInput
+from nats_gym.files.untrusted import checksum_of
 from nats_gym.networks import TrainedNetwork, build, load, save
 from nats_gym.networks.card import CARD, Card
 from nats_gym.networks.preprocessing import Normalizer, Preprocessing
@@ -33,7 +34,6 @@ from nats_gym.networks.trained import (
     UnreadableNetwork,
 )
 from nats_gym.spaces import ArchitectureSpace
-from nats_gym.untrusted import checksum_of
 
 NAMES = ("ant", "bee", "cat")
 PREPROCESSING = Preprocessing(8, (0.2, 0.3, 0.4), (0.5, 0.25, 0.1))

@@ -17,11 +17,11 @@ import pytest
 
 from nats_gym.datasets import DATASETS
 from nats_gym.errors import CorruptTable, InvalidInput, MissingTable, NotInTable
+from nats_gym.files.home import home
+from nats_gym.files.untrusted import checksum_of
 from nats_gym.spaces import TopologySpace
 from nats_gym.tables import MEASURED, SURROGATE, Column, Table, embedded_folder, load_table
 from nats_gym.tables.folder import MANIFEST, sha256_of, write_table
-from nats_gym.tables.home import home
-from nats_gym.untrusted import checksum_of
 
 TSS = TopologySpace()
 

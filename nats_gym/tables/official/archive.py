@@ -31,11 +31,11 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.errors import CorruptTable, MissingTable, said, shown
-from nats_gym.files import replacing
+from nats_gym.files.untrusted import map_array, read_json
+from nats_gym.files.writing import replacing
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.tables.official.origin import NATS_BENCH, differences
 from nats_gym.tables.official.runs import KEYS, Runs
-from nats_gym.untrusted import map_array, read_json
 
 ARCHIVE_FILE = "archive.json"
 LARGEST_FACTS = 64 << 20

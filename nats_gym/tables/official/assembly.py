@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nats_gym.datasets import DATASETS
 from nats_gym.errors import CorruptTable, InvalidInput
-from nats_gym.files import make_folder
+from nats_gym.files.writing import make_folder
 from nats_gym.spaces import ArchitectureSpace
 from nats_gym.tables.column import MEASURED, Column
 from nats_gym.tables.folder import sha256_of, write_table

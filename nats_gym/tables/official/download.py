@@ -10,9 +10,9 @@ from pathlib import Path
 from nats_gym import checks
 from nats_gym.errors import SHOWN, NatsGymError
 from nats_gym.extras import require
-from nats_gym.files import make_folder
+from nats_gym.files.home import home
+from nats_gym.files.writing import make_folder
 from nats_gym.tables.folder import sha256_of
-from nats_gym.tables.home import home
 from nats_gym.tables.official.entries import TAR, list_archive
 from nats_gym.tables.official.origin import NASBENCH_101
 from nats_gym.tables.official.unpickling import UnreadableFile

@@ -14,7 +14,7 @@ from typing import Any
 
 from nats_gym import checks
 from nats_gym.errors import NatsGymError
-from nats_gym.files import make_folder
+from nats_gym.files.writing import make_folder
 from nats_gym.spaces import get_space
 from nats_gym.tables.official import streaming
 from nats_gym.tables.official.archive import OfficialArchive

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.errors import CorruptTable, said
-from nats_gym.untrusted import FLOATS, map_array
+from nats_gym.files.untrusted import FLOATS, map_array
 
 KEYS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
 TRAIN = "train"

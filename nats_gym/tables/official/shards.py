@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.files import replacing
+from nats_gym.files.untrusted import open_arrays
+from nats_gym.files.writing import replacing
 from nats_gym.tables.official.extraction import Record, RunKey, RunShape
 from nats_gym.tables.official.runs import COSTS, TRAIN
-from nats_gym.untrusted import open_arrays
 
 
 def write_shard(

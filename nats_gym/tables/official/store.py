@@ -15,9 +15,9 @@ from pathlib import Path
 
 from nats_gym import checks
 from nats_gym.errors import CorruptTable, InvalidInput, shown
+from nats_gym.files.home import home
 from nats_gym.spaces import get_space
 from nats_gym.tables.folder import sha256_of
-from nats_gym.tables.home import home
 from nats_gym.tables.official.archive import ARCHIVE_FILE, OfficialArchive, write_facts
 from nats_gym.tables.official.entries import Listing, list_archive
 from nats_gym.tables.official.unpickling import UnreadableFile

@@ -18,8 +18,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from nats_gym.files.untrusted import open_file
 from nats_gym.tables.official.unpickling import UnreadableFile
-from nats_gym.untrusted import open_file
 
 #: The longest data of a frame that are read; a record of NAS-Bench-101 has about 400 bytes.
 MAX_DATA_BYTES = 4096

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.errors import CorruptTable, InvalidInput
-from nats_gym.files import make_folder
+from nats_gym.files.writing import make_folder
 from nats_gym.spaces import get_space
 from nats_gym.spaces.cell_list import EDGE_VALUES
 from nats_gym.tables.column import MEASURED, Column

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.errors import InvalidInput
-from nats_gym.files import replacing
+from nats_gym.files.untrusted import open_arrays, open_file
+from nats_gym.files.writing import replacing
 from nats_gym.spaces import get_space
 from nats_gym.spaces.cell_graphs import module_hash
 from nats_gym.tables.official.model_metrics import MalformedRecord
@@ -29,7 +30,6 @@ from nats_gym.tables.official.training_records import (
     read_trainings,
 )
 from nats_gym.tables.official.unpickling import UnreadableFile
-from nats_gym.untrusted import open_arrays, open_file
 
 #: What the files are of.
 SPACE, DATASET = "nb101", "cifar10"

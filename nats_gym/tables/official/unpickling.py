@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from nats_gym.errors import said
+from nats_gym.files.untrusted import open_file
 from nats_gym.tables.official.opcodes import (
     ORDERED_DICT,
     Admitted,
@@ -27,7 +28,6 @@ from nats_gym.tables.official.opcodes import ForbiddenPickle as ForbiddenPickle
 from nats_gym.tables.official.opcodes import UnreadableFile as UnreadableFile
 from nats_gym.tables.official.plain_numpy import PlainType, scalar
 from nats_gym.tables.official.plain_pickles import MOST_BYTES, is_plain
-from nats_gym.untrusted import open_file
 
 #: A record with the weights of all its trainings has about 100 MB, one without them 90 kB.
 MAX_ENTRY_BYTES = 128 << 20

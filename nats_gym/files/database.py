@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nats_gym.errors import NatsGymError, shown
-from nats_gym.files import locked, make_folder
+from nats_gym.files.writing import locked, make_folder
 
 #: Bytes of the longest text that is read from a file, or written into it.
 LONGEST = 4 << 20
