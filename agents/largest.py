@@ -19,7 +19,7 @@ from nats_gym.checks import as_list, mapping, number
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.evaluators import Outcome
 from nats_gym.spaces import ArchitectureSpace
-from nats_gym.spaces.architecture_space import MOST_LISTED
+from nats_gym.spaces.architecture_space import check_listable
 from nats_gym.streams import RunStreams
 
 #: An agent is not told the data set. Only the size space's classifier depends on it, by little.
@@ -56,11 +56,7 @@ class Largest:
                 f"largest goes by the closed forms of a space; {shown(space.name)} has none: give "
                 "it params(choices, dataset) or flops(choices, dataset)"
             )
-        if space.size > MOST_LISTED:
-            raise InvalidInput(
-                f"largest puts all architectures in order, {space.size:,} of {shown(space.name)}; "
-                f"it can up to {MOST_LISTED:,}"
-            )
+        check_listable("largest puts every architecture in order", space.name, space.size)
         chosen = [*space.closed_forms] if proxies is None else as_list(proxies)
         if not chosen:
             known = ", ".join(space.closed_forms)

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from nats_gym.errors import InvalidInput
 from nats_gym.spaces import ArchitectureSpace
-from nats_gym.spaces.architecture_space import MOST_LISTED
+from nats_gym.spaces.architecture_space import check_listable
 
 
 def classes_of(space: ArchitectureSpace, same_work: bool = False) -> NDArray[np.int64]:
@@ -22,11 +21,7 @@ def classes_of(space: ArchitectureSpace, same_work: bool = False) -> NDArray[np.
     Raises:
         InvalidInput: for a space that cannot list its architectures.
     """
-    if space.size > MOST_LISTED:
-        raise InvalidInput(
-            f"a figure of every architecture is measured, of which {space.name} has "
-            f"{space.size:,}; up to {MOST_LISTED:,}"
-        )
+    check_listable("a figure of every architecture is measured", space.name, space.size)
     class_of = space.workload_class if same_work else space.isomorphism_class
     return class_of(space.all_choices())
 

@@ -50,6 +50,12 @@ WELL_KNOWN: Mapping[str, Quantity] = {
 }
 
 
+def check_listable(what: str, name: str, count: int) -> None:
+    """``InvalidInput`` where a space has too many rows or architectures for what looks at each."""
+    if count > MOST_LISTED:
+        raise InvalidInput(f"{what}: {name} has {count:,}, up to {MOST_LISTED:,} are looked at")
+
+
 class _Attempt(RunStreams):
     """A stream of each of several rows."""
 
@@ -242,11 +248,8 @@ class ArchitectureSpace:
     @cached_property
     def _listed(self) -> tuple[Indices, Indices]:
         """Index of every rank, ``(rows,)``, -1 for none, and rank of every index, ``(size,)``."""
-        if self.num_rows > MOST_LISTED:
-            raise InvalidInput(
-                f"{self.name} has {self.num_rows:,} rows of choices, which is_valid and canonical "
-                f"see all of; up to {MOST_LISTED:,}, or write index_at, rank_at and size too"
-            )
+        what = "every row of choices is asked for, as index_at, rank_at and size are not written"
+        check_listable(what, self.name, self.num_rows)
         ranks = np.arange(self.num_rows)
         rows = self._row_at(ranks)
         valid = checks.array(self._ask("is_valid", rows), "is_valid() returns truth values")
@@ -577,11 +580,7 @@ class ArchitectureSpace:
         admitted = self.check_admitted(admitted)
         if admitted is None and self.every_row_valid:
             return AllPrefixes(self.choice_counts)
-        if self.num_rows > MOST_LISTED:
-            raise InvalidInput(
-                f"limits and masks look at every row of choices, {self.num_rows:,} of {self.name}; "
-                f"they can at up to {MOST_LISTED:,}"
-            )
+        check_listable("limits and masks need every row of choices", self.name, self.num_rows)
         index = self.index_at(np.arange(self.num_rows))
         valid = index >= 0
         return ListedPrefixes(
@@ -633,11 +632,7 @@ class ArchitectureSpace:
         """
         key = checks.word(name, "closed form", self.closed_forms), get_dataset(dataset).name
         if key not in self._figures:
-            if self.size > MOST_LISTED:
-                raise InvalidInput(
-                    f"{name} of every architecture is looked up, of which {self.name} has "
-                    f"{self.size:,}; up to {MOST_LISTED:,}"
-                )
+            check_listable(f"{name} of every architecture is asked for", self.name, self.size)
             values = self.compute(name, self.all_choices(), dataset)
             self._figures[key] = Figure(name, self.closed_forms[name], values, CLOSED_FORM)
         return self._figures[key]
