@@ -23,6 +23,7 @@ from nats_gym.evaluators import (
     checked,
     evaluator_options,
 )
+from nats_gym.evaluators.registry import option_of_another
 from nats_gym.files.writing import check_source
 from nats_gym.registration import (
     FAMILIES,
@@ -117,8 +118,9 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         **unknown: Any,
     ) -> None:
         # Options that no environment has are those of an evaluator that is made by name.
+        own = evaluator_options(evaluator) if isinstance(evaluator, (str, Mapping)) else ()
         if space is None:
-            for option in sorted(unknown):  # a slip of the pen, most likely
+            for option in sorted(unknown.keys() - {*own}):  # a slip of the pen, most likely
                 raise unknown_option(option, ["space", "dataset", *sorted(_options(type(self)))])
             raise InvalidInput(
                 f"space= says what is searched: {', '.join(known_spaces())}, or yours"
@@ -136,9 +138,8 @@ class ArchitectureEnv(gym.Env[Any, Any]):
                     "from"
                 )
             evaluator = facts.evaluator
-        named = isinstance(evaluator, (str, Mapping))
-        own = evaluator_options(evaluator) if named else ()  # type: ignore[arg-type]
-        self._refuse({name for name in unknown if name not in own}, space, dataset, own)
+            own = evaluator_options(evaluator)
+        self._refuse(unknown.keys() - {*own}, space, dataset, own)
         self.dataset = dataset
         self.evaluator, self.epochs, self._provenance = choose_evaluator(
             space, dataset, epochs, trial, source, evaluator, unknown
@@ -573,7 +574,7 @@ class ArchitectureEnv(gym.Env[Any, Any]):
                 raise InvalidInput(
                     f"{option} is an option of {' and '.join(ids)}; this environment has none"
                 )
-            raise unknown_option(option, sorted({*_options(cls), *others, "space", "dataset"}))
+            raise option_of_another(option, sorted({*_options(cls), *others, "space", "dataset"}))
 
 
 def _options(cls: type) -> set[str]:

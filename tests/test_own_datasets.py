@@ -368,6 +368,7 @@ def test_options_of_a_path_mean_what_they_say(
     refused("fotos", "unknown dataset", "no file or folder 'fotos'. Did you mean 'photos'?")
     refused("./fotos", "does not exist. Did you mean 'photos'?")
     refused("digits?resolution=16", "digits is a name")
+    refused("photos-0123456789ab?seed=1", "photos-0123456789ab is a name")
     refused("https://example.com/a.zip", "address 'https://example.com/a.zip'")
     for given in ({"a": 1}, None, (one for one in ())):
         refused(given, "a dataset is a name, the path of images", "got")

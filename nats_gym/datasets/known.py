@@ -343,7 +343,7 @@ def _unknown(name: str) -> InvalidInput:
     """The exception for a text that is neither the name of a data set nor the path of images."""
     error = unknown_name("dataset", name, known_datasets())
     plain, question, _ = name.partition("?")
-    if question and plain in known_datasets():
+    if question and is_known(plain):
         return InvalidInput(
             f"{error} Options after '?' are of images at a path, and {plain} is a name"
         )

@@ -1,8 +1,8 @@
 """Evaluators by name: the package's own, those that other packages register, and your own.
 
 A package registers one through the entry-point group ``nats_gym.evaluators``: a function or class
-that is called with the space, the data set and the options given, or with the options alone if they
-are all that it needs and it names no space or dataset, and returns an evaluator::
+that is called with the space, the data set and the options given, or with the options alone where
+it names neither and lacks at most one argument, and returns an evaluator::
 
     [project.entry-points."nats_gym.evaluators"]
     mine = "my_package:make_evaluator"
@@ -13,12 +13,13 @@ What is at ``"my_module:MyEvaluator"`` is called likewise, by that name.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from importlib.metadata import entry_points
 from typing import Any
 
 from nats_gym.checks import follows, imported_maker, mapping, word
-from nats_gym.errors import InvalidInput, did_you_mean, said, shown, unknown_option
+from nats_gym.errors import InvalidInput, UnknownOption, did_you_mean, said, shown, unknown_option
 from nats_gym.evaluators.protocol import Evaluator
 
 GROUP = "nats_gym.evaluators"
@@ -41,9 +42,23 @@ def evaluator_options(given: str | Mapping[str, Any]) -> tuple[str, ...]:
     Raises:
         InvalidInput: for an unknown name, or a place that has nothing to call.
     """
-    name = _name_of(given)
-    parameters = _signature_of(_factory(name), name).parameters
-    return tuple(one for one in parameters if one not in ("space", "dataset"))
+    _, signature = _maker(_name_of(given))
+    return tuple(
+        one.name
+        for one in signature.parameters.values()
+        if one.name not in ("space", "dataset")
+        and one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)
+    )
+
+
+def option_of_another(option: object, allowed: Iterable[str], of: str = "") -> UnknownOption:
+    """The exception for an option that is not taken; it says which evaluators take it, if any."""
+    takers = []
+    for name in evaluator_names():
+        with suppress(InvalidInput):  # another package's, which cannot be loaded
+            takers += [repr(name)] if option in evaluator_options(name) else []
+    why = f"evaluator={' or '.join(takers)} takes it" if takers else ""
+    return unknown_option(option, allowed, of, why)
 
 
 def make_evaluator(
@@ -66,17 +81,22 @@ def make_evaluator(
     if not isinstance(given, str):
         options = {**mapping(given, _GIVEN), **options}
         del options["name"]
-    factory = _factory(name)
-    signature = _signature_of(factory, name)
+    factory, signature = _maker(name)
     parameters = signature.parameters
-    takes_any = any(p.kind == p.VAR_KEYWORD for p in parameters.values())
-    allowed = [one for one in parameters if one not in ("space", "dataset")]
+    takes_any = any(one.kind == one.VAR_KEYWORD for one in parameters.values())
     for option in options:
         if option not in parameters and not takes_any:
-            raise unknown_option(option, allowed, f"evaluator {name}")
-    required = [one for one in parameters.values() if one.default is one.empty]
-    for_any = all(one.name in options or one.kind == one.VAR_KEYWORD for one in required)
-    subject = () if for_any and {"space", "dataset"}.isdisjoint(parameters) else (space, dataset)
+            raise option_of_another(option, evaluator_options(name), f"evaluator {name}")
+    lacking = [
+        one.name
+        for one in parameters.values()
+        if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)
+        and one.default is one.empty
+        and one.name not in options
+    ]
+    takes_all = any(one.kind == one.VAR_POSITIONAL for one in parameters.values())
+    of_subject = takes_all or len(lacking) > 1 or {"space", "dataset"} & parameters.keys()
+    subject = (space, dataset) if of_subject else ()
     try:
         signature.bind(*subject, **options)
     except TypeError as error:
@@ -113,15 +133,14 @@ def _name_of(given: str | Mapping[str, Any]) -> str:
         ) from None
 
 
-def _factory(name: str) -> Callable[..., Any]:
-    if ":" in name or name in _OWN:
-        return imported_maker(_OWN.get(name, name), "evaluator")
-    (entry, *_) = entry_points(group=GROUP, name=name)
-    return entry.load()
-
-
-def _signature_of(factory: Callable[..., Any], name: str) -> inspect.Signature:
+def _maker(name: str) -> tuple[Callable[..., Any], inspect.Signature]:
+    """What makes the evaluator of a name, and what it takes."""
+    place = name if ":" in name else _OWN.get(name)
+    if place is None:
+        (entry, *_) = entry_points(group=GROUP, name=name)
+        place = f"{entry.module}:{entry.attr}"
+    factory = imported_maker(place, "evaluator")
     try:
-        return inspect.signature(factory)
+        return factory, inspect.signature(factory)
     except (TypeError, ValueError) as error:  # a few that are built in
         raise InvalidInput(f"evaluator {name} does not say what it takes: {said(error)}") from None

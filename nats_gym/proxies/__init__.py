@@ -2,9 +2,9 @@
 
 A score is a function of a network with its initial weights, a batch of images and their labels;
 ``score`` says what one is, ``registry`` finds it by name. ``counting``, ``saliency``, ``grasp``,
-``synflow``, ``fisher``, ``jacobian``, ``naswot`` and ``zen`` hold those of the literature, each
-with its paper; ``inputs`` makes the batch, ``scoring`` builds the networks, ``combining`` makes one
-ranking of several scores, ``shipped`` opens what was measured of whole spaces.
+``synflow``, ``jacobian``, ``naswot`` and ``zen`` hold those of the literature, each with its paper;
+``inputs`` makes the batch, ``scoring`` builds the networks, ``combining`` makes one ranking of
+several scores, ``shipped`` opens what was measured of whole spaces.
 
 >>> scores = score_architectures("sss", [0, 32_767], ["params", "synflow"], dataset="digits")
 >>> scores["params"].round(3)

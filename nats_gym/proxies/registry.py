@@ -6,7 +6,6 @@ import re
 from inspect import isroutine
 from typing import Any
 
-from nats_gym.checks import function as check_function
 from nats_gym.checks import switch, text, word
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.proxies.counting import flops, params
@@ -85,7 +84,6 @@ def register_score(
     replace = switch(replace, "replace")
     if name in _OWN or (name in _registered and not replace):
         raise InvalidInput(f"a score called {shown(name)} is known already")
-    function = check_function(function, "a score", optional=False)
     label = text(label, "a label", 100) or name
     _registered[name] = Score(name, function, label, text(paper, "a paper"))
     return _registered[name]

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from nats_gym.checks import as_number
-from nats_gym.errors import EvaluatorError, NatsGymError, shown
+from nats_gym.checks import as_number, function, line
+from nats_gym.errors import EvaluatorError, InvalidInput, NatsGymError, shown
 
 #: From a network in training mode, images float32 ``(B, 3, H, W)`` and labels int64 ``(B,)`` to a
 #: number, the higher the better; it may do to the network what it likes.
@@ -28,7 +28,7 @@ class Score:
     """A score.
 
     Attributes:
-        name: what it is asked for by.
+        name: what it is asked for by; without brackets, which tell several scores from one.
         function: see :data:`Function`.
         label: what an axis says.
         paper: where it comes from.
@@ -40,6 +40,11 @@ class Score:
     label: str = ""
     paper: str = ""
     together: Together | None = None
+
+    def __post_init__(self) -> None:
+        if "(" in line(self.name, "a score's name", empty=False):
+            raise InvalidInput(f"a score's name has no brackets, got {shown(self.name)}")
+        function(self.function, "a score", optional=False)
 
 
 def as_value(name: str, value: object) -> float:

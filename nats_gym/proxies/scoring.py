@@ -243,6 +243,8 @@ def score_network(
             f"images are floats (B, 3, H, W), B from {LEAST_IMAGES}, got {images.dtype} "
             f"{tuple(images.shape)}"
         )
+    if not images.isfinite().all():  # of which some scores take no notice
+        raise InvalidInput("images are finite numbers, got NaN or infinite ones among them")
     if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
         raise InvalidInput(
             f"labels are int64 ({len(images)},), got {labels.dtype} {tuple(labels.shape)}"

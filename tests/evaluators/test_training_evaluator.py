@@ -370,6 +370,11 @@ class OfSpace(Fixed):
         super().__init__()
 
 
+class OfPath(Fixed):
+    def __init__(self, path: str, depth: float = 30.0) -> None:
+        super().__init__(depth)
+
+
 def test_evaluators_of_ones_own_are_named_by_where_they_are() -> None:
     for name, told, reward in (
         ("make_constant", {"accuracy": 40.0}, 0.4),
@@ -392,6 +397,11 @@ def test_evaluators_of_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [env.step(0) for _ in range(6)][-1][1] == 0.4
     with pytest.raises(InvalidInput, match="Did you mean 'accuracy'"):
         ConstructionEnv("tss", "cifar10", evaluator="constant", acuracy=40.0)
+    entry = EntryPoint("constant", "no_module:make", registry.GROUP)
+    with pytest.raises(InvalidInput, match="no evaluator at 'no_module:make'"):
+        ConstructionEnv("tss", "cifar10", evaluator="constant")
+    with pytest.raises(InvalidInput, match="evaluator='proxy' takes it"):  # whoever cannot say
+        ConstructionEnv("tss", "cifar10", score="snip")
 
 
 @pytest.mark.parametrize(
@@ -409,6 +419,14 @@ def test_evaluators_of_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:
             ["unknown option", "Did you mean 'height'"],
         ),
         ({"evaluator": {"name": f"{__name__}:OfSpace"}}, ["made with (space, dataset, **options)"]),
+        ({"evaluator": f"{__name__}:OfPath"}, ["missing a required argument: 'path'"]),
+        ({"score": "synflow"}, ["unknown option 'score': evaluator='proxy' takes it; allowed"]),
+        ({"trials": 2}, ["unknown option 'trials': evaluator='train' or 'proxy' or 'ray' takes"]),
+        ({"evaluator": "train", "score": "snip"}, ["option 'score': evaluator='proxy' takes it"]),
+        (
+            {"evaluator": {"name": "train", "score": "snip"}},
+            ["option of evaluator train 'score': evaluator='proxy' takes it"],
+        ),
         (
             {"evaluator": {"device": "cpu"}},
             ["under 'name'", "train, proxy, ray", "{'device': 'cpu'}"],

@@ -483,6 +483,10 @@ def test_the_likely_name_is_said() -> None:
         score_architectures("tss", [0], ["jacobcov"])
     assert find_score(find_score("zen")) is find_score("zen")
     assert type(find_score("zen")) is Score
+    attack(lambda value: Score("mine", value))
+    attack(lambda value: Score(value, count_layers))
+    with pytest.raises(InvalidInput, match="has no brackets, got 'zen\\(8\\)'"):  # as a vote has
+        Score("zen(8)", count_layers)
 
 
 def test_nonsense_is_refused() -> None:
@@ -496,6 +500,11 @@ def test_nonsense_is_refused() -> None:
     assert not attack(lambda value: score_network(value, "snip", images, labels))
     assert not attack(lambda value: score_network(network, "snip", value, labels))
     assert not attack(lambda value: score_network(network, "snip", images, value))
+    for name, wrong in itertools.product(score_names(), (math.nan, math.inf, -math.inf)):
+        bad = images.clone()
+        bad[1, 2, 3, 4] = wrong
+        with pytest.raises(InvalidInput, match="images are finite"):
+            score_network(network, name, bad, labels)
     assert not attack(vote)
     assert not attack(rank_mean)
     assert not attack(lambda value: shipped(value, "naswot"))

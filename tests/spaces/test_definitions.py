@@ -217,6 +217,8 @@ def test_a_space_that_is_not_named() -> None:
         for env_id in ("NAS-v0", "NAS-Edit-v0", "mo-NAS-v0", "NAS-Budgeted-v0", "NAS-OneShot-v0"):
             with pytest.raises(InvalidInput, match="space= says what is searched: tss, sss, nb101"):
                 make(env_id)
+            with pytest.raises(InvalidInput, match="space= says what is searched: tss, sss, nb101"):
+                make(env_id, evaluator="proxy", score="synflow")
             with pytest.raises(UnknownOption, match="Did you mean 'space'"):
                 make(env_id, spacee="tss")
     with pytest.raises(InvalidInput, match="register_space"):
