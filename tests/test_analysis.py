@@ -432,6 +432,7 @@ def test_what_estimates_say_against_real_figures(shared_figures: Path) -> None:
         (("tsss", "cifar10"), InvalidInput, "unknown space 'tsss'.*Did you mean 'tss'"),
         (("tss", "cifar11"), InvalidInput, "unknown dataset 'cifar11'.*cifar10"),
         (("tss", "cifar10", "embeded"), MissingTable, "Did you mean 'embedded'"),
+        (("nb101", "cifar100"), MissingTable, "of nb101 on cifar100: give .*build"),
         (("tss", "cifar10", 3), InvalidInput, "a source other than"),
         (("tss", "cifar10", "embedded", None, 90), NotInTable, "accuracy-valid-90.*valid-200"),
         (("sss", "cifar10", "embedded", None, 12), NotInTable, "accuracy-valid-90"),

@@ -161,6 +161,7 @@ def data_add_column(
     ] = False,
     origin: Annotated[str, typer.Option(help="where the figures come from")] = "",
     licence: Annotated[str, typer.Option(help="licence of the figures")] = "",
+    note: Annotated[str, typer.Option(help="what a reader should know besides")] = "",
     replace: Annotated[bool, typer.Option("--replace", help="one that was added before")] = False,
 ) -> None:
     """Add a column of your own to the tables of a space and data set on this machine."""
@@ -177,6 +178,7 @@ def data_add_column(
         provenance=SURROGATE if estimated else MEASURED,
         source=origin,
         licence=licence,
+        note=note,
         replace=replace,
     )
     say(f"{name} [{unit}] of {space} {dataset}: {folder}")

@@ -102,7 +102,7 @@ class SearchResult:
         provenance = dict(first_part.provenance)
         for name in first_part.weighed:
             key = f"{OBJECTIVE}{name}"
-            told = {part.provenance.get(key): part for part in parts}
+            told = dict.fromkeys(part.provenance.get(key) for part in parts)
             if len({*told} - {None}) > 1:
                 raise InvalidInput(
                     f"the parts of a result weighed several {name}: {shown([*told])}"

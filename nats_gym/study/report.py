@@ -339,7 +339,9 @@ def _answers(
     known: dict[str, Quantity] = {}
     for group, searches in groups.items():
         table = next(iter(searches.values())).table
-        here = table.known_figures
+        here = dict(table.known_figures)
+        if not all_judged(searches):  # observed, and known of nothing else
+            here.pop("accuracy", None)
         known |= here
         if asked := [name for name in dict.fromkeys(listed) if name in here]:
             found[group] = (_figures_table(searches, asked, here),)

@@ -124,7 +124,7 @@ def _verdict(folder: Path) -> Verdict:
         if unrecorded := result.unrecorded:
             reasons[-1] += (
                 f"; it was saved before searches recorded which column {' and '.join(unrecorded)} "
-                "is: another may have the name now, see nats-gym data list"
+                "is: another may have the name now, see nats-gym data status"
             )
     return Verdict(folder, title, valid, reasons, result, origin)
 

@@ -27,7 +27,8 @@ def check_figure(name: object, what: str, known: Mapping[str, Quantity]) -> str:
     plain = str.__str__(name) if issubclass(type(name), str) else ""
     if plain in known:
         return plain
-    why = "no table here has it" if plain in QUANTITIES else ""
+    is_figure = plain in QUANTITIES and QUANTITIES[plain].label
+    why = "the table searched, if any, lacks it" if is_figure else ""
     if where := known_where(plain):
         sets = (f"{space} on {', '.join(datasets)}" for space, datasets in where.items())
         why = f"it is known of {' and of '.join(sets)}"

@@ -102,10 +102,9 @@ def write_table(
             column; complete with ``file``, relative to ``folder``, and ``sha256``.
 
     Raises:
-        InvalidInput: for a folder that holds anything but a table, and for figures that nobody
-            could read again, such as seconds below 0.
-        CorruptTable: for columns that no manifest can describe, or figures that are not as the
-            column says; nothing is replaced then.
+        InvalidInput: for a folder that holds anything but a table, and for columns that nobody
+            could read again: that no manifest can describe, of another shape than they say, of
+            seconds below 0; nothing is replaced then.
     """
     # Where a link leads: a link cannot be renamed over.
     folder = checks.path(folder, "a table's folder").resolve()
@@ -125,6 +124,8 @@ def write_table(
         columns = []
         for column, figures in stored:
             name = f"{column.name.replace('/', '+')}.npy"
+            if not column.model:  # whose file holds coefficients
+                checks.word(figures.dtype.str, f"type of the figures of {column.name}", FLOATS)
             np.save(temporary / name, figures, allow_pickle=False)
             entry = {**column.to_json(), "file": name, "sha256": sha256_of(temporary / name)}
             columns.append(entry)
@@ -137,15 +138,15 @@ def write_table(
         manifest["checksum"] = checksum_of(manifest)
         text = json.dumps(manifest, indent=1, ensure_ascii=False) + "\n"
         (temporary / MANIFEST).write_text(text, encoding="utf-8")
-        for column in read_manifest(temporary)["columns"][: len(stored)]:
-            if not column.model:  # whose file holds coefficients
-                figures = open_column(temporary, column, get_space(space).size)
-                if column.quantity == "accuracy_curve":  # which is looked at as it is used
-                    continue
-                try:
-                    check_figures(folder, column, figures)
-                except CorruptTable as error:
-                    raise InvalidInput(f"no table is written to {error}") from None
+        try:
+            for column in read_manifest(temporary)["columns"][: len(stored)]:
+                if not column.model:
+                    figures = open_column(temporary, column, get_space(space).size)
+                    if column.quantity != "accuracy_curve":  # which is looked at as it is used
+                        check_figures(temporary, column, figures)
+        except CorruptTable as error:
+            told = str(error).replace(str(temporary), str(folder))
+            raise InvalidInput(f"no table is written to {told}") from None
         temporary.chmod(0o755)
         shutil.rmtree(before, ignore_errors=True)
         if folder.exists():
@@ -241,7 +242,7 @@ def open_column(folder: Path, column: Column, rows: int) -> NDArray[Any]:
     if column.quantity == "accuracy_curve":
         expected = (*expected, column.epochs, 2)
     if figures.shape != expected:
-        raise CorruptTable(f"{path}: {figures.shape} figures, the manifest says {expected}")
+        raise CorruptTable(f"{path}: figures of shape {figures.shape}, not {expected}")
     return figures
 
 

@@ -517,10 +517,7 @@ def embedded_folder(space: str, dataset: str) -> Path:
     """Folder of the table that ships inside the package; ``MissingTable`` where none does."""
     space, facts = get_space(space).name, get_dataset(dataset)
     if not facts.embedded:
-        raise MissingTable(
-            f"the package holds no table of {facts.name}: give one as source=, or build it: "
-            f"nats-gym build --space {space} --dataset {facts.name}"
-        )
+        raise _no_table(get_space(space), facts.name)
     return Path(__file__).parent.parent / "data" / f"{space}-{facts.embedded}"
 
 
@@ -529,8 +526,14 @@ def open_embedded(space: str, dataset: str) -> Table:
     """The table that ships inside the package, one object for all."""
     folder = embedded_folder(space, dataset)
     if not folder.is_dir():
-        raise MissingTable(
-            f"the package holds no table of {space} on {dataset}: give one as source=, or "
-            "evaluator= to answer without"
-        )
+        raise _no_table(get_space(space), dataset)
     return Table(folder, source=EMBEDDED)
+
+
+def _no_table(space: ArchitectureSpace, dataset: str) -> MissingTable:
+    build = f"nats-gym build --space {space.name} --dataset {dataset}"
+    return MissingTable(
+        f"the package holds no table of {space.name} on {dataset}: give one as source="
+        f"{f', such as {build} makes' if space.builds_networks else ''}; searches and environments "
+        "do without where evaluator= answers"
+    )

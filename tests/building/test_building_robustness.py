@@ -162,7 +162,7 @@ def test_a_table_that_cannot_be_described_replaces_nothing(tmp_path: Path) -> No
     table = partial_table(tmp_path / "table")
     before = content(tmp_path)
     nobodys: Any = Column("latency", MEASURED, "made up", 5)  # type: ignore[arg-type]
-    with pytest.raises(OSError, match="licence of a column is 5"):
+    with pytest.raises(InvalidInput, match=r"table/manifest\.json.*licence of a column is 5"):
         write_table(table, "sss", "digits", [(nobodys, np.ones(32768))])
     assert content(tmp_path) == before
 

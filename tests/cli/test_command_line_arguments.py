@@ -141,3 +141,10 @@ def test_a_real_bug_still_shows_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["nats-gym", "fit", "somewhere"])
     with pytest.raises(ZeroDivisionError):
         cli.main()
+
+
+def test_messages_name_commands_that_there_are() -> None:
+    package = Path(cli.__file__).parent.parent
+    sources = [file.read_text(encoding="utf-8") for file in package.rglob("*.py")]
+    named = {one for text in sources for one in re.findall(r"nats-gym (data [a-z][a-z-]*)", text)}
+    assert {"data status", "data import"} <= named <= commands().keys()

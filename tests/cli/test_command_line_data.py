@@ -12,7 +12,9 @@ from nasbench101_files import cells_of
 from synthetic_archive import SHORT, record, write_archive, write_record
 from synthetic_tfrecord import records, write_file
 
+from nats_gym.spaces import get_space
 from nats_gym.tables import official
+from nats_gym.tables.named_columns import added_columns
 
 #: What of the tests here is a fixture.
 __all__ = ["server"]
@@ -153,7 +155,10 @@ def test_a_column_of_ones_own(monkeypatch, capsys, tmp_path: Path) -> None:
     code, _, err = call(monkeypatch, capsys, *add)
     assert (code, err.count("\n")) == (2, 1)
     assert "--replace" in err
-    assert call(monkeypatch, capsys, *add, "--replace", "--higher-is-better")[0] == 0
+    again = ("--replace", "--higher-is-better", "--note", "at noon")
+    assert call(monkeypatch, capsys, *add, *again)[0] == 0
+    column = added_columns(get_space("tss"), "cifar10")["heat"].column
+    assert (column.note, column.what.lower_is_better) == ("at noon", False)
     code, out, _ = call(monkeypatch, capsys, "data", "remove-column", "tss", "cifar10", "heat")
     assert (code, out) == (0, "removed heat of tss cifar10\n")
     code, out, _ = call(monkeypatch, capsys, "show", "tss", "980", "--dataset", "cifar10")

@@ -151,6 +151,8 @@ def check_report(folder: Path, searches: dict[str, SearchResult]) -> None:
     for label, best in observed.items():
         text = f"{best.mean():.2f} ± {best.std():.2f}"
         assert f'<th scope="row">{label}</th><td>12.0</td><td>{text}</td>' in page
+    with pytest.raises(InvalidInput, match="unknown figure 'accuracy'"):
+        write_report(folder, names=["accuracy"])
     report = folder / "report"
     known = max(best.max() for best in observed.values())
     headline = (report / "headline.md").read_text()

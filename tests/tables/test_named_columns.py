@@ -90,8 +90,11 @@ def test_what_a_table_lacks_is_not_listed() -> None:
         lambda: open_score("sss", "digits", "latency"),  # for a search without a table
         lambda: open_score("nb101", "cifar10", "latency", load_table("nb101", "cifar10")),
     ):
-        with pytest.raises(InvalidInput, match="'latency': no table here has it; allowed: params"):
+        with pytest.raises(InvalidInput, match="'latency': the table searched, if any, lacks it;"):
             call()
+    for name in ("accuracy_curve", "train_seconds_per_epoch"):  # which tables have, as no figures
+        with pytest.raises(InvalidInput, match=f"unknown figure '{name}'; allowed: params"):
+            load_table("tss", "cifar10").figure(name)
     with pytest.raises(NotInTable, match="has no latency; give a table that has it") as caught:
         load_table("nb101", "cifar10").figure("latency")
     assert "archive" not in str(caught.value)

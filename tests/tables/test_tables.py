@@ -436,7 +436,13 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
     latency, good = Column("latency", **shared), np.ones(32_768)
     write_table(tmp_path / "table", "sss", "digits", [(latency, good)])
     before = (tmp_path / "table" / "manifest.json").read_bytes()
-    for figures in (good[1:], good.astype(int), good[:, None]):
-        with pytest.raises(CorruptTable, match=r"latency\.npy"):
+    for figures, message in (
+        (good[1:], r"table/latency\.npy: figures of shape \(32767,\), not \(32768,\)"),
+        (good[:, None], r"table/latency\.npy: figures of shape \(32768, 1\), not \(32768,\)"),
+        (good.astype(int), "figures of latency '<i8'; allowed: <f4, <f8"),
+        (good.astype(object), r"figures of latency '\|O'; allowed: <f4, <f8"),
+        (-good, "table: latency of architecture 0 is -1 s"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
             write_table(tmp_path / "table", "sss", "digits", [(latency, figures)])
         assert (tmp_path / "table" / "manifest.json").read_bytes() == before
