@@ -354,6 +354,11 @@ class ArchitectureEnv(gym.Env[Any, Any]):
         info["incumbent_index"] = self._incumbent_index
         info["incumbent_accuracy"] = self._incumbent
 
+    @property
+    def _best(self) -> tuple[int, float] | None:
+        best = self._incumbent_index
+        return None if best < 0 else (best, self._incumbent)
+
     def _choice(self, action: Any, below: int) -> int:
         if type(action) in _INTEGERS:  # as spaces sample them
             choice = as_int(action)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nats_gym.checks import as_integer, switch
 from nats_gym.errors import InvalidInput, shown
@@ -27,8 +26,8 @@ from nats_gym.spaces import ArchitectureSpace, get_space
 from .architecture import Step
 from .construction import ConstructionEnv, ConstructionVectorEnv
 from .sources import choose_dataset, prepare
-from .vector import GymnasiumVectorEnv
-from .vector_infos import Bools, Metrics
+from .vector import GymnasiumVectorEnv, Played
+from .vector_infos import Bools, Columns, Indices, Metrics
 
 
 class BudgetedEnv(ConstructionEnv):
@@ -218,8 +217,7 @@ class BudgetedEnv(ConstructionEnv):
         return info
 
     def _scene_extras(self) -> dict[str, Any]:
-        known = self._incumbent_index >= 0
-        return {"incumbent": (self._incumbent_index, self._incumbent) if known else None}
+        return {"incumbent": self._best}
 
 
 def _ascending(epochs: Any, space: str | ArchitectureSpace, dataset: str) -> tuple[Epochs, ...]:
@@ -257,8 +255,6 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
         self._budget, self._bound = self.shared.clock.budget, self.shared.clock.evaluations
         self._results = np.zeros(self.num_envs, np.int64)
         self._idle = np.zeros(self.num_envs, np.int64)
-        self._incumbent = np.zeros(self.num_envs)
-        self._incumbent_index = np.full(self.num_envs, -1)
         self._previous = np.zeros(self.num_envs)
         self._schedule = np.zeros(self.num_envs, np.int64)
         names = self.shared.schedule_names
@@ -278,19 +274,17 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
             self._workers.clear(mask)
         return super()._begin_episodes(mask, start)
 
-    def _decide(self, actions: NDArray[np.int64]) -> None:
+    def _decide(self, actions: Indices) -> None:
         if self.shared.fidelity_action:
             last = np.flatnonzero(self._position == self._n)
             count = len(self.shared.schedules)
             self._schedule[last] = actions[last] * count // self._k
         super()._decide(actions)
 
-    def _answers(self, ended: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _answers(self, ended: Indices) -> Indices:
         return self._incumbent_index[ended]
 
-    def _complete(
-        self, done: NDArray[np.int64], rewards: NDArray[Any], terminated: Bools
-    ) -> Metrics | None:
+    def _complete(self, done: Indices, step: Played) -> Metrics | None:
         fidelity = self.shared.fidelity_action
         schedule = self._schedule[done] if fidelity else None
         metrics = self._evaluate(self._architectures(done), done, schedule)
@@ -298,7 +292,7 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
             metrics["epochs"] = self._epochs[schedule]
         if self._workers is None:
             metrics["clock"] = self._clock[done] + metrics["seconds"]
-            return self._take_in(done, metrics, rewards, terminated)
+            return self._take_in(done, metrics, step)
         self._workers.submit(done, self._clock[done] + metrics["seconds"], **metrics)
         waiting = self._workers.busy(done) == self.shared.workers
         self._begin_architectures(done[~waiting])
@@ -307,21 +301,15 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
             return None
         time, metrics = self._workers.collect(arrived)
         metrics["clock"] = time
-        return self._take_in(arrived, metrics, rewards, terminated)
+        return self._take_in(arrived, metrics, step)
 
-    def _budget_of(self, which: NDArray[np.int64]) -> Any:
+    def _budget_of(self, which: Indices) -> Any:
         """Seconds that copies have: one number for all, or one for each."""
         return self._budget
 
-    def _take_in(
-        self,
-        which: NDArray[np.int64],
-        metrics: dict[str, NDArray[Any]],
-        rewards: NDArray[Any],
-        terminated: Bools,
-    ) -> Metrics:
+    def _take_in(self, which: Indices, metrics: Columns, step: Played) -> Metrics:
         """Results arrive: rewards, incumbents, ends, and the next architectures."""
-        accuracy, used, incumbent = metrics["accuracy"], metrics["clock"], self._incumbent[which]
+        used, incumbent = metrics["clock"], self._incumbent[which]
         budget = self._budget_of(which)
         spent, left = used >= budget, 1.0 - np.minimum(used, budget) / budget
         if self._bound is None and self._budget < math.inf:
@@ -332,27 +320,18 @@ class BudgetedVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
             self._results[which] += 1
             spent |= self._results[which] >= self._bound
             left = np.minimum(left, 1.0 - self._results[which] / self._bound)
-        rewards[which] = self._reward_of(which, metrics, incumbent, self._previous[which], spent)
-        self._previous[which] = accuracy
-        better = (self._incumbent_index[which] < 0) | (accuracy > incumbent)
-        if self._may_be_invalid:
-            better &= metrics["valid"]
-        if self._limited:
-            better &= metrics["cost"] <= 0
-        self._incumbent[which[better]] = accuracy[better]
-        self._incumbent_index[which[better]] = metrics["index"][better]
-        incumbent = self._incumbent[which]
-        metrics["incumbent_index"] = self._incumbent_index[which]
-        metrics["incumbent_accuracy"] = incumbent
+        earned = self._reward_of(which, metrics, incumbent, self._previous[which], spent)
+        step.rewards[which] = earned
+        self._previous[which] = metrics["accuracy"]
+        self._keep_best(which, metrics)
+        incumbent = metrics["incumbent_accuracy"]
         self._observations[which, self._own_figures] = np.stack([left, incumbent / 100.0], -1)
         self._observe(which, metrics["index"])
         ended = which[spent]
-        terminated[ended] = True
+        step.terminated[ended] = True
         self._ended[ended] = True
         self._begin_architectures(which[~spent])
         return which, metrics
 
     def _scene_extras(self, i: int) -> dict[str, Any]:
-        known = self._incumbent_index[i] >= 0
-        incumbent = int(self._incumbent_index[i]), float(self._incumbent[i])
-        return {"incumbent": incumbent if known else None}
+        return {"incumbent": self._best_of(i)}

@@ -16,8 +16,8 @@ from nats_gym.spaces import ArchitectureSpace
 from .architecture import ArchitectureEnv, Step
 from .observation import OPEN
 from .scene import Scene
-from .vector import ArchitectureVectorEnv, GymnasiumVectorEnv
-from .vector_infos import Bools, Metrics
+from .vector import ArchitectureVectorEnv, GymnasiumVectorEnv, Played
+from .vector_infos import Bools, Indices, Metrics
 
 
 class ConstructionEnv(ArchitectureEnv):
@@ -281,9 +281,7 @@ class ConstructionVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         self._begin_architectures(mask, start)
         return super()._begin_episodes(mask, start)
 
-    def _begin_architectures(
-        self, which: Bools | NDArray[np.int64], start: Sequence[int] = ()
-    ) -> None:
+    def _begin_architectures(self, which: Bools | Indices, start: Sequence[int] = ()) -> None:
         decided = self._n * self._k
         self._observations[which, : decided + self._decisions] = 0.0
         self._observations[which, decided + len(start)] = 1.0
@@ -292,23 +290,16 @@ class ConstructionVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         for position, choice in enumerate(start):
             self._observations[which, position * self._k + choice] = 1.0
 
-    def _play(
-        self,
-        actions: NDArray[np.int64],
-        resetting: Bools | None,
-        rewards: NDArray[Any],
-        terminated: Bools,
-        truncated: Bools,
-    ) -> Metrics | None:
-        if resetting is not None:
-            self._position[resetting] = 0  # what they decide is undone below
+    def _play(self, actions: Indices, step: Played) -> Metrics | None:
+        if step.resetting is not None:
+            self._position[step.resetting] = 0  # what they decide is undone below
         self._decide(actions)
-        if resetting is not None:
-            self._begin_again(resetting)
+        if step.resetting is not None:
+            self._begin_again(step.resetting)
         done = np.flatnonzero(self._position == self._decisions)
-        return self._complete(done, rewards, terminated) if len(done) else None
+        return self._complete(done, step) if len(done) else None
 
-    def _decide(self, actions: NDArray[np.int64]) -> None:
+    def _decide(self, actions: Indices) -> None:
         position, decided = self._position, self._n * self._k
         if self._counts is not None:
             actions = actions % self._counts[np.minimum(position, self._n)]
@@ -332,30 +323,26 @@ class ConstructionVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         else:
             self._flat[(here + (decided + 1))[open_]] = 1.0
 
-    def _next_rank(
-        self, rank: NDArray[np.int64], position: NDArray[np.int64], choice: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
+    def _next_rank(self, rank: Indices, position: Indices, choice: Indices) -> Indices:
         if self._counts is None:
             return rank * self._k + choice
         return rank * self._counts[position] + choice
 
-    def _complete(
-        self, done: NDArray[np.int64], rewards: NDArray[Any], terminated: Bools
-    ) -> Metrics | None:
+    def _complete(self, done: Indices, step: Played) -> Metrics | None:
         """Evaluate complete architectures; their rewards and ends."""
         metrics = self._evaluate(self._architectures(done), done)
         self._clock[done] += metrics["seconds"]
         metrics["clock"] = self._clock[done]
         self._observe(done, metrics["index"])
-        rewards[done] = self._reward_of(done, metrics, 0.0, 0.0, True)
-        terminated[done] = True
+        step.rewards[done] = self._reward_of(done, metrics, 0.0, 0.0, True)
+        step.terminated[done] = True
         self._ended[done] = True
         return done, metrics
 
-    def _architectures(self, which: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _architectures(self, which: Indices) -> Indices:
         return self.shared.architecture_space.index_at(self._rank[which])
 
-    def _answers(self, ended: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _answers(self, ended: Indices) -> Indices:
         return self._architectures(ended)
 
     def _masks(self) -> NDArray[np.int8]:

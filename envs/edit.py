@@ -16,8 +16,8 @@ from nats_gym.streams import combine, combine_int, uniform_below
 
 from .architecture import ArchitectureEnv, Step
 from .scene import Scene
-from .vector import ArchitectureVectorEnv, GymnasiumVectorEnv
-from .vector_infos import Bools, Metrics
+from .vector import ArchitectureVectorEnv, GymnasiumVectorEnv, Played
+from .vector_infos import Bools, Columns, Indices, Metrics
 
 #: Tells the draw of a start from the draw of the trial of the same evaluation.
 START_DRAW = int.from_bytes(b"start", "little")
@@ -194,7 +194,6 @@ class EditEnv(ArchitectureEnv):
         return self.limits.edits_of(self.architecture_space.rank_of(self._choices))
 
     def _scene(self) -> Scene:
-        known = self._incumbent_index >= 0
         return Scene(
             self.architecture_space,
             self.dataset,
@@ -204,7 +203,7 @@ class EditEnv(ArchitectureEnv):
             clock=float(self.clock.used),
             budget=self.clock.budget,
             evaluations=self._evaluations,
-            incumbent=(self._incumbent_index, self._incumbent) if known else None,
+            incumbent=self._best,
             horizon=(self._steps, self.horizon),
         )
 
@@ -238,8 +237,6 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         self._rank = np.zeros(self.num_envs, np.int64)
         self._steps = np.zeros(self.num_envs, np.int64)
         self._previous = np.zeros(self.num_envs)
-        self._incumbent = np.zeros(self.num_envs)
-        self._incumbent_index = np.full(self.num_envs, -1)
 
     @property
     def _actions_below(self) -> int:
@@ -253,10 +250,10 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         self._show_figures()
         return which, metrics
 
-    def _architectures(self, which: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _architectures(self, which: Indices) -> Indices:
         return self.shared.architecture_space.index_at(self._rank[which])
 
-    def _set_up(self, which: NDArray[np.int64], start: int | None) -> None:
+    def _set_up(self, which: Indices, start: int | None) -> None:
         """Put the start of an episode in place, not yet evaluated."""
         self._clock[which] = 0.0
         self._steps[which] = 0
@@ -273,24 +270,13 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         one_hot = choices[:, :, None] == np.arange(self._k)
         self._observations[which, : self._n * self._k] = one_hot.reshape(len(which), -1)
 
-    def _charge(
-        self, which: NDArray[np.int64], metrics: dict[str, NDArray[Any]]
-    ) -> dict[str, NDArray[Any]]:
+    def _charge(self, which: Indices, metrics: Columns) -> Columns:
         """Charge evaluations to the clocks, and keep the best and the last of each copy."""
-        accuracy = metrics["accuracy"]
         self._clock[which] += metrics["seconds"]
         metrics["clock"] = self._clock[which]
         self._observe(which, metrics["index"])
-        self._previous[which] = accuracy
-        better = (self._incumbent_index[which] < 0) | (accuracy > self._incumbent[which])
-        if self._may_be_invalid:
-            better &= metrics["valid"]
-        if self._limited:
-            better &= metrics["cost"] <= 0
-        self._incumbent[which[better]] = accuracy[better]
-        self._incumbent_index[which[better]] = metrics["index"][better]
-        metrics["incumbent_index"] = self._incumbent_index[which]
-        metrics["incumbent_accuracy"] = self._incumbent[which]
+        self._previous[which] = metrics["accuracy"]
+        self._keep_best(which, metrics)
         return metrics
 
     def _show_figures(self) -> None:
@@ -300,14 +286,8 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         figures[:, 2] = self._previous / 100.0
         figures[:, 3] = self._incumbent / 100.0
 
-    def _play(
-        self,
-        actions: NDArray[np.int64],
-        resetting: Bools | None,
-        rewards: NDArray[Any],
-        terminated: Bools,
-        truncated: Bools,
-    ) -> Metrics | None:
+    def _play(self, actions: Indices, step: Played) -> Metrics | None:
+        resetting, rewards, terminated, truncated = step
         stepping = self._edit(actions, resetting)
         which = np.flatnonzero(stepping)
         if resetting is not None:  # starts are evaluated together with edits
@@ -316,7 +296,7 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
             super()._begin_episodes(resetting, None)
             self._set_up(again, None)
             which = np.flatnonzero(stepping | resetting)
-        metrics: dict[str, NDArray[Any]] = {}
+        metrics: Columns = {}
         if len(which):
             metrics = self._evaluate(self._architectures(which), which)
             incumbent, previous = self._incumbent[which], self._previous[which]
@@ -339,7 +319,7 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
             rewards[still] = self._reward_of(still, *self._standing(still))
         return (which, metrics) if len(which) else None
 
-    def _standing(self, which: NDArray[np.int64]) -> tuple[dict[str, NDArray[Any]], Any, Any, bool]:
+    def _standing(self, which: Indices) -> tuple[Columns, Any, Any, bool]:
         """What a reward sees of architectures as they are."""
         index = self._architectures(which)
         cost = np.zeros(len(index))
@@ -352,7 +332,7 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         super().__setstate__(state)
         self._flat_choices = self._choices.reshape(-1)
 
-    def _edit(self, actions: NDArray[np.int64], resetting: Bools | None) -> Bools:
+    def _edit(self, actions: Indices, resetting: Bools | None) -> Bools:
         """Make the changes; which copies they change."""
         if self.shared.architecture_space.equal_choices:
             decision = actions // self._k
@@ -373,7 +353,7 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
             changed &= ~resetting
         return np.asarray(changed)
 
-    def _answers(self, ended: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _answers(self, ended: Indices) -> Indices:
         return self._incumbent_index[ended]
 
     def _masks(self) -> NDArray[np.int8]:
@@ -381,8 +361,6 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
 
     def _scene(self, i: int) -> Scene:
         shared = self.shared
-        known = self._incumbent_index[i] >= 0
-        incumbent = int(self._incumbent_index[i]), float(self._incumbent[i])
         return Scene(
             shared.architecture_space,
             shared.dataset,
@@ -391,6 +369,6 @@ class EditVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
             clock=float(self._clock[i]),
             budget=self._budget,
             evaluations=int(self._evaluations[i]),
-            incumbent=incumbent if known else None,
+            incumbent=self._best_of(i),
             horizon=(int(self._steps[i]), self._horizon),
         )

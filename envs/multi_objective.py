@@ -19,6 +19,7 @@ from nats_gym.tables.objectives import Objectives, name_objectives
 from .construction import ConstructionEnv, ConstructionVectorEnv
 from .pareto import hypervolume, non_dominated
 from .vector import GymnasiumVectorEnv
+from .vector_infos import Columns, Indices
 
 Vector = NDArray[np.float32]
 
@@ -203,11 +204,6 @@ class MultiObjectiveVectorEnv(ConstructionVectorEnv, GymnasiumVectorEnv):
         return np.zeros((self.num_envs, self.reward_dim), np.float32)
 
     def _reward_of(
-        self,
-        which: NDArray[np.int64],
-        metrics: dict[str, NDArray[Any]],
-        incumbent: Any,
-        previous: Any,
-        last: Any,
+        self, which: Indices, metrics: Columns, incumbent: Any, previous: Any, last: Any
     ) -> NDArray[Any]:
         return self.shared.vector(metrics["index"], metrics["accuracy"])

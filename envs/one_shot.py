@@ -15,8 +15,8 @@ from nats_gym.spaces import ArchitectureSpace
 from .architecture import ArchitectureEnv, Step
 from .observation import OPEN
 from .scene import Scene
-from .vector import ArchitectureVectorEnv, GymnasiumVectorEnv
-from .vector_infos import Bools, Metrics
+from .vector import ArchitectureVectorEnv, GymnasiumVectorEnv, Played
+from .vector_infos import Bools, Indices, Metrics
 
 
 class OneShotEnv(ArchitectureEnv):
@@ -157,18 +157,11 @@ class OneShotVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         self._observations[mask] = 0.0
         return super()._begin_episodes(mask, start)
 
-    def _play(
-        self,
-        actions: NDArray[np.int64],
-        resetting: Bools | None,
-        rewards: NDArray[Any],
-        terminated: Bools,
-        truncated: Bools,
-    ) -> Metrics | None:
+    def _play(self, actions: Indices, step: Played) -> Metrics | None:
         which = np.arange(self.num_envs)
-        if resetting is not None:
-            self._begin_again(resetting)
-            which = np.flatnonzero(~resetting)
+        if step.resetting is not None:
+            self._begin_again(step.resetting)
+            which = np.flatnonzero(~step.resetting)
             if not len(which):
                 return None
         self._choices[which] = actions[which]
@@ -178,12 +171,12 @@ class OneShotVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         self._clock[which] += metrics["seconds"]
         metrics["clock"] = self._clock[which]
         self._observe(which, metrics["index"])
-        rewards[which] = self._reward_of(which, metrics, 0.0, 0.0, True)
-        terminated[which] = True
+        step.rewards[which] = self._reward_of(which, metrics, 0.0, 0.0, True)
+        step.terminated[which] = True
         self._ended[which] = True
         return which, metrics
 
-    def _answers(self, ended: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _answers(self, ended: Indices) -> Indices:
         space = self.shared.architecture_space
         return space.index_at(self._choices[ended] @ space.place_values)
 

@@ -27,8 +27,8 @@ from .architecture import RESET_OPTIONS, TRIAL, ArchitectureEnv, _options
 from .budgeted import BudgetedEnv, BudgetedVectorEnv
 from .construction import ConstructionEnv, ConstructionVectorEnv
 from .observation import FlatObservation
-from .vector import GymnasiumVectorEnv
-from .vector_infos import METRICS, Bools, Metrics, make_dictionaries
+from .vector import GymnasiumVectorEnv, Played
+from .vector_infos import METRICS, Bools, Columns, Indices, Metrics, make_dictionaries
 
 #: Key of `reset(options=...)`.
 TASK = "task"
@@ -471,7 +471,7 @@ class _VectorOfTasks(ConstructionVectorEnv):
         finally:
             self._wanted = None, None
 
-    def _begin_streams(self, which: NDArray[np.int64], keys: Keys) -> None:
+    def _begin_streams(self, which: Indices, keys: Keys) -> None:
         super()._begin_streams(which, keys)
         self._sampler.restart(which, keys)
 
@@ -493,22 +493,16 @@ class _VectorOfTasks(ConstructionVectorEnv):
             self._observations[which, view.parts["last_action"].start :] = 0.0
         return super()._begin_episodes(mask, start)
 
-    def _play(
-        self,
-        actions: NDArray[np.int64],
-        resetting: Bools | None,
-        rewards: NDArray[Any],
-        terminated: Bools,
-        truncated: Bools,
-    ) -> Metrics | None:
-        evaluated = super()._play(actions, resetting, rewards, terminated, truncated)
+    def _play(self, actions: Indices, step: Played) -> Metrics | None:
+        evaluated = super()._play(actions, step)
         if self.shared.observes_history:
-            going = np.arange(self.num_envs) if resetting is None else np.flatnonzero(~resetting)
+            again = step.resetting
+            going = np.arange(self.num_envs) if again is None else np.flatnonzero(~again)
             parts, seen = self.shared.view.parts, self._observations
             first = parts["last_action"].start
             seen[going, first:] = 0.0
             seen[going, first + actions[going]] = 1.0
-            seen[going, parts["last_reward"].start] = np.clip(rewards[going], -1.0, 1.0)
+            seen[going, parts["last_reward"].start] = np.clip(step.rewards[going], -1.0, 1.0)
             if evaluated:
                 which, metrics = evaluated
                 chance = self.shared._chance[self._task[which]]
@@ -517,15 +511,10 @@ class _VectorOfTasks(ConstructionVectorEnv):
                 seen[which, parts["last_ended"].start] = 1.0
         return evaluated
 
-    def _evaluate(
-        self,
-        index: NDArray[np.int64],
-        which: NDArray[np.int64],
-        schedule: NDArray[np.int64] | None = None,
-    ) -> dict[str, NDArray[Any]]:
+    def _evaluate(self, index: Indices, which: Indices, schedule: Indices | None = None) -> Columns:
         return {**super()._evaluate(index, which, schedule), TASK: self._task[which]}
 
-    def _budget_of(self, which: NDArray[np.int64]) -> Any:
+    def _budget_of(self, which: Indices) -> Any:
         return self._budgets[self._task[which]]
 
     # ── whose figures count ──────────────────────────────────────────────────────────────────

@@ -6,7 +6,7 @@ Copy i of a vector does to the bit what the scalar environment seeded ``seed + i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from gymnasium.error import ResetNeeded
@@ -20,12 +20,22 @@ from nats_gym.evaluators import Evaluator, TableEvaluator, checked
 from nats_gym.rewards import Evaluation, RewardFunction, check_reward
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import ArchitectureSpace
-from nats_gym.streams import combine, seed_key
+from nats_gym.streams import Keys, combine, seed_key
 
 from .architecture import INVALID, RESET_OPTIONS, START, TRIAL, ArchitectureEnv
 from .rendering import draw, text
 from .scene import Scene
-from .vector_infos import METRICS, Bools, Metrics, make_dictionaries, merge_metrics, select, spread
+from .vector_infos import (
+    METRICS,
+    Bools,
+    Columns,
+    Indices,
+    Metrics,
+    make_dictionaries,
+    merge_metrics,
+    select,
+    spread,
+)
 
 #: Copies that still fit into memory, about a kilobyte each.
 MAX_ENVS = 1_000_000
@@ -38,6 +48,40 @@ _TOGETHER = {
 #: Named among the bases of every family, too: libraries (skrl) tell a vector by its direct bases.
 GymnasiumVectorEnv = VectorEnv[NDArray[np.float32], NDArray[np.int64], NDArray[Any]]
 VectorStep = tuple[NDArray[np.float32], NDArray[Any], Bools, Bools, dict[str, Any]]
+
+
+class Played(NamedTuple):
+    """A step of all copies, which fills in what they get, in place.
+
+    Attributes:
+        resetting: those that begin their next episode instead; None for nobody.
+        rewards, terminated, truncated: of every copy.
+    """
+
+    resetting: Bools | None
+    rewards: NDArray[Any]
+    terminated: Bools
+    truncated: Bools
+
+
+class Asked(NamedTuple):
+    """An evaluation in each of some copies.
+
+    Attributes:
+        architecture: by official index.
+        which: copies.
+        keys: of the trials.
+        schedule: places in the scalar environment's schedules, where they differ.
+    """
+
+    architecture: Indices
+    which: Indices
+    keys: Keys
+    schedule: Indices | None
+
+    def select(self, some: Bools) -> Asked:
+        """Some of them."""
+        return Asked(*(None if each is None else each[some] for each in self))  # type: ignore[arg-type]
 
 
 class ArchitectureVectorEnv(GymnasiumVectorEnv):
@@ -116,6 +160,9 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         self._last_index = np.full(self.num_envs, -1)
         self._last_accuracy = np.zeros(self.num_envs)
         self._last_provenance = np.full(self.num_envs, None, object)
+        # Of families whose episodes have many evaluations.
+        self._incumbent = np.zeros(self.num_envs)
+        self._incumbent_index = np.full(self.num_envs, -1)
 
     # ── reset ────────────────────────────────────────────────────────────────────────────────
 
@@ -152,7 +199,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
             self._note_last(*begun)
         return self._observations.copy(), self._infos(begun, mask)
 
-    def _begin_streams(self, which: NDArray[np.int64], keys: NDArray[np.uint64]) -> None:
+    def _begin_streams(self, which: Indices, keys: Keys) -> None:
         """Begin what the seeds of ``which`` copies decide."""
         self._streams[which] = keys
         self._has_stream[which] = True
@@ -224,17 +271,16 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
     def step(self, actions: NDArray[np.int64]) -> VectorStep:
         """Step every copy; actions ``(num_envs, …)`` of the action space."""
         actions = self._check(actions)
-        rewards = self._no_rewards()
-        terminated = np.zeros(self.num_envs, bool)
-        truncated = np.zeros(self.num_envs, bool)
+        terminated, truncated = np.zeros((2, self.num_envs), bool)
         resetting = None
         if self._ended.any():
-            if self.autoreset_mode is not AutoresetMode.NEXT_STEP or not self._has_stream.all():
-                if not self._has_stream.all():
-                    raise ResetNeeded("no episode has begun: call reset() before step()")
+            if not self._has_stream.all():
+                raise ResetNeeded("no episode has begun: call reset() before step()")
+            if self.autoreset_mode is not AutoresetMode.NEXT_STEP:
                 raise ResetNeeded("some episodes have ended: reset() these environments")
             resetting = self._ended.copy()
-        evaluated = self._play(actions, resetting, rewards, terminated, truncated)
+        rewards = self._no_rewards()
+        evaluated = self._play(actions, Played(resetting, rewards, terminated, truncated))
         if evaluated and self.render_mode:
             self._note_last(*evaluated)
         ended = terminated | truncated
@@ -244,24 +290,14 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
             infos = self._infos(evaluated, self._everyone, ended)
         return self._observations.copy(), rewards, terminated, truncated, infos
 
-    def _play(
-        self,
-        actions: NDArray[np.int64],
-        resetting: Bools | None,
-        rewards: NDArray[Any],
-        terminated: Bools,
-        truncated: Bools,
-    ) -> Metrics | None:
-        """Move every copy on, or begin the next episode of those that are ``resetting``.
-
-        Fills in rewards and ends, in place; returns what was evaluated.
-        """
+    def _play(self, actions: Indices, step: Played) -> Metrics | None:
+        """Move every copy on, or begin its next episode; what was evaluated."""
         raise NotImplementedError
 
     def _no_rewards(self) -> NDArray[Any]:
         return np.zeros(self.num_envs)
 
-    def _check(self, actions: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _check(self, actions: Indices) -> Indices:
         actions = checks.array(actions, "actions are an array of integers")
         shape = self.action_space.shape
         if actions.shape != shape or actions.dtype.kind not in "iu":
@@ -281,24 +317,20 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
     def _actions_below(self) -> int:
         return self._k
 
-    def _evaluate(
-        self,
-        index: NDArray[np.int64],
-        which: NDArray[np.int64],
-        schedule: NDArray[np.int64] | None = None,
-    ) -> dict[str, NDArray[Any]]:
+    def _evaluate(self, index: Indices, which: Indices, schedule: Indices | None = None) -> Columns:
         """Evaluate an architecture of each of ``which`` copies; what `info` says of each.
 
-        ``schedule`` are places in the scalar environment's schedules, where they differ. The
-        clocks are the caller's to charge.
+        ``schedule`` as in :class:`Asked`. The clocks are the caller's to charge.
         """
-        keys = combine(self._streams[which], self._evaluations[which])
+        asked = Asked(
+            index, which, combine(self._streams[which], self._evaluations[which]), schedule
+        )
         self._evaluations[which] += np.uint64(1)
         self._ended[which] = True  # while an evaluation is under way, which may fail
         if self._may_be_invalid and (valid := index >= 0).sum() < len(index):
-            found = self._ask_valid(index, which, keys, schedule, valid)
+            found = self._ask_valid(asked, valid)
         else:
-            found = self._ask_all(index, which, keys, schedule)
+            found = self._ask_all(asked)
         self._ended[which] = False
         names = self.shared.architecture_space.names_of(index)
         metrics = {"index": index, "arch": names, **found}
@@ -319,11 +351,9 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         """
         return ask(self.shared, *arrays)
 
-    def _known_of(
-        self, lender: ArchitectureEnv, index: NDArray[np.int64]
-    ) -> dict[str, NDArray[Any]]:
+    def _known_of(self, lender: ArchitectureEnv, index: Indices) -> Columns:
         """What `info` says of evaluated architectures besides what was found."""
-        known: dict[str, NDArray[Any]] = {}
+        known: Columns = {}
         if self._limited:
             known["cost"] = np.where(index < 0, 0.0, lender.limits.cost[index])
         for name, values in lender._told.values.items():
@@ -332,7 +362,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
             known[name] = self._objects(provenance, len(index))
         return known
 
-    def _observe(self, which: NDArray[np.int64], index: NDArray[np.int64]) -> None:
+    def _observe(self, which: Indices, index: Indices) -> None:
         """Show what is known of the architectures of ``which`` copies, which were evaluated."""
         if self._observes:
             names, lent = self.shared._observed, ("_figures",)
@@ -341,54 +371,31 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
             )
             self._observations[which, self._known] = shares
 
-    def _ask_all(
-        self,
-        index: NDArray[np.int64],
-        which: NDArray[np.int64],
-        keys: NDArray[np.uint64],
-        schedule: NDArray[np.int64] | None,
-    ) -> dict[str, NDArray[Any]]:
-        if schedule is None and len(self._evaluators) == 1 == len(self._schedules):
-            return self._ask(self.shared.evaluator, index, self.shared.epochs, keys)
-        return self._ask_several(index, which, keys, schedule)
+    def _ask_all(self, asked: Asked) -> Columns:
+        if asked.schedule is None and len(self._evaluators) == 1 == len(self._schedules):
+            return self._ask(
+                self.shared.evaluator, asked.architecture, self.shared.epochs, asked.keys
+            )
+        return self._ask_several(asked)
 
-    def _ask_valid(
-        self,
-        index: NDArray[np.int64],
-        which: NDArray[np.int64],
-        keys: NDArray[np.uint64],
-        schedule: NDArray[np.int64] | None,
-        valid: Bools,
-    ) -> dict[str, NDArray[Any]]:
+    def _ask_valid(self, asked: Asked, valid: Bools) -> Columns:
         """:meth:`_ask_all` of those that are architectures; the others fail, at no cost."""
-        count = len(index)
-        found: dict[str, NDArray[Any]] = {"accuracy": np.zeros(count), "seconds": np.zeros(count)}
+        count = len(valid)
+        found: Columns = {"accuracy": np.zeros(count), "seconds": np.zeros(count)}
         for name in ("provenance", "seconds_provenance"):
             found[name] = self._objects(INVALID, count)
         if not isinstance(self.shared.evaluator, TableEvaluator):
             found[METRICS] = make_dictionaries({}, count)
         if valid.any():
-            part = self._ask_all(
-                index[valid],
-                which[valid],
-                keys[valid],
-                None if schedule is None else schedule[valid],
-            )
-            for name, values in part.items():
+            for name, values in self._ask_all(asked.select(valid)).items():
                 found[name][valid] = values
         return found
 
-    def _ask(
-        self,
-        evaluator: Evaluator,
-        index: NDArray[np.int64],
-        epochs: Epochs,
-        keys: NDArray[np.uint64],
-    ) -> dict[str, NDArray[Any]]:
+    def _ask(self, evaluator: Evaluator, index: Indices, epochs: Epochs, keys: Keys) -> Columns:
         """What an evaluator finds, an array for each figure; its own metrics are one of objects."""
         outcome = evaluator.evaluate(index, epochs, keys)
         count = len(index)
-        found: dict[str, NDArray[Any]] = {}
+        found: Columns = {}
         if not isinstance(evaluator, TableEvaluator):
             outcome = checked(outcome, count)
             found[METRICS] = make_dictionaries(outcome.metrics, count)
@@ -403,18 +410,12 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
             self._words[word] = np.array([word] * self.num_envs, object)
         return self._words[word][:count].copy()
 
-    def _ask_several(
-        self,
-        index: NDArray[np.int64],
-        which: NDArray[np.int64],
-        keys: NDArray[np.uint64],
-        schedule: NDArray[np.int64] | None,
-    ) -> dict[str, NDArray[Any]]:
+    def _ask_several(self, asked: Asked) -> Columns:
         """:meth:`_ask` of several evaluators and schedules, each for its own copies."""
-        schedules = self._schedules
+        (index, which, keys, schedule), schedules = asked, self._schedules
         place = self._own_schedule[which] if schedule is None else schedule
         group = self._answering[which] * len(schedules) + place
-        found: dict[str, NDArray[Any]] = {}
+        found: Columns = {}
         for one in np.unique(group).tolist():
             of_it = group == one
             evaluator = self._evaluators[one // len(schedules)]
@@ -424,17 +425,25 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         return found
 
     def _reward_of(
-        self,
-        which: NDArray[np.int64],
-        metrics: dict[str, NDArray[Any]],
-        incumbent: Any,
-        previous: Any,
-        last: Any,
+        self, which: Indices, metrics: Columns, incumbent: Any, previous: Any, last: Any
     ) -> NDArray[Any]:
         cost = metrics["cost"] if self._limited else 0.0
         seen = metrics["accuracy"], incumbent, previous, cost, last, metrics["index"]
         lent = "reward_function", "_figures"
         return np.asarray(self._by_lender(lent, self._ask_reward, which, *seen))
+
+    def _keep_best(self, which: Indices, metrics: Columns) -> None:
+        """Keep the best accuracy of what is valid and meets the limits, and say it."""
+        accuracy = metrics["accuracy"]
+        better = (self._incumbent_index[which] < 0) | (accuracy > self._incumbent[which])
+        if self._may_be_invalid:
+            better &= metrics["valid"]
+        if self._limited:
+            better &= metrics["cost"] <= 0
+        self._incumbent[which[better]] = accuracy[better]
+        self._incumbent_index[which[better]] = metrics["index"][better]
+        metrics["incumbent_index"] = self._incumbent_index[which]
+        metrics["incumbent_accuracy"] = self._incumbent[which]
 
     @staticmethod
     def _ask_reward(
@@ -484,7 +493,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
             infos["evaluation"] = spread(which, columns, self.num_envs)
             infos["_evaluation"] = np.isin(np.arange(self.num_envs), which)
 
-    def _answers(self, ended: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _answers(self, ended: Indices) -> Indices:
         """Official indices by which ended episodes are judged; -1 for none."""
         raise NotImplementedError
 
@@ -518,10 +527,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
             AttributeError: for what the copies do together (`reset`, `step`, `close`), for the
                 state of one of them, and for an unknown name.
         """
-        if name in _TOGETHER:
-            raise AttributeError(
-                f"{name}: the copies of a native vector environment {_TOGETHER[name]}"
-            )
+        _refuse_together(name)
         if name in ("render", "action_masks"):
             each = getattr(self, name)(*args, **kwargs)
             return (None,) * self.num_envs if each is None else tuple(each)
@@ -544,10 +550,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
             ValueError: for another number of values, or values that differ.
             AttributeError: as :meth:`call`.
         """
-        if name in _TOGETHER:
-            raise AttributeError(
-                f"{name}: the copies of a native vector environment {_TOGETHER[name]}"
-            )
+        _refuse_together(name)
         if isinstance(values, (list, tuple)):
             if len(values) != self.num_envs:
                 raise InvalidInput(f"{len(values):,} values for {self.num_envs:,} copies")
@@ -610,7 +613,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         """Whose figures count in copy ``i``."""
         return self.shared
 
-    def _note_last(self, which: NDArray[np.int64], metrics: dict[str, NDArray[Any]]) -> None:
+    def _note_last(self, which: Indices, metrics: Columns) -> None:
         self._last_index[which] = metrics["index"]
         self._last_accuracy[which] = metrics["accuracy"]
         self._last_provenance[which] = metrics["provenance"]
@@ -618,13 +621,20 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
     def _scene_of_last(self, i: int) -> dict[str, Any]:
         if self._last_index[i] < 0:
             return {}
-        return {
-            "accuracy": float(self._last_accuracy[i]),
-            "provenance": self._last_provenance[i],
-        }
+        accuracy, provenance = float(self._last_accuracy[i]), self._last_provenance[i]
+        return {"accuracy": accuracy, "provenance": provenance}
+
+    def _best_of(self, i: int) -> tuple[int, float] | None:
+        best = int(self._incumbent_index[i])
+        return None if best < 0 else (best, float(self._incumbent[i]))
 
     def _last_name(self, i: int) -> str:
         return self.shared.architecture_space.name_of(int(self._last_index[i]))
+
+
+def _refuse_together(name: str) -> None:
+    if name in _TOGETHER:
+        raise AttributeError(f"{name}: the copies of a native vector environment {_TOGETHER[name]}")
 
 
 def _mode(given: AutoresetMode | str) -> AutoresetMode:

@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 Bools = NDArray[np.bool_]
+Indices = NDArray[np.int64]
+#: Figures by name, an array of a number or an object for each.
+Columns = dict[str, NDArray[Any]]
 #: Under which an evaluator's own metrics travel until they are spread over all copies.
 METRICS = "_metrics"
 #: Which copies were evaluated, ascending, and by name what `info` says of each of them.
-Metrics = tuple[NDArray[np.int64], dict[str, NDArray[Any]]]
+Metrics = tuple[Indices, Columns]
 
 
-def spread(
-    which: NDArray[np.int64], metrics: dict[str, NDArray[Any]], copies: int
-) -> dict[str, Any]:
+def spread(which: Indices, metrics: Columns, copies: int) -> dict[str, Any]:
     """Figures of some copies as arrays of all, and under ``_name`` which copies have them."""
     infos: dict[str, Any] = {}
     if METRICS in metrics:
@@ -39,7 +40,7 @@ def spread(
     return infos
 
 
-def make_dictionaries(metrics: dict[str, NDArray[Any]], count: int) -> NDArray[Any]:
+def make_dictionaries(metrics: Columns, count: int) -> NDArray[Any]:
     """Figures by name as an array of objects: a dictionary for each evaluation."""
     columns = {name: values.tolist() for name, values in metrics.items()}
     found = np.empty(count, object)
@@ -48,9 +49,7 @@ def make_dictionaries(metrics: dict[str, NDArray[Any]], count: int) -> NDArray[A
     return found
 
 
-def _gather_columns(
-    dictionaries: NDArray[Any],
-) -> Iterator[tuple[str, NDArray[np.int64], NDArray[Any]]]:
+def _gather_columns(dictionaries: NDArray[Any]) -> Iterator[tuple[str, Indices, NDArray[Any]]]:
     """Of every name in them: which have it, and its values; a table's evaluations have none."""
     dictionaries = np.array([one or {} for one in dictionaries], object)
     for name in dict.fromkeys(name for one in dictionaries for name in one):
