@@ -163,9 +163,9 @@ class ArchitectureEnv(gym.Env[Any, Any]):
             limits, params=max_params, flops=max_flops, latency=max_latency
         )
         self._set_limits()
-        self._warn_of((*self._maxima, *self._told_names), self.judge)
         self.reward_function = self._choose_reward(reward, penalty)
         check_reward(self.reward_function, arrays=False, figures=self._figures.of_reward)
+        self._warn_of({*self._maxima, *self._told_names, *self._figures.rewarded}, self.judge)
         if render_mode is not None:
             render_mode = checks.word(render_mode, "render_mode", self.metadata["render_modes"])
         if render_mode == "human":

@@ -43,7 +43,8 @@ class Figures:
         self._table = evaluator.table if isinstance(evaluator, TableEvaluator) else None
         self._found: dict[str, Figure] = {}
         self._with_worst: dict[str, NDArray[np.float64]] = {}
-        self._rewarded: set[str] = set()
+        #: Names of those that rewards look up.
+        self.rewarded: set[str] = set()
         self._told: dict[tuple[str, ...], Told] = {}
         self._truths: dict[str, GroundTruth] = {}
 
@@ -88,8 +89,8 @@ class Figures:
 
     def of_reward(self, name: str) -> NDArray[np.float64]:
         """:meth:`values_or_worst`, as a reward looks it up: of all that can be evaluated."""
-        if type(name) is not str or name not in self._rewarded:
-            self._rewarded.add(self.find_complete(name, "the reward").name)
+        if type(name) is not str or name not in self.rewarded:
+            self.rewarded.add(self.find_complete(name, "the reward").name)
         return self.values_or_worst(name)
 
     @property
@@ -140,12 +141,13 @@ class Figures:
             lacking &= ~np.isnan(self.values("accuracy"))
         if lacking.any():
             known = int((~np.isnan(figure.values)).sum())
-            others = (one for one, of in space.closed_forms.items() if of.lower_is_better)
+            others = sorted(one for one, of in space.closed_forms.items() if of.lower_is_better)
+            ways = [f"take {' or '.join(others)} instead"] if others else []
+            ways += ["search the table itself (source=)"] if self._table is None else []
             raise InvalidInput(
                 f"{what} needs the {name} of every architecture, and the table of {space.name} "
-                f"{self._dataset} has that of {known:,} of {space.size:,}: take "
-                f"{' or '.join(sorted(others))} instead"
-                f"{', or search the table itself (source=)' if self._table is None else ''}"
+                f"{self._dataset} has that of {known:,} of {space.size:,}"
+                f"{': ' if ways else ''}{', or '.join(ways)}"
             )
         return figure
 

@@ -123,15 +123,15 @@ def warn_of_columns(
 
     Args:
         space, dataset, evaluator, judge: the environment's.
-        figures: of its limits, its objectives and what `info` says.
+        figures: of its limits, its objectives, its reward and what `info` says.
     """
     if isinstance(evaluator, TableEvaluator) and not evaluator.announce:
         return
     names = sorted({figure.name for figure in figures if is_estimate(figure.provenance)})
     if judge and judge.estimates:
-        names.append("test accuracies")
+        names.append("test accuracy")
     if names:
-        _warn_once(space, dataset, f"rests on a surrogate: {', '.join(names)}")
+        _warn_once(space, dataset, f"rests on a surrogate: figures of {' and '.join(names)}")
 
 
 def table_evaluator(table: Table, trial: str | int, schedules: Sequence[Epochs]) -> TableEvaluator:

@@ -427,7 +427,7 @@ class _VectorOfTasks(ConstructionVectorEnv):
         super().__init__(num_envs, **options)
         members = self._members = self.shared._members
         for one in members:
-            check_reward(one.reward_function, arrays=True, figures=one._figures.values)
+            check_reward(one.reward_function, arrays=True, figures=one._figures.of_reward)
         self._task = np.zeros(self.num_envs, np.int64)
         self._sampler = TaskSampler(len(members), self.num_envs)
         self._wanted: Wanted = (None, None)

@@ -216,7 +216,8 @@ def _found(
     columns = kind.play(Runs(arguments, answers, seeds, kept, progress))
     if kind.record(answers) != told:
         raise InvalidInput(
-            f"a column that {arguments.agent} weighs became another while it searched; search again"
+            f"a column that {arguments.agent} weighs became another while it searched: search "
+            "again, or where answers are kept (checkpoints=) bring the earlier column back first"
         )
     table = answers.table or NoTable(answers.space, answers.dataset)
     return SearchResult(

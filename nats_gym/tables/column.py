@@ -86,7 +86,8 @@ def check_name(name: object) -> str:
     if not is_name(name):
         raise InvalidInput(
             f"a column's name is letters, digits, '_', '.' and '-', a letter first, one '/' within "
-            f"at most, and none of {', '.join(QUANTITIES)}; got {shown(name)}"
+            f"at most, none of {', '.join(QUANTITIES)}, and ends in no '_provenance'; got "
+            f"{shown(name)}"
         )
     return name
 

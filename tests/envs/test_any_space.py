@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ from nats_gym.evaluators import Outcome, checked
 from nats_gym.registration import OPEN_ENVIRONMENTS
 from nats_gym.simulation.clock import MOST_IDLE
 from nats_gym.spaces import ArchitectureSpace, Quantity, known, register_space
+from nats_gym.tables import MEASURED, Column, write_table
 from nats_gym.testing import check_vector_env
 
 
@@ -186,6 +188,28 @@ def test_a_space_on_edges_is_seen_as_its_graph() -> None:
     assert graph.nodes.tolist() == np.eye(3).tolist()
     assert graph.edge_links.tolist() == [[0, 1], [0, 2], [1, 2]]
     assert graph.edges.tolist() == [[0, 1, 0], [0, 0, 1], [0, 0, 0]]
+
+
+def test_what_is_known_of_a_part_of_a_space_without_costs_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(known, "_registered", {})
+
+    class Bare(ArchitectureSpace):
+        name = "bare"
+        decisions: ClassVar = {"depth": tuple("12"), "width": tuple("abc")}
+
+    told: dict[str, Any] = {"provenance": MEASURED, "source": "a test", "licence": "none"}
+    columns = [
+        (Column("accuracy", **told, split="valid", epochs=200), np.arange(6.0)),
+        (Column("train_seconds_per_epoch", **told), np.ones(6)),
+        (Column("evaluation_seconds", **told, split="valid"), np.ones(6)),
+        (Column("latency", **told), np.array([np.nan, 2, 3, 4, 5, 6])),
+    ]
+    register_space(Bare)
+    write_table(tmp_path / "bare", "bare", "cifar10", columns)
+    with pytest.raises(InvalidInput, match=r"the table of bare cifar10 has that of 5 of 6$"):
+        gym.make("NAS-v0", space="bare", source=tmp_path / "bare", max_latency=9.0)
 
 
 def test_figures_of_a_registered_space_are_no_metrics(monkeypatch: pytest.MonkeyPatch) -> None:

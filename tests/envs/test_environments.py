@@ -227,7 +227,12 @@ def test_a_surrogate_is_warned_of_once() -> None:
     [
         ("NATS-TSS-cifar10-v0", {"limits": {"latency/samsung_s7": 20}}, "latency/samsung_s7"),
         ("NATS-TSS-cifar10-v0", {"figures": ["latency/pixel3"]}, "latency/pixel3"),
-        ("NATS-TSS-cifar10-v0", {"report_test": True}, "test accuracies"),
+        ("NATS-TSS-cifar10-v0", {"report_test": True}, "test accuracy"),
+        (
+            "NATS-TSS-cifar10-v0",
+            {"reward": lambda seen: -seen.figure("latency/raspi4"), "report_test": True},
+            "latency/raspi4 and test accuracy",
+        ),
         (
             "mo-NATS-TSS-cifar10-v0",
             {"objectives": ["accuracy", "latency/pixel2"]},
@@ -242,7 +247,8 @@ def test_estimates_beside_the_accuracy_are_warned_of(
 ) -> None:
     with warned_anew() as texts:
         make(env_id, **options)
-    expected = [f"tss cifar10 rests on a surrogate: {named} are a model's estimates, not measured"]
+    told = f"figures of {named} are a model's estimates, not measured"
+    expected = [f"tss cifar10 rests on a surrogate: {told}"]
     assert texts == (expected if named else [])
 
 
