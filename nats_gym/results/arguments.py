@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
@@ -15,6 +16,8 @@ from nats_gym.simulation.schedule import Epochs
 
 #: Characters of an agent's name.
 LONGEST_NAME = 200
+#: And of who answers, in words.
+_LONGEST_ANSWERED_BY = 80
 #: Arguments that are recorded only where they are given.
 _UNSAID = ("evaluations", "evaluator")
 
@@ -104,6 +107,21 @@ class SearchArguments(Mapping[str, Any]):
     def real_time(self) -> bool:
         """Whether seconds are real ones: a supernet is trained, or an evaluator answers."""
         return self.shares_weights or self.evaluator is not None
+
+    @property
+    def answered_by(self) -> str:
+        """Who answers: a table of some source, or an evaluator: ``"proxy, score=naswot"``.
+
+        In 80 characters at most, that always tell two apart.
+        """
+        told = dict(self.evaluator or {"name": f"table {self.source}"})
+        words = ", ".join(
+            (told.pop("name"), *(f"{name}={value}" for name, value in sorted(told.items())))
+        )
+        if len(words) <= _LONGEST_ANSWERED_BY:
+            return words
+        digest = hashlib.sha256(words.encode(errors="backslashreplace")).hexdigest()[:8]
+        return f"{words[: _LONGEST_ANSWERED_BY - 10]}… {digest}"
 
     @property
     def weighed(self) -> tuple[str, ...]:

@@ -62,6 +62,7 @@ def summary_grid(results: Mapping[str, SearchResult]) -> Grid:
         seconds = f"{kind_of_time(results.values())} seconds"
         bound = bound_in_words(ran.budget, ran.evaluations, seconds)
         title += f"search on {ran.epochs} epochs within {bound}"
+        title += f", by {ran.answered_by}" if ran.evaluator is not None else ""
     agents = [f"{label} × {result.runs}" for label, result in results.items()]
     table = grid(title, "mean ± std over runs", *agents, "rests on")
     summaries = [result.summary() for result in results.values()]

@@ -32,6 +32,7 @@ from nats_gym.study.tables import (
     OBSERVED,
     SPLIT_TITLES,
     HeadlineTable,
+    dataset_heading,
     entry_text,
     list_words,
     search_bases,
@@ -346,7 +347,7 @@ def _basis(groups: Mapping[Group, Mapping[str, SearchResult]]) -> list[Table]:
     searches: dict[tuple[str, ...], list[str]] = {}
     tables = {}
     for group, results in groups.items():
-        where = f"{group.space} {title_of(group.dataset)}"
+        where = f"{group.space} {dataset_heading(group, groups)}"
         for label, result in results.items():
             basis = result.provenance
             told = (

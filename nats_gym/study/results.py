@@ -18,13 +18,17 @@ from .running import CELLS, STUDY_FILE
 
 
 class Group(NamedTuple):
-    """What agents are compared in: one space, data set, schedule, budget (seconds), evaluations."""
+    """What agents are compared in.
+
+    One space, data set, schedule, budget (seconds), evaluations, and who answers, in words.
+    """
 
     space: str
     dataset: str
     epochs: Epochs
     budget: float
     evaluations: int | None = None
+    answered_by: str = "table auto"
 
     @property
     def bound(self) -> str:

@@ -7,7 +7,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,10 +65,10 @@ class StudyCell:
         return {name: value for name, value in self.search.items() if name != "agent"}
 
     @property
-    def group(self) -> tuple[str, str, int | str, float, int | None]:
-        """Space, data set, schedule, budget, evaluations: agents that share these are compared."""
+    def group(self) -> tuple[str, str, int | str, float, int | None, str]:
+        """Space, data set, schedule, budget, evaluations, who answers: what agents share."""
         ran = self.search
-        return ran.space, ran.dataset, ran.epochs, ran.budget, ran.evaluations
+        return ran.space, ran.dataset, ran.epochs, ran.budget, ran.evaluations, ran.answered_by
 
 
 @dataclass(frozen=True)
@@ -137,18 +137,20 @@ class Study:
         ]
         if not cells:
             raise InvalidInput("a study runs one agent at least in one of its searches' spaces")
-        names = [cell.name for cell in cells]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            one, other, *_ = (dict(cell.search) for cell in cells if cell.name == twice[0])
-            by = ", ".join(key for key in one if one[key] != other.get(key))
-            hint = f" (they differ by {by}: make them two studies)" if by else ""
-            raise InvalidInput(f"two cells of the study are one: {twice[0]}{hint}")
+        named: dict[str, StudyCell] = {}
+        for cell in cells:
+            first, by = named.get(cell.name), cell.search.answered_by
+            if first is not None and first.search.answered_by != by:
+                # The first keeps its name, so that others can be added to what has run.
+                cell = replace(cell, name=f"{cell.name}-{_slug(by)}")
+            if cell.name in named:
+                raise InvalidInput(f"two cells of the study are one: {cell.name}")
+            named[cell.name] = cell
         name = spec.get("name", "study")
         if not checks.text(name, "a study's name"):
             raise InvalidInput("a study's name is text, got ''")
         text = text or _written({**spec, "searches": searches})  # images by their names
-        return cls(name, tuple(cells), text, tuple(places))
+        return cls(name, tuple(named.values()), text, tuple(places))
 
 
 def read_study(path: str | Path) -> Study:
@@ -201,17 +203,21 @@ def _cell(
         ran = search_arguments(agent=agent, **find_kind(agent).in_study(told, own))
     except InvalidInput as error:
         raise InvalidInput(f"agent {shown(label)} of the study: {error}") from None
-    slug = re.sub(r"[^\w.=-]+", "-", str(label)).strip("-") or "agent"
     name = "-".join(
         (
             ran.space,
             ran.dataset,
             str(ran.epochs).replace("/", "of"),
             ran.bound_in_names,
-            slug,
+            _slug(label) or "agent",
         )
     )
     return StudyCell(name, str(label), agent, ran)
+
+
+def _slug(text: object) -> str:
+    """Text as the name of a folder has it."""
+    return re.sub(r"[^\w.=-]+", "-", str(text)).strip("-")
 
 
 def _searched(label: str, options: Mapping[str, Any], space: str) -> bool:

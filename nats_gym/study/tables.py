@@ -149,12 +149,20 @@ def _headline_table(space: str, groups: dict[Group, dict[str, SearchResult]]) ->
 
 
 def group_heading(group: Group, others: Collection[Group]) -> str:
-    """Return the data set's title, and the schedule and budget if ``others`` share the data set."""
+    """The data set's title, and what tells the group from ``others`` on it.
+
+    That is schedule and budget, and who answers.
+    """
+    title = dataset_heading(group, others)
+    alike = {other[:-1] for other in others if other[:2] == group[:2]}
+    return f"{title}, {group.epochs} epochs, {group.bound}" if len(alike) > 1 else title
+
+
+def dataset_heading(group: Group, others: Collection[Group]) -> str:
+    """The data set's title, and who answers if that is not the same in all ``others`` on it."""
+    by = {other.answered_by for other in others if other[:2] == group[:2]}
     title = title_of(group.dataset)
-    alike = [other for other in others if other[:2] == group[:2]]
-    if len(alike) > 1:
-        title += f", {group.epochs} epochs, {group.bound}"
-    return title
+    return f"{title} by {group.answered_by}" if len(by) > 1 else title
 
 
 def _column(
@@ -242,7 +250,7 @@ def _notes(groups: dict[Group, dict[str, SearchResult]], columns: list[Column]) 
     searched_on = []
     told: dict[str, list[str]] = {}
     for group, results in groups.items():
-        title = title_of(group.dataset)
+        title = dataset_heading(group, groups)
         one_schedule = any(not result.arguments.rungs for result in results.values())
         schedule = f"{group.epochs} epochs, " if one_schedule else ""
         searched_on.append(f"{title} {schedule}{group.bound}")

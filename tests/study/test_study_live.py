@@ -16,6 +16,7 @@ import nats_gym
 from nats_gym.errors import InvalidInput
 from nats_gym.evaluators import Outcome, registry
 from nats_gym.results.result import SearchResult
+from nats_gym.spaces import get_space
 from nats_gym.study import Study, load_study, read_study, run_study, validate, write_report
 from nats_gym.study.leaderboard import rank_agents
 
@@ -91,13 +92,42 @@ def test_a_study_compares_agents_by_an_evaluator_and_goes_on(
     check_report(tmp_path, searches)
 
 
-def test_searches_that_differ_by_the_evaluator_alone_are_two_studies() -> None:
-    (search,) = SPEC["searches"]
-    other = {**search, "evaluator": {"name": "formula", "scale": 3.0}}
-    with pytest.raises(InvalidInput, match="differ by evaluator: make them two studies"):
-        Study.of({**SPEC, "searches": [search, other]})
-    with pytest.raises(InvalidInput, match=r"two cells of the study are one: [^ ]*$"):
-        Study.of({**SPEC, "searches": [search, search]})
+def test_searches_differ_by_who_answers_alone(tmp_path: Path) -> None:
+    table: dict[str, Any] = {"space": "tss", "dataset": "cifar10", "epochs": 12, "evaluations": 4}
+    by = [{**table, "evaluator": {"name": "proxy", "score": one}} for one in ("params", "flops")]
+    spec = {"runs": 2, "agents": {"random": {}}}
+    run_study(Study.of({**spec, "searches": by[:1]}), tmp_path)
+    (before,) = tmp_path.glob("cells/*/runs.npz")
+    written = before.stat().st_mtime_ns
+    run_study(Study.of({**spec, "searches": [*by, table]}), tmp_path)
+    assert before.stat().st_mtime_ns == written  # what had run keeps its name
+    groups = load_study(tmp_path).groups()
+    answered = ["proxy, score=params", "proxy, score=flops", "table auto"]
+    assert [group.answered_by for group in groups] == answered
+    by_params, by_flops, _ = (one["random"] for one in groups.values())
+    assert (by_params.observed.name, by_flops.observed.name) == ("params", "flops")
+    known = get_space("tss").figure("params", "cifar10").values[by_params.index].max(axis=1)
+    assert by_params.observed.figures(by_params.best_observed) == pytest.approx(known, rel=1e-5)
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    for one in answered:
+        assert f"CIFAR-10 by {one}</h2>" in page
+        assert f"CIFAR-10 by {one}, " in (tmp_path / "report" / "headline.md").read_text()
+    assert len([*tmp_path.glob("report/plots/*.png")]) == len(re.findall("<figure", page)) > 3
+    assert all(verdict.holds for verdict in validate(tmp_path))
+    with pytest.raises(InvalidInput, match="two cells of the study are one: tss-cifar10-12-4eval"):
+        Study.of({**spec, "searches": [table, *by, by[1]]})
+
+
+def test_who_answers_is_told_apart_in_few_letters() -> None:
+    told = set()
+    for path in ("a" * 200, "a" * 201, "b"):
+        evaluator = {"name": "train", "data_dir": path}
+        one = nats_gym.protocol.search_arguments(
+            *("sss", "digits", "random", 9), evaluator=evaluator, evaluations=3
+        )
+        assert len(one.answered_by) <= 80
+        told.add(one.answered_by)
+    assert len(told) == 3
 
 
 MINE = """
