@@ -8,13 +8,11 @@ written last and names them by their digest; nothing in it is run.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,10 +30,11 @@ from nats_gym.envs import TasksBudgetedEnv, TasksBudgetedVectorEnv
 from nats_gym.errors import SHOWN, InvalidInput, NatsGymError, NotInTable, said, shown
 from nats_gym.evaluators import Outcome
 from nats_gym.extras import require
-from nats_gym.files.untrusted import checksum_of, read_json
-from nats_gym.files.writing import check_folder, make_folder, replacing
+from nats_gym.files.untrusted import read_json
+from nats_gym.files.writing import check_folder
 from nats_gym.machine import describe, versions
-from nats_gym.networks.trained import read_weights
+from nats_gym.networks.card import seal, unseal
+from nats_gym.networks.trained import WEIGHTS, read_weights, weights_as_bytes, write_folder
 from nats_gym.networks.weights import check_fit
 from nats_gym.simulation.clock import SimulatedClock
 from nats_gym.spaces import ArchitectureSpace, get_space
@@ -56,11 +55,10 @@ __all__ = [
     "save_controller",
 ]
 
-CARD, WEIGHTS = "controller.json", "weights.safetensors"
+CARD = "controller.json"
 #: Folders of those that ship (scripts/train_controllers.py).
 CONTROLLERS = SHIPPED / "controllers"
 LARGEST_CARD = 1 << 20
-FORMAT = 1
 #: Policies by name: those of two algorithms.
 POLICIES = ("ppo", "recurrent-ppo")
 #: Settings of a policy, and the most that each may be.
@@ -141,22 +139,12 @@ class ControllerCard:
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values, with a checksum over all of it."""
-        told = {one.name: getattr(self, one.name) for one in fields(self)}
-        content = {"format": FORMAT, **told, "tasks": list(self.tasks)}
-        return {**content, "checksum": checksum_of(content)}
+        return seal(self, tasks=list(self.tasks))
 
     @classmethod
     def from_json(cls, content: Any) -> ControllerCard:
         """Inverse of :meth:`to_json`; ``InvalidInput`` for anything else."""
-        given = checks.mapping(content, "a card is a dictionary")
-        if type(given.get("format")) is not int or given["format"] != FORMAT:
-            raise InvalidInput(f"a card of format {shown(given.get('format'))}, not {FORMAT}")
-        if given.get("checksum") != checksum_of(given):
-            raise InvalidInput("a card whose checksum is not that of what it says")
-        told = {name: value for name, value in given.items() if name not in ("format", "checksum")}
-        for name in told:
-            checks.word(name, "field of a card", [one.name for one in fields(cls)])
-        return cls(**told)
+        return cls(**unseal(cls, content))
 
 
 def _check_settings(given: object) -> dict[str, Any]:
@@ -222,8 +210,6 @@ def save_controller(
         InvalidInput: for another model or environment, and for a folder that holds a controller.
         CannotWrite: for what the operating system refuses.
     """
-    from safetensors.torch import save as to_bytes
-
     path = checks.path(folder, "folder", expand=True)
     model = checks.instance(model, BaseAlgorithm, "a model")
     check_folder(path)
@@ -250,18 +236,8 @@ def save_controller(
         versions=versions(),
         machine=describe(),
     )
-    state = model.policy.state_dict()
-    check_fit(_make_policy(card).state_dict(), state)
-    content = to_bytes(
-        {name: one.detach().cpu().contiguous().clone() for name, one in state.items()}
-    )
-    card = replace(card, weights=hashlib.sha256(content).hexdigest())
-    make_folder(path)
-    with replacing(path / WEIGHTS) as temporary:
-        temporary.write_bytes(content)
-    with replacing(path / CARD) as temporary:
-        temporary.write_text(json.dumps(card.to_json(), indent=1) + "\n", encoding="utf-8")
-    return card
+    check_fit(_make_policy(card).state_dict(), model.policy.state_dict())
+    return write_folder(path, CARD, card, weights_as_bytes(model.policy))
 
 
 def load_controller(folder: str | os.PathLike[str]) -> Controller:

@@ -6,50 +6,18 @@ rungs and ``eta``.
 
 from __future__ import annotations
 
-import itertools
-
-import numpy as np
-from numpy.typing import NDArray
-
-from nats_gym.evaluators import Outcome
-from nats_gym.spaces import ArchitectureSpace
-from nats_gym.streams import RunStreams
-
-from .interface import Question
-from .successive_halving import ETA, Bracket, Brackets, bracket, halving
+from .successive_halving import Bracket, SuccessiveHalving, bracket
 
 
-class Hyperband:
+class Hyperband(SuccessiveHalving):
     """Hyperband over all runs at once: its brackets, and then again.
 
-    Args:
-        space: what to search.
-        streams: one random stream per run.
-        rungs: training schedules, from 2.
-        eta: one in so many goes on to the next rung, from 2.
-
-    Raises:
-        InvalidInput: for a bad ``rungs`` or ``eta``.
+    Arguments as of :class:`SuccessiveHalving`.
     """
 
-    continuing = "difference"
-
-    def __init__(
-        self, space: ArchitectureSpace, streams: RunStreams, rungs: int, eta: int = ETA
-    ) -> None:
-        rungs, eta = halving(rungs, eta)
-        self._brackets = Brackets(
-            itertools.cycle(brackets(rungs, eta)),
-            lambda: space.sample(streams, (streams.runs,)),
-        )
-
-    def ask(self) -> Question | None:
-        """The next architecture of the rung; None while it waits for results."""
-        return self._brackets.ask()
-
-    def tell(self, outcome: Outcome, evaluation: NDArray[np.int64]) -> None:
-        """What evaluation number ``evaluation (runs,)`` scored; arrays are ``(runs,)``."""
-        self._brackets.tell(outcome.accuracy, evaluation)
+    @staticmethod
+    def _plan(rungs: int, eta: int) -> list[Bracket]:
+        return brackets(rungs, eta)
 
 
 def brackets(rungs: int, eta: int) -> list[Bracket]:

@@ -20,37 +20,29 @@ PPO_SETTINGS: dict[str, Any] = {
 #: PPO on OneShot environments (256 native copies): an episode is one step, so there is nothing to
 #: bootstrap, and an update after every four architectures of a copy.
 PPO_ONE_SHOT_SETTINGS: dict[str, Any] = {
+    **PPO_SETTINGS,
     "n_steps": 4,
     "batch_size": 512,
-    "n_epochs": 4,
     "learning_rate": 3e-3,
-    "gamma": 1.0,
     "gae_lambda": 1.0,
-    "ent_coef": 0.01,
 }
 
 #: PPO on Edit environments (256 native copies, 50 steps an episode): what a change is worth shows
 #: at once, so returns are discounted.
 PPO_EDIT_SETTINGS: dict[str, Any] = {
+    **PPO_SETTINGS,
     "n_steps": 50,
     "batch_size": 3200,
-    "n_epochs": 4,
-    "learning_rate": 1e-3,
     "gamma": 0.9,
-    "gae_lambda": 0.95,
-    "ent_coef": 0.01,
 }
 
 #: PPO on Budgeted environments (64 native copies): an episode has about a thousand steps, so a
 #: rollout is a part of one, and a decision is credited within about five architectures.
 PPO_BUDGETED_SETTINGS: dict[str, Any] = {
+    **PPO_SETTINGS,
     "n_steps": 96,
     "batch_size": 1536,
-    "n_epochs": 4,
-    "learning_rate": 1e-3,
     "gamma": 0.97,
-    "gae_lambda": 0.95,
-    "ent_coef": 0.01,
 }
 
 #: sb3-contrib's RecurrentPPO on the same (32 copies, ``MlpLstmPolicy``): what it remembers from one
@@ -84,12 +76,11 @@ META_RECURRENT_PPO_SETTINGS: dict[str, Any] = {
 #: PPO within a budget of about a hundred evaluations, on one environment: short rollouts, each
 #: used many times.
 PPO_BUDGET_SETTINGS: dict[str, Any] = {
+    **PPO_SETTINGS,
     "n_steps": 48,
     "batch_size": 48,
     "n_epochs": 10,
     "learning_rate": 3e-3,
-    "gamma": 1.0,
-    "gae_lambda": 0.95,
     "ent_coef": 0.0,
 }
 

@@ -45,11 +45,12 @@ class SuccessiveHalving:
     def __init__(
         self, space: ArchitectureSpace, streams: RunStreams, rungs: int, eta: int = ETA
     ) -> None:
-        rungs, eta = halving(rungs, eta)
-        self._brackets = Brackets(
-            itertools.repeat(bracket(eta ** (rungs - 1), 0, rungs, eta)),
-            lambda: space.sample(streams, (streams.runs,)),
-        )
+        plan = itertools.cycle(self._plan(*halving(rungs, eta)))
+        self._brackets = Brackets(plan, lambda: space.sample(streams, (streams.runs,)))
+
+    @staticmethod
+    def _plan(rungs: int, eta: int) -> list[Bracket]:
+        return [bracket(eta ** (rungs - 1), 0, rungs, eta)]
 
     def ask(self) -> Question | None:
         """The next architecture of the rung; None while it waits for results."""

@@ -23,16 +23,7 @@ class FBNetV2(SizeMethod):
         super().__init__(supernet, warmup)
         self.register_buffer("width_masks", width_masks(), persistent=False)
 
-    def sample_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy under sampled masks, without a gradient of alpha."""
-        return self._loss(self.alpha.detach(), images, labels)
-
-    def architecture_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy under other masks, with a gradient for every width."""
-        return self._loss(self.alpha, images, labels)
-
-    def _loss(
-        self, alpha: torch.Tensor, images: torch.Tensor, labels: torch.Tensor
-    ) -> torch.Tensor:
+    def sample_logits(self, images: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+        """Logits under sampled masks, with a gradient for every width."""
         masks = nn.functional.gumbel_softmax(alpha, self.tau) @ self.width_masks
-        return nn.functional.cross_entropy(self.supernet.masked(images, masks), labels)
+        return self.supernet.masked(images, masks)

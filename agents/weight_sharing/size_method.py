@@ -54,8 +54,10 @@ class SizeMethod(AlphaMethod):
     def weight_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """Cross-entropy of a path while warming up, then the algorithm's own."""
         if self._full_width is None:
-            return self.sample_loss(images, labels)
-        return nn.functional.cross_entropy(self._warm_path(images), labels)
+            logits = self.sample_logits(images, self.alpha.detach())
+        else:
+            logits = self._warm_path(images)
+        return nn.functional.cross_entropy(logits, labels)
 
     def _warm_path(self, images: torch.Tensor) -> torch.Tensor:
         """Logits of a path of the warm-up."""
@@ -64,9 +66,13 @@ class SizeMethod(AlphaMethod):
         choices = torch.where(full, len(WIDTHS) - 1, torch.randint(len(WIDTHS), (PLACES,)))
         return self.supernet.path(images, choices.tolist())
 
-    def sample_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """The loss that trains the weights once they are warm."""
+    def sample_logits(self, images: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+        """Logits of what is sampled by alpha, which may be without its gradient."""
         raise NotImplementedError
+
+    def architecture_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Cross-entropy of another sample, with a gradient of alpha."""
+        return nn.functional.cross_entropy(self.sample_logits(images, self.alpha), labels)
 
     def architecture_step(self, valid: Batch, train: Batch, weights: torch.optim.Optimizer) -> None:
         """One step of Adam on the architecture's loss, once the weights are warm."""

@@ -7,7 +7,6 @@ al., arXiv 2009.00437), without the distillation of the paper's second half.
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from .size_method import SizeMethod
 
@@ -18,20 +17,10 @@ _LEAST_PROBABILITY = 1e-7
 class TAS(SizeMethod):
     """TAS on the size space."""
 
-    def sample_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy of a sampled interpolation, without a gradient of alpha."""
-        return self._loss(self.alpha.detach(), images, labels)
-
-    def architecture_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy of another, with the gradient of its weights."""
-        return self._loss(self.alpha, images, labels)
-
-    def _loss(
-        self, alpha: torch.Tensor, images: torch.Tensor, labels: torch.Tensor
-    ) -> torch.Tensor:
+    def sample_logits(self, images: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+        """Logits of a sampled interpolation."""
         choices, weights = sample_pairs(alpha, self.tau)
-        logits = self.supernet.interpolate(images, choices.tolist(), weights)
-        return nn.functional.cross_entropy(logits, labels)
+        return self.supernet.interpolate(images, choices.tolist(), weights)
 
 
 def sample_pairs(logits: torch.Tensor, tau: float) -> tuple[torch.Tensor, torch.Tensor]:

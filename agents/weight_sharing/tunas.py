@@ -8,7 +8,6 @@ under a mask of zeros and ones is a path of the supernet, so that is what is com
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 from nats_gym.networks.size_supernet import SizeSupernet
 from nats_gym.training.optimizers import Adam
@@ -37,10 +36,9 @@ class TuNAS(SizeMethod):
         # Without weight decay, which would pull the policy back to uniform.
         self.optimizer = Adam([self.alpha], LEARNING_RATE, BETAS)
 
-    def sample_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        """Cross-entropy of a sampled path."""
-        logits = self.supernet.path(images, self._sample().tolist())
-        return nn.functional.cross_entropy(logits, labels)
+    def sample_logits(self, images: torch.Tensor, alpha: torch.Tensor) -> torch.Tensor:
+        """Logits of a sampled path."""
+        return self.supernet.path(images, self._sample().tolist())
 
     def architecture_loss(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         """``-log p · advantage`` of another; its gradient is REINFORCE's."""

@@ -21,6 +21,31 @@ _MOST_CLASSES = 100_000
 _FORMAT = 1
 
 
+def seal(card: Any, **plain: Any) -> dict[str, Any]:
+    """The fields of a card, a dataclass, or what stands for them, with a checksum over all."""
+    told = {one.name: getattr(card, one.name) for one in fields(card)}
+    content = {"format": _FORMAT, **told, **plain}
+    return {**content, "checksum": checksum_of(content)}
+
+
+def unseal(kind: type, content: Any) -> dict[str, Any]:
+    """Inverse of :func:`seal`: the fields of a ``kind`` of card; ``InvalidInput`` else."""
+    given = checks.mapping(content, "a card is a dictionary")
+    if type(given.get("format")) is not int or given["format"] != _FORMAT:
+        raise InvalidInput(
+            f"a card of format {shown(given.get('format'))}, this version reads {_FORMAT}"
+        )
+    if given.get("checksum") != checksum_of(given):
+        raise InvalidInput("a card whose checksum is not that of what it says")
+    names = [one.name for one in fields(kind)]
+    told = {name: value for name, value in given.items() if name not in ("format", "checksum")}
+    if lacking := [name for name in names if name not in told]:
+        raise InvalidInput(f"a card without {', '.join(lacking)}")
+    for name in told:
+        checks.word(name, "field of a card", names)
+    return told
+
+
 @dataclass(frozen=True)
 class Card:
     """What a trained network is, what it was trained on, and how well it did.
@@ -88,28 +113,12 @@ class Card:
 
     def to_json(self) -> dict[str, Any]:
         """Everything as plain values, with a checksum over all of it."""
-        told = {one.name: getattr(self, one.name) for one in fields(self)}
-        told["classes"] = list(self.classes)
-        told["preprocessing"] = self.preprocessing.to_json()
-        content = {"format": _FORMAT, **told}
-        return {**content, "checksum": checksum_of(content)}
+        return seal(self, classes=list(self.classes), preprocessing=self.preprocessing.to_json())
 
     @classmethod
     def from_json(cls, content: Any) -> Card:
         """Inverse of :meth:`to_json`; ``InvalidInput`` for anything else."""
-        given = checks.mapping(content, "a card is a dictionary")
-        if type(given.get("format")) is not int or given["format"] != _FORMAT:
-            raise InvalidInput(
-                f"a card of format {shown(given.get('format'))}, this version reads {_FORMAT}"
-            )
-        if given.get("checksum") != checksum_of(given):
-            raise InvalidInput("a card whose checksum is not that of what it says")
-        names = [one.name for one in fields(cls)]
-        told = {name: value for name, value in given.items() if name not in ("format", "checksum")}
-        if lacking := [name for name in names if name not in told]:
-            raise InvalidInput(f"a card without {', '.join(lacking)}")
-        for name in told:
-            checks.word(name, "field of a card", names)
+        told = unseal(cls, content)
         told["preprocessing"] = Preprocessing.from_json(told["preprocessing"])
         return cls(**told)
 

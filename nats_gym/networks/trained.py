@@ -13,7 +13,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ LARGEST_HEADER = 16 << 20
 _LENGTH_BYTES = 8
 # Pictures that are read and computed together.
 _BATCH = 256
+AnyCard = TypeVar("AnyCard", bound=Any)
 
 
 class MissingNetwork(NatsGymError, FileNotFoundError):
@@ -126,34 +127,46 @@ def save(folder: str | os.PathLike[str], network: nn.Module, card: Card) -> Card
             that is not known by its name, or a folder that holds a trained network.
         CannotWrite: for what the operating system refuses.
     """
-    from safetensors.torch import save as to_bytes
-
     path = checks.path(folder, "folder", expand=True)
     network = checks.instance(network, nn.Module, "network")
     card = checks.instance(card, Card, "card")
     check_free(path)
-    tensors = {}
     try:
         _check_card(card)
-        own = _expected(card)
-        check_fit(own, network.state_dict())
-        for name, value in network.state_dict().items():
-            # Of its own, for what two names share is refused, and of the order that all write.
-            tensors[name] = value.detach().cpu().contiguous().clone()
+        check_fit(_expected(card), network.state_dict())
         _check_numbers(network)
-        content = to_bytes(tensors)
+        content = weights_as_bytes(network)
     except InvalidInput:
         raise
     except Exception as error:  # of a network of others
         raise InvalidInput(f"this network cannot be saved by its card: {said(error)}") from error
-    card = replace(card, weights=hashlib.sha256(content).hexdigest())
+    return write_folder(path, CARD, card, content)
+
+
+def weights_as_bytes(network: nn.Module) -> bytes:
+    """A weights' file of a network."""
+    from safetensors.torch import save as to_bytes
+
+    # Of its own, for what two names share is refused, and of the order that all write.
+    state = network.state_dict().items()
+    return to_bytes({name: one.detach().cpu().contiguous().clone() for name, one in state})
+
+
+def write_folder(folder: Path, name: str, card: AnyCard, weights: bytes) -> AnyCard:
+    """Write weights and then the card, of which ``name`` is the file; the card with their digest.
+
+    Raises:
+        InvalidInput: for a card that is too large to be read again.
+        CannotWrite: for what the operating system refuses.
+    """
+    card = replace(card, weights=hashlib.sha256(weights).hexdigest())
     text = json.dumps(card.to_json(), indent=1, ensure_ascii=False) + "\n"
     if len(text.encode()) > LARGEST_CARD:
         raise InvalidInput(f"a card has at most {LARGEST_CARD:,} bytes")
-    make_folder(path)
-    with replacing(path / WEIGHTS) as temporary:
-        temporary.write_bytes(content)
-    with replacing(path / CARD) as temporary:
+    make_folder(folder)
+    with replacing(folder / WEIGHTS) as temporary:
+        temporary.write_bytes(weights)
+    with replacing(folder / name) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return card
 
