@@ -28,7 +28,7 @@ from nats_gym.analysis.landscape import (
     neighbor_indices,
 )
 from nats_gym.errors import CorruptTable, InvalidInput, MissingTable, NatsGymError, NotInTable
-from nats_gym.spaces import ArchitectureSpace, SizeSpace, TopologySpace, get_space
+from nats_gym.spaces import ArchitectureSpace, Quantity, SizeSpace, TopologySpace, get_space
 from nats_gym.tables import MEASURED, Column, load_table, write_table
 
 Values = NDArray[np.float64]
@@ -43,12 +43,16 @@ def separable(space: ArchitectureSpace, seed: int = 0) -> Values:
 
 
 def table_of(
-    folder: Path, accuracy: Values, epochs: int = 200, trials: tuple[int, ...] = ()
+    folder: Path,
+    accuracy: Values,
+    *others: tuple[Column, Values],
+    epochs: int = 200,
+    trials: tuple[int, ...] = (),
 ) -> Path:
     """A measured topology table on CIFAR-10."""
     column = Column("accuracy", MEASURED, "a test", "none", split="valid", epochs=epochs)
     column = Column(**{**column.__dict__, "trials": trials})
-    write_table(folder, "tss", "cifar10", [(column, accuracy)])
+    write_table(folder, "tss", "cifar10", [(column, accuracy), *others])
     return folder
 
 
@@ -544,7 +548,10 @@ def test_named_columns_are_ranked_by_how_alike_they_rank(
     near, far = -accuracy + rng.normal(0, 1, TSS.size), accuracy + rng.normal(0, 30, TSS.size)
     add_column("tss", "cifar10", "far", far, unit="1", lower_is_better=False)
     add_column("tss", "cifar10", "near/by", near, unit="ms")
-    found = analyse("tss", "cifar10", source=table_of(tmp_path / "t", accuracy))
+    alone = Column("alone", MEASURED, "a test", "none", counts=Quantity("1", "alone"))
+    one = np.where(np.arange(TSS.size) == 7, 1.0, np.nan)
+    found = analyse("tss", "cifar10", source=table_of(tmp_path / "t", accuracy, (alone, one)))
+    assert "fewer than two architectures" in found.left_out["alone"]
     own = [c for c in found.columns if c.between[1] in ("near/by", "far")]
     assert [c.between[1] for c in own if c.among == "all"] == ["near/by", "far"]
     for one, values in zip(own[::2], (near, far), strict=True):
