@@ -101,7 +101,8 @@ def make_proxy_evaluator(
     Args:
         space, dataset: what is searched.
         cache: path of the cache; True for the one under nats-gym's home, False for none. Answers
-            of a function that no name tells from others, such as a lambda, are not kept.
+            of a function that nothing tells from others, such as a lambda or a script's, are not
+            kept; those of others of your own with its code, but not that of what it calls in turn.
         share_isomorphic: see :class:`CachedEvaluator`.
         options: see :class:`ProxyEvaluator`.
     """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ from nats_gym.evaluators.network import NetworkEvaluator
 from nats_gym.evaluators.observed import as_accuracy
 from nats_gym.evaluators.protocol import Answer
 from nats_gym.proxies.combining import COMBINATIONS
-from nats_gym.proxies.registry import find_score
+from nats_gym.proxies.registry import find_score, version_of
 from nats_gym.proxies.score import Function, Score
 from nats_gym.proxies.scoring import Scored, Scorer
 from nats_gym.simulation.schedule import Epochs, check_epochs
@@ -88,6 +87,7 @@ class ProxyEvaluator(NetworkEvaluator):
         several = checks.as_list(score)
         given: list[Any] = [score] if several is None else several
         self.scores = [find_score(one) for one in given]
+        self._versions = [version_of(score) for score in self.scores]
         self._arguments["score"] = self.scores[0] if several is None else self.scores
         self._combine = checks.word(combine, "combination of scores", COMBINATIONS)
         self._count = checks.integer(reference, "reference", 1, MOST_REFERENCE)
@@ -111,10 +111,13 @@ class ProxyEvaluator(NetworkEvaluator):
     @property
     def identity(self) -> str:
         """What a score depends on beside architecture and trial."""
-        if not self._combined:
-            return f"proxy {self.scores[0].name} {self._scorer.identity}"
-        names = ",".join(score.name for score in self.scores)
-        return f"proxy {self._combine}({names}) of {self._count} {self._scorer.identity}"
+        names = ",".join(
+            f"{score.name} {version}" if version else score.name
+            for score, version in zip(self.scores, self._versions, strict=True)
+        )
+        if self._combined:
+            names = f"{self._combine}({names}) of {self._count}"
+        return f"proxy {names} {self._scorer.identity}"
 
     @property
     def observes(self) -> str:
@@ -124,8 +127,8 @@ class ProxyEvaluator(NetworkEvaluator):
 
     @property
     def named(self) -> bool:
-        """Whether the scores' names tell them from others, in other processes too."""
-        return all(_is_named(score) for score in self.scores)
+        """Whether the identity tells the scores from others, in other processes too."""
+        return None not in self._versions
 
     def stream(
         self, index: NDArray[np.int64], epochs: Epochs | None, trials: NDArray[np.uint64]
@@ -160,10 +163,3 @@ class ProxyEvaluator(NetworkEvaluator):
         index = self.space.index(self.space.sample(draws, (self._count,)))
         scored = [self._scorer.score(one).values for one in index.tolist()]
         return {score.name: [values[score.name] for values in scored] for score in self.scores}
-
-
-def _is_named(score: Score) -> bool:
-    if ":" not in score.name:  # it was given one
-        return True
-    own = "<" in score.name or score.name.startswith("__main__:")
-    return inspect.isfunction(score.function) and not own

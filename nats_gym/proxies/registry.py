@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from inspect import isroutine
+from inspect import isfunction, isroutine
+from types import CodeType
 from typing import Any
 
 from nats_gym.checks import switch, text, word
@@ -57,6 +59,34 @@ def find_score(given: str | Function | Score) -> Score:
         named: Any = given if isroutine(given) else type(given)
         return Score(f"{named.__module__}:{named.__qualname__}", given)
     return {**_OWN, **_registered}[word(given, "score", score_names())]
+
+
+def version_of(score: Score) -> str | None:
+    """What tells a score from others of its name, in other processes too; None where nothing does.
+
+    Of one's own that is its function's code, but not that of what it calls in turn.
+    """
+    function: Any = score.function
+    if score in _OWN.values():
+        return ""
+    # A lambda, or what depends on what is around it; a script's function, or a session's.
+    if (
+        not isfunction(function)
+        or "<" in function.__qualname__
+        or function.__module__ == "__main__"
+    ):
+        return None
+    told = function.__module__, function.__defaults__, function.__kwdefaults__
+    return hashlib.sha256(f"{told} {_told(function.__code__)}".encode()).hexdigest()[:16]
+
+
+def _told(constant: object) -> str:
+    if isinstance(constant, CodeType):
+        return f"{constant.co_code.hex()} {constant.co_names} {_told(constant.co_consts)}"
+    if isinstance(constant, (tuple, frozenset)):  # whose order differs from process to process
+        told = map(_told, constant)
+        return ", ".join(told if isinstance(constant, tuple) else sorted(told))
+    return repr(constant)
 
 
 def register_score(

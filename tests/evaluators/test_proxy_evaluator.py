@@ -26,7 +26,7 @@ from nats_gym.evaluators import (
     make_evaluator,
 )
 from nats_gym.evaluators.proxy import as_accuracy
-from nats_gym.proxies import rank_mean, score_architectures, vote
+from nats_gym.proxies import Score, rank_mean, score_architectures, vote
 from nats_gym.testing import check_evaluator
 
 QUICK = {"score": "params", "batch": 2}
@@ -120,12 +120,26 @@ def test_it_is_made_by_name_with_a_cache(tmp_path: Path) -> None:
     assert isinstance(own, CachedEvaluator) == (parameters.__module__ != "__main__")
     unnamed = make_evaluator("proxy", "sss", "digits", score=lambda *_: 1.0, batch=2)
     assert isinstance(unnamed, ProxyEvaluator)  # nothing tells it from another lambda
+    named = make_evaluator("proxy", "sss", "digits", score=Score("mine", lambda *_: 1.0), batch=2)
+    assert isinstance(named, ProxyEvaluator)  # by whatever name
     with pytest.raises(InvalidInput, match="Did you mean 'synflow'"):
         make_evaluator("proxy", "sss", "digits", score="synflo")
     with pytest.raises(InvalidInput, match="Did you mean 'score'"):
         make_evaluator("proxy", "sss", "digits", scores="synflow")
     with pytest.raises(InvalidInput, match="asked for once, got 'synflow, snip, synflow'"):
         make_evaluator("proxy", "sss", "digits", score=["synflow", "snip", "synflow"])
+
+
+def test_what_a_score_was_is_no_answer_of_what_it_is(tmp_path: Path) -> None:
+    told = []
+    for text in ("1.0", "2.0", "2.0", "2.0 + ('b' in {'a', 'b'})"):
+        names: dict[str, Any] = {"__name__": "a_module"}
+        exec(f"def score(network, images, labels):\n    return {text}", names)
+        score = Score("mine", names["score"])
+        made = make_evaluator("proxy", "sss", "digits", cache=tmp_path / "c", score=score, batch=2)
+        outcome = made.evaluate(np.array([3]), 4, np.array([1], np.uint64))
+        told.append((float(outcome.metrics["score"][0]), len(made)))  # type: ignore[arg-type]
+    assert told == [(1.0, 1), (2.0, 2), (2.0, 2), (3.0, 3)]
 
 
 def test_a_search_by_a_function_is_told_how_to_name_it() -> None:
