@@ -357,7 +357,7 @@ def _figures_table(
     for label, result in searches.items():
         cells = []
         for name in names:
-            figure = result.table.figure(name)
+            figure = result.figure(name)
             answers = result.recommended[result.recommended >= 0]
             values = figure.values[answers] if len(answers) else np.full(1, np.nan)
             known_of = values[~np.isnan(values)]

@@ -104,8 +104,8 @@ def check_free(name: object) -> str:
 
 
 def is_estimate(provenance: str) -> bool:
-    """Whether figures are a model's, for whosever networks they were made."""
-    return provenance.partition(MADE_FOR)[0] == SURROGATE
+    """Whether figures are a model's, whatever else is said of them behind that."""
+    return provenance.partition(" ")[0] == SURROGATE
 
 
 def column_name(quantity: str, split: str = "", epochs: int = 0, trained: int = 0) -> str:

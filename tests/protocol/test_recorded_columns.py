@@ -23,6 +23,7 @@ from nats_gym.study.running import run_study
 from nats_gym.study.spec import Study
 from nats_gym.study.validation import validate
 from nats_gym.tables import add_column, remove_column
+from nats_gym.tables.column import is_estimate
 
 NAME, KEY = "latency/raspi4", "objective latency/raspi4"
 WEIGHED = {"objectives": ["accuracy", NAME]}
@@ -131,6 +132,9 @@ def test_what_an_earlier_version_saved_loads_and_says_what_is_not_known(tmp_path
     without_record(kept)
     assert np.array_equal(SearchResult.load(kept).hypervolume(), found.hypervolume())
     assert reasons(kept) == ""
+    unknown = SearchResult.load(kept).figure(NAME).provenance
+    assert unknown == "surrogate here and now, not recorded"
+    assert is_estimate(unknown)
     measured()
     old = SearchResult.load(kept)
     assert old.unrecorded == [NAME]
