@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from nats_gym import checks
 from nats_gym.analysis.correlations import ALL, TOP, Correlation
 from nats_gym.analysis.findings import Findings
-from nats_gym.files.writing import check_folder, make_folder, replacing
+from nats_gym.files.writing import check_folder, make_folder, write_file
 
 if TYPE_CHECKING:
     from rich.table import Table as Grid
@@ -112,8 +112,7 @@ class Analysis(Findings):
             save_figure(figure, folder / name, dpi=150)
         text = json.dumps(self.to_json(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
         for name, content in ((JSON_FILE, text), (PAGE, markdown(self, figures))):
-            with replacing(folder / name) as temporary:
-                temporary.write_text(content, encoding="utf-8")
+            write_file(folder / name, content)
         return folder
 
 

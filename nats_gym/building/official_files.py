@@ -21,7 +21,7 @@ from nats_gym import checks
 from nats_gym.building.plan import VALID_SPLIT, Plan
 from nats_gym.building.trainings import Training, TrainingStore
 from nats_gym.errors import InvalidInput, NatsGymError, shown
-from nats_gym.files.writing import check_folder, make_folder, replacing
+from nats_gym.files.writing import check_folder, make_folder, write_file
 from nats_gym.spaces import DenseSpace
 from nats_gym.tables.official.unpickling import load_record
 
@@ -206,5 +206,4 @@ def _config(plan: Plan, string: str) -> dict[str, Any]:
 
 
 def _write(path: Path, content: Any) -> None:
-    with replacing(path) as temporary:
-        temporary.write_bytes(bz2.compress(pickle.dumps(content, protocol=4)))
+    write_file(path, bz2.compress(pickle.dumps(content, protocol=4)))

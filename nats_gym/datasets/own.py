@@ -26,7 +26,7 @@ from nats_gym import checks
 from nats_gym.errors import InvalidInput, did_you_mean, said, shown
 from nats_gym.files.home import home
 from nats_gym.files.untrusted import checksum_of, open_arrays, read_json
-from nats_gym.files.writing import make_folder, replacing
+from nats_gym.files.writing import make_folder, replacing, write_file
 
 from .dataset import Dataset, Images
 from .pixels import LARGEST_RESOLUTION
@@ -101,8 +101,7 @@ def read_dataset(
             raise InvalidInput(f"{told}: {error}") from error
         if key and not read.skipped:  # what was left out is told each time
             make_folder(entry.parent)
-            with replacing(entry) as temporary:
-                temporary.write_text(f"{row.name} {_stamp(_folder() / row.name)}", "utf-8")
+            write_file(entry, f"{row.name} {_stamp(_folder() / row.name)}")
         return row
     return _keep_labelled(name or "images", read_items(given, resolution), seed, valid, test)
 
@@ -244,9 +243,8 @@ def keep(
         with replacing(path) as temporary, temporary.open("wb") as file:
             rows: dict[str, Any] = {f"split {name}": one for name, one in splits.items()}
             np.savez(file, images=images, labels=labels, **rows)
-    with replacing(folder / f"{row.name}.json") as temporary:
-        facts["checksum"] = checksum_of(facts)
-        temporary.write_text(json.dumps(facts, ensure_ascii=False), "utf-8")
+    facts["checksum"] = checksum_of(facts)
+    write_file(folder / f"{row.name}.json", json.dumps(facts, ensure_ascii=False))
     return row
 
 

@@ -90,6 +90,12 @@ def replacing(path: Path) -> Iterator[Path]:
         os.replace(temporary, path)
 
 
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file of text, or of bytes; see :func:`replacing`."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
 def check_replaceable(path: Path) -> None:
     """Raise ``CannotWrite`` if there is something at ``path`` that no file may replace.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, said, shown
-from nats_gym.files.writing import replacing
+from nats_gym.files.writing import write_file
 from nats_gym.nats_bench import arguments
 
 PICKLE_EXT = "pickle.pbz2"
@@ -62,8 +62,7 @@ def pickle_save(
         pickled = pickle.dumps(obj, protocol=protocol)
     except Exception as error:  # what is given writes itself as it likes
         raise InvalidInput(f"{shown(obj)} cannot be pickled: {said(error)}") from error
-    with replacing(path) as temporary:
-        temporary.write_bytes(bz2.compress(pickled))
+    write_file(path, bz2.compress(pickled))
 
 
 def pickle_load(file_path: str | os.PathLike[str], ext: str = ".pbz2") -> Any:

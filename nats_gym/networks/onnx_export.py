@@ -18,7 +18,7 @@ from torch import nn
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, NatsGymError, said, shown
 from nats_gym.extras import require
-from nats_gym.files.writing import check_folder, make_folder, replacing
+from nats_gym.files.writing import check_folder, make_folder, write_file
 from nats_gym.networks.preprocessing import Normalizer
 from nats_gym.networks.trained import TrainedNetwork
 
@@ -76,8 +76,7 @@ def export_onnx(trained: TrainedNetwork, path: str | os.PathLike[str]) -> None:
             f"{differing:g}"
         )
     make_folder(path.parent)
-    with replacing(path) as temporary:
-        temporary.write_bytes(content)
+    write_file(path, content)
 
 
 class _Whole(nn.Module):

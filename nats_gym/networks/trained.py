@@ -24,7 +24,7 @@ from nats_gym import checks
 from nats_gym.datasets.pixels import Picture
 from nats_gym.errors import SHOWN, InvalidInput, NatsGymError, said, shown
 from nats_gym.files.untrusted import open_file
-from nats_gym.files.writing import check_folder, make_folder, replacing
+from nats_gym.files.writing import check_folder, make_folder, write_file
 from nats_gym.networks.card import CARD, LARGEST_CARD, Card, read_card
 from nats_gym.networks.network import build
 from nats_gym.networks.preprocessing import Preprocessing
@@ -164,10 +164,8 @@ def write_folder(folder: Path, name: str, card: AnyCard, weights: bytes) -> AnyC
     if len(text.encode()) > LARGEST_CARD:
         raise InvalidInput(f"a card has at most {LARGEST_CARD:,} bytes")
     make_folder(folder)
-    with replacing(folder / WEIGHTS) as temporary:
-        temporary.write_bytes(weights)
-    with replacing(folder / name) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_file(folder / WEIGHTS, weights)
+    write_file(folder / name, text)
     return card
 
 

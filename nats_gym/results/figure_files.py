@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from nats_gym.files.writing import replacing
+from nats_gym.files.writing import replacing, write_file
 
 
 def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 200) -> tuple[Path, Path]:
@@ -24,8 +24,7 @@ def save_figure(figure: Figure, path: str | os.PathLike[str], dpi: int = 200) ->
         The two files.
     """
     png, svg = (Path(f"{os.fspath(path)}.{suffix}") for suffix in ("png", "svg"))
-    with replacing(svg) as temporary:
-        temporary.write_text(svg_of(figure), encoding="utf-8")
+    write_file(svg, svg_of(figure))
     layout = figure.get_layout_engine()
     if layout is not None:  # done by now: once for both files
         figure.set_layout_engine("none")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym.files.untrusted import Arrays, open_arrays, read_json
-from nats_gym.files.writing import make_folder, replacing
+from nats_gym.files.writing import make_folder, replacing, write_file
 from nats_gym.simulation.workers import MAX_WORKERS
 from nats_gym.tables.folder import sha256_of
 
@@ -49,9 +49,7 @@ def write_search(
     with replacing(folder / RUNS_FILE) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
     record = {**record, "runs_sha256": sha256_of(folder / RUNS_FILE)}
-    with replacing(folder / RUN_FILE) as temporary:
-        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-        temporary.write_text(text, encoding="utf-8")
+    write_file(folder / RUN_FILE, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_search(folder: Path) -> tuple[dict[str, Any], dict[str, Any], Any]:

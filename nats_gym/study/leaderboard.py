@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.agents import AGENTS
 from nats_gym.errors import InvalidInput, shown
-from nats_gym.files.writing import replacing
+from nats_gym.files.writing import write_file
 from nats_gym.results.arguments import SearchArguments, bound_in_words
 from nats_gym.results.result import SearchResult
 from nats_gym.simulation.schedule import Epochs
@@ -182,8 +182,7 @@ def save_leaderboard(
         (JSON_FILE, json.dumps(content, indent=1, ensure_ascii=False) + "\n"),
         (MARKDOWN_FILE, "\n".join(lines).rstrip() + "\n"),
     ):
-        with replacing(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        write_file(folder / name, text)
     return folder / MARKDOWN_FILE
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.extras import require
-from nats_gym.files.writing import check_folder, make_folder, replacing
+from nats_gym.files.writing import check_folder, make_folder, write_file
 from nats_gym.results.figure_files import save_figure, svg_of
 from nats_gym.results.result import SearchResult, kind_of_time, say_objectives
 from nats_gym.spaces import Quantity
@@ -107,16 +107,11 @@ def write_report(
         section = replace(section, more=more)
         sections[group] = (f"{capitalised(space)} space, {heading}", section)
     overall = _overall_section(tasks, styles, plots)
-    _write(out / MARKDOWN_FILE, markdown(headlines))
-    _write(out / LATEX_FILE, latex(headlines))
+    write_file(out / MARKDOWN_FILE, markdown(headlines))
+    write_file(out / LATEX_FILE, latex(headlines))
     estimated = _estimated_columns(groups, names)
-    _write(out / PAGE_FILE, page(study, headlines, overall, sections, estimated))
+    write_file(out / PAGE_FILE, page(study, headlines, overall, sections, estimated))
     return out / PAGE_FILE
-
-
-def _write(path: Path, text: str) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
 
 
 def _file_name(title: str) -> str:

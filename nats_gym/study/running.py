@@ -31,9 +31,9 @@ from nats_gym.files.writing import (
     alone,
     check_folder,
     make_folder,
-    replacing,
     sweep,
     unfinished_folder,
+    write_file,
 )
 from nats_gym.machine import describe, versions
 from nats_gym.processes.pool import Pool, Task, TaskFailed
@@ -202,8 +202,7 @@ def _begun(
         seconds = before.get(cell.name, {}).get("real_seconds")
         record["cells"][cell.name] = {**told, "real_seconds": seconds}
     (out / CELLS).mkdir(exist_ok=True)
-    with replacing(out / SPEC_FILE) as temporary:
-        temporary.write_text(study.text, encoding="utf-8")
+    write_file(out / SPEC_FILE, study.text)
     _write(out, record)
     return record
 
@@ -230,9 +229,7 @@ def _refuse_changed(
 
 
 def _write(out: Path, record: dict[str, Any]) -> None:
-    with replacing(out / STUDY_FILE) as temporary:
-        text = json.dumps(record, indent=1, ensure_ascii=False) + "\n"
-        temporary.write_text(text, encoding="utf-8")
+    write_file(out / STUDY_FILE, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
 def _resting_on(folder: Path) -> dict[str, Any]:

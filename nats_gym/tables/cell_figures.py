@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from nats_gym.errors import NatsGymError
 from nats_gym.files.home import home
 from nats_gym.files.untrusted import map_array, read_json
-from nats_gym.files.writing import make_folder, replacing
+from nats_gym.files.writing import make_folder, replacing, write_file
 from nats_gym.spaces.nasbench101 import NASBench101Space
 from nats_gym.tables.cell_surrogate import ACCURACIES, FILE, CellSurrogate
 from nats_gym.tables.folder import sha256_of
@@ -89,8 +89,7 @@ def _write(folder: Path, figures: dict[str, NDArray[np.float64]]) -> None:
         with replacing(folder / f"{name}.npy") as temporary, temporary.open("wb") as file:
             np.save(file, values, allow_pickle=False)
     sums = {name: _sum_of(values) for name, values in figures.items()}
-    with replacing(folder / SUMS) as temporary:
-        temporary.write_text(json.dumps(sums, indent=1) + "\n", encoding="utf-8")
+    write_file(folder / SUMS, json.dumps(sums, indent=1) + "\n")
 
 
 def _sum_of(values: NDArray[np.float64]) -> str:

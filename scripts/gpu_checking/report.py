@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
 
-from nats_gym.files.writing import make_folder, replacing
+from nats_gym.files.writing import make_folder, write_file
 
 #: Of the JSON; another number means other fields.
 VERSION = 1
@@ -169,8 +169,7 @@ class Report:
             "gpu.md": to_markdown(self.content),
         }
         for name, text in texts.items():
-            with replacing(self._folder / name) as temporary:
-                temporary.write_text(text + "\n", encoding="utf-8")
+            write_file(self._folder / name, text + "\n")
 
     @property
     def failures(self) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from nats_gym.files.writing import replacing
+from nats_gym.files.writing import replacing, write_file
 from nats_gym.tables.surrogates import Array
 
 
@@ -20,5 +20,4 @@ def write_arrays(path: Path, arrays: dict[str, Array]) -> None:
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write indented json."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_file(path, json.dumps(content, indent=2) + "\n")

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from nats_gym import checks
 from nats_gym.errors import CorruptTable, MissingTable, said, shown
 from nats_gym.files.untrusted import map_array, read_json
-from nats_gym.files.writing import replacing
+from nats_gym.files.writing import write_file
 from nats_gym.spaces import ArchitectureSpace, get_space
 from nats_gym.tables.official.origin import NATS_BENCH, differences
 from nats_gym.tables.official.runs import KEYS, Runs
@@ -178,6 +178,5 @@ class OfficialArchive:
 
 def write_facts(path: Path, facts: Mapping[str, Any]) -> None:
     """Write the content of ``archive.json``, whole or not at all."""
-    with replacing(path) as temporary:
-        # Escaped: a path may hold bytes that are no text.
-        temporary.write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    # Escaped: a path may hold bytes that are no text.
+    write_file(path, json.dumps(facts, indent=1) + "\n")

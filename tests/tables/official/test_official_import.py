@@ -510,7 +510,7 @@ def test_a_home_that_cannot_be_written_still_answers(small: Path, monkeypatch) -
     def refuse(*_: Any) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
-    monkeypatch.setattr(archive, "replacing", refuse)
+    monkeypatch.setattr(archive, "write_file", refuse)
     assert official.find_archive(small).folder == first.folder
 
 
