@@ -22,12 +22,11 @@ from numpy.typing import ArrayLike, NDArray
 from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, NatsGymError, said, shown
+from nats_gym.spaces.decisions import Choices, Decisions, Indices
 from nats_gym.spaces.figure import CLOSED_FORM, Figure, Quantity
 from nats_gym.spaces.prefixes import AllPrefixes, ListedPrefixes, Prefixes
 from nats_gym.streams import RandomSource, RunStreams, combine, uniform_integers
 
-Choices = NDArray[np.int64]
-Indices = NDArray[np.int64]
 Figures = NDArray[np.float64]
 #: Most architectures drawn at once, some 100 bytes each.
 MOST_SAMPLED = 50_000_000
@@ -35,8 +34,6 @@ MOST_SAMPLED = 50_000_000
 MOST_LISTED = 1 << 24
 #: Most rows that a digest is over.
 MOST_DIGESTED = 1 << 16
-#: Most rows that can be counted.
-MOST_ROWS = 1 << 62
 #: Rows drawn for an architecture before none is believed to be valid.
 MOST_ATTEMPTS = 100_000
 #: Mutations of so many decisions before more change at once.
@@ -63,7 +60,7 @@ class _Attempt(RunStreams):
         self._keys, self._drawn = keys, 0  # hashed of what they are for already
 
 
-class ArchitectureSpace:
+class ArchitectureSpace(Decisions):
     """A finite space of architectures: the base of every one, of your own too.
 
     A space needs ``name`` and ``decisions``. Where some rows of choices are no architecture it has
@@ -99,9 +96,7 @@ class ArchitectureSpace:
             ``"module:name"``; by default its decisions are listed.
     """
 
-    name: str
     title: str = ""
-    decisions: Mapping[str, Sequence[str]]
     full_epochs: int = 12
     schedules: tuple[int | str, ...] = ()
     budgets: ClassVar[Mapping[str, float]] = {}
@@ -138,82 +133,10 @@ class ArchitectureSpace:
         state = {name: value for name, value in vars(self).items() if name not in computed}
         return _remake, (type(self), state)
 
-    # ── what the decisions say ───────────────────────────────────────────────────────────────
-
-    @cached_property
-    def decision_names(self) -> tuple[str, ...]:
-        """What is decided, in order, ``n`` names."""
-        return tuple(self._decisions)
-
-    @cached_property
-    def names_of_choices(self) -> tuple[tuple[str, ...], ...]:
-        """Names of the choices of each decision, in order."""
-        return tuple(self._decisions.values())
-
-    @cached_property
-    def choice_counts(self) -> Choices:
-        """How many choices each decision has, ``(n,)``, read-only."""
-        counts = np.array([len(names) for names in self._decisions.values()], np.int64)
-        counts.flags.writeable = False
-        return counts
-
-    @cached_property
-    def num_decisions(self) -> int:
-        """``n``: how many decisions an architecture is."""
-        return len(self._decisions)
-
-    @cached_property
-    def num_choices(self) -> int:
-        """``k``: how many choices the decision with the most of them has."""
-        return int(self.choice_counts.max())
-
-    @cached_property
-    def equal_choices(self) -> bool:
-        """Whether all decisions have as many choices."""
-        return bool((self.choice_counts == self.num_choices).all())
-
     @cached_property
     def every_row_valid(self) -> bool:
         """Whether every row of choices is an architecture."""
         return type(self).is_valid is ArchitectureSpace.is_valid
-
-    @cached_property
-    def _decisions(self) -> dict[str, tuple[str, ...]]:
-        what = f"decisions of {shown(getattr(self, 'name', type(self)))}"
-        given = checks.mapping(
-            getattr(self, "decisions", None), f"{what} are names, and the choices of each"
-        )
-        decisions = {}
-        for decision, choices in given.items():
-            in_order = not isinstance(choices, (set, frozenset))
-            names = (checks.as_list(choices) or []) if in_order else []
-            if not names or not all(isinstance(name, str) for name in names):
-                raise InvalidInput(
-                    f"{what}: {shown(decision)} has a list of names for choices, one at least, in "
-                    f"an order, got {shown(choices)}"
-                )
-            if len(set(names)) < len(names):
-                raise InvalidInput(f"{what}: two choices of {shown(decision)} have the same name")
-            decisions[decision] = tuple(names)
-        if not decisions:
-            raise InvalidInput(f"{what}: there is none")
-        return decisions
-
-    @cached_property
-    def num_rows(self) -> int:
-        """How many rows of choices there are, architectures or not."""
-        rows = math.prod(self.choice_counts.tolist())
-        if rows > MOST_ROWS:
-            raise InvalidInput(
-                f"{self.name} has {shown(rows)} rows of choices; up to 2**62 are counted"
-            )
-        return rows
-
-    @cached_property
-    def place_values(self) -> Indices:
-        """What a choice of each decision counts in the rank of a row, ``(n,)``, the first most."""
-        following = np.append(self.choice_counts[1:], 1)
-        return np.asarray(np.cumprod(following[::-1])[::-1], dtype=np.int64)
 
     @cached_property
     def digest(self) -> str:
@@ -305,9 +228,6 @@ class ArchitectureSpace:
             InvalidInput: for an index out of range.
         """
         return self._row_at(self.rank_at(self.check_index(index)))
-
-    def _row_at(self, rank: Indices) -> Choices:
-        return np.asarray(rank[..., None] // self.place_values % self.choice_counts)
 
     def all_choices(self) -> Choices:
         """Choices of every architecture in official order, ``(size, n)``."""
@@ -552,11 +472,6 @@ class ArchitectureSpace:
         else:
             raise InvalidInput(f"{MOST_ATTEMPTS:,} rows drawn of {self.name}, and none was valid")
         return drawn.reshape(*shape, self.num_decisions)
-
-    @cached_property
-    def num_neighbors(self) -> int:
-        """How many rows differ from one in a single decision."""
-        return int((self.choice_counts - 1).sum())
 
     def neighbors(self, choices: ArrayLike) -> Choices:
         """All rows one decision away: ``(..., num_neighbors, n)``, by decision, then choice.

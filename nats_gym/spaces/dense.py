@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from nats_gym.datasets import get_dataset
-from nats_gym.spaces.architecture_space import ArchitectureSpace, Figures, Indices
+from nats_gym.spaces.architecture_space import ArchitectureSpace, Figures
+from nats_gym.spaces.decisions import Indices
 
 
 class DenseSpace(ArchitectureSpace):

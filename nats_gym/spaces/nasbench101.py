@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, did_you_mean, shown
-from nats_gym.spaces.architecture_space import ArchitectureSpace, Choices, Figures, Indices
+from nats_gym.spaces.architecture_space import ArchitectureSpace, Figures
 from nats_gym.spaces.cell_graphs import (
     INPUT,
     MOST_VERTICES,
@@ -36,6 +36,7 @@ from nats_gym.spaces.cell_list import (
     embedded_list,
 )
 from nats_gym.spaces.cell_prefixes import CellPrefixes
+from nats_gym.spaces.decisions import Choices, Indices
 from nats_gym.spaces.nasbench101_cost import CELLS_PER_STACK, STEM_WIDTH, network_cost
 from nats_gym.streams import RandomSource
 

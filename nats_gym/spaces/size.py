@@ -16,7 +16,8 @@ from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.spaces import network_cost
-from nats_gym.spaces.architecture_space import Choices, Figures, Indices
+from nats_gym.spaces.architecture_space import Figures
+from nats_gym.spaces.decisions import Choices, Indices
 from nats_gym.spaces.dense import DenseSpace
 from nats_gym.streams import RandomSource, uniform_integers
 
