@@ -278,7 +278,7 @@ def _firsts(cell: StudyCell) -> range:
 
 def _check_same(cell: StudyCell, folder: Path, arguments: dict[str, Any]) -> None:
     kept = SearchResult.load(folder)
-    for name, wanted in arguments.items():
+    for name, wanted in {"evaluations": None, "evaluator": None, **arguments}.items():
         found = kept.arguments.get(name)
         if name == "rungs" and wanted is None:
             continue  # the table's own

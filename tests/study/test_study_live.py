@@ -114,6 +114,9 @@ def test_searches_differ_by_who_answers_alone(tmp_path: Path) -> None:
         assert f"CIFAR-10 by {one}, " in (tmp_path / "report" / "headline.md").read_text()
     assert len([*tmp_path.glob("report/plots/*.png")]) == len(re.findall("<figure", page)) > 3
     assert all(verdict.holds for verdict in validate(tmp_path))
+    for first in (table, by[1]):  # whose place another's results have
+        with pytest.raises(InvalidInput, match=r"holds this cell with evaluator .*'params'"):
+            run_study(Study.of({**spec, "searches": [first, by[0]]}), tmp_path)
     with pytest.raises(InvalidInput, match="two cells of the study are one: tss-cifar10-12-4eval"):
         Study.of({**spec, "searches": [table, *by, by[1]]})
 
