@@ -74,13 +74,16 @@ def make_evaluator(
         options: further options.
 
     Raises:
-        InvalidInput: for an unknown name or option; it lists the known ones. For what cannot be
-            imported, or makes no evaluator.
+        InvalidInput: for an unknown name or option; it lists the known ones. For an option that is
+            given twice, for what cannot be imported, or makes no evaluator.
     """
     name = _name_of(given)
     if not isinstance(given, str):
-        options = {**mapping(given, _GIVEN), **options}
-        del options["name"]
+        told = mapping(given, _GIVEN)
+        del told["name"]
+        for option in told.keys() & options.keys():
+            raise InvalidInput(f"the option {option} of evaluator {name} is given twice")
+        options = {**told, **options}
     factory, signature = _maker(name)
     parameters = signature.parameters
     takes_any = any(one.kind == one.VAR_KEYWORD for one in parameters.values())

@@ -422,6 +422,10 @@ def test_evaluators_of_other_packages(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"evaluator": f"{__name__}:OfPath"}, ["missing a required argument: 'path'"]),
         ({"score": "synflow"}, ["unknown option 'score': evaluator='proxy' takes it; allowed"]),
         ({"trials": 2}, ["unknown option 'trials': evaluator='train' or 'proxy' or 'ray' takes"]),
+        (
+            {"evaluator": {"name": "train", "threads": 2}, "threads": 1},
+            ["the option threads of evaluator train is given twice"],
+        ),
         ({"evaluator": "train", "score": "snip"}, ["option 'score': evaluator='proxy' takes it"]),
         (
             {"evaluator": {"name": "train", "score": "snip"}},
