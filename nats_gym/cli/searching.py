@@ -139,7 +139,6 @@ def search(
 
     A table answers, in simulated time; with --evaluator the networks are trained, in real time.
     """
-
     from nats_gym.agents import find_agent
     from nats_gym.agents.weight_sharing import METHODS, get_method
     from nats_gym.files.writing import check_folder

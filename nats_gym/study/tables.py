@@ -1,9 +1,9 @@
 """The headline table of a study, in the layout of the NATS-Bench paper (arXiv 2009.00437).
 
 A row per agent; for each data set the full-schedule validation and test accuracy of each run's
-answer, percent, mean ± standard deviation over runs. Test accuracy appears
-where the table has one apart from validation, and is headed as an estimate where it is one. Where
-an evaluator answered there is no table: the best accuracy that each run observed stands there.
+answer, percent, mean ± standard deviation over runs. Test accuracy appears where the table has one
+apart from validation, and is headed as an estimate where it is one. Where an evaluator answered
+there is no table: the best accuracy or score that each run observed stands there.
 """
 
 from __future__ import annotations
@@ -62,7 +62,8 @@ class Column:
         group: space, data set, search schedule and budget.
         heading: the data set, and what tells the group from others on it.
         split: ``"valid"``, ``"test"``, or :data:`OBSERVED` where no table judges.
-        provenance: what the accuracies rest on, ``"measured"`` or ``"surrogate"``.
+        provenance: what the accuracies rest on, ``"measured"``, ``"surrogate"``, or what an
+            evaluator says.
         entries: by the agent's label.
         best_known: highest mean accuracy in the table, percent; that any run observed if none is.
         score: of what was observed and is no accuracy, its name.

@@ -43,8 +43,6 @@ from nats_gym.tables.folder import MANIFEST, read_manifest, write_table
 SHIPPED = Path(__file__).parent.parent / "data"
 #: Most bytes of a CSV of figures.
 LARGEST_CSV = 64 << 20
-
-
 #: What a column that cannot be read is said to rest on.
 DAMAGED = "damaged"
 
