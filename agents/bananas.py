@@ -112,10 +112,7 @@ class Bananas:
         return np.take_along_axis(candidates, chosen, axis=1)
 
     def _predict(
-        self,
-        evaluated: NDArray[np.int64],
-        accuracy: NDArray[np.float64],
-        index: NDArray[np.int64],
+        self, evaluated: NDArray[np.int64], accuracy: NDArray[np.float64], index: NDArray[np.int64]
     ) -> NDArray[np.float64]:
         """Every network's standardised guess ``(runs, ENSEMBLE, candidates)``."""
         centre = accuracy.mean(axis=1, keepdims=True)

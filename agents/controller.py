@@ -191,9 +191,7 @@ class Controller:
 
 
 def save_controller(
-    folder: str | os.PathLike[str],
-    model: BaseAlgorithm,
-    figures: Mapping[str, float] | None = None,
+    folder: str | os.PathLike[str], model: BaseAlgorithm, figures: Mapping[str, float] | None = None
 ) -> ControllerCard:
     """Write a trained policy into a folder, which :func:`load_controller` reads.
 

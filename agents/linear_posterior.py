@@ -55,10 +55,7 @@ class LinearPosterior:
         self._accuracy = np.zeros((runs, 0))
 
     def observe(
-        self,
-        place: NDArray[np.int64],
-        accuracy: NDArray[np.float64],
-        number: NDArray[np.int64],
+        self, place: NDArray[np.int64], accuracy: NDArray[np.float64], number: NDArray[np.int64]
     ) -> None:
         """Take in an answer of every run.
 

@@ -23,10 +23,7 @@ class RandomSearch:
     """
 
     def __init__(
-        self,
-        space: ArchitectureSpace,
-        streams: RunStreams,
-        among: NDArray[np.int64] | None = None,
+        self, space: ArchitectureSpace, streams: RunStreams, among: NDArray[np.int64] | None = None
     ) -> None:
         self.space = space
         self.streams = streams

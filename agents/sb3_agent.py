@@ -101,11 +101,7 @@ class SB3Agent:
         with one_thread():
             try:
                 model = self.algorithm(
-                    "MlpPolicy",
-                    taken,
-                    device="cpu",
-                    seed=seed & 0xFFFFFFFF,
-                    **settings,
+                    "MlpPolicy", taken, device="cpu", seed=seed & 0xFFFFFFFF, **settings
                 )
             except Exception as error:
                 raise InvalidInput(

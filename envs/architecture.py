@@ -16,13 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from nats_gym import checks
 from nats_gym.datasets import get_dataset
 from nats_gym.errors import InvalidInput, shown, unknown_option
-from nats_gym.evaluators import (
-    Evaluator,
-    TableEvaluator,
-    check_trial,
-    checked,
-    evaluator_options,
-)
+from nats_gym.evaluators import Evaluator, TableEvaluator, check_trial, checked, evaluator_options
 from nats_gym.evaluators.registry import option_of_another
 from nats_gym.files.writing import check_source
 from nats_gym.registration import (

@@ -37,12 +37,7 @@ def draw_swatch(canvas: Canvas, at: tuple[int, int], colour: str, dashed: bool) 
         canvas.rectangle((x + left, y, x + right - 1, y + 3), colour)
 
 
-def draw_label(
-    canvas: Canvas,
-    centre: tuple[float, float],
-    label: str,
-    colour: str,
-) -> None:
+def draw_label(canvas: Canvas, centre: tuple[float, float], label: str, colour: str) -> None:
     """A name in a rounded frame, on its edge."""
     width, height = math.ceil(length(label, 13)) + 16, 22
     x, y = round(centre[0]) - width // 2, round(centre[1]) - height // 2

@@ -48,11 +48,7 @@ class Judge:
 
     def __call__(self, index: int) -> dict[str, Any]:
         """The judgement of one official index."""
-        return {
-            self._name: self._accuracy.item(index),
-            "epochs": self._epochs,
-            **self._facts,
-        }
+        return {self._name: self._accuracy.item(index), "epochs": self._epochs, **self._facts}
 
     def columns(self, index: NDArray[np.int64]) -> dict[str, NDArray[Any]]:
         """The judgements of a batch ``(batch,)``, an array for each figure."""

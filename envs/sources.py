@@ -24,10 +24,7 @@ _warned: set[tuple[str, str, str]] = set()
 
 
 def choose_dataset(
-    space: ArchitectureSpace,
-    dataset: str | None,
-    source: object,
-    evaluator: object,
+    space: ArchitectureSpace, dataset: str | None, source: object, evaluator: object
 ) -> str:
     """Name of the data set of an environment, where none was given too.
 
@@ -163,6 +160,5 @@ def _warn_once(space: str, dataset: str, what: str) -> None:
     if (space, dataset, what) not in _warned:
         _warned.add((space, dataset, what))
         warn_caller(
-            f"{space} {dataset} {what} are a model's estimates, not measured",
-            SurrogateWarning,
+            f"{space} {dataset} {what} are a model's estimates, not measured", SurrogateWarning
         )

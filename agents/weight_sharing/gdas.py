@@ -34,10 +34,7 @@ class GDAS(AlphaMethod):
     supernet: TopologySupernet
 
     def __init__(
-        self,
-        supernet: TopologySupernet,
-        tau_first: float = TAU_FIRST,
-        tau_last: float = TAU_LAST,
+        self, supernet: TopologySupernet, tau_first: float = TAU_FIRST, tau_last: float = TAU_LAST
     ) -> None:
         super().__init__(supernet, len(EDGES), len(OPERATIONS))
         self._tau_first = self.tau = number(tau_first, "a temperature", above=0)

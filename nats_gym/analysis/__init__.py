@@ -11,11 +11,4 @@ from nats_gym.analysis.correlations import Correlation
 from nats_gym.analysis.findings import Distribution, FitnessDistance, Neighborhood
 from nats_gym.analysis.report import Analysis
 
-__all__ = [
-    "Analysis",
-    "Correlation",
-    "Distribution",
-    "FitnessDistance",
-    "Neighborhood",
-    "analyse",
-]
+__all__ = ["Analysis", "Correlation", "Distribution", "FitnessDistance", "Neighborhood", "analyse"]

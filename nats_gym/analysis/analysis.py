@@ -271,11 +271,7 @@ def _between_trials(
 
 
 def _fitness_distance(
-    table: Table,
-    epochs: Epochs,
-    accuracy: Values,
-    neighbors: Indices,
-    left_out: dict[str, str],
+    table: Table, epochs: Epochs, accuracy: Values, neighbors: Indices, left_out: dict[str, str]
 ) -> list[FitnessDistance]:
     space = table.space
     held = _held(table, accuracy, epochs)

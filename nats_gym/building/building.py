@@ -231,10 +231,7 @@ def _on_this_machine(
 
 
 def _cluster_evaluator(
-    plan: Plan,
-    options: Mapping[str, Any],
-    device: str,
-    data_dir: str | os.PathLike[str] | None,
+    plan: Plan, options: Mapping[str, Any], device: str, data_dir: str | os.PathLike[str] | None
 ) -> RayEvaluator:
     allowed = [name for name in inspect.signature(RayEvaluator).parameters if name != "evaluator"]
     options = checks.mapping(options, f"cluster is a dict with any of {', '.join(allowed)}")

@@ -192,10 +192,7 @@ class TableEvaluator:
         )
 
     def _one_trial(
-        self,
-        accuracy: NDArray[np.float64],
-        scatter: Scatter | None,
-        trial: int,
+        self, accuracy: NDArray[np.float64], scatter: Scatter | None, trial: int
     ) -> NDArray[np.float64]:
         arch = np.arange(len(accuracy), dtype=np.uint64)
         if scatter is not None:

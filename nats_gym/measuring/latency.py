@@ -27,12 +27,7 @@ from nats_gym.measuring.timing import latency
 from nats_gym.networks import build
 from nats_gym.networks.cell import Cell
 from nats_gym.spaces import ArchitectureSpace, get_space
-from nats_gym.tables.named_columns import (
-    NamedColumn,
-    add_column,
-    folder_of_column,
-    named_columns,
-)
+from nats_gym.tables.named_columns import NamedColumn, add_column, folder_of_column, named_columns
 from nats_gym.training.architecture import preset
 from nats_gym.training.captured import CudaGraphs
 from nats_gym.training.devices import (

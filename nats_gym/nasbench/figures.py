@@ -16,13 +16,7 @@ from nats_gym.errors import CorruptTable, NotInTable, said
 from nats_gym.files.untrusted import map_array
 from nats_gym.spaces import get_space
 from nats_gym.spaces.cell_graphs import INPUT, OPERATIONS, OUTPUT, edges
-from nats_gym.spaces.cell_list import (
-    EDGE_VALUES,
-    INTERIOR,
-    LABEL_VALUES,
-    NUM_LABELS,
-    embedded_list,
-)
+from nats_gym.spaces.cell_list import EDGE_VALUES, INTERIOR, LABEL_VALUES, NUM_LABELS, embedded_list
 from nats_gym.spaces.nasbench101 import NASBench101Space
 from nats_gym.streams import combine
 from nats_gym.tables import Table

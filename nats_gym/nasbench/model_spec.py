@@ -39,10 +39,7 @@ class ModelSpec:
     """
 
     def __init__(
-        self,
-        matrix: ArrayLike,
-        ops: Sequence[str],
-        data_format: str = "channels_last",
+        self, matrix: ArrayLike, ops: Sequence[str], data_format: str = "channels_last"
     ) -> None:
         square = _check_matrix(matrix)
         names = _check_names(ops, "operations are names, one of each vertex")

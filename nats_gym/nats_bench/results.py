@@ -299,11 +299,7 @@ class ArchResults:
         return {**costs, **{key: _mean_if_known(values) for key, values in times.items()}}
 
     def get_metrics(
-        self,
-        dataset: str,
-        setname: str,
-        iepoch: int | None = None,
-        is_random: bool | int = False,
+        self, dataset: str, setname: str, iepoch: int | None = None, is_random: bool | int = False
     ) -> Metrics:
         """Loss, accuracy and seconds at an epoch.
 

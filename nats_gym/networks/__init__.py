@@ -20,12 +20,4 @@ from nats_gym.networks.official import load_official
 from nats_gym.networks.onnx_export import export_onnx
 from nats_gym.networks.trained import TrainedNetwork, load, save
 
-__all__ = [
-    "Network",
-    "TrainedNetwork",
-    "build",
-    "export_onnx",
-    "load",
-    "load_official",
-    "save",
-]
+__all__ = ["Network", "TrainedNetwork", "build", "export_onnx", "load", "load_official", "save"]

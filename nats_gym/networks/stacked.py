@@ -311,12 +311,7 @@ class _ResidualBlock(nn.Module):
     """See :class:`nats_gym.networks.blocks.ResidualBlock`."""
 
     def __init__(
-        self,
-        group: StackedNetworks,
-        members: Sequence[int],
-        number: int,
-        c_in: int,
-        c_out: int,
+        self, group: StackedNetworks, members: Sequence[int], number: int, c_in: int, c_out: int
     ) -> None:
         super().__init__()
         name = f"cells.{number}"
@@ -389,12 +384,7 @@ class _Cell(nn.Module):
     """See :class:`nats_gym.networks.cell.Cell`."""
 
     def __init__(
-        self,
-        group: StackedNetworks,
-        members: Sequence[int],
-        number: int,
-        c_in: int,
-        c_out: int,
+        self, group: StackedNetworks, members: Sequence[int], number: int, c_in: int, c_out: int
     ) -> None:
         super().__init__()
         self._members, self._c_out = len(members), c_out

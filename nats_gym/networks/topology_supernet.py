@@ -54,10 +54,7 @@ class TopologySupernet(Supernet):
     """
 
     def __init__(
-        self,
-        num_classes: int,
-        channels: int = STEM_WIDTH,
-        cells_per_stage: int = CELLS_PER_STAGE,
+        self, num_classes: int, channels: int = STEM_WIDTH, cells_per_stage: int = CELLS_PER_STAGE
     ) -> None:
         num_classes = integer(num_classes, "num_classes", 1, MOST_CLASSES)
         channels = integer(channels, "channels", 1, MOST_CHANNELS)
@@ -253,11 +250,7 @@ class MixedCell(nn.Module):
         return values.chunk(len(edges), 1)
 
     def straight_through(
-        self,
-        x: torch.Tensor,
-        choices: Sequence[int],
-        weights: torch.Tensor,
-        others: torch.Tensor,
+        self, x: torch.Tensor, choices: Sequence[int], weights: torch.Tensor, others: torch.Tensor
     ) -> torch.Tensor:
         """``(B, C, H, W)`` → the same, by one operation an edge and zeros with a gradient.
 

@@ -237,9 +237,7 @@ def _check_card(card: Card) -> None:
 
 def _built(card: Card) -> nn.Module:
     network = build(
-        *(card.space, card.index, len(card.classes)),
-        dataset=card.dataset or None,
-        **card.network,
+        *(card.space, card.index, len(card.classes)), dataset=card.dataset or None, **card.network
     )
     return checks.instance(network, nn.Module, f"what {card.space} builds")
 

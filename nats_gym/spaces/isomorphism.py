@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 
 
 def unique_strings(
-    choices: NDArray[np.int64],
-    edges: Sequence[tuple[int, int]],
-    operations: Sequence[str],
+    choices: NDArray[np.int64], edges: Sequence[tuple[int, int]], operations: Sequence[str]
 ) -> list[str]:
     """Isomorphism strings of ``choices (cells, edges)``; ``edges`` are (target, source) pairs."""
     output = max(target for target, _ in edges)

@@ -18,9 +18,7 @@ from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.results.plots import COLOURS
-from nats_gym.study.statistics import (
-    Interval,
-)
+from nats_gym.study.statistics import Interval
 
 WIDTH = 7.0  # inches: 700 pixels at 100 dots per inch
 #: Inches of a figure for a telephone's screen, with letters of the same size.
@@ -185,12 +183,7 @@ def draw_line(
 
 
 def draw_share(
-    axes: Axes,
-    begin: float,
-    spent: NDArray[np.float64],
-    end: float,
-    label: str,
-    styles: Styles,
+    axes: Axes, begin: float, spent: NDArray[np.float64], end: float, label: str, styles: Styles
 ) -> None:
     """A step up at each run that came to the target."""
     reached = np.sort(spent[np.isfinite(spent)])

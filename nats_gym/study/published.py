@@ -12,7 +12,7 @@ CITATION = "Dong, Liu, Musial, Gabrys: NATS-Bench, TPAMI 2021, arXiv 2009.00437"
 #: Where figures of a space come from, if not from that paper.
 SOURCES = {
     "nb101": "White, Neiswanger, Savani: BANANAS, AAAI 2021, arXiv 1910.11858, and White, Nolen, "
-    "Savani: Exploring the Loss Landscape in NAS, UAI 2021, arXiv 2005.02960",
+    "Savani: Exploring the Loss Landscape in NAS, UAI 2021, arXiv 2005.02960"
 }
 
 

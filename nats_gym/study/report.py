@@ -167,7 +167,7 @@ def _observed_section(
             "budget, or where there is none the longest run.",
             f"Curves of the best observed {what} against {time}. At the end{unit}: {best}.",
             lambda phone: figures.incumbent_curves(searches, styles, phone=phone),
-        ),
+        )
     }
     pictures, refused = _drawn(name, drawn, plots, {"incumbent": searches})
     return Section(pictures, refused, _observed_numbers(searches))

@@ -113,11 +113,7 @@ def probability_of_improvement(x: ArrayLike, y: ArrayLike) -> float:
 
 
 def mean_interval(
-    values: ArrayLike,
-    *,
-    resamples: int = RESAMPLES,
-    confidence: float = CONFIDENCE,
-    seed: int = 0,
+    values: ArrayLike, *, resamples: int = RESAMPLES, confidence: float = CONFIDENCE, seed: int = 0
 ) -> Interval:
     """Mean over runs at every point of a curve.
 
@@ -151,11 +147,7 @@ def mean_interval(
 
 
 def iqm_interval(
-    scores: ArrayLike,
-    *,
-    resamples: int = RESAMPLES,
-    confidence: float = CONFIDENCE,
-    seed: int = 0,
+    scores: ArrayLike, *, resamples: int = RESAMPLES, confidence: float = CONFIDENCE, seed: int = 0
 ) -> Interval:
     """:func:`iqm` with its stratified bootstrap interval."""
     array = _scores(scores)

@@ -23,14 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nats_gym import checks
-from nats_gym.agents import (
-    AGENTS,
-    get_agent,
-    learned_on,
-    prior_of,
-    recommends,
-    takes_guide,
-)
+from nats_gym.agents import AGENTS, get_agent, learned_on, prior_of, recommends, takes_guide
 from nats_gym.agents.weight_sharing import METHODS, get_method
 from nats_gym.errors import InvalidInput, MissingStudy, NatsGymError, shown
 from nats_gym.evaluators import TableEvaluator, evaluator_names

@@ -119,11 +119,7 @@ class CountedSteps:
     """
 
     def __init__(
-        self,
-        batches: TrainingBatches,
-        members: int,
-        take_step: TakeStep,
-        graphs: Graphs | None,
+        self, batches: TrainingBatches, members: int, take_step: TakeStep, graphs: Graphs | None
     ) -> None:
         self._batches, self._members, self._take_step = batches, members, take_step
         self._graphs = graphs

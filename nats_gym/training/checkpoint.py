@@ -80,10 +80,7 @@ def write_whole(path: Path, content: Any) -> None:
 
 
 def load_checkpoint(
-    path: Path,
-    identity: dict[str, Any],
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    path: Path, identity: dict[str, Any], network: nn.Module, optimizer: torch.optim.Optimizer
 ) -> TrainingRecord:
     """Put a saved training's state into ``network`` and ``optimizer``; return its record.
 

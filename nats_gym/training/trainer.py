@@ -362,12 +362,7 @@ class _Training:
             member.network.to(memory_format=self._memory_format)  # type: ignore[call-overload]
         padding = data.crop_padding if recipe.crop_padding is None else recipe.crop_padding
         self._batches = TrainingBatches(
-            data,
-            "train",
-            recipe.batch_size,
-            recipe.horizontal_flip,
-            padding,
-            self._memory_format,
+            data, "train", recipe.batch_size, recipe.horizontal_flip, padding, self._memory_format
         )
         for split in plan.splits:
             data.rows(split)  # an unknown one is refused now

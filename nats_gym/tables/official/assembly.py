@@ -80,11 +80,7 @@ def assemble(
 
 
 def _write_columns(
-    folder: Path,
-    space: ArchitectureSpace,
-    shards: Sequence[Shard],
-    run: RunKey,
-    shape: RunShape,
+    folder: Path, space: ArchitectureSpace, shards: Sequence[Shard], run: RunKey, shape: RunShape
 ) -> NDArray[np.bool_]:
     """Write the final figures of one run key; which trials exist, ``(arch, trial)``."""
     names = column_names(shape.sets)

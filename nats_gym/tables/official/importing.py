@@ -21,13 +21,7 @@ from nats_gym.tables.official.archive import OfficialArchive
 from nats_gym.tables.official.assembly import assemble, verify
 from nats_gym.tables.official.entries import SINGLE, TFRECORD, Entry, Listing, list_archive
 from nats_gym.tables.official.extraction import Description, Record, extract
-from nats_gym.tables.official.reading import (
-    WORTH_A_WORKER,
-    DiskFull,
-    Job,
-    Reader,
-    disk_full,
-)
+from nats_gym.tables.official.reading import WORTH_A_WORKER, DiskFull, Job, Reader, disk_full
 from nats_gym.tables.official.shards import Shard
 from nats_gym.tables.official.store import (
     ArchiveChanged,

@@ -48,9 +48,7 @@ class MalformedRecord(Exception):
         return self.reason
 
 
-def read_metrics(
-    messages: Sequence[bytes],
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def read_metrics(messages: Sequence[bytes]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Figures of several trainings.
 
     Args:

@@ -32,12 +32,7 @@ from nats_gym.tables.official.training_files import (
     parameters,
     wrong_hash,
 )
-from nats_gym.tables.official.training_records import (
-    FIGURES,
-    IMAGES,
-    NO_VERTEX,
-    SCHEDULES,
-)
+from nats_gym.tables.official.training_records import FIGURES, IMAGES, NO_VERTEX, SCHEDULES
 
 #: Columns of a schedule, in the order of ``FIGURES``: half-way, then at the end. Seconds are of an
 #: epoch, accuracies in percent.
@@ -177,11 +172,7 @@ def _matrices(drawings: NDArray[np.int32], labels: NDArray[np.int8]) -> NDArray[
 
 
 def _write_columns(
-    folder: Path,
-    shards: Sequence[TrainingShard],
-    epochs: int,
-    held: NDArray[np.bool_],
-    source: str,
+    folder: Path, shards: Sequence[TrainingShard], epochs: int, held: NDArray[np.bool_], source: str
 ) -> None:
     """Write the figures of one schedule, ``(arch, trial)`` each, in the file's order."""
     figures = np.full((len(held), TRIALS, len(FIGURES)), np.nan)

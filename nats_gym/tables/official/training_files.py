@@ -23,12 +23,7 @@ from nats_gym.spaces import get_space
 from nats_gym.spaces.cell_graphs import module_hash
 from nats_gym.tables.official.model_metrics import MalformedRecord
 from nats_gym.tables.official.tfrecord import check_data, read_blocks, split_frames
-from nats_gym.tables.official.training_records import (
-    SCHEDULES,
-    Trainings,
-    cell_of,
-    read_trainings,
-)
+from nats_gym.tables.official.training_records import SCHEDULES, Trainings, cell_of, read_trainings
 from nats_gym.tables.official.unpickling import UnreadableFile
 
 #: What the files are of.
