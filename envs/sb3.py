@@ -8,7 +8,6 @@ from typing import Any
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.envs.registration import load_env_creator
 from gymnasium.vector import AutoresetMode, VectorEnv
 from numpy.typing import NDArray
 from stable_baselines3.common.monitor import Monitor
@@ -178,7 +177,7 @@ def make_sb3(
     if spec is None:
         spec = gym.registry[checks.word(env_id, "environment", EVERY_ID)]
     entry = spec.vector_entry_point
-    vector: object = load_env_creator(entry) if isinstance(entry, str) else entry
+    vector = checks.imported(entry, "environment") if isinstance(entry, str) else entry
     if not isinstance(vector, type) or not issubclass(vector, ArchitectureVectorEnv):
         raise InvalidInput(
             f"{shown(env_id)} has no native vector environment of nats-gym to adapt: take "

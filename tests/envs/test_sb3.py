@@ -136,6 +136,10 @@ def test_what_cannot_be_adapted_is_refused() -> None:
         SB3VecEnv(gym.make_vec("CartPole-v1", num_envs=2, vectorization_mode="sync"))
     with pytest.raises(InvalidInput, match="'CartPole-v1' has no native vector environment of"):
         make_sb3("CartPole-v1", num_envs=2)
+    with mock.patch.dict(gym.registry):
+        gym.register("Lacking-v0", vector_entry_point="no_module:Env")
+        with pytest.raises(InvalidInput, match="no environment at 'no_module:Env': No module"):
+            make_sb3("Lacking-v0")
 
 
 def test_an_environment_of_ones_own_is_adapted_by_its_id() -> None:
