@@ -92,9 +92,17 @@ def check_name(name: object) -> str:
     return name
 
 
-def check_free(name: object) -> str:
-    """:func:`check_name` of what is to be added: nothing else has the name, nor does `info`."""
+def check_stored(name: object, space: ArchitectureSpace) -> str:
+    """:func:`check_name` of what a table of a space stores: the space does not compute it."""
     name = check_name(name)
+    if name in space.closed_forms:
+        raise InvalidInput(f"{shown(name)} is a closed form of {space.name}, choose another")
+    return name
+
+
+def check_free(name: object, space: ArchitectureSpace) -> str:
+    """:func:`check_stored` of what is to be added: nothing else has the name, nor does `info`."""
+    name = check_stored(name, space)
     if name in RESERVED | OWN_METRICS or name.partition("-")[0] in QUANTITIES:
         raise InvalidInput(
             f"info, or a table, has another use for the name {shown(name)}: choose another, such "

@@ -38,7 +38,7 @@ from nats_gym.errors import (
 from nats_gym.files.untrusted import FLOATS, checksum_of, map_array, open_file, read_json
 from nats_gym.files.writing import check_folder, unfinished_folder
 from nats_gym.spaces import get_space
-from nats_gym.tables.column import Column
+from nats_gym.tables.column import Column, check_stored
 
 MANIFEST = "manifest.json"
 #: What is written; format 1, whose checksum was over the columns' names and digests alone, is read.
@@ -123,6 +123,8 @@ def write_table(
     with unfinished_folder(folder.parent) as temporary:
         columns = []
         for column, figures in stored:
+            if column.counts:
+                check_stored(column.quantity, get_space(space))
             name = f"{column.name.replace('/', '+')}.npy"
             if not column.model:  # whose file holds coefficients
                 checks.word(figures.dtype.str, f"type of the figures of {column.name}", FLOATS)

@@ -216,7 +216,7 @@ def folder_of_column(
 ) -> Path:
     """Where a column will lie, once it may be added; arguments and errors as :func:`add_column`."""
     of, dataset = get_space(space), get_dataset(dataset).name
-    name, cost = _free_name(of, name), checks.switch(lower_is_better, "lower_is_better")
+    name, cost = check_free(name, of), checks.switch(lower_is_better, "lower_is_better")
     shipped = shipped_columns(of, dataset).get(name)
     forms = [one.closed_forms[name] for one in SPACES.values() if name in one.closed_forms]
     for what in [shipped.column.what] if shipped is not None else forms[:1]:
@@ -307,13 +307,6 @@ def _same_networks(space: str, measured: str, dataset: str) -> bool:
         (one.resolution, one.cells_per_stage.get(space), one.stem_width.get(space)) for one in facts
     }
     return len(bodies) == 1
-
-
-def _free_name(space: ArchitectureSpace, name: object) -> str:
-    checked = check_free(name)
-    if checked in space.closed_forms:
-        raise InvalidInput(f"{shown(checked)} is a closed form of {space.name}, choose another")
-    return checked
 
 
 def _figures_of(space: ArchitectureSpace, values: object) -> NDArray[np.float64]:

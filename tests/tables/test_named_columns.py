@@ -662,6 +662,20 @@ def test_a_column_of_a_part_is_refused_where_the_rest_is_evaluated(
     assert "not measured" in capsys.readouterr().out
 
 
+def test_what_a_space_computes_is_no_column_of_a_table(
+    power: NDArray[np.float64], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts = Quantity("W", "power [W]", lower_is_better=False)
+    column = Column("flops", MEASURED, "", "", counts=counts)
+    with pytest.raises(InvalidInput, match="'flops' is a closed form of tss"):
+        write_table(tmp_path / "t", "tss", "cifar10", [(column, power)])
+    monkeypatch.setattr("nats_gym.tables.folder.check_stored", lambda *_: None)
+    write_table(tmp_path / "t", "tss", "cifar10", [(column, power)])  # as an earlier version did
+    table = load_table("tss", "cifar10", tmp_path / "t")
+    assert table.known_figures["flops"] == TSS.closed_forms["flops"]
+    assert np.array_equal(table.figure("flops").values, TSS.figure("flops", "cifar10").values)
+
+
 def test_devices_are_columns_of_every_data_set_of_nats_bench() -> None:
     from nats_gym.tables.devices import DEVICES, device_latency
 
