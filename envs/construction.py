@@ -330,14 +330,7 @@ class ConstructionVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
 
     def _complete(self, done: Indices, step: Played) -> Metrics | None:
         """Evaluate complete architectures; their rewards and ends."""
-        metrics = self._evaluate(self._architectures(done), done)
-        self._clock[done] += metrics["seconds"]
-        metrics["clock"] = self._clock[done]
-        self._observe(done, metrics["index"])
-        step.rewards[done] = self._reward_of(done, metrics, 0.0, 0.0, True)
-        step.terminated[done] = True
-        self._ended[done] = True
-        return done, metrics
+        return self._end(done, step)
 
     def _architectures(self, which: Indices) -> Indices:
         return self.shared.architecture_space.index_at(self._rank[which])

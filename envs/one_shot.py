@@ -167,14 +167,7 @@ class OneShotVectorEnv(ArchitectureVectorEnv, GymnasiumVectorEnv):
         self._choices[which] = actions[which]
         places = self._row[which, None] + np.arange(self._n) * self._k + actions[which]
         self._flat[places] = 1.0
-        metrics = self._evaluate(self._answers(which), which)
-        self._clock[which] += metrics["seconds"]
-        metrics["clock"] = self._clock[which]
-        self._observe(which, metrics["index"])
-        step.rewards[which] = self._reward_of(which, metrics, 0.0, 0.0, True)
-        step.terminated[which] = True
-        self._ended[which] = True
-        return which, metrics
+        return self._end(which, step)
 
     def _answers(self, ended: Indices) -> Indices:
         space = self.shared.architecture_space

@@ -432,6 +432,17 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
         lent = "reward_function", "_figures"
         return np.asarray(self._by_lender(lent, self._ask_reward, which, *seen))
 
+    def _end(self, which: Indices, step: Played) -> Metrics:
+        """Evaluate an architecture of each, with which its episode ends; see :meth:`_answers`."""
+        metrics = self._evaluate(self._answers(which), which)
+        self._clock[which] += metrics["seconds"]
+        metrics["clock"] = self._clock[which]
+        self._observe(which, metrics["index"])
+        step.rewards[which] = self._reward_of(which, metrics, 0.0, 0.0, True)
+        step.terminated[which] = True
+        self._ended[which] = True
+        return which, metrics
+
     def _keep_best(self, which: Indices, metrics: Columns) -> None:
         """Keep the best accuracy of what is valid and meets the limits, and say it."""
         accuracy = metrics["accuracy"]
