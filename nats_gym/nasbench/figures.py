@@ -88,7 +88,6 @@ class ImportedFigures:
         }
         self._matrices, self._labels, self._parameters, self._hashes = self._cells()
         self._held = archive.held
-        self._texts: dict[int, list[str]] = {}
 
     def _cells(self) -> tuple[NDArray[Any], ...]:
         size = get_space(SPACE).size

@@ -19,7 +19,6 @@ from nats_gym.tables.official.unpickling import MAX_ENTRY_BYTES, UnreadableFile
 
 DIRECTORY, TAR, SINGLE, TFRECORD = "directory", "tar", "single pickle", "TFRecord file"
 _RECORD = re.compile(r"([0-9]{1,6})\.pickle\.pbz2")
-META = "meta.pickle.pbz2"
 #: Single files of a space, pickles or TFRecords, have one or two gigabytes.
 MAX_SINGLE_BYTES = 8 << 30
 MAX_ENTRIES = 100_000
