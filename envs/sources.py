@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 from nats_gym import checks
 from nats_gym.datasets import DATASETS, get_dataset
-from nats_gym.errors import InvalidInput, SurrogateWarning, shown, warn_caller
+from nats_gym.errors import InvalidInput, SurrogateWarning, listed, shown, warn_caller
 from nats_gym.evaluators import UNSTATED, Evaluator, TableEvaluator, make_evaluator
 from nats_gym.evaluators.protocol import check_subject
 from nats_gym.files.writing import check_source
@@ -16,11 +19,15 @@ from nats_gym.simulation.schedule import Epochs, check_epochs
 from nats_gym.spaces import ArchitectureSpace, Figure, get_space
 from nats_gym.tables import SURROGATE, Table, load_table
 from nats_gym.tables.column import is_estimate
+from nats_gym.tables.figure_names import LISTED_BY
 from nats_gym.tables.load import SOURCES, datasets_of
 
 from .judge import Judge
 
 _warned: set[tuple[str, str, str]] = set()
+#: By space and data set, what is estimated of those that are made together.
+Estimated = dict[tuple[str, str], set[str]]
+_together: ContextVar[Estimated | None] = ContextVar("_together", default=None)
 
 
 def choose_dataset(
@@ -124,11 +131,27 @@ def warn_of_columns(
     """
     if isinstance(evaluator, TableEvaluator) and not evaluator.announce:
         return
-    names = sorted({figure.name for figure in figures if is_estimate(figure.provenance)})
+    names = {figure.name for figure in figures if is_estimate(figure.provenance)}
     if judge and judge.estimates:
-        names.append("test accuracy")
-    if names:
-        _warn_once(space, dataset, f"rests on a surrogate: figures of {' and '.join(names)}")
+        names.add("test accuracy")
+    with warned_together() as estimated:
+        estimated[space, dataset] |= names
+
+
+@contextmanager
+def warned_together() -> Iterator[Estimated]:
+    """Warn once a data set, at the end, of what all environments made in the block estimate."""
+    outer = _together.get()
+    estimated: Estimated = defaultdict(set) if outer is None else outer
+    token = _together.set(estimated)
+    try:
+        yield estimated
+    finally:
+        _together.reset(token)
+    for (space, dataset), names in estimated.items() if outer is None else ():
+        if names:
+            told = listed(sorted(names), LISTED_BY)
+            _warn_once(space, dataset, f"rests on a surrogate: figures of {told}")
 
 
 def table_evaluator(table: Table, trial: str | int, schedules: Sequence[Epochs]) -> TableEvaluator:

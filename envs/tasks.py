@@ -27,6 +27,7 @@ from .architecture import RESET_OPTIONS, TRIAL, ArchitectureEnv, _options
 from .budgeted import BudgetedEnv, BudgetedVectorEnv
 from .construction import ConstructionEnv, ConstructionVectorEnv
 from .observation import FlatObservation
+from .sources import warned_together
 from .vector import GymnasiumVectorEnv, Played
 from .vector_infos import METRICS, Bools, Columns, Indices, Metrics, make_dictionaries
 
@@ -74,14 +75,15 @@ class _OfTasks(ArchitectureEnv):
         self.distribution = find_tasks(space, tasks)
         #: Those that episodes are of.
         self.tasks = self.distribution.side(side)
-        super().__init__(space, **self._made_with(self.tasks[0], options))
+        self._members: list[ConstructionEnv] = []
+        with warned_together():
+            super().__init__(space, **self._made_with(self.tasks[0], options))
+            for task in self.tasks:
+                self._members.append(self._make_member(task, options))
         self._place = 0
         self._wanted: Wanted = (None, None)
         self._sampler = TaskSampler(len(self.tasks))
         self._action: Any = 0
-        self._members: list[ConstructionEnv] = []
-        for task in self.tasks:
-            self._members.append(self._make_member(task, options))
         # While each has looked its figures up.
         self._descriptors = np.stack([_describe(one) for one in self._members])
         self._share()

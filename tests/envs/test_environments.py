@@ -231,7 +231,7 @@ def test_a_surrogate_is_warned_of_once() -> None:
         (
             "NATS-TSS-cifar10-v0",
             {"reward": lambda seen: -seen.figure("latency/raspi4"), "report_test": True},
-            "latency/raspi4 and test accuracy",
+            "latency/raspi4, test accuracy",
         ),
         (
             "mo-NATS-TSS-cifar10-v0",
@@ -250,6 +250,15 @@ def test_estimates_beside_the_accuracy_are_warned_of(
     told = f"figures of {named} are a model's estimates, not measured"
     expected = [f"tss cifar10 rests on a surrogate: {told}"]
     assert texts == (expected if named else [])
+
+
+@pytest.mark.parametrize("make", [gym.make, partial(gym.make_vec, num_envs=2)])
+def test_what_tasks_estimate_is_warned_of_once_a_data_set(make: Any) -> None:
+    devices = ["latency/pixel2", "latency/raspi4"]
+    with warned_anew() as texts:
+        make("NATS-TSS-Tasks-v0", tasks={"datasets": ["cifar10", "cifar100"], "limits": devices})
+    told = f"rests on a surrogate: figures of {', '.join(devices)} are a model's estimates"
+    assert texts == [f"tss {name} {told}, not measured" for name in ("cifar10", "cifar100")]
 
 
 def test_rendering_shows_what_is_decided() -> None:
