@@ -107,11 +107,9 @@ def make_proxy_evaluator(
         options: see :class:`ProxyEvaluator`.
     """
     scorer = ProxyEvaluator(space, dataset, **options)
-    kept = cache if scorer.named or isinstance(cache, (str, os.PathLike)) else False
-    checks.switch(share_isomorphic, "share_isomorphic")
-    if kept is not cache:
-        checks.switch(cache, "cache, unless it is a path,")
-    return _cached(scorer, space, kept, share_isomorphic)
+    if not (scorer.named or isinstance(cache, (str, os.PathLike))):
+        cache = checks.switch(cache, "cache, unless it is a path,") and False
+    return _cached(scorer, space, cache, share_isomorphic)
 
 
 def _cached(
