@@ -264,11 +264,12 @@ def _values(
     try:
         with own_randomness(batch[0].device, key), torch.enable_grad():
             if others and first.together is not None:
-                found = first.together(network, *batch)
+                together = first.together(network, *batch)
+                found = {score.name: together[score.name] for score in scores}
             else:
                 found = {first.name: first.function(network, *batch)}
     except NatsGymError:
         raise
     except Exception as error:
         raise ScoreFailed(f"the score {first.name}{what}: {said(error)}") from error
-    return {score.name: as_value(score.name, found[score.name]) for score in scores}
+    return {name: as_value(name, value) for name, value in found.items()}

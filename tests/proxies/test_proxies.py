@@ -447,6 +447,10 @@ def test_scores_of_one_pass_are_those_alone() -> None:
         assert alone == {name: together[name]}, name
 
 
+def only_one(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
+    return {"one": 1.0}
+
+
 def test_a_score_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nats_gym.proxies.registry._registered", {})
     found = score_architectures("sss", [0], [count_layers], dataset="digits", batch=2)
@@ -474,6 +478,9 @@ def test_a_score_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
             score_architectures("sss", [0], [lambda *_, wrong=wrong: wrong], batch=2)
     with pytest.raises(ScoreFailed, match=r"sss 0: division by zero"):
         score_architectures("sss", [0], [lambda *_: 1 / 0], batch=2)
+    one, other = (Score(name, count_layers, together=only_one) for name in ("one", "other"))
+    with pytest.raises(ScoreFailed, match=r"the score one of sss 0: no 'other'"):
+        score_architectures("sss", [0], [one, other], batch=2)
 
 
 def test_the_likely_name_is_said() -> None:
