@@ -248,7 +248,11 @@ def named_values(given: list[str], what: str) -> dict[str, Any]:
 
 
 def _writable(text: str) -> str:
-    """Text that any terminal takes: a file's name may hold what is no character."""
+    """Text that any terminal takes, and none obeys.
+
+    A file's name may hold what is no character, and what a result says of itself anything.
+    """
+    text = re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", lambda one: ascii(one[0])[1:-1], text)
     return text.encode(errors="backslashreplace").decode()
 
 

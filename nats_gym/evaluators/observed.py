@@ -46,7 +46,7 @@ class Observed:
     name: str = ""
 
     def __post_init__(self) -> None:
-        checks.text(self.name, "the name of what is observed", 1_000)
+        checks.line(self.name, "the name of what is observed", 1_000)
 
     @classmethod
     def common(cls, several: Iterable[Observed]) -> Observed:

@@ -408,14 +408,16 @@ class SearchResult:
             record, columns, alphas = read_search(folder)
             arguments = SearchArguments.recorded(dict(record["arguments"]))
             claimed = dict(record["provenance"])
-            if arguments.evaluator is None:
-                str(claimed["checksum"])
+            judged = arguments.evaluator is None
+            for name in ("checksum",) if judged else ("evaluator", "search_accuracy", "seconds"):
+                str(claimed[name])
+            Observed(str(claimed.get(OBSERVED, "")))
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise UnreadableResult(
                 f"no search is read from {shown(str(folder))}: {said(error)}"
             ) from error
         try:
-            if arguments.evaluator is not None:
+            if not judged:
                 table = cast(Table, NoTable(get_space(arguments.space), arguments.dataset))
                 provenance = {name: str(value) for name, value in claimed.items()}
                 alphas = None

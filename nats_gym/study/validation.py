@@ -101,6 +101,7 @@ def _verdict(folder: Path) -> Verdict:
         elif origin == OWN:
             title += f" · on the claimant's own table, {result.table.source}"
         failures = list(_failures(result, folder))
+        summary_holds = _summary_holds(result, folder)
     except NatsGymError as error:
         return Verdict(folder, folder.name, np.zeros(0, bool), {-1: str(error)}, None)
     except (AttributeError, KeyError, TypeError, ValueError, IndexError) as error:
@@ -112,7 +113,7 @@ def _verdict(folder: Path) -> Verdict:
         for run in np.flatnonzero(wrong & valid).tolist():
             reasons[run] = reason
         valid &= ~wrong
-    if not _summary_holds(result, folder):
+    if not summary_holds:
         reasons[-1] = f"the summary in {RUN_FILE} is not that of the runs"
         if unrecorded := result.unrecorded:
             reasons[-1] += (

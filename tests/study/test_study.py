@@ -538,6 +538,7 @@ def test_a_forged_summary_or_budget_does_not_hold(folder: Path, tmp_path: Path) 
             (("arguments", "epochs"), "12", "epochs is an integer"),
             (("arguments", "options"), {"n": 3}, "random takes no options"),
             (("arguments",), {}, "space"),
+            (("summary",), None, "summary"),
         )
     ):
         copy = tmp_path / str(number)

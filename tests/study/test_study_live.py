@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_line import call
 from test_study import forge
 
 import nats_gym
@@ -257,6 +258,44 @@ def test_what_was_observed_holds_and_is_on_no_board(tmp_path: Path, agent: str) 
     assert verdict.holds, verdict.reasons
     assert "not replayed" in verdict.title
     assert rank_agents([verdict]) == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"observed": "x" * 2_000}, "of what is observed is text of at most"),
+        ({"observed": "\x1b[31m"}, "of what is observed is one line of printable text"),
+        ({"evaluator": None}, "no 'evaluator'"),
+        ({"search_accuracy": None}, "no 'search_accuracy'"),
+        ({"seconds": None}, "no 'seconds'"),
+        (None, "summary"),
+    ],
+)
+def test_what_no_search_on_an_evaluator_says_does_not_hold(
+    tmp_path: Path, given: dict[str, Any] | None, message: str
+) -> None:
+    say_otherwise(tmp_path, given)
+    (verdict,) = validate(tmp_path)
+    assert message in verdict.reasons[-1]
+
+
+def say_otherwise(folder: Path, provenance: dict[str, Any] | None) -> None:
+    """A search whose record has another provenance, without what is None; or no summary."""
+    searched(folder)
+    record = json.loads((folder / "run.json").read_text())
+    if provenance is None:
+        del record["summary"]
+    else:
+        told = {**record["provenance"], **provenance}
+        record["provenance"] = {name: one for name, one in told.items() if one is not None}
+    (folder / "run.json").write_text(json.dumps(record))
+
+
+def test_a_terminal_does_not_obey_a_result(tmp_path: Path, monkeypatch, capsys) -> None:
+    say_otherwise(tmp_path, {"evaluator": "\x1b]0;title\x07\x9b2J"})
+    code, out, _ = call(monkeypatch, capsys, "validate", str(tmp_path))
+    assert (code, r"on \x1b]0;title\x07\x9b2J, not replayed" in out) == (0, True)
+    assert all(one.isprintable() for one in out.splitlines())
 
 
 @pytest.mark.parametrize(
