@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,11 @@ def raw_errors(tree: ast.Module) -> Iterator[ast.expr]:
                         yield quoted
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 @pytest.mark.parametrize(("raw", "excused"), [(raw_quotes, ()), (raw_errors, DEATHS)])
 def test_what_was_given_is_quoted_by_the_house_s_function(
@@ -58,7 +64,7 @@ def test_what_was_given_is_quoted_by_the_house_s_function(
     assert not [
         f"{path.relative_to(folder)}:{quoted.lineno}: {ast.unparse(quoted)}"
         for path in files
-        for quoted in raw(ast.parse(path.read_text(encoding="utf-8")))
+        for quoted in raw(parsed(path))
         if ast.unparse(quoted) not in excused
     ]
 

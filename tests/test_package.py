@@ -64,6 +64,7 @@ def test_import_is_quick() -> None:
     assert min(float(python(code)) for _ in range(3)) < 0.5
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     "code",
     [

@@ -70,6 +70,10 @@ def of_all_runs(self: Any, outcome: Outcome) -> None:
     Climber.tell(self, Outcome(outcome.accuracy - outcome.accuracy.mean(), outcome.seconds))
 
 
+def test_an_agent_that_keeps_to_the_protocol_passes() -> None:
+    check_agent(Climber)
+
+
 @pytest.mark.parametrize(
     ("agent", "message"),
     [
@@ -88,7 +92,6 @@ def of_all_runs(self: Any, outcome: Outcome) -> None:
     ],
 )
 def test_an_agent_that_breaks_what_a_search_counts_on_is_told(agent: Any, message: str) -> None:
-    check_agent(Climber)
     with pytest.raises(AgentError, match=message):
         check_agent(agent)
 
@@ -511,7 +514,7 @@ class Dense(VectorWrapper):
         return (*rest, infos)
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(7)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("act", ["discrete", "flat", "rows"])
 @pytest.mark.parametrize("observe", ["box", "dict", "tuple", "graph"])
@@ -538,7 +541,7 @@ def test_several_objectives() -> None:
         check_vector_env(envs[0], looped(rewards=2))
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(7)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("env_id", [i for i in ENVIRONMENTS if "-cifar10-" in i])
 def test_shipped_environments_pass(env_id: str, mode: Any) -> None:

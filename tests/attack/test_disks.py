@@ -129,6 +129,7 @@ SLOW = {
 EVERY = [*WRITERS, *(pytest.param(one, marks=pytest.mark.slow) for one in SLOW)]
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("command", EVERY)
 @pytest.mark.parametrize("free", [0, 4096])
 def test_on_a_full_disk_a_command_ends_with_one_line(

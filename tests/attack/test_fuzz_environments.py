@@ -98,7 +98,7 @@ SENSIBLE: dict[str, list[Any]] = {
 # ── options, one at a time ───────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(7)
 @pytest.mark.parametrize("name", CLASSES)
 def test_options_refuse_a_few_hostile_values(name: str) -> None:
     assert not option_faults(name, FEW)
@@ -354,6 +354,7 @@ def _sensible(question: str, value: str, answer: Any) -> bool:
     return "mask" not in value and value not in hostile_values.FLAGS
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", CLASSES)
 def test_questions_are_answered_or_refused_a_few(name: str) -> None:
     assert not question_faults(name, FEW)

@@ -137,6 +137,7 @@ TARGETS = [
 ]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_functions_refuse_a_few_hostile_arguments(target: Target) -> None:
     assert not faults(target, FEW)

@@ -66,7 +66,7 @@ def agent_faults(name: str, values: tuple[str, ...]) -> list[str]:
     return found
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(9)
 @pytest.mark.parametrize("name", AGENTS)
 def test_agents_refuse_a_few_hostile_options(name: str) -> None:
     assert not agent_faults(name, FEW)
@@ -376,7 +376,7 @@ def read_mangled_results(data: st.DataObject, ran: Path, folder: Path) -> None:
 
 
 @given(st.data())
-@profile(25)
+@profile(10)
 def test_mangled_results_are_read_or_refused_a_little(
     ran: Path, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:

@@ -25,15 +25,16 @@ def run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess
     return subprocess.run(command, capture_output=True, text=True, cwd=cwd)
 
 
-def test_a_terminal_without_a_letter_is_written_to_all_the_same() -> None:
-    for encoding in ("ascii", "latin-1"):
-        done = subprocess.run(
-            [sys.executable, "-m", "nats_gym", "show", "tss", "11", "--dataset", "cifar10"],
-            env={**os.environ, "PYTHONIOENCODING": encoding},
-            capture_output=True,
-            check=False,
-        )
-        assert (done.returncode, done.stderr) == (0, b"")
+@pytest.mark.one_in(2)
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_a_terminal_without_a_letter_is_written_to_all_the_same(encoding: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "nats_gym", "show", "tss", "11", "--dataset", "cifar10"],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize("option", ["--epochs", "--space", "--rungs"])

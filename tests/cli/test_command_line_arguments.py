@@ -92,6 +92,7 @@ def test_every_command_is_here() -> None:
     assert set(commands()) == set(COMPLETE)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", COMPLETE)
 def test_options(name: str, capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     command, complete = commands()[name], COMPLETE[name]

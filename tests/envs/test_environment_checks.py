@@ -55,13 +55,14 @@ def no_warnings():
         yield
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("env_id", SCALAR)  # vector rewards: test_multi_objective
 def test_gymnasiums_checker_on_every_id(env_id: str) -> None:
     check_env(gym.make(env_id).unwrapped, skip_render_check=True)
     sb3_check_env(gym.make(env_id))
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(13)
 @pytest.mark.parametrize("reward", REWARD_OPTIONS)
 @pytest.mark.parametrize("observation", OBSERVATIONS)
 @pytest.mark.parametrize("env_id", CIFAR10)
@@ -85,7 +86,7 @@ def rollout(env: Any, seed: int, steps: int = 60) -> list[Any]:
     return found
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(7)
 @pytest.mark.parametrize("observation", OBSERVATIONS)
 @pytest.mark.parametrize("env_id", CIFAR10)
 def test_two_rollouts_of_one_seed_are_equal(env_id: str, observation: str) -> None:
@@ -118,6 +119,7 @@ def test_seeds_go_through_every_wrapper(wrapper: int) -> None:
     assert any(seen[0])
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("env_id", [*TABULAR, *TASK_ENVIRONMENTS])
 def test_specs_are_json_and_make_the_same_environment(env_id: str) -> None:
     options: dict[str, Any] = {"max_params": 0.5, "trial": "mean"}

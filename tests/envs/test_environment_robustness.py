@@ -25,6 +25,7 @@ VECTORS = [
 ]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda one: pickle.loads(pickle.dumps(one))])
 @pytest.mark.parametrize("env_id", VECTORS)
 def test_a_copied_vector_goes_on_alike(env_id: str, duplicate: Any) -> None:

@@ -61,7 +61,7 @@ def has_any(space: ArchitectureSpace) -> bool:
 
 
 @pytest.mark.parametrize("env_id", OPTIONS)
-@settings(max_examples=5, deadline=None, suppress_health_check=[*HealthCheck])
+@settings(max_examples=3, deadline=None, suppress_health_check=[*HealthCheck])
 @given(
     counts=st.lists(st.integers(1, 4), min_size=1, max_size=4),
     salt=st.integers(0, 1_008),

@@ -152,6 +152,7 @@ def test_an_environment_of_ones_own_is_adapted_by_its_id() -> None:
         assert make_sb3("MineToo-v0", num_envs=2).reset().shape == (2, 30)
 
 
+@pytest.mark.slow
 def test_ppo_learns_with_the_shipped_settings() -> None:
     env = make_sb3("NATS-TSS-cifar10-v0", num_envs=256, seed=0)
     model = PPO("MlpPolicy", env, seed=0, **{**PPO_SETTINGS, "batch_size": 1024})

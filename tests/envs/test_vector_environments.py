@@ -134,7 +134,7 @@ def cases(draw: Any) -> tuple[str, dict[str, Any]]:
     return family.format(f"NATS-{space}-cifar10"), options
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.too_slow])
 @given(cases(), st.sampled_from(MODES), st.integers(0, 2**40))
 def test_bit_for_bit_over_options(
     case: tuple[str, dict[str, Any]], mode: AutoresetMode, seed: int

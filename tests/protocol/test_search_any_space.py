@@ -183,6 +183,7 @@ ANYWHERE = [
 ]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("agent", ANYWHERE)
 def test_agents_of_every_kind_search_it(folder: Path, tmp_path: Path, agent: str) -> None:
     result = search(folder, agent, evaluations=20, budget=None, runs=2)

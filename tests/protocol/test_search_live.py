@@ -89,7 +89,7 @@ def cut(folder: Path, answers: int) -> None:
     file.close()
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(7)
 @pytest.mark.parametrize("agent", ASKING)
 def test_a_search_goes_on_wherever_it_was_cut(agent: str, tmp_path: Path) -> None:
     whole = search(agent, runs=2, checkpoints=tmp_path)
@@ -110,6 +110,7 @@ def test_a_search_goes_on_wherever_it_was_cut(agent: str, tmp_path: Path) -> Non
         assert len(evaluator.asked) == 2 * (40 - answers)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("agent", [name for name in ASKING if takes_guide(get_agent(name))])
 def test_a_guided_search_goes_on_where_it_was_cut(agent: str, tmp_path: Path) -> None:
     options = {"score": "params", "prefer": "high", "warmup": 500, "proposals": 3}
@@ -124,6 +125,7 @@ def test_a_guided_search_goes_on_where_it_was_cut(agent: str, tmp_path: Path) ->
     assert back.provenance == again.provenance
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("agent", ASKING)
 def test_many_workers_and_an_evaluator_that_breaks(agent: str, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="on fire"):
@@ -143,6 +145,7 @@ def test_many_workers_and_an_evaluator_that_breaks(agent: str, tmp_path: Path) -
     assert not idle.asked
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("agent", LEARNERS)
 def test_agents_that_learn_in_an_environment(agent: str, tmp_path: Path) -> None:
     pytest.importorskip("stable_baselines3")
@@ -160,6 +163,7 @@ def test_agents_that_learn_in_an_environment(agent: str, tmp_path: Path) -> None
     assert len(evaluator.asked) >= 7
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("agent", IN_COPIES)
 def test_what_learns_in_copies_has_its_workers_work_at_once(agent: str, tmp_path: Path) -> None:
     pytest.importorskip("stable_baselines3")

@@ -95,6 +95,7 @@ def real_table(folder: Path, dataset: str, rows: dict[str, np.ndarray]) -> Path:
     return folder
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("dataset", PUBLISHED)
 def test_the_protocol_ends_where_the_published_searches_did(tmp_path, rows, dataset) -> None:
     table = real_table(tmp_path / "table", dataset, rows)

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,10 +16,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import nats_gym
 from nats_gym.errors import InvalidInput, NatsGymError, UnreadableResult
 from nats_gym.results.summary import summary_grid
+from nats_gym.study import report as report_module
 from nats_gym.study.curves import regret_at
 from nats_gym.study.figures import regret_curves
 from nats_gym.study.page import POLICY, opening
@@ -117,6 +120,22 @@ def test_answers_without_a_figure_are_left_out_and_said_so() -> None:
 AGENTS: dict[str, Any] = {"rea": {}, HOSTILE: {"agent": "random"}}
 TOPOLOGY = {"space": "tss", "datasets": ["cifar10", "cifar100"], "epochs": 12, "budget": 3000}
 SIZE = {"space": "sss", "datasets": ["cifar10"], "budget": 9000}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def unrastered() -> Iterator[None]:
+    """Plots as SVG alone: what a PNG of them shows, tests/study/test_study_figures.py asks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            FigureCanvasAgg, "print_png", lambda canvas, path: Path(path).write_bytes(b"")
+        )
+        yield
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No plots, where a report's words and numbers are asked for."""
+    monkeypatch.setattr(report_module, "_drawn", lambda *_: ((), ()))
 
 
 def run(folder: Path, **spec: Any) -> Path:
@@ -568,6 +587,7 @@ def test_figures_of_the_answers_are_shown_where_they_are_known(
     assert not [*tmp_path.iterdir()]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_regret_after_so_many_evaluations(tmp_path: Path) -> None:
     search = {"space": "tss", "datasets": ["cifar10"], "epochs": 12, "evaluations": 12}
     folder = run(tmp_path, searches=[search], agents={"rea": {}})
@@ -592,6 +612,7 @@ def test_plots_lie_beside_the_page(report: Path) -> None:
     assert not list(report.rglob(".*"))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_one_run_of_one_agent_is_reported_without_statistics(tmp_path: Path) -> None:
     study = run(tmp_path / "study", searches=[SIZE], agents={"random": {}}, runs=1)
     out = tmp_path / "elsewhere"
@@ -602,6 +623,7 @@ def test_one_run_of_one_agent_is_reported_without_statistics(tmp_path: Path) -> 
     assert not (study / "report").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_several_agents_of_one_run_are_told_why_they_are_not_compared(tmp_path: Path) -> None:
     page = write_report(run(tmp_path / "study", searches=[SIZE], agents=AGENTS, runs=1))
     assert any("Some agent ran once only" in text for text in Page(page.read_text()).texts)

@@ -51,6 +51,14 @@ def content() -> dict[str, Any]:
     return {"nasbench201": spaces, "fbnet": {"cifar100": {"config": [[0, 1]]}}}
 
 
+@pytest.fixture(scope="module")
+def without_configs(content: dict[str, Any]) -> dict[str, Any]:
+    """The same without its cells, which take longest to read: in the official order."""
+    spaces = content["nasbench201"]
+    figures = {name: {m: spaces[name][m] for m in METRICS} for name in DATASETS}
+    return {"nasbench201": figures}
+
+
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NATS_GYM_HOME", str(tmp_path / "home"))
@@ -67,7 +75,7 @@ def column(dataset: str, metric: str) -> np.ndarray:
     return load_table("tss", dataset, "embedded").figure(METRICS[metric].name).values
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("protocol", [1, 2, 4, 5])
 def test_every_metric_is_a_measured_column_of_every_data_set(
     home: Path, tmp_path: Path, content: dict[str, Any], protocol: int
@@ -134,18 +142,18 @@ def test_rows_are_placed_by_their_cells(
 def test_the_command_imports_and_says_what(
     home: Path,
     tmp_path: Path,
-    content: dict[str, Any],
+    without_configs: dict[str, Any],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    path = write(tmp_path, content)
+    path = write(tmp_path, without_configs)
     code, out, err = call(monkeypatch, capsys, "data", "import", str(path))
     assert (code, err) == (0, "")
     assert "cifar100" in out
     assert "energy/eyeriss" in out
     assert column("ImageNet16-120", "fpga_latency").min() >= 2
     assert "lacks" not in out
-    some = {name: content["nasbench201"]["cifar10"][name] for name in [*METRICS][1:]}
+    some = {name: without_configs["nasbench201"]["cifar10"][name] for name in [*METRICS][1:]}
     remove_column("tss", "cifar100", "energy/fpga")
     part = {"cifar10": some, "cifar100": {"fpga_latency": some["fpga_latency"]}}
     code, out, err = call(
@@ -166,14 +174,13 @@ def test_the_command_imports_and_says_what(
     assert "os.system is not allowed" in err
 
 
-def edited(edit: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], Any]:
+def edited(edit: Callable[[dict[str, Any]], Any], *names: str) -> Callable[[dict[str, Any]], Any]:
     """A file with something wrong in cifar100's metrics."""
 
     def make(content: dict[str, Any]) -> Any:
         spaces = content["nasbench201"]
         right = {"fpga_energy": spaces["cifar10"]["fpga_energy"]}
-        few = ("fpga_energy", "pixel3_latency", "config")
-        wrong = {name: spaces["cifar100"][name] for name in few}
+        wrong = {name: spaces["cifar100"][name] for name in ("fpga_energy", *names)}
         edit(wrong)
         return {"nasbench201": {"cifar10": right, "cifar100": wrong}}
 
@@ -181,11 +188,11 @@ def edited(edit: Callable[[dict[str, Any]], Any]) -> Callable[[dict[str, Any]], 
 
 
 def with_first(metric: str, value: Any) -> Callable[[dict[str, Any]], Any]:
-    return edited(lambda metrics: metrics.update({metric: [value, *metrics[metric][1:]]}))
+    return edited(lambda metrics: metrics.update({metric: [value, *metrics[metric][1:]]}), metric)
 
 
 WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
-    "a list": (lambda content: [content], "no HW-NAS-Bench: it holds 'list'"),
+    "a list": (lambda content: [{"nasbench201": {}}], "no HW-NAS-Bench: it holds 'list'"),
     "another dict": (lambda content: {"meta_archs": CELLS[:3]}, "has no 'nasbench201'"),
     "no data set": (lambda content: {"nasbench201": {}}, "none of cifar10"),
     "no metrics": (lambda content: {"nasbench201": {"cifar10": 3}}, "no metrics by name"),
@@ -264,10 +271,10 @@ def test_hostile_pickles_are_refused_and_not_run(
 
 
 def test_a_column_of_ones_own_is_not_overwritten(
-    home: Path, tmp_path: Path, content: dict[str, Any]
+    home: Path, tmp_path: Path, without_configs: dict[str, Any]
 ) -> None:
     own = np.arange(15_625.0)
-    path = write(tmp_path, content)
+    path = write(tmp_path, without_configs)
     for given in ("my meter", "", HW_NAS_BENCH):  # by hand from the same file, too
         add_column("tss", "cifar100", "energy/fpga", own, unit="mJ", source=given, replace=True)
         with pytest.raises(

