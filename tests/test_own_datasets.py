@@ -364,9 +364,14 @@ def test_options_of_a_path_mean_what_they_say(
     assert register_dataset("mine", f"{folder}?resolution=5").resolution == 5
     with pytest.raises(InvalidInput, match="twice"):
         register_dataset("other", f"{folder}?resolution=5", resolution=5)
+    for given in ("digits", get_dataset("digits")):
+        with pytest.raises(InvalidInput, match=r"options are of images at a path .*, not digits$"):
+            register_dataset("other", given, resolution=16)
     monkeypatch.chdir(tmp_path)
     refused("fotos", "unknown dataset", "no file or folder 'fotos'. Did you mean 'photos'?")
     refused("./fotos", "does not exist. Did you mean 'photos'?")
+    with pytest.raises(InvalidInput, match=r"no file or folder .fotos.\. Did you mean .photos.\?"):
+        register_dataset("other", "fotos", resolution=5)
     refused("digits?resolution=16", "digits is a name")
     refused("photos-0123456789ab?seed=1", "photos-0123456789ab is a name")
     refused("https://example.com/a.zip", "address 'https://example.com/a.zip'")

@@ -275,10 +275,12 @@ def register_dataset(name: str, images: Any, *, replace: bool = False, **options
         word(option, "option of a data set", known)
     if _place(images) is not None:
         row = read_text(images, name, **options)
-    elif options:
+    elif options and _is_sequence(images):
         row = read_dataset(images, name, **options)
     else:
         row = get_dataset(images)
+        if options:
+            raise InvalidInput(f"options are of images at a path or in a sequence, not {row.name}")
     other = EVERY_DATASET.get(name) or _registered.get(name)
     if (
         other is not None
@@ -330,13 +332,18 @@ def get_dataset(given: Any) -> Dataset:
         return _remember(instance(given.described(), Dataset, "what described() returns"))
     if hasattr(type(given), "__fspath__"):
         return _remember(read_text(given))
-    sequence = hasattr(type(given), "__getitem__") and hasattr(type(given), "__len__")
-    if sequence and not issubclass(type(given), (bytes, bytearray, Mapping)):
+    if _is_sequence(given):
         return _remember(read_dataset(given))
     raise InvalidInput(
         "a dataset is a name, the path of images, an ImageData, a sequence of (image, label) or a "
         f"Hugging Face data set, got {shown(given)}; names: {', '.join(known_datasets())[:1_000]}"
     )
+
+
+def _is_sequence(given: Any) -> bool:
+    kind = type(given)
+    several = hasattr(kind, "__getitem__") and hasattr(kind, "__len__")
+    return several and not issubclass(kind, (str, bytes, bytearray, Mapping))
 
 
 def _unknown(name: str) -> InvalidInput:
