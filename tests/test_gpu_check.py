@@ -114,7 +114,7 @@ def test_a_miniature_lies_beside_a_gpus_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gpu_check, "ROOT", tmp_path)
-    assert gpu_check.main(["--miniature", "--only", "ceilings"]) == 0
+    assert gpu_check.main(["--miniature", "--only", "ceilings", "--seconds", "0.001"]) == 0
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["gpu-miniature"]
 
 

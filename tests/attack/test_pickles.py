@@ -385,16 +385,21 @@ def mutated(pickled: bytes, draw: random.Random, parts: list[bytes]) -> bytes:
     return bytes(changed)
 
 
-def at_an_opcode(pickled: bytes, draw: random.Random, part: bytes) -> bytes:
-    """A pickle with a value in place of one of its own, where that begins."""
+@functools.cache
+def places_of_values(pickled: bytes) -> list[tuple[int, int]]:
+    """Where each of a pickle's own values begins, and ends."""
     begun = [(code.name, at) for code, _, at in pickletools.genops(pickled)]
     ends = [at for _, at in begun[1:]] + [len(pickled)]
-    places = [
+    return [
         (at, end)
         for (name, at), end in zip(begun, ends, strict=True)
         if name in ("BINFLOAT", "BININT1", "BININT2", "NONE", "NEWTRUE", "NEWFALSE", "EMPTY_DICT")
     ]
-    at, end = draw.choice(places)
+
+
+def at_an_opcode(pickled: bytes, draw: random.Random, part: bytes) -> bytes:
+    """A pickle with a value in place of one of its own, where that begins."""
+    at, end = draw.choice(places_of_values(pickled))
     changed = pickled[:at] + part + pickled[end:]
     # One frame, which ends where the pickle does.
     return unframed(changed) if changed[2:3] == b"\x95" else changed
@@ -536,8 +541,12 @@ def drive(reader: str, folder: Path) -> None:
     cases = corpus(reader)
     wanted = json.loads(sys.stdin.read() or "null")
     for number_of, (title, pieces) in enumerate(cases):
-        if wanted is not None and title not in wanted:
-            continue
+        if wanted is not None:
+            if not wanted:
+                break
+            if title not in wanted:
+                continue
+            wanted.remove(title)
         path = folder / f"{number_of}.pbz2"
         if write(path, pieces) > MOST_UNPACKED and reader in ("batch", "storage", "saved"):
             path.unlink()  # what is not packed is no bomb: it has to be as large on the disk

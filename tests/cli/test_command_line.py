@@ -71,21 +71,24 @@ def test_ctrl_c_while_python_imports_is_one_line(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (130, "nats-gym: interrupted\n")
 
 
-def test_search_prints_a_table_and_writes_runs_and_plot(tmp_path: Path) -> None:
-    done = run(
+def test_search_prints_a_table_and_writes_runs_and_plot(
+    monkeypatch, capsys, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = call(
+        monkeypatch,
+        capsys,
         *("search", "--space", "tss", "--dataset", "cifar10", "--agent", "reinforce"),
         *("--epochs", "12", "--budget", "5000", "--runs", "20", "--seed", "3", "--out", "found"),
-        cwd=tmp_path,
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
+    assert (code, err) == (0, "")
     result = nats_gym.search("tss", "cifar10", "reinforce", epochs=12, budget=5000, runs=20, seed=3)
     summary = result.summary()
     for key in ("full_schedule_valid_accuracy", "regret", "evaluations", "observed_valid_accuracy"):
-        assert f"{summary[key]['mean']:.2f} ± {summary[key]['std']:.2f}" in done.stdout
-    assert "surrogate" in done.stdout
-    assert "measured" in done.stdout
-    assert str(Path("found", "incumbent.png")) in done.stdout
+        assert f"{summary[key]['mean']:.2f} ± {summary[key]['std']:.2f}" in out
+    assert "surrogate" in out
+    assert "measured" in out
+    assert str(Path("found", "incumbent.png")) in out
     names = sorted(path.name for path in (tmp_path / "found").iterdir())
     assert names == ["incumbent.png", "run.json", "runs.npz"]
     with np.load(tmp_path / "found" / "runs.npz") as arrays:

@@ -277,6 +277,13 @@ def test_options_of_a_reset_go_together() -> None:
     assert infos["task"].tolist() == [1, 3]
 
 
+@pytest.fixture(scope="module")
+def on_devices() -> list[bytes]:
+    """An environment and a native vector, pickled: made once."""
+    native = gym.make_vec(BUILDING, num_envs=2, tasks=DEVICES)
+    return [pickle.dumps(env) for env in (gym.make(BUILDING, tasks=DEVICES).unwrapped, native)]
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -290,11 +297,10 @@ def test_options_of_a_reset_go_together() -> None:
     ],
 )
 def test_a_reset_that_is_refused_leaves_the_episode_as_it_was(
-    options: dict[str, Any], words: list[str]
+    on_devices: list[bytes], options: dict[str, Any], words: list[str]
 ) -> None:
-    native = gym.make_vec(BUILDING, num_envs=2, tasks=DEVICES)
-    for env, action in ((gym.make(BUILDING, tasks=DEVICES).unwrapped, 3), (native, [3, 3])):
-        again = pickle.loads(pickle.dumps(env))
+    for pickled, action in zip(on_devices, (3, [3, 3]), strict=True):
+        env, again = (pickle.loads(pickled) for _ in range(2))
         for one in (env, again):
             one.reset(seed=1)
             one.step(np.array(action) if action != 3 else 3)

@@ -141,6 +141,7 @@ def epochs_of(hp: str) -> list[int | None]:
 # ── agreement ────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.one_in(3)
 def test_more_info(pair: Pair) -> None:
     for index, key, hp in itertools.product(pair.indices, KEYS, HPS[pair.space]):
         for iepoch in epochs_of(hp):
@@ -151,6 +152,7 @@ def test_more_info(pair: Pair) -> None:
     pair.same("get_more_info", 0, "cifar100", hp=12, is_random=False)
 
 
+@pytest.mark.one_in(3)
 def test_final_figures_are_exact(pair: Pair) -> None:
     for index, key, hp in itertools.product(pair.indices, KEYS, HPS[pair.space]):
         ours, theirs = (
@@ -162,6 +164,7 @@ def test_final_figures_are_exact(pair: Pair) -> None:
         assert pair.ours.get_cost_info(index, key, hp) == pair.theirs.get_cost_info(index, key, hp)
 
 
+@pytest.mark.one_in(3)
 def test_simulate_train_eval(pair: Pair) -> None:
     pair.same("reset_time")
     for index, name, hp in itertools.product(pair.indices, SEARCHED, HPS[pair.space]):
@@ -174,6 +177,7 @@ def test_simulate_train_eval(pair: Pair) -> None:
     )
 
 
+@pytest.mark.one_in(3)
 def test_a_seeded_script_keeps_its_numbers(pair: Pair) -> None:
     def script(api: Any) -> list[Any]:
         random.seed(3)
@@ -187,12 +191,14 @@ def test_a_seeded_script_keeps_its_numbers(pair: Pair) -> None:
     assert script(pair.ours) == script(pair.theirs)
 
 
+@pytest.mark.one_in(3)
 def test_costs_and_latency(pair: Pair) -> None:
     for index, key, hp in itertools.product(pair.indices, (*KEYS, "cifar"), (*HPS[pair.space], 7)):
         pair.same("get_cost_info", index, key, hp)
         pair.same("get_latency", index, key, hp)
 
 
+@pytest.mark.one_in(3)
 def test_whole_trainings(pair: Pair) -> None:
     for index, hp in itertools.product(pair.indices[::2], HPS[pair.space]):
         pair.same("query_meta_info_by_index", index, hp)
@@ -212,6 +218,7 @@ def test_whole_trainings(pair: Pair) -> None:
                 both.same(lambda run: (run.get_total_epoch(), run.get_eval_set()))
 
 
+@pytest.mark.one_in(3)
 def test_result_objects(pair: Pair) -> None:
     index, hp = pair.indices[0], HPS[pair.space][-1]
     both = Pair(
@@ -242,6 +249,7 @@ def test_result_objects(pair: Pair) -> None:
     both.same(lambda r: r.query("cifar10", 777).get_net_param(clone=True))
 
 
+@pytest.mark.one_in(3)
 def test_best(pair: Pair) -> None:
     for index in pair.indices:
         pair.same("_prepare_info", index)
@@ -255,6 +263,7 @@ def test_best(pair: Pair) -> None:
     pair.same("find_best", "cifar10", "valid", hp="7", enforce_all=False)
 
 
+@pytest.mark.one_in(3)
 def test_statistics_and_names(pair: Pair) -> None:
     for index in pair.indices:
         pair.same("_prepare_info", index)
@@ -289,6 +298,7 @@ class Speaks:
         return self.name
 
 
+@pytest.mark.one_in(3)
 def test_what_is_printed(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None:
     for index in (*pair.indices, 10**6):
         pair.ours.show(index)
@@ -311,6 +321,7 @@ def test_what_is_printed(pair: Pair, capsys: pytest.CaptureFixture[str]) -> None
 NAME = "nats_gym.nats_bench"
 
 
+@pytest.mark.one_in(3)
 def test_networks(pair: Pair) -> None:
     for index, key in itertools.product(pair.indices, (*KEYS, "svhn")):
         pair.same("get_net_config", index, key)
@@ -324,6 +335,7 @@ def test_networks(pair: Pair) -> None:
             api.clear_params(4321)
 
 
+@pytest.mark.one_in(3)
 def test_wrong_questions(pair: Pair) -> None:
     for index in (-1, 10**6, 3, "no such"):
         pair.same("get_more_info", index, "cifar10")

@@ -314,6 +314,7 @@ def test_size_held_out_errors_reach_the_bars(model):
     assert errors["truths_above_the_argmax_of_all_fitted_rows"] < 20
 
 
+@pytest.mark.one_in(3)
 @needs_figures
 @pytest.mark.parametrize(("dataset", "split"), SIZE_MODELS)
 def test_size_model_on_the_public_figures(dataset, split):
