@@ -308,7 +308,7 @@ class Table:
     def known_figures(self) -> dict[str, Quantity]:
         """By name, what :meth:`figure` knows: the table's columns, closed forms, named columns."""
         own = {column.quantity: column.what for column in self.columns if column.counts}
-        known = known_figures(self.space, self.dataset) | own | self.space.closed_forms
+        known = {**known_figures(self.space, self.dataset), **own, **self.space.closed_forms}
         lacking = QUANTITIES.keys() - {column.quantity for column in self.columns}
         return {name: of for name, of in known.items() if name not in lacking}
 
