@@ -11,7 +11,7 @@ from typing import Any
 from nats_gym import checks
 from nats_gym.datasets import is_known, known_datasets
 from nats_gym.errors import InvalidInput, shown, unknown_name
-from nats_gym.simulation.clock import check_evaluations
+from nats_gym.simulation.clock import check_budget, check_evaluations
 from nats_gym.simulation.schedule import Epochs
 
 #: Characters of an agent's name.
@@ -83,6 +83,7 @@ class SearchArguments(Mapping[str, Any]):
             checks.text(told.get("name"), "an evaluator's name", LONGEST_NAME)
         if given.keys() != {*names}:
             raise InvalidInput(f"its arguments are {shown([*given])}, not {', '.join(names)}")
+        check_budget(given["budget"])
         agent = checks.text(given["agent"], "agent", LONGEST_NAME)
         if not agent.isprintable() or not agent.strip():
             raise InvalidInput(f"agent is a name in one line, got {shown(agent)}")

@@ -553,6 +553,16 @@ def test_a_forged_summary_or_budget_does_not_hold(folder: Path, tmp_path: Path) 
         assert any(message in reason for reason in verdict.reasons.values()), verdict.reasons
 
 
+@pytest.mark.parametrize("budget", ["3000", [], None, -1])
+def test_a_budget_that_is_none_is_not_loaded(folder: Path, tmp_path: Path, budget: Any) -> None:
+    copy = shutil.copytree(folder / "cells" / "tss-cifar10-12-3000s-random", tmp_path / "copy")
+    record = json.loads((copy / "run.json").read_text())
+    record["arguments"]["budget"] = budget
+    (copy / "run.json").write_text(json.dumps(record))
+    with pytest.raises(UnreadableResult, match="a budget is a positive number of seconds"):
+        SearchResult.load(copy)
+
+
 def test_forged_work_of_many_workers_does_not_hold(folder: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(folder / "cells" / "tss-cifar10-12-3000s-asha", copy)
