@@ -27,6 +27,7 @@ from nats_gym.analysis.landscape import (
     distance_to,
     neighbor_indices,
 )
+from nats_gym.analysis.report import markdown
 from nats_gym.errors import CorruptTable, InvalidInput, MissingTable, NatsGymError, NotInTable
 from nats_gym.spaces import ArchitectureSpace, Quantity, SizeSpace, TopologySpace, get_space
 from nats_gym.tables import MEASURED, Column, load_table, write_table
@@ -465,6 +466,7 @@ def test_an_empty_table_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         analyse("tss", "cifar10", folder)
 
 
+@pytest.mark.slow
 def test_an_analysis_needs_no_heavy_module() -> None:
     code = (
         "import sys; from nats_gym.analysis import analyse; analyse('tss', 'cifar10', 'embedded');"
@@ -557,5 +559,4 @@ def test_named_columns_are_ranked_by_how_alike_they_rank(
     for one, values in zip(own[::2], (near, far), strict=True):
         assert one.kendall == pytest.approx(stats.kendalltau(accuracy, values).statistic)
         assert one.spearman == pytest.approx(stats.spearmanr(accuracy, values).statistic)
-    page = found.save(tmp_path / "out") / "analysis.md"
-    assert "## Named columns and accuracy" in page.read_text()
+    assert "## Named columns and accuracy" in markdown(found)

@@ -125,6 +125,7 @@ def _play(agent, table, keys, count):
     return asked
 
 
+@pytest.mark.slow
 def test_reinforce_learns() -> None:
     # Thirty times the paper's budget: the policy has time to move.
     result = nats_gym.search("tss", "cifar10", "reinforce", epochs=12, runs=40, budget=600_000)
@@ -157,6 +158,7 @@ def test_the_callback_counts_evaluations_up_to_the_overshooting_one() -> None:
     assert callback.clock.used == 120.0
 
 
+@pytest.mark.slow
 def test_ppo_improves_with_learning() -> None:
     result = nats_gym.search("tss", "cifar10", "ppo", epochs=12, runs=2)
     count = result.evaluations.min()

@@ -39,6 +39,7 @@ def searched(agent: Any) -> SearchResult:
     return nats_gym.search("tss", "cifar10", agent, epochs=12, budget=BUDGET, runs=2, seed=4)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("agent", AGENTS)
 def test_a_search_ends_with_the_first_evaluation_past_the_budget(agent: type) -> None:
     result = searched(agent)
@@ -51,6 +52,7 @@ def test_a_search_ends_with_the_first_evaluation_past_the_budget(agent: type) ->
         assert (result.clock[run, : count - 1] < BUDGET).all()
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("agent", AGENTS)
 def test_a_run_is_the_same_alone_among_others_and_again(agent: type) -> None:
     several = searched(agent)
@@ -65,6 +67,7 @@ def test_a_run_is_the_same_alone_among_others_and_again(agent: type) -> None:
     assert several.index[0].tolist() != several.index[1].tolist()
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("agent", AGENTS)
 def test_test_accuracy_reaches_no_agent(agent: type) -> None:
     """What an agent does is the same whether or not the environment reports test accuracies."""
@@ -117,6 +120,7 @@ def test_unknown_settings_are_refused(agent: type) -> None:
         agent([0.1])
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("agent", "settings"),
     [

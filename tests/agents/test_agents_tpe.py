@@ -64,6 +64,7 @@ def plain_optuna(space: ArchitectureSpace, seed: int, multivariate: bool) -> lis
     return asked
 
 
+@pytest.mark.slow
 def test_it_beats_random_search_where_decisions_add_up() -> None:
     space = get_space("tss")
     tpe = score(play(Tpe(space, streams(8)), 80))

@@ -141,6 +141,7 @@ def test_two_processes_share_a_cache_and_agree(tmp_path: Path) -> None:
     assert sorted(row[0] for row in rows) == list(range(40))
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_nothing_that_had_arrived(tmp_path: Path) -> None:
     path = tmp_path / "cache.sqlite"
     process = start(path, 200, 0.05)
@@ -356,6 +357,7 @@ def test_a_cache_of_the_earlier_version_loses_no_training(tmp_path: Path) -> Non
     assert len(cached) == 6
 
 
+@pytest.mark.slow
 def test_several_processes_take_an_earlier_cache_over_at_once(tmp_path: Path) -> None:
     path = tmp_path / "cache.sqlite"
     earlier_cache(path, 30)
@@ -576,6 +578,7 @@ def test_a_deleted_cache_is_noticed_and_nothing_is_lost(tmp_path: Path, everythi
     assert os.listdir(tmp_path) == ["cache.sqlite"]
 
 
+@pytest.mark.slow
 def test_a_replaced_cache_keeps_its_answers_and_gets_ours(tmp_path: Path) -> None:
     path, other = tmp_path / "cache.sqlite", tmp_path / "other.sqlite"
     CachedEvaluator(Counting(), "sss", other).evaluate(np.arange(5), 12, np.zeros(5, np.uint64))

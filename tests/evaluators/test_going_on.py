@@ -78,6 +78,7 @@ def test_another_process_goes_on(tmp_path: Path) -> None:
     assert states(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_what_is_asked_for_again_or_less_long_begins_anew(
     tmp_path: Path, epochs_trained: list[int]
 ) -> None:

@@ -75,7 +75,7 @@ def test_several_scores_rank_among_a_sample(combine: str, combined: Callable[...
         copy.evaluate(index, 4, np.arange(3, dtype=np.uint64)).accuracy.tolist()
         == outcome.accuracy.tolist()
     )
-    check_evaluator(evaluator, "sss", "digits")
+    check_evaluator(evaluator, "sss", "digits", index=[0, 32_767])
     with pytest.raises(InvalidInput, match="Did you mean 'vote'"):
         ProxyEvaluator("sss", "digits", score=names, combine="votes")
     for wrong in (["synflow", "synflow"], [], ["synflo", "flops"]):

@@ -144,11 +144,13 @@ def test_none_that_reads_its_input(count: int) -> None:
     check_stack([one for one in map(topology, SPECIAL.values()) if not reads(one)][:count])
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("seed", range(4))
 def test_random_topologies(seed: int) -> None:
     check_stack(random_topologies(5, seed))
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("seed", range(2))
 def test_random_sizes(seed: int) -> None:
     check_stack(random_sizes(4, seed))
@@ -184,6 +186,7 @@ def test_side_by_side() -> None:
     check_equal(SideBySide(networks), alone, 1e-12)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("make", [random_topologies, random_sizes])
 def test_single_precision(make: object) -> None:
     check_stack(make(3, 0), torch.float32)  # type: ignore[operator]

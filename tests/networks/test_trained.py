@@ -397,6 +397,7 @@ def test_predictions_are_the_networks_own(folder: Path) -> None:
             found.predict(wrong)
 
 
+@pytest.mark.slow
 def test_a_fresh_process_predicts_the_same(folder: Path, tmp_path: Path) -> None:
     Image.fromarray(picture(3, (20, 30))).save(tmp_path / "one.png")
     code = (

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from command_line import call
 from PIL import Image
 from torch import nn
 
@@ -263,7 +264,9 @@ def write_pngs(folder: Path, count: int) -> tuple[list[Path], list[int]]:
     return paths, data.labels[rows].tolist()
 
 
-def test_pictures_are_predicted_as_they_were_tested(folder: Path, tmp_path: Path) -> None:
+def test_pictures_are_predicted_as_they_were_tested(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
     """All test images as PNGs: as many are right as the card says."""
     paths, labels = write_pngs(tmp_path / "png", 400)
     found = load(folder)
@@ -273,15 +276,15 @@ def test_pictures_are_predicted_as_they_were_tested(folder: Path, tmp_path: Path
     data = load_data("digits")
     own = found.preprocessing.read(paths)
     assert torch.equal(own, data.images[data.rows("x-test")])
-    command = [sys.executable, "-m", "nats_gym", "predict", str(folder), *map(str, paths[:20])]
-    done = subprocess.run([*command, "--json"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    given = ("predict", str(folder), *map(str, paths[:20]), "--json")
+    code, told, err = call(monkeypatch, capsys, *given)
+    assert code == 0, err
     for line, path, name, row in zip(
-        done.stdout.splitlines(), paths, classes, probabilities, strict=False
+        told.splitlines(), paths, classes, probabilities, strict=False
     ):
-        told = json.loads(line)
-        (first,) = told["classes"]
-        assert (told["file"], first["class"]) == (str(path), name)
+        said = json.loads(line)
+        (first,) = said["classes"]
+        assert (said["file"], first["class"]) == (str(path), name)
         assert first["probability"] == pytest.approx(row.max(), abs=1e-6)
 
 

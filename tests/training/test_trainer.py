@@ -415,6 +415,7 @@ def test_the_mode_of_torch_compile_is_the_recipes(
     assert modes == ([] if how is False else [mode])
 
 
+@pytest.mark.slow
 def test_a_training_killed_in_mid_epoch_goes_on_exactly(tmp_path: Path) -> None:
     path = tmp_path / "one.pt"
     code = textwrap.dedent(KILLED.format(tests=str(Path(__file__).parent), path=str(path)))
@@ -767,6 +768,7 @@ def test_trainings_beside_each_other_equal_one_alone(trainings: Any) -> None:
     assert curves(records[0]) != curves(records[2])
 
 
+@pytest.mark.slow
 def test_workers_take_several_together(trainings: Any, tmp_path: Path) -> None:
     index, seeds = [0, 0, 64], [0, 0, 2]
     wanted = dict(trainings.train(index, seeds))
@@ -785,6 +787,7 @@ def test_workers_take_several_together(trainings: Any, tmp_path: Path) -> None:
         assert "ran out of time after 0 epochs" in str(error)
 
 
+@pytest.mark.slow
 def test_one_that_fails_does_not_end_the_others(trainings: Any) -> None:
     answers = dict(trainings.train([0, 1], [0, 0], time_limit=1e-6))
     assert [answers[at].status for at in (0, 1)] == [TIMED_OUT] * 2

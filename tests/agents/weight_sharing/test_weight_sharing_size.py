@@ -87,6 +87,7 @@ def test_a_search_ends_with_an_architecture_and_its_history(name: str, searched:
     assert np.isfinite(result.loss).all()
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", METHODS)
 def test_equal_seeds_search_alike_and_others_do_not(
     name: str, few_images: ImageData, searched: Any
@@ -121,6 +122,7 @@ def test_a_search_that_was_killed_goes_on_to_the_bit(
         assert torch.equal(one, other), key
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", METHODS)
 def test_warm_up_trains_the_weights_alone(name: str, few_images: ImageData) -> None:
     options: dict[str, Any] = {"epochs": 4, "settings": {"warmup": 0.5}}
@@ -215,7 +217,7 @@ def test_digits(name: str) -> None:
     assert_same_search(result, SupernetSearch(name, "digits", device="cpu").run())
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("options", [{"amp": True}, {"channels_last": True}])
 @pytest.mark.parametrize("name", METHODS)
 def test_options_of_speed_change_little(
