@@ -54,6 +54,7 @@ OWN = {
 SCALARS = [value for value in EVERYTHING if not isinstance(value, np.ndarray)]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("env_id", IDS)
 def test_options_of_environments(env_id: str) -> None:
     for option in [*(SHARED if env_id == IDS[0] else ()), *OWN.get(env_id, ())]:
@@ -140,6 +141,7 @@ SEARCH = [
 ]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("agent", ["random", "asha", "gdas"])
 def test_what_a_search_is_called_with(agent: str) -> None:
     given = {"space": "tss", "dataset": "cifar10", "agent": agent}

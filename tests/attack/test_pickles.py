@@ -646,7 +646,7 @@ QUICK = [
     "a string of 7 GB",
     "note 4294967295",
     "note 4294967295 framed",
-    "tuples 900000 deep",
+    "tuples 100000 deep",
     "keys of one hash",
 ]
 

@@ -179,6 +179,7 @@ def test_data_status_tells_every_column_and_its_provenance(monkeypatch, capsys, 
     assert str(tmp_path) in out
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -74,7 +74,7 @@ def no_warnings():
         yield
 
 
-@pytest.mark.one_in(7)
+@pytest.mark.one_in(11)
 @pytest.mark.parametrize("mode", list(AutoresetMode))
 @pytest.mark.parametrize("case", CASES)
 def test_native_copies_do_what_scalar_environments_do(case: str, mode: AutoresetMode) -> None:

@@ -56,6 +56,7 @@ def pair(env_id: str, num_envs: int, mode: AutoresetMode, **options: Any) -> tup
     return native, SyncVectorEnv(copies, autoreset_mode=mode)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("env_id", CASES)
 def test_bit_for_bit_what_scalar_environments_do(env_id: str, mode: AutoresetMode) -> None:

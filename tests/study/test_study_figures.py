@@ -160,7 +160,7 @@ def test_narrow_ones_have_letters_of_11_pixels_and_none_meet(
     assert min(sizes) * 100 / 72 >= 11  # 360 pixels wide
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", DRAWN)
 def test_long_names_are_cut_in_the_middle(searches: Searches, name: str) -> None:
     named = [f"rea, population {count}, sample 5, {'x' * count}" for count in (10, 20, 40)]

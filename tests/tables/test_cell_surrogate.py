@@ -210,6 +210,7 @@ def test_estimates_are_kept_and_found_again(fresh: list[str], tmp_path: Path) ->
     assert not found["seconds"].flags.writeable
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("harm", ["cut", "flip", "sums", "other", "pickle", "folder"])
 def test_what_is_damaged_is_computed_again(fresh: list[str], tmp_path: Path, harm: str) -> None:
     again()

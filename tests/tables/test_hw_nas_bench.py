@@ -215,6 +215,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
 }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("what", WRONG)
 def test_what_is_no_such_file_is_refused_whole(
     home: Path, tmp_path: Path, content: dict[str, Any], what: str

@@ -322,6 +322,7 @@ def test_csv_by_index_or_string_in_any_order(lines: list[str], tmp_path: Path) -
     assert np.array_equal(load_table("tss", "cifar10").figure("n").values, expected)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -320,6 +320,7 @@ def hostile(marker: Path) -> list[Any]:
     ]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_a_hostile_record_is_refused_and_not_run(small: Path, tmp_path: Path, protocol) -> None:
     marker = tmp_path / "was-run"
