@@ -21,7 +21,7 @@ class NatsGymError(Exception):
     def __str__(self) -> str:
         # KeyError and LookupError print the repr of their argument; a sentence reads better.
         # A path in it may have any character in its name.
-        return _printable(str(self.args[0])) if self.args else ""
+        return printable(str(self.args[0])) if self.args else ""
 
 
 class InvalidInput(NatsGymError, ValueError):
@@ -112,7 +112,7 @@ def said(error: BaseException, limit: int = SHOWN) -> str:
     return _in_one_line(text or type(error).__name__, limit)
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text without characters that no line has, such as the end of one."""
     if text.isprintable():
         return text

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nats_gym.errors import InvalidInput, NatsGymError
+from nats_gym.errors import InvalidInput, NatsGymError, printable
 
 from .terminal import (
     DATASET_NAMES,
@@ -155,9 +155,7 @@ def _as_line(image: Path, ranked: dict[str, float]) -> str:
     for name, probability in ranked.items():
         words += [name, f"{probability:.4f}"]
     # A name may have a tab in it, or the end of a line.
-    return "\t".join(
-        word if word.isprintable() else word.encode("unicode_escape").decode() for word in words
-    )
+    return "\t".join(map(printable, words))
 
 
 def _as_json(image: Path, ranked: dict[str, float]) -> str:

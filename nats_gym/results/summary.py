@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 from rich import box
-from rich.table import Table as Grid
+from rich.table import Table as RichTable
 
 from nats_gym import checks
+from nats_gym.errors import printable
 from nats_gym.results.arguments import bound_in_words
 from nats_gym.results.pareto import find_objectives
 from nats_gym.results.result import SearchResult, kind_of_time, say_objectives
@@ -28,9 +29,18 @@ _ROWS = (
 LONGEST_FRONT = 20
 
 
+class Grid(RichTable):
+    """Cells are text, whatever it says: a terminal is told of escape sequences, and obeys none."""
+
+    def add_row(self, *cells: Any, **options: Any) -> None:
+        """See ``rich.table.Table.add_row``."""
+        told = (printable(cell) if isinstance(cell, str) else cell for cell in cells)
+        super().add_row(*told, **options)
+
+
 def grid(title: str, *columns: str) -> Grid:
     """An empty table in the one style of this package."""
-    title = checks.text(title, "a title", 10_000)
+    title = printable(checks.text(title, "a title", 10_000))
     table = Grid(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     table.min_width = min(len(title), 100)  # a title wraps at the table's width
     for position, column in enumerate(columns):

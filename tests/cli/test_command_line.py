@@ -316,3 +316,15 @@ def test_help_and_version(monkeypatch, capsys) -> None:
         assert command in out
     code, out, _ = call(monkeypatch, capsys, "--version")
     assert (code, out.strip()) == (0, f"nats-gym {nats_gym.__version__}")
+
+
+def test_a_table_s_cells_are_told_and_never_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    from nats_gym.cli.terminal import print_grid
+    from nats_gym.results.summary import grid
+
+    rows = grid("agents", "agent", "runs")
+    rows.add_row("mine\x1b[2J\x9b31m", "3\r4")
+    print_grid(rows)
+    out = capsys.readouterr().out
+    assert out.replace("\n", "").isprintable()
+    assert "mine\\x1b[2J\\x9b31m" in out
