@@ -271,7 +271,7 @@ class ArchitectureVectorEnv(GymnasiumVectorEnv):
     def step(self, actions: NDArray[np.int64]) -> VectorStep:
         """Step every copy; actions ``(num_envs, …)`` of the action space."""
         actions = self._check(actions)
-        terminated, truncated = np.zeros((2, self.num_envs), bool)
+        terminated, truncated = np.zeros(self.num_envs, bool), np.zeros(self.num_envs, bool)
         resetting = None
         if self._ended.any():
             if not self._has_stream.all():
