@@ -61,7 +61,9 @@ def test_a_list_of_nothing_is_said_in_words(monkeypatch, capsys, tmp_path: Path)
 
 def test_ctrl_c_while_python_imports_is_one_line(tmp_path: Path) -> None:
     """A module that is asked for early stands for all: it is interrupted while it is imported."""
-    (tmp_path / "typer.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    # A thread of numpy's may get the signal, and the interpreter hear of it a little later.
+    code = "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(60)"
+    (tmp_path / "typer.py").write_text(code)
     done = subprocess.run(
         [sys.executable, "-m", "nats_gym", "--version"],
         env={**os.environ, "PYTHONPATH": f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}"},
