@@ -90,6 +90,7 @@ def folder(tmp_path: Path) -> Path:
 # ── where data sets are asked for ────────────────────────────────────────────────────────────
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("kind", ["path", "object"])
 @pytest.mark.parametrize("env_id", ["NATS-SSS-v0", "NATS-TSS-Budgeted-v0", "mo-NATS-SSS-v0"])
 def test_environments_train_on_them(kind: str, env_id: str, folder: Path) -> None:
@@ -226,7 +227,7 @@ def test_results_of_real_searches_are_read_where_the_images_are_not(
         SearchResult.load(tmp_path / "found")
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_the_command_line_trains_and_predicts(
     layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any

@@ -30,7 +30,7 @@ from nats_gym.testing import (
 # ── agents ───────────────────────────────────────────────────────────────────────────────────
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(7)
 @pytest.mark.parametrize("name", ASKING)
 def test_the_packages_agents_pass(name: str) -> None:
     check_agent(name, evaluations=15)
@@ -514,7 +514,7 @@ class Dense(VectorWrapper):
         return (*rest, infos)
 
 
-@pytest.mark.one_in(7)
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("act", ["discrete", "flat", "rows"])
 @pytest.mark.parametrize("observe", ["box", "dict", "tuple", "graph"])
@@ -541,7 +541,7 @@ def test_several_objectives() -> None:
         check_vector_env(envs[0], looped(rewards=2))
 
 
-@pytest.mark.one_in(7)
+@pytest.mark.one_in(13)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("env_id", [i for i in ENVIRONMENTS if "-cifar10-" in i])
 def test_shipped_environments_pass(env_id: str, mode: Any) -> None:

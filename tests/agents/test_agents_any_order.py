@@ -60,6 +60,7 @@ def test_the_number_of_the_last_question_is_the_same_as_none(name: str) -> None:
         agents[1].tell(outcome, np.full(2, number))
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("name", ANY_ORDER)
 def test_a_run_of_many_workers_is_that_run_alone(name: str) -> None:
     given = {"epochs": 12, "evaluations": 30, "workers": 5, "seed": 3}

@@ -239,6 +239,7 @@ def test_found_by_name_for_one_run_and_a_budget_of_one_evaluation(name: str) -> 
     assert get_agent(name).__doc__
 
 
+@pytest.mark.one_in(7)
 @pytest.mark.parametrize("agent", AGENTS)
 def test_equal_accuracies_and_long_searches_are_no_trouble(agent: str) -> None:
     space = get_space("tss")

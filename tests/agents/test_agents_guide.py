@@ -213,6 +213,7 @@ def test_what_is_asked_for_is_what_the_score_likes(agent: str) -> None:
 OPTIONS = {"score": "flops", "prefer": "high", "warmup": 3_000, "proposals": 4}
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("agent", GUIDED)
 def test_a_guided_run_is_that_run_alone(agent: str) -> None:
     for workers in (1, 5):

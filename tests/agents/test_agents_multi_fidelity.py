@@ -290,6 +290,7 @@ def test_every_run_equals_the_plain_reference(agent: str, name: str, workers: in
         assert number == EVALUATIONS
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("agent", AGENTS)
 def test_run_17_alone_equals_run_17_of_40(agent: str) -> None:
     space, figures, seeds = get_space("tss"), scores("tss"), run_seeds(3, 40)
@@ -299,6 +300,7 @@ def test_run_17_alone_equals_run_17_of_40(agent: str) -> None:
     assert alone.events == together.events
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("workers", [1, 5])
 @pytest.mark.parametrize("rungs", [2, 3, 4])
 @pytest.mark.parametrize("agent", AGENTS)

@@ -66,7 +66,7 @@ def agent_faults(name: str, values: tuple[str, ...]) -> list[str]:
     return found
 
 
-@pytest.mark.one_in(9)
+@pytest.mark.one_in(17)
 @pytest.mark.parametrize("name", AGENTS)
 def test_agents_refuse_a_few_hostile_options(name: str) -> None:
     assert not agent_faults(name, FEW)

@@ -267,6 +267,7 @@ def change(folder: Path, statement: str) -> None:
     connection.close()
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("statement", "words"),
     [
@@ -531,6 +532,7 @@ def test_constant_figures_have_no_r2(tmp_path: Path) -> None:
 # ── the command line ─────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("options", "words"),
     [

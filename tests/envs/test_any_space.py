@@ -91,7 +91,7 @@ def test_gymnasiums_checker_finds_nothing(env_id: str, space: ArchitectureSpace)
     check_env(gym.make(env_id, space=space, **options(env_id)).unwrapped, skip_render_check=True)
 
 
-@pytest.mark.one_in(11)
+@pytest.mark.one_in(23)
 @pytest.mark.parametrize("limits", [{}, {"max_params": 4.0}], ids=["free", "limited"])
 @pytest.mark.parametrize("mode", AutoresetMode)
 @pytest.mark.parametrize("env_id", IDS)

@@ -284,6 +284,7 @@ def on_devices() -> list[bytes]:
     return [pickle.dumps(env) for env in (gym.make(BUILDING, tasks=DEVICES).unwrapped, native)]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("options", "words"),
     [

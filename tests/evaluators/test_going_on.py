@@ -94,6 +94,7 @@ def test_what_is_asked_for_again_or_less_long_begins_anew(
     assert twice.accuracy[0] == twice.accuracy[1]
 
 
+@pytest.mark.slow
 def test_other_recipes_and_schedules_do_not_meet(tmp_path: Path, epochs_trained: list[int]) -> None:
     TrainingEvaluator("sss", "digits", checkpoints=tmp_path, **QUICK).evaluate(
         SMALL[:1], "1/2", TRIALS[:1]

@@ -78,6 +78,7 @@ def test_trials_are_seeds_that_keys_draw() -> None:
     assert endless.trials_of(SMALL, keys(5, 6, 7)).tolist() == [5, 6, 7]
 
 
+@pytest.mark.slow
 def test_it_is_an_evaluator_by_the_checker() -> None:
     evaluator = TrainingEvaluator("sss", "digits", **QUICK)
     check_evaluator(evaluator, "sss", "digits", epochs=1, index=[0], deterministic=False)

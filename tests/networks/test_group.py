@@ -134,6 +134,7 @@ def check_padding(group: StackedNetworks) -> None:
         assert not parameter.data[beside == 1].any()
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("half", [0, 1])
 def test_special_topologies_together(half: int) -> None:
     check_stack([topology(choices) for choices in SPECIAL.values()][half::2])

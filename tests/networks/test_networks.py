@@ -153,6 +153,7 @@ def check_equal(space: str, choices: Any) -> None:
             same(state[name], untrained[name], name)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("choices", SPECIAL.values(), ids=SPECIAL.keys())
 def test_special_cells_equal_the_plain_network(choices: tuple[int, ...]) -> None:
     check_equal("tss", choices)
@@ -176,6 +177,7 @@ def test_every_pattern_of_nothing_skip_and_convolution_equals_the_plain_network(
         check_equal("tss", choices)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("choices", SPECIAL.values(), ids=SPECIAL.keys())
 def test_outputs_equal_those_of_a_network_that_multiplies_by_zero(choices: Any) -> None:
     # Then gradients that never matter are zero, not None, and weight decay acts on weights that
@@ -300,6 +302,7 @@ def flops(net: nn.Module, side: int, num_classes: int) -> float:
     return (counter.get_total_flops() / 2 + num_classes) / 1e6
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(("space", "index", "figures"), [(s, i, f) for s, i, *f in GOLDEN])
 def test_golden_figures(space: str, index: int, figures: list[tuple[float, float]]) -> None:
     for data, (mflops, mparams) in zip(DATASETS.values(), figures, strict=True):
@@ -317,6 +320,7 @@ def without_dead_edges(choices: list[int]) -> list[int]:
     return [digit if edge in live_by_hand(choices) else 0 for edge, digit in enumerate(choices)]
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_flops_are_those_of_the_closed_form(space: ArchitectureSpace, dataset: str) -> None:
     data = DATASETS[dataset]
@@ -337,7 +341,7 @@ def test_flops_are_those_of_the_closed_form(space: ArchitectureSpace, dataset: s
         assert counted == pytest.approx(float(space.flops(choices, dataset)), abs=1e-9)
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("side", [1, 2, 3, 5, 6, 7, 13, 28])
 def test_images_of_any_side(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A pixel behind a halving is the mean of those there are; costs are of the sides there are."""
@@ -451,6 +455,7 @@ def test_the_example_in_the_documentation() -> None:
 # ── formats and modes ────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("choices", [SPECIAL["mixed"], SPECIAL["both kernels of zero nodes"]])
 @pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
 @pytest.mark.parametrize("bf16", [False, True])
@@ -541,6 +546,7 @@ def same_as_plain(net: nn.Module, space: str, index: int, key: str, seed: int) -
     torch.testing.assert_close(net(batch), plain.eval()(batch), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_official_weights_of_the_topology_space(home: Path, tmp_path: Path) -> None:
     index = TSS.resolve(LIGHT)
     runs = [("200", "cifar10", 777), ("200", "cifar100", 888), ("12", "cifar10-valid", 111)]
@@ -574,6 +580,7 @@ def test_the_public_snippet_ends_in_a_network(home: Path, tmp_path: Path) -> Non
     same_as_plain(network.eval(), "tss", index, "cifar100", 888)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(("space", "index"), [("tss", 6111), ("tss", 0), ("sss", 4711)])
 def test_a_configuration_s_network_has_the_official_parameters(space: str, index: int) -> None:
     with pytest.warns(SurrogateWarning):

@@ -82,6 +82,7 @@ ARCHITECTURES = [
 ]
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("choices", ARCHITECTURES, ids=lambda choices: "".join(map(str, choices)))
 def test_a_path_is_the_stand_alone_network(
@@ -192,6 +193,7 @@ def test_a_mixture_is_a_plain_loop_over_operations(
         torch.testing.assert_close(gradient, theirs[name], rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("choices", ARCHITECTURES, ids=lambda choices: "".join(map(str, choices)))
 def test_a_one_hot_mixture_and_a_straight_path_are_the_path(
@@ -205,6 +207,7 @@ def test_a_one_hot_mixture_and_a_straight_path_are_the_path(
     torch.testing.assert_close(straight, path)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("choices", ARCHITECTURES, ids=lambda choices: "".join(map(str, choices)))
 def test_the_gradient_of_unchosen_weights_is_gdass(
     supernet: TopologySupernet, images: torch.Tensor, choices: tuple[int, ...]

@@ -72,6 +72,7 @@ def picture(seed: int = 0, size: tuple[int, int] = (8, 8)) -> np.ndarray:
 # ── whole again ──────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("space", "index", "options"),
     [
@@ -285,6 +286,7 @@ FORGED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 }
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", FORGED)
 def test_hostile_weights_are_refused(name: str, folder: Path) -> None:
     forge, said = FORGED[name]
@@ -305,6 +307,7 @@ def test_weights_of_another_training_are_refused(folder: Path, tmp_path: Path) -
         load(folder)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     ("fields", "said"),
     [

@@ -89,7 +89,7 @@ def cut(folder: Path, answers: int) -> None:
     file.close()
 
 
-@pytest.mark.one_in(7)
+@pytest.mark.one_in(11)
 @pytest.mark.parametrize("agent", ASKING)
 def test_a_search_goes_on_wherever_it_was_cut(agent: str, tmp_path: Path) -> None:
     whole = search(agent, runs=2, checkpoints=tmp_path)

@@ -148,6 +148,7 @@ def test_alphas_are_drawn(found: SearchResult, tmp_path: Path) -> None:
         plot_alphas(random, path)
 
 
+@pytest.mark.slow
 def test_the_command_draws_the_alphas_and_what_was_derived(monkeypatch, capsys, tmp_path) -> None:
     monkeypatch.chdir(tmp_path)
     given = [

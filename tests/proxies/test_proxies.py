@@ -188,6 +188,7 @@ REFERENCES: dict[str, Callable[..., float]] = {
 }
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("string", STRINGS)
 @pytest.mark.parametrize("name", REFERENCES)
 def test_a_score_is_what_the_plain_network_says(name: str, string: str) -> None:
@@ -249,6 +250,7 @@ def test_logsynflow_by_hand() -> None:
     assert score_network(chain, "logsynflow", images, labels) == pytest.approx(expected)
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("string", STRINGS)
 @pytest.mark.parametrize("logarithm", [False, True])
 def test_synflow_is_what_the_plain_network_says(string: str, logarithm: bool) -> None:

@@ -232,6 +232,7 @@ def test_every_cell_is_the_search_that_it_says(folder: Path) -> None:
     assert list(groups[next(iter(groups))]) == list(SPEC["agents"])
 
 
+@pytest.mark.slow
 def test_two_processes_find_the_same(folder: Path, tmp_path: Path) -> None:
     done: list[tuple[int, int]] = []
     agents = {label: agent for label, agent in SPEC["agents"].items() if label != "ppo"}  # quick

@@ -95,6 +95,7 @@ BUILDS = {
 }
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("builds", BUILDS.values(), ids=BUILDS)
 def test_each_is_trained_as_if_alone(builds: list[Any]) -> None:
     recipe, data = replace(RECIPE, amp=len(builds) == 3), small_data()
@@ -502,6 +503,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Replayed]], list[
     return use
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("kind", [Replayed, Refused])
 @pytest.mark.parametrize("builds", [[drawing], [lambda: sized(0), lambda: sized(7)]])
 def test_counted_steps_are_those_of_the_loop(

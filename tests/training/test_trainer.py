@@ -617,6 +617,7 @@ def _sums_by_pid(pool: Pool) -> dict[int, int]:
     return seen
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_replaced_and_its_task_tried_again(tasks: str, tmp_path: Path) -> None:
     with Pool(tasks, {"folder": str(tmp_path)}, workers=1) as pool:
         assert pool.submit({"kind": "die once"}).result(timeout=60) == "alive"
@@ -814,6 +815,7 @@ def test_a_killed_worker_s_training_goes_on(trainings: Any, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_wrong_batches_are_refused(trainings: Any) -> None:
     with pytest.raises(InvalidInput, match="out of range"):
         trainings.train([32768], [0])

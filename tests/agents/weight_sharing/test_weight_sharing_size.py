@@ -75,6 +75,7 @@ def searched(few_images: ImageData) -> Callable[[str], tuple[SupernetSearch, Sup
 # The searches
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", METHODS)
 def test_a_search_ends_with_an_architecture_and_its_history(name: str, searched: Any) -> None:
     _, result = searched(name)
@@ -99,6 +100,7 @@ def test_equal_seeds_search_alike_and_others_do_not(
     assert (first.alphas[0] != other.alphas[0]).all()
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", METHODS)
 def test_a_search_that_was_killed_goes_on_to_the_bit(
     name: str, few_images: ImageData, searched: Any, tmp_path: Path
@@ -217,7 +219,7 @@ def test_digits(name: str) -> None:
     assert_same_search(result, SupernetSearch(name, "digits", device="cpu").run())
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("options", [{"amp": True}, {"channels_last": True}])
 @pytest.mark.parametrize("name", METHODS)
 def test_options_of_speed_change_little(

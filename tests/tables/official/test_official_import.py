@@ -101,7 +101,7 @@ def assert_trial(runs: official.Runs, index: int, position: int, result: Any) ->
             assert np.array_equal(curve[index, position, :, 1], np.array(losses, np.float32))
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("space", ["tss", "sss"])
 @pytest.mark.parametrize("kind", ["simple", "tar", "single", "full"])
 def test_every_form_of_an_archive_holds_what_its_records_say(space, kind, tmp_path) -> None:
@@ -187,6 +187,7 @@ def test_an_archive_that_changed_is_refused_until_it_is_imported_again(small: Pa
 # ── interruptions ────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_processes")
 def test_an_interrupted_import_goes_on_where_it_stopped(tmp_path: Path, home: Path) -> None:
     path = write_archive(tmp_path, "tss", range(40), schedules=SHORT["tss"])
