@@ -369,6 +369,8 @@ class _Freed(torch.autograd.Function):
 def test_what_does_not_fit_together_is_trained_in_halves(steps: int, tmp_path: Path) -> None:
     data, needs = small_data(), [1, 1, 9, 1, 1]
     paths = [tmp_path / f"{number}.pt" for number in range(5)]
+    wanted = {number: seeded(lambda: Greedy(0, 2), number) for number in (0, 1, 3, 4)}
+    alone = {n: train(one, data, RECIPE, seed=n, **CPU) for n, one in wanted.items()}
     for checkpoints in (None, paths):
         Greedy.taken = 0
         networks = make([lambda n=n: Greedy(n, 2, steps) for n in needs])
@@ -379,11 +381,9 @@ def test_what_does_not_fit_together_is_trained_in_halves(steps: int, tmp_path: P
             OUT_OF_MEMORY if n > 2 else COMPLETED for n in needs
         ]
         assert records[2].accuracy("x-valid") == 25.0
-        for number in (0, 1, 3, 4):
-            alone = seeded(lambda: Greedy(0, 2), number)
-            wanted = train(alone, data, RECIPE, seed=number, **CPU)
-            assert curves(records[number]) == curves(wanted)
-            assert weights(networks[number]) == weights(alone)
+        for number, record in alone.items():
+            assert curves(records[number]) == curves(record)
+            assert weights(networks[number]) == weights(wanted[number])
 
 
 def test_out_of_memory_alone_is_an_outcome() -> None:

@@ -815,12 +815,15 @@ def test_a_killed_worker_s_training_goes_on(trainings: Any, tmp_path: Path) -> N
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.slow
 def test_wrong_batches_are_refused(trainings: Any) -> None:
     with pytest.raises(InvalidInput, match="out of range"):
         trainings.train([32768], [0])
     with pytest.raises(InvalidInput, match="one seed per index"):
         trainings.train([1, 2], [0])
+
+
+@pytest.mark.slow
+def test_what_a_worker_refuses_is_the_answer(trainings: Any) -> None:
     with pytest.raises(InvalidInput, match="Did you mean 'x-valid'"):
         raise next(trainings.train([1], [0], evaluate_on=["x-vali"]))[1]
 

@@ -219,7 +219,7 @@ def test_digits(name: str) -> None:
     assert_same_search(result, SupernetSearch(name, "digits", device="cpu").run())
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("options", [{"amp": True}, {"channels_last": True}])
 @pytest.mark.parametrize("name", METHODS)
 def test_options_of_speed_change_little(
