@@ -353,7 +353,7 @@ def test_a_study_killed_within_a_cell_goes_on_to_the_same_results(tmp_path: Path
     with subprocess.Popen(
         [*command, "--out", str(out), "--jobs", "1"], start_new_session=True
     ) as process:
-        give_up = time.monotonic() + 60
+        give_up = time.monotonic() + 240
         while not list(out.glob("blocks/*/[0-9]*/runs.npz")):
             assert process.poll() is None
             assert time.monotonic() < give_up
