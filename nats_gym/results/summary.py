@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from rich import box
-from rich.table import Table as RichTable
+from rich.table import Table as Grid
 
 from nats_gym import checks
 from nats_gym.errors import printable
@@ -29,7 +29,7 @@ _ROWS = (
 LONGEST_FRONT = 20
 
 
-class Grid(RichTable):
+class _OfText(Grid):
     """Cells are text, whatever it says: a terminal is told of escape sequences, and obeys none."""
 
     def add_row(self, *cells: Any, **options: Any) -> None:
@@ -41,7 +41,7 @@ class Grid(RichTable):
 def grid(title: str, *columns: str) -> Grid:
     """An empty table in the one style of this package."""
     title = printable(checks.text(title, "a title", 10_000))
-    table = Grid(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    table = _OfText(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
     table.min_width = min(len(title), 100)  # a title wraps at the table's width
     for position, column in enumerate(columns):
         first = position == 0
