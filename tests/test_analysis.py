@@ -281,6 +281,7 @@ def test_estimates_are_marked_as_such(topology: Analysis) -> None:
     assert len(short.notes) == 2
 
 
+@pytest.mark.slow
 def test_a_seed_gives_its_draws_again() -> None:
     first, again, other = (
         analyse("sss", "cifar100", "embedded", samples=2, seed=seed) for seed in (1, 1, 2)

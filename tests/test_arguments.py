@@ -177,7 +177,7 @@ def test_options_of_agents(agent: str) -> None:
         attack(lambda value, made=made: get_agent(agent)(*made_with, **{**made, option: value}))  # type: ignore[misc]  # noqa: B023
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("method", ["gdas", "enas", "rsps", "tas"])
 def test_weight_sharing_searches(method: str) -> None:
     check = pytest.importorskip(

@@ -141,6 +141,7 @@ def test_what_the_time_does_not_reach_is_left_out(tmp_path: Path) -> None:
     assert {one["reason"] for one in report["left_out"]} == {"the time is spent"}
 
 
+@pytest.mark.slow
 def test_a_figure_that_fails_stops_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

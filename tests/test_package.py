@@ -46,6 +46,7 @@ def test_import_is_light() -> None:
     assert python(code) == "[]"
 
 
+@pytest.mark.slow
 def test_trainings_need_torch_numpy_and_gymnasium_alone() -> None:
     """Where nothing can be installed, as on many a machine with a GPU."""
     others = ("filelock", "platformdirs", "rich", "typer", "pooch", "scipy", "sklearn", "joblib")

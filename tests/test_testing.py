@@ -541,7 +541,7 @@ def test_several_objectives() -> None:
         check_vector_env(envs[0], looped(rewards=2))
 
 
-@pytest.mark.one_in(13)
+@pytest.mark.one_in(29)
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("env_id", [i for i in ENVIRONMENTS if "-cifar10-" in i])
 def test_shipped_environments_pass(env_id: str, mode: Any) -> None:

@@ -116,7 +116,7 @@ def play(
     return np.stack(asked)
 
 
-@pytest.mark.one_in(5)
+@pytest.mark.one_in(7)
 @pytest.mark.parametrize("space", SPACES, ids=lambda space: space.name)
 @pytest.mark.parametrize(
     "agent", AGENTS, ids=lambda agent: "-".join([agent[0], *agent[1].values()])

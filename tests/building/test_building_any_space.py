@@ -91,6 +91,7 @@ def built(space: ArchitectureSpace, tmp_path_factory: pytest.TempPathFactory) ->
     return folder / "table"
 
 
+@pytest.mark.slow
 def test_a_built_table_holds_what_was_trained(space: ArchitectureSpace, built: Path) -> None:
     check_space(space, dataset="digits")
     table = load_table(space.name, "digits", built)
@@ -102,6 +103,7 @@ def test_a_built_table_holds_what_was_trained(space: ArchitectureSpace, built: P
     assert table.figure("params").values[0] == space.params(space.choices(0), "digits")
 
 
+@pytest.mark.slow
 def test_it_is_fitted_by_its_features(space: ArchitectureSpace, built: Path) -> None:
     fitted = fit_table(built)
     estimate = fitted.mean_accuracy("valid", 1)

@@ -129,6 +129,7 @@ def start(path: Path, count: int, wait: float) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_cache_and_agree(tmp_path: Path) -> None:
     path = tmp_path / "cache.sqlite"
     found = [start(path, 40, 0.02) for _ in range(2)]

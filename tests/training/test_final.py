@@ -203,6 +203,7 @@ def colours(key: str, folder: Path, download: bool) -> ImageData:
     return ImageData(key, 2, images, labels, splits, (0.3, 0.1, 0.3), (0.3, 0.1, 0.3), 0)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", ["colours", "untested"])
 def test_other_data_sets_are_trained_as_they_are(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
