@@ -118,7 +118,7 @@ def paste(where: str) -> None:
         torch.set_num_threads(threads)
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     "where", sorted(where for where in {*PYTHON} - LONG if "tutorials/" not in where)
 )

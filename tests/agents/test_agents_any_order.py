@@ -199,6 +199,7 @@ def test_agents_that_do_not_ask_take_no_workers(agent: Any, message: str) -> Non
         nats_gym.search("tss", "cifar10", agent, workers=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("agent", ["ppo", "dqn"])
 def test_copies_of_an_environment_wait_for_their_slowest(agent: str) -> None:
     """On a table: a batch ends with the longest of its trainings."""

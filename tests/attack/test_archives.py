@@ -231,6 +231,7 @@ def test_records_of_a_single_file_are_left_out_too(tmp_path: Path) -> None:
     assert len(archive.facts["unreadable"]) == len(changes)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("case", ["epochs: below", "hp", "arch_config: bytes"])
 def test_the_first_record_does_not_decide_for_the_others(tmp_path: Path, case: str) -> None:
     indices = (VICTIM, 12, 500)
@@ -307,6 +308,7 @@ def flipped(draw: random.Random, content: Any) -> bytes:
 SLOW = [pytest.param(240, seed, marks=pytest.mark.slow) for seed in (1, 2, 3)]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(("count", "seed"), [(40, 0), *SLOW])
 @pytest.mark.parametrize("kind", ["values", "bytes"])
 def test_mutations_cost_themselves_alone(tmp_path: Path, kind: str, count: int, seed: int) -> None:
@@ -645,6 +647,7 @@ def test_a_small_import_that_was_ended_goes_on_in_other_processes(folder, home, 
     assert not (home / "archives" / work).exists()
 
 
+@pytest.mark.slow
 def test_a_process_that_cannot_be_started_is_said(folder, home, monkeypatch) -> None:
     work = f"{importing.WORK}{list_archive(folder).fingerprint[:16]}"
     (home / "archives" / work).mkdir(parents=True)

@@ -407,6 +407,7 @@ class Cluster:
             yield position, answer
 
 
+@pytest.mark.slow
 def test_on_a_cluster_a_failed_training_ends_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -161,6 +161,7 @@ def test_ctrl_c_ends_it_and_says_how_to_go_on(tmp_path: Path) -> None:
     assert len(err.strip().splitlines()) == 1
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("line", "words"),
     [

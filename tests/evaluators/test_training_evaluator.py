@@ -61,6 +61,7 @@ def test_an_accuracy_is_that_of_the_trainer() -> None:
     assert 0 < outcome.seconds[0] < 60
 
 
+@pytest.mark.slow
 def test_a_part_of_a_schedule_is_cheaper_than_all_of_it() -> None:
     evaluator = TrainingEvaluator("sss", "digits", **QUICK)
     part = evaluator.evaluate(SMALL[:1], "1/6", keys(0))

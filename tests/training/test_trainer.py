@@ -593,6 +593,7 @@ def test_tasks_run_in_processes_that_stay(tasks: str) -> None:
         pool.submit({"kind": "add"})
 
 
+@pytest.mark.slow
 def test_the_quickest_comes_first(tasks: str) -> None:
     with Pool(tasks, workers=2) as pool:
         list(pool.map([{"kind": "sleep", "value": 0.3}] * 2))  # both have started
@@ -646,6 +647,7 @@ def test_failures_reach_the_caller_and_end_nothing_else(tasks: str) -> None:
         assert pool.submit({"kind": "add"}).result()["sum"] == 0
 
 
+@pytest.mark.slow
 def test_a_death_tells_how_and_what_the_task_had_noted(tasks: str, capfd) -> None:
     with Pool(tasks, retries=0, quiet=True) as pool:
         for noted in (7, {"record": 8}):
@@ -662,6 +664,7 @@ def test_a_death_tells_how_and_what_the_task_had_noted(tasks: str, capfd) -> Non
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_a_task_that_takes_too_long_is_killed(tasks: str) -> None:
     with Pool(tasks) as pool:
         first = pool.submit({"kind": "add"}).result()["pid"]
@@ -718,6 +721,7 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.slow
 def test_workers_go_with_a_killed_parent_and_scripts_need_no_guard(
     tasks: str, tmp_path: Path
 ) -> None:

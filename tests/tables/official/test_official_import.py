@@ -214,6 +214,7 @@ def test_an_interrupted_import_goes_on_where_it_stopped(tmp_path: Path, home: Pa
     assert names == [archive.folder.name]
 
 
+@pytest.mark.one_in(7)
 @pytest.mark.parametrize("where", ["shard", "assembly"])
 def test_a_full_disk_leaves_nothing_half_written(small, home, monkeypatch, where) -> None:
     def full(*_: Any, **__: Any) -> None:
