@@ -22,12 +22,13 @@ from nats_gym.simulation.clock import (
 from nats_gym.simulation.schedule import Epochs, check_epochs, trained_epochs
 from nats_gym.simulation.workers import SimulatedWorkers, check_workers
 from nats_gym.spaces import ArchitectureSpace, get_space
+from nats_gym.spaces.decisions import Indices
 
 from .architecture import Step
 from .construction import ConstructionEnv, ConstructionVectorEnv
 from .sources import choose_dataset, prepare
 from .vector import GymnasiumVectorEnv, Played
-from .vector_infos import Bools, Columns, Indices, Metrics
+from .vector_infos import Bools, Columns, Metrics
 
 
 class BudgetedEnv(ConstructionEnv):

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from nats_gym.checks import as_integers
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.spaces import ArchitectureSpace
+from nats_gym.spaces.decisions import Indices
 
 from .architecture import ArchitectureEnv, Step
 from .observation import OPEN
 from .scene import Scene
 from .vector import ArchitectureVectorEnv, GymnasiumVectorEnv, Played
-from .vector_infos import Bools, Indices, Metrics
+from .vector_infos import Bools, Metrics
 
 
 class ConstructionEnv(ArchitectureEnv):

@@ -12,12 +12,13 @@ from nats_gym.checks import integer
 from nats_gym.errors import InvalidInput, shown
 from nats_gym.simulation.clock import SimulatedClock, default_budget
 from nats_gym.spaces import ArchitectureSpace
+from nats_gym.spaces.decisions import Indices
 from nats_gym.streams import combine, combine_int, uniform_below
 
 from .architecture import ArchitectureEnv, Step
 from .scene import Scene
 from .vector import ArchitectureVectorEnv, GymnasiumVectorEnv, Played
-from .vector_infos import Bools, Columns, Indices, Metrics
+from .vector_infos import Bools, Columns, Metrics
 
 #: Tells the draw of a start from the draw of the trial of the same evaluation.
 START_DRAW = int.from_bytes(b"start", "little")

@@ -13,13 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 from nats_gym.checks import array, number
 from nats_gym.errors import InvalidInput
 from nats_gym.spaces import ArchitectureSpace
+from nats_gym.spaces.decisions import Indices
 from nats_gym.tables.column import core_figures
 from nats_gym.tables.objectives import Objectives, name_objectives
 
 from .construction import ConstructionEnv, ConstructionVectorEnv
 from .pareto import hypervolume, non_dominated
 from .vector import GymnasiumVectorEnv
-from .vector_infos import Columns, Indices
+from .vector_infos import Columns
 
 Vector = NDArray[np.float32]
 

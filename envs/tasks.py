@@ -20,6 +20,7 @@ from nats_gym.evaluators import Evaluator
 from nats_gym.rewards import check_reward
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import ArchitectureSpace
+from nats_gym.spaces.decisions import Indices
 from nats_gym.streams import Keys
 from nats_gym.tasks import Task, TaskSampler, find_tasks
 
@@ -29,7 +30,7 @@ from .construction import ConstructionEnv, ConstructionVectorEnv
 from .observation import FlatObservation
 from .sources import warned_together
 from .vector import GymnasiumVectorEnv, Played
-from .vector_infos import METRICS, Bools, Columns, Indices, Metrics, make_dictionaries
+from .vector_infos import METRICS, Bools, Columns, Metrics, make_dictionaries
 
 #: Key of `reset(options=...)`.
 TASK = "task"

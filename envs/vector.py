@@ -20,6 +20,7 @@ from nats_gym.evaluators import Evaluator, TableEvaluator, checked
 from nats_gym.rewards import Evaluation, RewardFunction, check_reward
 from nats_gym.simulation.schedule import Epochs
 from nats_gym.spaces import ArchitectureSpace
+from nats_gym.spaces.decisions import Indices
 from nats_gym.streams import Keys, combine, seed_key
 
 from .architecture import INVALID, RESET_OPTIONS, START, TRIAL, ArchitectureEnv
@@ -29,7 +30,6 @@ from .vector_infos import (
     METRICS,
     Bools,
     Columns,
-    Indices,
     Metrics,
     make_dictionaries,
     merge_metrics,

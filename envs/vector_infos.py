@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nats_gym.spaces.decisions import Indices
+
 Bools = NDArray[np.bool_]
-Indices = NDArray[np.int64]
 #: Figures by name, an array of a number or an object for each.
 Columns = dict[str, NDArray[Any]]
 #: Under which an evaluator's own metrics travel until they are spread over all copies.

@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nats_gym import checks
 from nats_gym.analysis.correlations import ALL, Correlation, correlate, pearson, spearman, top
@@ -42,11 +41,10 @@ from nats_gym.extras import require
 from nats_gym.files.writing import check_folder, check_source
 from nats_gym.simulation.schedule import Epochs, check_epochs, trained_epochs
 from nats_gym.spaces import ArchitectureSpace, Figure, get_space
+from nats_gym.spaces.decisions import Indices
 from nats_gym.tables import MEASURED, NO_TEST, SURROGATE, Table, load_table
 from nats_gym.tables.column import MADE_FOR, core_figures
 from nats_gym.tables.modelled import tells_splits_apart
-
-Indices = NDArray[np.int64]
 
 WALK_STEPS = 20
 MEAN = "mean"

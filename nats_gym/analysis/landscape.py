@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from nats_gym.errors import InvalidInput
 from nats_gym.spaces import ArchitectureSpace
+from nats_gym.spaces.decisions import Indices
 
-Indices = NDArray[np.int64]
 Values = NDArray[np.float64]
 #: Most neighbours of all architectures together, eight bytes each.
 MOST_NEIGHBORS = 1 << 26
