@@ -24,16 +24,23 @@ class Toy:
         fates: of architectures: ``"broken"`` raises, ``"dies"`` kills its process, ``"stuck"``
             sleeps in C and holds the interpreter's lock, ``"stuck once"`` does so at the first
             attempt.
+        held: an evaluation ends only when :meth:`release` has been called, of any copy.
     """
 
     identity = "toy"
     provenance = "measured", "measured"
 
-    def __init__(self, folder: Path, wait: float = 0.0, fates: Mapping[int, str] | None = None):
-        self.folder, self.wait, self.fates = folder, wait, dict(fates or {})
+    def __init__(
+        self,
+        folder: Path,
+        wait: float = 0.0,
+        fates: Mapping[int, str] | None = None,
+        held: bool = False,
+    ):
+        self.folder, self.wait, self.fates, self.held = folder, wait, dict(fates or {}), held
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _copy, (self.folder, self.wait, self.fates)
+        return _copy, (self.folder, self.wait, self.fates, self.held)
 
     def trials_of(self, index: Any, trial_keys: Any) -> Any:
         return trial_keys % np.uint64(3)
@@ -53,8 +60,13 @@ class Toy:
             if fate == "stuck" or (fate == "stuck once" and attempt == 1):
                 ctypes.PyDLL(None).sleep(600)
             time.sleep(self.wait)
+            while self.held and not (self.folder / "released").exists():
+                time.sleep(0.02)
             self.note("ends", one)
             yield position, Answer(one / 1000 + trial, 2.5, {"schedule": epochs, "twice": 2 * one})
+
+    def release(self) -> None:
+        (self.folder / "released").touch()
 
     def note(self, event: str, one: int) -> int:
         """Add a line; how many this architecture has."""
@@ -69,7 +81,7 @@ class Toy:
         return [(int(line.split()[0]), int(line.split()[1])) for line in lines]
 
 
-def _copy(folder: Path, wait: float, fates: Mapping[int, str]) -> Toy:
-    toy = Toy(folder, wait, fates)
+def _copy(*arguments: Any) -> Toy:
+    toy = Toy(*arguments)
     toy.note("copies", -1)
     return toy

@@ -12,7 +12,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -277,65 +278,57 @@ def test_a_cache_keeps_what_arrived_before_the_driver_was_killed(
 # ── two nodes, one of which is lost ──────────────────────────────────────────────────────────
 
 
-@pytest.mark.slow
-def test_a_batch_outlives_a_lost_node(cluster: Any, tmp_path: Path) -> None:
+@contextmanager
+def losing_a_node(cluster: Any, toy: Toy) -> Iterator[list[int]]:
+    """Another node, killed while it works for a held toy: on which architectures."""
     import ray
 
     other = cluster.add_node(node_ip_address=OTHER, num_cpus=2, **SMALL)
     (raylet,) = (info.process.pid for info in other.all_processes["raylet"])
-    toy = Toy(tmp_path, wait=0.5)
     lost: list[int] = []
 
-    def running_there() -> list[int]:
-        """Architectures in work on the other node: its raylet is the parent of their process."""
-        ended = {one for one, _ in toy.noted("ends")}
-        return [
-            one
-            for one, process in toy.noted("attempts")
-            if one not in ended and parent(process) == raylet
-        ]
+    def running_there() -> dict[int, int]:
+        """Architectures in work there, with their processes, whose parent is the raylet."""
+        there = {one: it for one, it in toy.noted("attempts") if parent(it) == raylet}
+        return there if len(there) == 2 else {}
 
     def kill() -> None:
-        lost.extend(wait_for(running_there))
-        os.kill(raylet, signal.SIGKILL)
+        try:
+            there = wait_for(running_there)
+            lost.extend(there)
+            for process in (raylet, *there.values()):  # they would outlive it
+                os.kill(process, signal.SIGKILL)
+        finally:
+            toy.release()
 
     thread = meanwhile(kill)
-    answers = list(RayEvaluator(toy).stream(np.arange(16), 12, np.ones(16, np.uint64)))
+    yield lost
     thread.join()
     assert lost
-    assert sorted(position for position, _ in answers) == list(range(16))
-    assert all(answer.accuracy == position / 1000 + 1 for position, answer in answers)
-    assert any(attempts(toy)[one] == 2 for one in lost)
     # The head may be busy, and hear of it late.
     wait_for(lambda: [node["NodeName"] for node in ray.nodes() if node["Alive"]] == [HEAD])
     cluster.remove_node(other)
 
 
 @pytest.mark.slow
+def test_a_batch_outlives_a_lost_node(cluster: Any, tmp_path: Path) -> None:
+    toy = Toy(tmp_path, held=True)
+    with losing_a_node(cluster, toy) as lost:
+        answers = list(RayEvaluator(toy).stream(np.arange(16), 12, np.ones(16, np.uint64)))
+    assert sorted(position for position, _ in answers) == list(range(16))
+    assert all(answer.accuracy == position / 1000 + 1 for position, answer in answers)
+    assert all(attempts(toy)[one] == 2 for one in lost)
+
+
+@pytest.mark.slow
 def test_a_search_outlives_a_lost_node(cluster: Any, tmp_path: Path) -> None:
     import ray
 
-    other = cluster.add_node(node_ip_address=OTHER, num_cpus=2, **SMALL)
-    (raylet,) = (info.process.pid for info in other.all_processes["raylet"])
-    toy = Toy(tmp_path, wait=0.5)
-    killed: list[float] = []
-
-    def kill() -> None:
-        def there() -> bool:
-            ended = {one for one, _ in toy.noted("ends")}
-            begun = toy.noted("attempts")
-            return any(one not in ended and parent(process) == raylet for one, process in begun)
-
-        wait_for(there)
-        killed.append(time.monotonic())
-        os.kill(raylet, signal.SIGKILL)
-
-    thread = meanwhile(kill)
+    toy = Toy(tmp_path, held=True)
     given: dict[str, Any] = {"epochs": 1, "evaluations": 14, "workers": 4}
     given |= {"evaluator": RayEvaluator(toy), "checkpoints": tmp_path / "search"}
-    found = nats_gym.search("sss", "digits", "rea", **given)
-    thread.join()
-    assert killed
+    with losing_a_node(cluster, toy):
+        found = nats_gym.search("sss", "digits", "rea", **given)
     assert found.evaluations.tolist() == [14]
     assert found.provenance["failures"] == "0"  # what was lost was begun again
     assert ((found.accuracy * 1000 - found.index) % 1000 < 1e-6).all()
@@ -345,7 +338,6 @@ def test_a_search_outlives_a_lost_node(cluster: Any, tmp_path: Path) -> None:
     again = nats_gym.search("sss", "digits", "rea", **given)
     assert (again.index == found.index).all()
     assert len(toy.noted("attempts")) == done
-    cluster.remove_node(other)
 
 
 @pytest.mark.slow
