@@ -1,8 +1,8 @@
 """Processor seconds that each zero-cost score of a topology takes, beside one training step.
 
 Classes of topologies are drawn by a seed; the images are 64 of 32×32. A score is timed on a
-network that is built; those of one pass are timed together. A training step's forward and backward
-pass is the least that a score of gradients can take.
+network that is built, and those that come of one pass also together. A training step's forward and
+backward pass is the least that a score of gradients can take.
 
     python benchmarks/proxies.py [--samples 100]
 """
@@ -10,8 +10,10 @@ pass is the least that a score of gradients can take.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from statistics import median
 from time import process_time
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,27 +30,31 @@ BATCH, RESOLUTION = 64, 32
 STEP = "forward and backward"
 
 
-def passes() -> dict[str, list[str]]:
-    """Scores by the pass that they come of."""
-    found: dict[object, list[str]] = {}
-    for name in score_names():
-        found.setdefault(find_score(name).together or name, []).append(name)
-    return {", ".join(names): names for names in found.values()}
+def passes() -> dict[str, Callable[..., object]]:
+    """What is timed, by title: each score, and the passes that give several."""
+    alone = {name: find_score(name) for name in score_names()}
+    together: dict[Any, list[str]] = {}
+    for name, score in alone.items():
+        if score.together is not None:
+            together.setdefault(score.together, []).append(name)
+    passes = {", ".join(names): function for function, names in together.items()}
+    return {name: score.function for name, score in alone.items()} | passes
+
+
+def step(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> None:
+    """Of a training."""
+    loss = nn.functional.cross_entropy(network(images), labels)
+    if loss.requires_grad:
+        loss.backward()
 
 
 def seconds(index: int, images: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
-    """Of each pass over a topology's network, and of a training step's."""
+    """Of each score of a topology's network, and of a training step."""
     found = {}
-    for title, names in {STEP: [], **passes()}.items():
+    for title, function in {STEP: step, **passes()}.items():
         network = build("tss", index, 10).train()
         begun = process_time()
-        if not names:
-            loss = nn.functional.cross_entropy(network(images), labels)
-            if loss.requires_grad:
-                loss.backward()
-        else:
-            score = find_score(names[0])
-            (score.together or score.function)(network, images, labels)
+        function(network, images, labels)
         found[title] = process_time() - begun
     return found
 
@@ -66,7 +72,7 @@ def main() -> None:
     seconds(chosen[0], images, labels)  # to warm up
     found = [seconds(index, images, labels) for index in chosen]
     print(f"{len(chosen)} topologies, {describe()}, torch {versions()['torch']}\n")
-    print("| of one pass | median seconds | of nine in ten less than |\n|---|--:|--:|")
+    print("| pass | median seconds | of nine in ten less than |\n|---|--:|--:|")
     for title in found[0]:
         taken = [one[title] for one in found]
         print(f"| {title} | {median(taken):.3f} | {np.quantile(taken, 0.9):.3f} |")

@@ -11,25 +11,27 @@ cross-entropy.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 
-from nats_gym.proxies.score import layers, weights
+from nats_gym.proxies.score import layers, loss_gradients, weights
 
 
 def grad_norm(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
     """Sum over layers of ``‖g‖``."""
-    return gradient_scores(network, images, labels)["grad_norm"]
+    return _weight_scores(network, images, labels)["grad_norm"]
 
 
 def snip(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
     """Sum of ``|w · g|``."""
-    return gradient_scores(network, images, labels)["snip"]
+    return _weight_scores(network, images, labels)["snip"]
 
 
 def plain(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
     """Sum of ``w · g``."""
-    return gradient_scores(network, images, labels)["plain"]
+    return _weight_scores(network, images, labels)["plain"]
 
 
 def fisher(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
@@ -63,20 +65,33 @@ def gradient_scores(
     finally:
         for hook in hooks:
             hook.remove()
-    found = dict.fromkeys(("grad_norm", "snip", "plain", "fisher"), 0.0)
     if not loss.requires_grad:
-        return found
+        return dict.fromkeys(("grad_norm", "snip", "plain", "fisher"), 0.0)
     of = weights(network)
     slopes = torch.autograd.grad(loss, [*of, *outputs], allow_unused=True)
-    for weight, slope in zip(of, slopes, strict=False):
-        if slope is not None:
-            product = weight.detach() * slope
-            found["grad_norm"] += float(slope.norm())
-            found["snip"] += float(product.abs().sum())
-            found["plain"] += float(product.sum())
+    found = {**_sums(of, slopes[: len(of)]), "fisher": 0.0}
     for output, slope in zip(outputs, slopes[len(of) :], strict=True):
         if slope is not None:
             by_channel = (output.detach() * slope).flatten(2 if output.ndim > 2 else 1)
             each = by_channel.sum(-1) if output.ndim > 2 else by_channel
             found["fisher"] += 0.5 * float(each.square().mean(0).sum())
+    return found
+
+
+def _weight_scores(
+    network: nn.Module, images: torch.Tensor, labels: torch.Tensor
+) -> dict[str, float]:
+    """Those that need no gradients of outputs, and less time."""
+    of = weights(network)
+    return _sums(of, loss_gradients(network, images, labels, of))
+
+
+def _sums(of: Sequence[torch.Tensor], slopes: Sequence[torch.Tensor | None]) -> dict[str, float]:
+    found = dict.fromkeys(("grad_norm", "snip", "plain"), 0.0)
+    for weight, slope in zip(of, slopes, strict=True):
+        if slope is not None:
+            product = weight.detach() * slope
+            found["grad_norm"] += float(slope.norm())
+            found["snip"] += float(product.abs().sum())
+            found["plain"] += float(product.sum())
     return found
