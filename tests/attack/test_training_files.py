@@ -61,11 +61,12 @@ def test_cut_anywhere_it_is_refused(honest: list[bytes], tmp_path: Path) -> None
             assert f"record {number}: the file ends within it" in message
 
 
-def test_any_flipped_bit_is_found(honest: list[bytes], tmp_path: Path) -> None:
+@pytest.mark.parametrize("many", [60, pytest.param(1_000, marks=pytest.mark.slow)])
+def test_any_flipped_bit_is_found(many: int, honest: list[bytes], tmp_path: Path) -> None:
     frames = [*map(plain.frame, honest)]
     content, ends = b"".join(frames), [*map(len, frames)]
     draw = random.Random(0)
-    places = [*range(16), *(draw.randrange(len(content)) for _ in range(60))]
+    places = [*range(16), *(draw.randrange(len(content)) for _ in range(many))]
     for place in places:
         number = next(n for n in range(6) if place < sum(ends[: n + 1]))
         flipped = bytearray(content)

@@ -116,9 +116,7 @@ def test_hypervolume_is_that_of_the_union_of_boxes(points: Points) -> None:
     assert hypervolume(points, reference) == pytest.approx(expected, rel=1e-9)
 
 
-@given(sets_of_points, st.integers(0, 2**32))
-@settings(max_examples=15, deadline=None)
-def test_what_changes_nothing_and_what_scales(points: Points, seed: int) -> None:
+def check_what_changes_nothing(points: Points, seed: int) -> None:
     points = points[:30]
     rng = np.random.default_rng(seed)
     objectives = points.shape[1]
@@ -148,6 +146,12 @@ def test_what_changes_nothing_and_what_scales(points: Points, seed: int) -> None
     # dimension, by another algorithm from four to five.
     deeper = np.hstack([points, np.full((len(points), 1), 2.0)])
     assert hypervolume(deeper, [*reference, 0.0]) == pytest.approx(2 * volume, rel=1e-9)
+
+
+of_any = given(sets_of_points, st.integers(0, 2**32))
+some, many = (settings(max_examples=examples, deadline=None) for examples in (15, 150))
+test_what_changes_nothing_and_what_scales = some(of_any(check_what_changes_nothing))
+test_what_changes_nothing_of_many = pytest.mark.slow(many(of_any(check_what_changes_nothing)))
 
 
 def test_hypervolumes_by_hand() -> None:

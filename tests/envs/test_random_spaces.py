@@ -60,9 +60,7 @@ def has_any(space: ArchitectureSpace) -> bool:
     return bool(space.is_valid(rows).any())
 
 
-@pytest.mark.parametrize("env_id", OPTIONS)
-@settings(max_examples=3, deadline=None, suppress_health_check=[*HealthCheck])
-@given(
+in_random_spaces = given(
     counts=st.lists(st.integers(1, 4), min_size=1, max_size=4),
     salt=st.integers(0, 1_008),
     share=st.integers(2, 10),
@@ -70,7 +68,9 @@ def has_any(space: ArchitectureSpace) -> bool:
     limited=st.booleans(),
     mode=st.sampled_from(list(AutoresetMode)),
 )
-def test_native_copies_do_what_scalar_ones_do(
+
+
+def check_native_copies(
     env_id: str,
     counts: list[int],
     salt: int,
@@ -90,6 +90,17 @@ def test_native_copies_do_what_scalar_ones_do(
     native = gym.make_vec(env_id, num_envs=3, autoreset_mode=mode, **options)
     steps = 4 * max(len(counts), 6)
     check_vector_env(native, SyncVectorEnv(copies, autoreset_mode=mode), steps=steps)
+
+
+of_each = pytest.mark.parametrize("env_id", OPTIONS)
+some, many = (
+    settings(max_examples=examples, deadline=None, suppress_health_check=[*HealthCheck])
+    for examples in (3, 60)
+)
+test_native_copies_do_what_scalar_ones_do = of_each(some(in_random_spaces(check_native_copies)))
+test_native_copies_in_many_spaces = pytest.mark.slow(
+    of_each(many(in_random_spaces(check_native_copies)))
+)
 
 
 @settings(max_examples=30, deadline=None)

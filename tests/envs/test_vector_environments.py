@@ -135,16 +135,21 @@ def cases(draw: Any) -> tuple[str, dict[str, Any]]:
     return family.format(f"NATS-{space}-cifar10"), options
 
 
-@settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.too_slow])
-@given(cases(), st.sampled_from(MODES), st.integers(0, 2**40))
-def test_bit_for_bit_over_options(
-    case: tuple[str, dict[str, Any]], mode: AutoresetMode, seed: int
-) -> None:
+def check_bit_for_bit(case: tuple[str, dict[str, Any]], mode: AutoresetMode, seed: int) -> None:
     env_id, options = case
     native, looped = pair(env_id, 3, mode, **options)
     with warnings.catch_warnings():  # some budgets are never spent
         warnings.filterwarnings("ignore", "no episode ended")
         check_vector_env(native, looped, steps=40, seed=seed)
+
+
+over_options = given(cases(), st.sampled_from(MODES), st.integers(0, 2**40))
+some, many = (
+    settings(deadline=None, max_examples=examples, suppress_health_check=[HealthCheck.too_slow])
+    for examples in (10, 80)
+)
+test_bit_for_bit_over_options = some(over_options(check_bit_for_bit))
+test_bit_for_bit_over_many_options = pytest.mark.slow(many(over_options(check_bit_for_bit)))
 
 
 @pytest.mark.slow
