@@ -58,7 +58,7 @@ def test_a_child_ends_with_its_parent_though_another_holds_its_pipe(tmp_path: Pa
         children = descendants(parent.pid)
         parent.kill()
         try:
-            wait_for(lambda: len(alive(children)) == 1, seconds=10)
+            wait_for(lambda: len(alive(children)) == 1)
             assert "import attend" not in alive(children)[0]
         finally:
             for pid in children:
@@ -251,7 +251,7 @@ def test_ctrl_c_ends_cleanly_and_the_same_command_goes_on(
     assert process.returncode == 130, said
     how = work.says.replace("OUT", str(out))
     assert [line for line in said.splitlines() if line] == [f"nats-gym: interrupted; {how}"]
-    wait_for(lambda: not alive(children), seconds=10)
+    wait_for(lambda: not alive(children))
     assert not [path for path in out.rglob("*") if ".nats-gym-part" in path.name]
     run(work, here, out)
     assert work.found(out) == work.found(undisturbed(name))
