@@ -257,7 +257,7 @@ def test_workers_work_at_once_and_what_is_under_way_is_dropped() -> None:
     evaluator.together = threading.Barrier(8)  # fewer would wait until it breaks
     found = search("rea", evaluator, workers=8, evaluations=40)
     assert found.evaluations.tolist() == [40]
-    assert found.provenance["failures"] == "0"
+    assert len(evaluator.asked) == 40
     assert evaluator.closed == 1
 
 
