@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -131,6 +133,17 @@ def unfinished_folder(parent: Path) -> Iterator[Path]:
     """
     with unwritable_named(parent), _unfinished(parent, tempfile.mkdtemp) as temporary:
         yield temporary
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Swap what two names lead to, at once, where the system can; return whether it did.
+
+    Linux can, on its own file systems. Python's renamings take two steps, and a folder that is
+    replaced is nowhere between them.
+    """
+    swap = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
+    here = -100  # AT_FDCWD
+    return swap is not None and swap(here, bytes(one), here, bytes(other), 2) == 0
 
 
 @contextmanager

@@ -36,7 +36,7 @@ from nats_gym.errors import (
     unknown_name,
 )
 from nats_gym.files.untrusted import FLOATS, checksum_of, map_array, open_file, read_json
-from nats_gym.files.writing import check_folder, unfinished_folder
+from nats_gym.files.writing import check_folder, exchange, unfinished_folder
 from nats_gym.spaces import get_space
 from nats_gym.tables.column import Column, check_stored
 
@@ -116,7 +116,7 @@ def write_table(
         for column, figures in pairs
     ]
     check_table_folder(folder)
-    # Where the table that is replaced lies between two renamings.
+    # Where the table that is replaced lies between two renamings, if it takes two.
     before = folder.with_name(f".{folder.name}-before")
     if before.is_dir() and not folder.exists():
         os.replace(before, folder)  # a kill came between them
@@ -151,14 +151,15 @@ def write_table(
             raise InvalidInput(f"no table is written to {told}") from None
         temporary.chmod(0o755)
         shutil.rmtree(before, ignore_errors=True)
-        if folder.exists():
-            os.replace(folder, before)
-        try:
+        if not folder.exists():
             os.replace(temporary, folder)
-        except BaseException:
-            if before.is_dir():
+        elif not exchange(temporary, folder):
+            os.replace(folder, before)
+            try:
+                os.replace(temporary, folder)
+            except BaseException:
                 os.replace(before, folder)
-            raise
+                raise
     shutil.rmtree(before, ignore_errors=True)
 
 
