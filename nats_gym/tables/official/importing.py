@@ -14,7 +14,7 @@ from typing import Any
 
 from nats_gym import checks
 from nats_gym.errors import NatsGymError
-from nats_gym.files.writing import make_folder
+from nats_gym.files.writing import exchange, make_folder
 from nats_gym.spaces import get_space
 from nats_gym.tables.official import streaming
 from nats_gym.tables.official.archive import OfficialArchive
@@ -256,15 +256,19 @@ def _publish(listing: Listing, read: Read, curves: bool) -> OfficialArchive:
     try:
         read.assemble(building, facts)
         building.chmod(0o755)
-        superseded = [old for old in archives() if old.source == str(listing.path)]
-        for old in (folder, *(old.folder for old in superseded)):
-            shutil.rmtree(old, ignore_errors=True)
-        os.replace(building, folder)
+        superseded = [old.folder for old in archives() if old.source == str(listing.path)]
+        if not exchange(building, folder):
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(building, folder)
+        for old in superseded:
+            if old != folder:
+                shutil.rmtree(old, ignore_errors=True)
     except BaseException as error:
-        shutil.rmtree(building, ignore_errors=True)
         if isinstance(error, OSError) and not isinstance(error, NatsGymError):
             raise disk_full(error) from error
         raise
+    finally:  # or what was there before
+        shutil.rmtree(building, ignore_errors=True)
     return OfficialArchive(folder)
 
 
