@@ -14,6 +14,7 @@ byte order), write large integers (which can collide as keys) or heap up tuples 
 from __future__ import annotations
 
 import re
+import sys
 from functools import cache
 
 #: An official record without weights has a third of this.
@@ -22,6 +23,8 @@ MOST_BYTES = 1 << 20
 MOST_TUPLES = 2000
 
 _FRAME, _STOP, _TUPLE2 = 0x95, 0x2E, 0x86
+# Before it, possessive repetitions of groups miss matches (github.com/python/cpython, 106052).
+_POSSESSIVE = sys.version_info >= (3, 11, 5)
 
 
 def _text(length: int) -> str:
@@ -54,6 +57,8 @@ def _opcodes() -> re.Pattern[bytes]:
         r"C(?:\x08.{8}+|\x04.{4}+|\x02..|\x01.)",  # SHORT_BINBYTES: a number of numpy's
     )
     pattern = f"(?:{'|'.join(alternatives)}){{0,1000}}"
+    if not _POSSESSIVE:  # which only takes longer: opcodes can be told apart in one way alone
+        pattern = re.sub(r"(?<=[*?+}])\+", "", pattern)
     return re.compile(pattern.encode("latin1"), re.DOTALL)
 
 
