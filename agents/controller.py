@@ -235,7 +235,7 @@ def save_controller(
         machine=describe(),
     )
     check_fit(_make_policy(card).state_dict(), model.policy.state_dict())
-    return write_folder(path, CARD, card, weights_as_bytes(model.policy))
+    return write_folder(path, CARD, card, weights_as_bytes(model.policy), LARGEST_CARD)
 
 
 def load_controller(folder: str | os.PathLike[str]) -> Controller:

@@ -178,7 +178,10 @@ def unknown_option(
 
 
 def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn at the line of whoever called the library, through however many of its own calls."""
+    """Warn at the line of whoever called the library, through however many of its own calls.
+
+    Those may lie in the end of a ``with`` block, which contextlib calls.
+    """
     level, frame = 2, sys._getframe(1)
     while frame.f_back is not None and _is_library(frame.f_globals.get("__name__", "")):
         level, frame = level + 1, frame.f_back
@@ -186,7 +189,7 @@ def warn_caller(message: str, category: type[Warning] = UserWarning) -> None:
 
 
 def _is_library(module: str) -> bool:
-    return module.partition(".")[0] in ("nats_gym", "gymnasium", "mo_gymnasium")
+    return module.partition(".")[0] in ("nats_gym", "gymnasium", "mo_gymnasium", "contextlib")
 
 
 def listed(allowed: Iterable[str], listed_by: str = "") -> str:

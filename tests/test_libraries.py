@@ -107,10 +107,16 @@ def test_a_warning_points_at_the_callers_line() -> None:
     from nats_gym import envs
 
     envs.sources._warned.clear()
+    device_tasks = nats_gym.tasks.make_tasks(
+        "tss", datasets=["ImageNet16-120"], epochs=200, limits=[{"latency/raspi4": 20}]
+    )
     for call in (
         lambda: gym.make(ID, epochs=12),
         lambda: gym.make_vec("NATS-TSS-cifar100-v0", num_envs=2, epochs=12),
         lambda: gym.make("NATS-SSS-cifar10-Budgeted-v0"),
+        lambda: gym.make(ID, figures=["latency/1080ti_1"]),
+        lambda: gym.make("NATS-TSS-cifar100-v0", report_test=True),
+        lambda: gym.make("NATS-TSS-Tasks-v0", tasks=device_tasks, epochs=200),
         lambda: warn_caller("anything", SurrogateWarning),
     ):
         with warnings.catch_warnings(record=True) as caught:

@@ -196,7 +196,7 @@ def _named(
             left_out[name] = str(error)
     found = _correlated(table, epochs, accuracy, figures)
     alike = {c.between: abs(c.kendall) for c in found if c.among == ALL}
-    for name in {figure.name for figure in figures} - {one for _, one in alike}:
+    for name in sorted({figure.name for figure in figures} - {one for _, one in alike}):
         left_out[name] = "fewer than two architectures have it and an accuracy"
     return sorted(found, key=lambda c: -np.nan_to_num(alike[c.between]))
 

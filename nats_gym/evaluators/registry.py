@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from importlib.metadata import entry_points
 from typing import Any
 
@@ -52,11 +51,8 @@ def evaluator_options(given: str | Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def option_of_another(option: object, allowed: Iterable[str], of: str = "") -> UnknownOption:
-    """The exception for an option that is not taken; it says which evaluators take it, if any."""
-    takers = []
-    for name in evaluator_names():
-        with suppress(InvalidInput):  # another package's, which cannot be loaded
-            takers += [repr(name)] if option in evaluator_options(name) else []
+    """The exception for an option that is not taken; it says whose here it is, if anybody's."""
+    takers = [repr(name) for name in _OWN if option in evaluator_options(name)]
     why = f"evaluator={' or '.join(takers)} takes it" if takers else ""
     return unknown_option(option, allowed, of, why)
 
@@ -141,7 +137,7 @@ def _maker(name: str) -> tuple[Callable[..., Any], inspect.Signature]:
     place = name if ":" in name else _OWN.get(name)
     if place is None:
         (entry, *_) = entry_points(group=GROUP, name=name)
-        place = f"{entry.module}:{entry.attr}"
+        place = entry.value
     factory = imported_maker(place, "evaluator")
     try:
         return factory, inspect.signature(factory)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import shutil
 import stat
@@ -141,6 +140,10 @@ def exchange(one: Path, other: Path) -> bool:
     Linux can, on its own file systems. Python's renamings take two steps, and a folder that is
     replaced is nowhere between them.
     """
+    try:
+        import ctypes
+    except ImportError:  # Pythons built without
+        return False
     swap = getattr(ctypes.CDLL(None), "renameat2", None) if sys.platform == "linux" else None
     here = -100  # AT_FDCWD
     return swap is not None and swap(here, bytes(one), here, bytes(other), 2) == 0

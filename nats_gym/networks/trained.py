@@ -152,17 +152,21 @@ def weights_as_bytes(network: nn.Module) -> bytes:
     return to_bytes({name: one.detach().cpu().contiguous().clone() for name, one in state})
 
 
-def write_folder(folder: Path, name: str, card: AnyCard, weights: bytes) -> AnyCard:
+def write_folder(
+    folder: Path, name: str, card: AnyCard, weights: bytes, largest: int = LARGEST_CARD
+) -> AnyCard:
     """Write weights and then the card, of which ``name`` is the file; the card with their digest.
 
+    A card of more than the ``largest`` number of bytes could not be read again.
+
     Raises:
-        InvalidInput: for a card that is too large to be read again.
+        InvalidInput: for a card that is too large.
         CannotWrite: for what the operating system refuses.
     """
     card = replace(card, weights=hashlib.sha256(weights).hexdigest())
     text = json.dumps(card.to_json(), indent=1, ensure_ascii=False) + "\n"
-    if len(text.encode()) > LARGEST_CARD:
-        raise InvalidInput(f"a card has at most {LARGEST_CARD:,} bytes")
+    if len(text.encode()) > largest:
+        raise InvalidInput(f"a card has at most {largest:,} bytes, got {len(text.encode()):,}")
     make_folder(folder)
     write_file(folder / WEIGHTS, weights)
     write_file(folder / name, text)

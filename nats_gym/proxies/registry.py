@@ -64,20 +64,32 @@ def find_score(given: str | Function | Score) -> Score:
 def version_of(score: Score) -> str | None:
     """What tells a score from others of its name, in other processes too; None where nothing does.
 
-    Of one's own that is its function's code, but not that of what it calls in turn.
+    Of one's own that is its function's code, but not that of what it calls and reads in turn.
     """
     function: Any = score.function
     if score in _OWN.values():
         return ""
-    # A lambda, or what depends on what is around it; a script's function, or a session's.
+    # A lambda, or what depends on what is around it, as decorated ones do; a script's function, or
+    # a session's.
     if (
         not isfunction(function)
+        or function.__closure__
         or "<" in function.__qualname__
         or function.__module__ == "__main__"
     ):
         return None
+    defaults = (*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).items())
+    if not _is_constant(defaults):
+        return None
     told = function.__module__, function.__defaults__, function.__kwdefaults__
     return hashlib.sha256(f"{told} {_told(function.__code__)}".encode()).hexdigest()[:16]
+
+
+def _is_constant(value: object) -> bool:
+    """Whether a value is told in full by what it prints as; an array is not, nor an object."""
+    if type(value) in (tuple, frozenset):
+        return all(map(_is_constant, value))  # type: ignore[call-overload]
+    return value is None or type(value) in (bool, int, float, complex, str, bytes)
 
 
 def _told(constant: object) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from rich import box
 from rich.table import Table as Grid
+from rich.text import Text
 
 from nats_gym import checks
 from nats_gym.errors import printable
@@ -30,18 +31,29 @@ LONGEST_FRONT = 20
 
 
 class _OfText(Grid):
-    """Cells are text, whatever it says: a terminal is told of escape sequences, and obeys none."""
+    """What is in it is text, whatever it says: neither escape sequences nor Rich's markup."""
+
+    def add_column(self, header: Any = "", *more: Any, **options: Any) -> None:
+        """See ``rich.table.Table.add_column``."""
+        super().add_column(_told(header), *more, **options)
 
     def add_row(self, *cells: Any, **options: Any) -> None:
         """See ``rich.table.Table.add_row``."""
-        told = (printable(cell) if isinstance(cell, str) else cell for cell in cells)
-        super().add_row(*told, **options)
+        super().add_row(*map(_told, cells), **options)
+
+    def __rich_console__(self, console: Any, options: Any) -> Any:
+        """See Rich's console protocol."""
+        return super().__rich_console__(console, options.update(markup=False))
+
+
+def _told(text: Any) -> Any:
+    return printable(text) if isinstance(text, str) else text
 
 
 def grid(title: str, *columns: str) -> Grid:
     """An empty table in the one style of this package."""
-    title = printable(checks.text(title, "a title", 10_000))
-    table = _OfText(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="bold")
+    title = _told(checks.text(title, "a title", 10_000))
+    table = _OfText(title=Text(title, "bold"), box=box.SIMPLE_HEAD, title_justify="left")
     table.min_width = min(len(title), 100)  # a title wraps at the table's width
     for position, column in enumerate(columns):
         first = position == 0

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -97,10 +99,11 @@ def write_report(
     styles = drawing.agent_styles(dict.fromkeys(cell.label for cell in study.cells))
     groups = study.groups()
     sections = {}
+    taken: set[str] = set()
     for group, searches in groups.items():
         heading = group_heading(group, groups)
         space = next(iter(searches.values())).table.space.title
-        name = _file_name(f"{group.space}-{heading}")
+        name = _file_name(f"{group.space}-{heading}", taken)
         show = _group_section if all_judged(searches) else _observed_section
         section = show(name, searches, styles, plots)
         more = (*_by_evaluations(group, searches), *answers.get(group, ()))
@@ -114,9 +117,12 @@ def write_report(
     return out / PAGE_FILE
 
 
-def _file_name(title: str) -> str:
-    """A name that every file system takes."""
-    return "".join(c if c.isalnum() and c.isascii() else "-" for c in title).replace("--", "-")
+def _file_name(title: str, taken: set[str]) -> str:
+    """A name that every file system takes, and none of those taken, to which it is added."""
+    plain = re.sub("[^A-Za-z0-9]+", "-", title)[:100].strip("-")
+    names = (f"{plain}-{number}" if number > 1 else plain for number in count(1))
+    taken.add(name := next(name for name in names if name not in taken))
+    return name
 
 
 # ── sections ─────────────────────────────────────────────────────────────────────────────────

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sys
@@ -142,7 +143,8 @@ class Study:
             first, by = named.get(cell.name), cell.search.answered_by
             if first is not None and first.search.answered_by != by:
                 # The first keeps its name, so that others can be added to what has run.
-                cell = replace(cell, name=f"{cell.name}-{_slug(by)}")
+                told = hashlib.sha256(by.encode()).hexdigest()[:8]
+                cell = replace(cell, name=f"{cell.name}-{told}")
             if cell.name in named:
                 raise InvalidInput(f"two cells of the study are one: {cell.name}")
             named[cell.name] = cell

@@ -321,13 +321,18 @@ def test_help_and_version(monkeypatch, capsys) -> None:
     assert (code, out.strip()) == (0, f"nats-gym {nats_gym.__version__}")
 
 
-def test_a_table_s_cells_are_told_and_never_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_table_says_is_told_and_never_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
+    from rich.console import Console
+
     from nats_gym.cli.terminal import print_grid
     from nats_gym.results.summary import grid
 
-    rows = grid("agents", "agent", "runs")
-    rows.add_row("mine\x1b[2J\x9b31m", "3\r4")
-    print_grid(rows)
-    out = capsys.readouterr().out
-    assert out.replace("\n", "").isprintable()
-    assert "mine\\x1b[2J\\x9b31m" in out
+    rows = grid("agents\x1b[1m [/of]", "agent\x1b[31m", "[red]runs")
+    rows.add_row("mine\x1b[2J\x9b31m", "3\r4 [/nope]")
+    for show in (print_grid, Console(width=100).print):  # as others may
+        show(rows)
+        out = capsys.readouterr().out
+        assert out.replace("\n", "").isprintable()
+        for told in (r"agents\x1b[1m [/of]", r"agent\x1b[31m", "[red]runs", r"3\r4 [/nope]"):
+            assert told in out
+        assert r"mine\x1b[2J\x9b31m" in out

@@ -27,6 +27,7 @@ from nats_gym.evaluators import (
 )
 from nats_gym.evaluators.proxy import as_accuracy
 from nats_gym.proxies import Score, rank_mean, score_architectures, vote
+from nats_gym.proxies.registry import version_of
 from nats_gym.testing import check_evaluator
 
 QUICK = {"score": "params", "batch": 2}
@@ -140,6 +141,26 @@ def test_what_a_score_was_is_no_answer_of_what_it_is(tmp_path: Path) -> None:
         outcome = made.evaluate(np.array([3]), 4, np.array([1], np.uint64))
         told.append((float(outcome.metrics["score"][0]), len(made)))  # type: ignore[arg-type]
     assert told == [(1.0, 1), (2.0, 2), (2.0, 2), (3.0, 3)]
+
+
+@torch.no_grad()
+def decorated(network: nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+    return 1.0
+
+
+def weighed(n: nn.Module, i: torch.Tensor, k: torch.Tensor, w: Any = torch.zeros(5_000)) -> float:
+    return float(w.sum())
+
+
+def doubled(n: nn.Module, i: torch.Tensor, k: torch.Tensor, /, by: float = 2.0, *, of=("a",)):
+    return by
+
+
+@pytest.mark.parametrize(("score", "kept"), [(decorated, False), (weighed, False), (doubled, True)])
+def test_what_is_not_told_by_its_code_and_constants_is_not_kept(score: Any, kept: bool) -> None:
+    assert (version_of(Score("mine", score)) is not None) == kept
+    made = make_evaluator("proxy", "sss", "digits", score=Score("mine", score), batch=2)
+    assert isinstance(made, CachedEvaluator) == kept
 
 
 def test_a_search_by_a_function_is_told_how_to_name_it() -> None:

@@ -93,6 +93,17 @@ def test_a_study_compares_agents_by_an_evaluator_and_goes_on(
     check_report(tmp_path, searches)
 
 
+class Levelled:
+    provenance = "measured", "measured"
+
+    def __init__(self, space: str, dataset: str, level: Any) -> None:
+        """All levels answer the same."""
+
+    def evaluate(self, index: Any, epochs: Any, trial_keys: Any) -> Outcome:
+        ones = np.ones(len(index))
+        return Outcome(index % 97 * ones, ones, "measured", "measured")
+
+
 def test_searches_differ_by_who_answers_alone(tmp_path: Path) -> None:
     table: dict[str, Any] = {"space": "tss", "dataset": "cifar10", "epochs": 12, "evaluations": 4}
     by = [{**table, "evaluator": {"name": "proxy", "score": one}} for one in ("params", "flops")]
@@ -120,6 +131,22 @@ def test_searches_differ_by_who_answers_alone(tmp_path: Path) -> None:
             run_study(Study.of({**spec, "searches": [first, by[0]]}), tmp_path)
     with pytest.raises(InvalidInput, match="two cells of the study are one: tss-cifar10-12-4eval"):
         Study.of({**spec, "searches": [table, *by, by[1]]})
+
+
+def test_searches_that_differ_by_a_sign_have_folders_and_figures_of_their_own(
+    tmp_path: Path,
+) -> None:
+    table: dict[str, Any] = {"space": "tss", "dataset": "cifar10", "epochs": 12, "evaluations": 4}
+    levels = ["é" * 75, "a b", "a-b", 1, -1]
+    by = [{**table, "evaluator": {"name": f"{__name__}:Levelled", "level": one}} for one in levels]
+    spec = {"runs": 1, "agents": {"ü" * 95: {"agent": "random"}}, "searches": by}
+    study = Study.of(spec)
+    assert len({cell.name for cell in study.cells}) == 5
+    assert all(len(cell.name.encode()) < 250 for cell in study.cells)
+    run_study(study, tmp_path)
+    page = write_report(tmp_path).read_text(encoding="utf-8")
+    pictures = [*tmp_path.glob("report/plots/*.png")]
+    assert len(pictures) == len(re.findall("<figure", page)) >= 5
 
 
 def test_who_answers_is_told_apart_in_few_letters() -> None:

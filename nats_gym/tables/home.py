@@ -1,0 +1,9 @@
+"""``nats_gym.files.home``, under the name that it had here; this one goes after a release."""
+
+import warnings
+
+from nats_gym.files.home import home
+
+__all__ = ["home"]
+
+warnings.warn("nats_gym.tables.home is nats_gym.files.home now", DeprecationWarning, stacklevel=2)
