@@ -103,7 +103,10 @@ def write_report(
     for group, searches in groups.items():
         heading = group_heading(group, groups)
         space = next(iter(searches.values())).table.space.title
-        name = _file_name(f"{group.space}-{heading}", taken)
+        name = _file_name(f"{group.space}-{heading}")
+        if name in taken:  # by a heading with other signs
+            name = next(one for n in count(2) if (one := f"{name}-{n}") not in taken)
+        taken.add(name)
         show = _group_section if all_judged(searches) else _observed_section
         section = show(name, searches, styles, plots)
         more = (*_by_evaluations(group, searches), *answers.get(group, ()))
@@ -117,12 +120,9 @@ def write_report(
     return out / PAGE_FILE
 
 
-def _file_name(title: str, taken: set[str]) -> str:
-    """A name that every file system takes, and none of those taken, to which it is added."""
-    plain = re.sub("[^A-Za-z0-9]+", "-", title)[:100].strip("-")
-    names = (f"{plain}-{number}" if number > 1 else plain for number in count(1))
-    taken.add(name := next(name for name in names if name not in taken))
-    return name
+def _file_name(title: str) -> str:
+    """A name that every file system takes."""
+    return re.sub("[^A-Za-z0-9]+", "-", title)[:100].strip("-")
 
 
 # ── sections ─────────────────────────────────────────────────────────────────────────────────

@@ -27,6 +27,8 @@ ROOT = Path(nats_gym.__file__).parent
 FOLDERS = {"nats_gym": ROOT, "nats_gym.envs": ROOT.parent / "envs"} | {
     "nats_gym.agents": ROOT.parent / "agents"
 }
+#: Old names of modules, which warn.
+MOVED = ("nats_gym.tables.home",)
 #: Public modules that have no ``__all__``: documents name them.
 DOCUMENTED = (
     *("nats_gym.envs.pareto", "nats_gym.results.plots", "nats_gym.results.result"),
@@ -61,8 +63,10 @@ def modules() -> tuple[str, ...]:
             parts = [package, *path.relative_to(folder).with_suffix("").parts]
             if parts[-1] == "__init__":
                 parts.pop()
-            if parts[-1] not in ("__main__", "fused_kernels"):  # that imports Triton: on GPUs
-                found.append(".".join(parts))
+            name = ".".join(parts)
+            # The last imports Triton, which is there on GPUs.
+            if parts[-1] not in ("__main__", "fused_kernels") and name not in MOVED:
+                found.append(name)
     return tuple(found)
 
 
