@@ -45,6 +45,10 @@ class _OfText(Grid):
         """See Rich's console protocol."""
         return super().__rich_console__(console, options.update(markup=False))
 
+    def __rich_measure__(self, console: Any, options: Any) -> Any:
+        """See Rich's console protocol."""
+        return super().__rich_measure__(console, options.update(markup=False))
+
 
 def _told(text: Any) -> Any:
     return printable(text) if isinstance(text, str) else text

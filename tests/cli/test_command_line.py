@@ -323,13 +323,15 @@ def test_help_and_version(monkeypatch, capsys) -> None:
 
 def test_what_a_table_says_is_told_and_never_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
     from rich.console import Console
+    from rich.panel import Panel
 
     from nats_gym.cli.terminal import print_grid
     from nats_gym.results.summary import grid
 
     rows = grid("agents\x1b[1m [/of]", "agent\x1b[31m", "[red]runs")
     rows.add_row("mine\x1b[2J\x9b31m", "3\r4 [/nope]")
-    for show in (print_grid, Console(width=100).print):  # as others may
+    console = Console(width=100)  # as others may
+    for show in (print_grid, console.print, lambda it: console.print(Panel.fit(it))):
         show(rows)
         out = capsys.readouterr().out
         assert out.replace("\n", "").isprintable()
