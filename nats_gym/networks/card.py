@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,8 @@ def unseal(kind: type, content: Any) -> dict[str, Any]:
     if given.get("checksum") != checksum_of(given):
         raise InvalidInput("a card whose checksum is not that of what it says")
     names = [one.name for one in fields(kind)]
-    needed = [one.name for one in fields(kind) if one.default is one.default_factory is MISSING]
     told = {name: value for name, value in given.items() if name not in ("format", "checksum")}
-    if lacking := [name for name in needed if name not in told]:
+    if lacking := [name for name in names if name not in told]:
         raise InvalidInput(f"a card without {', '.join(lacking)}")
     for name in told:
         checks.word(name, "field of a card", names)

@@ -2,8 +2,6 @@
 
 import warnings
 
-from nats_gym.files.home import home
-
-__all__ = ["home"]
+from nats_gym.files.home import home as home
 
 warnings.warn("nats_gym.tables.home is nats_gym.files.home now", DeprecationWarning, stacklevel=2)
