@@ -2,6 +2,6 @@
 
 import warnings
 
-from nats_gym.files.home import home as home
+from nats_gym.files.home import *  # noqa: F403
 
 warnings.warn("nats_gym.tables.home is nats_gym.files.home now", DeprecationWarning, stacklevel=2)
