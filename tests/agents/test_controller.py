@@ -236,3 +236,12 @@ def test_what_is_no_controller_is_refused(tmp_path: Path) -> None:
 def test_a_folder_holds_one_controller(trained: tuple[Any, Path]) -> None:
     with pytest.raises(InvalidInput, match="holds a controller"):
         save_controller(trained[1], trained[0])
+
+
+def test_a_card_that_could_not_be_read_again_is_not_written(
+    trained: tuple[Any, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nats_gym.agents.controller.LARGEST_CARD", 100)
+    with pytest.raises(InvalidInput, match="a card has at most 100 bytes"):
+        save_controller(tmp_path / "made", trained[0])
+    assert not (tmp_path / "made").exists()
